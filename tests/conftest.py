@@ -1,0 +1,30 @@
+"""Where the tests find real data; each fixture skips, with the reason, on a machine that has none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def _folder(variable: str, what: str) -> Path:
+    value = os.environ.get(variable)
+    if not value or not Path(value).is_dir():
+        pytest.skip(f"needs {what}: set {variable} to its folder")
+    return Path(value)
+
+
+@pytest.fixture(scope="session")
+def fracatlas_dir() -> Path:
+    """The real FracAtlas (FRACATLAS_DIR, else data/FracAtlas)."""
+    default = Path(__file__).parents[1] / "data" / "FracAtlas"
+    if not os.environ.get("FRACATLAS_DIR") and default.is_dir():
+        return default
+    return _folder("FRACATLAS_DIR", "the FracAtlas dataset")
+
+
+@pytest.fixture(scope="session")
+def dicom_dir() -> Path:
+    """Real CR radiographs as DICOM: the NEMA WG04 compression set's RG1, RG2 and RG3 files."""
+    return _folder("FRACTURE_DICOM_DIR", "the NEMA WG04 compression test set's CR files")
