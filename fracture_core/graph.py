@@ -1,0 +1,134 @@
+"""A network as plain data: nodes, attributes and named outputs, with no framework behind them.
+
+Keras builds and trains the network; a bundle keeps this description beside the weights, so that the inference
+engine (and, for long pre-training, PyTorch) can rebuild the very same arithmetic without importing TensorFlow,
+and so that nothing in a bundle is code. Tensors are (N, H, W, C) in this description, as in Keras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from fracture_core.errors import FractureCoreError
+
+FORMAT = 1
+
+#: Every operation a network may contain, with the weights each one needs.
+OPERATIONS: dict[str, tuple[str, ...]] = {
+    "input": (),
+    "rescale": (),
+    "convolution": ("kernel",),
+    "split_convolution": ("kernel",),
+    "depthwise_convolution": ("kernel",),
+    "batch_norm": ("beta", "mean", "variance"),
+    "activation": (),
+    "pad": (),
+    "max_pool": (),
+    "average_pool": (),
+    "global_average_pool": (),
+    "upsample": (),
+    "concatenate": (),
+    "add": (),
+    "reshape": (),
+    "multiply": (),
+    "dense": ("kernel",),
+    "log_mean_exp_pool": (),
+}
+ACTIVATIONS = ("linear", "relu", "silu", "sigmoid")
+
+
+class GraphError(FractureCoreError):
+    """A network description that cannot be run: unknown format, operation, or a missing or misshapen weight."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation: its name, kind, the names of the nodes it reads, and its fixed attributes."""
+
+    name: str
+    operation: str
+    inputs: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes in an order in which each reads only earlier ones; `outputs` maps a public name to a node's name."""
+
+    nodes: tuple[Node, ...]
+    outputs: Mapping[str, str]
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """(height, width) of the grey picture the network reads, in pixels."""
+        height, width, _ = self.nodes[0].attributes["shape"]
+        return int(height), int(width)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the JSON form; `Graph.from_json` is its inverse."""
+        nodes = [
+            {"name": n.name, "operation": n.operation, "inputs": list(n.inputs), **dict(n.attributes)}
+            for n in self.nodes
+        ]
+        return {"format": FORMAT, "nodes": nodes, "outputs": dict(self.outputs)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Graph:
+        """Read what `to_json` gave; raise GraphError on anything this version does not know."""
+        if not isinstance(data, Mapping) or data.get("format") != FORMAT:
+            version = data.get("format") if isinstance(data, Mapping) else None
+            raise GraphError(
+                f"The network description has format {version!r}; this version of the program reads format {FORMAT}."
+            )
+        try:
+            nodes = tuple(_node(entry) for entry in data["nodes"])
+            graph = cls(nodes, {str(k): str(v) for k, v in data["outputs"].items()})
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise GraphError(f"The network description is damaged ({error}).") from error
+        graph._check_order()
+        return graph
+
+    def _check_order(self) -> None:
+        if not self.nodes or self.nodes[0].operation != "input":
+            raise GraphError("The network description does not start with an input.")
+        seen: set[str] = set()
+        for node in self.nodes:
+            if node.operation not in OPERATIONS:
+                raise GraphError(
+                    f"The network uses an operation this version does not know: {node.operation!r}."
+                )
+            if node.name in seen or not set(node.inputs) <= seen:
+                raise GraphError(f"The network description is damaged at the layer {node.name!r}.")
+            seen.add(node.name)
+        if not set(self.outputs.values()) <= seen:
+            raise GraphError("The network description names an output that it does not contain.")
+
+    def check_weights(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Raise GraphError unless every weight that the graph needs is there, finite, and of a fitting rank."""
+        ranks = {"kernel": (2, 4), "bias": (1,), "gamma": (1,), "beta": (1,), "mean": (1,), "variance": (1,)}
+        for node in self.nodes:
+            wanted = OPERATIONS[node.operation] + (("bias",) if node.attributes.get("bias") else ())
+            if node.operation == "batch_norm" and node.attributes.get("scale", True):
+                wanted += ("gamma",)
+            for part in wanted:
+                array = weights.get(f"{node.name}/{part}")
+                if array is None:
+                    raise GraphError(f"The weights lack {part!r} of the layer {node.name!r}.")
+                if array.ndim not in ranks[part] or not np.isfinite(array).all():
+                    raise GraphError(f"The weights hold a damaged {part!r} for the layer {node.name!r}.")
+
+
+def _node(entry: Mapping[str, Any]) -> Node:
+    fixed = ("name", "operation", "inputs")
+    attributes = {key: value for key, value in entry.items() if key not in fixed}
+    return Node(str(entry["name"]), str(entry["operation"]), tuple(map(str, entry["inputs"])), attributes)
+
+
+def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Give TensorFlow's SAME padding (before, after), in pixels; uneven on purpose where it is uneven there."""
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2

@@ -1,0 +1,168 @@
+"""Every choice of a training run: one frozen dataclass, checked when made, saved beside its results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from fracture_core.errors import FractureCoreError
+
+BackboneName = Literal["densenet121", "resnet50v2", "efficientnetv2-b0", "xception"]
+ClassBalance = Literal["none", "weights", "oversample"]
+Loss = Literal["cross_entropy", "focal"]
+Schedule = Literal["constant", "cosine", "reduce_on_plateau"]
+Monitor = Literal["loss", "auc"]
+View = Literal["plain", "flip", "zoom"]
+
+
+class RecipeError(FractureCoreError):
+    """A recipe with a value that makes no sense, or a file that holds no recipe."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to a training picture. Ranges are half-widths around no change; 0 switches one off."""
+
+    rotation: float = 0.0  # degrees
+    shift: float = 0.0  # share of the side, each axis by itself
+    shear: float = 0.0  # degrees
+    zoom: float = 0.0  # factor 1 - zoom .. 1 + zoom
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    brightness: float = 0.0  # factor 1 - brightness .. 1 + brightness
+    contrast: float = 0.0  # factor about the mean, 1 - contrast .. 1 + contrast
+    gamma: float = 0.0  # exponent exp(-gamma .. gamma)
+    noise: float = 0.0  # standard deviation, up to, in grey levels
+    erase: float = 0.0  # probability of blanking one random box (Zhong et al. 2017)
+    nearest_fill: bool = (
+        False  # repeat edge pixels into what a shift uncovers, as Keras' generator does; else black
+    )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a run trains, on what, from where and how. Two equal recipes give the same run."""
+
+    name: str
+    backbone: BackboneName = "densenet121"
+    image_size: int = 224  # pixels; the side of the letterboxed square
+    start: str = "imagenet"  # "imagenet", "none", "bundle:NAME", or the path of a weights file
+    localiser: int = 0  # channels of the localisation head; 0 leaves it out
+    dropout: float = 0.0
+    trainable_blocks: int | None = (
+        None  # blocks of the backbone that train, counted from the output; None: all
+    )
+    crop_to_field: bool = False  # cut away what lies outside the exposed field
+    leak_free: bool = True  # duplicates across the split and cut-short files leave train and val
+    # the objective
+    loss: Loss = "cross_entropy"
+    focal_gamma: float = 2.0
+    class_balance: ClassBalance = "none"
+    label_smoothing: float = 0.0
+    box_weight: float = 0.0  # weight of the cells' loss beside the image's
+    box_positive_weight: float = 8.0  # how much more a cell on a fracture counts than one beside it
+    mixup: float = 0.0  # alpha of the beta distribution; 0 switches it off
+    # the optimiser
+    epochs: int = 25
+    batch_size: int = 32
+    learning_rate: float = 1e-4
+    schedule: Schedule = "constant"
+    warmup: float = 0.0  # share of all steps
+    weight_decay: float = 0.0  # decoupled, as AdamW
+    weight_averaging: float = 0.0  # decay per step of the running average of the weights; 0 switches it off
+    early_stopping: int | None = None  # epochs without a better monitor; None never stops early
+    monitor: Monitor = "loss"  # what on val picks the checkpoint
+    fast_path: bool = False  # train on stored activations of the frozen blocks
+    views: int = 4  # augmented views a picture on the fast path, the plain one included
+    test_time_views: tuple[View, ...] = ("plain",)
+    seed: int = 42
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        """Check every value; raise RecipeError with a sentence that names the first bad one."""
+        hints = get_type_hints(type(self))
+        for name, hint in hints.items():
+            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
+                allowed = ", ".join(map(str, get_args(hint)))
+                raise RecipeError(f"{name} is {getattr(self, name)!r}; it must be one of {allowed}.")
+        self._check_ranges()
+
+    def _check_ranges(self) -> None:
+        ranges = {
+            "image_size": (32, 1024),
+            "localiser": (0, 512),
+            "dropout": (0, 0.9),
+            "label_smoothing": (0, 0.5),
+            "box_weight": (0, 100),
+            "epochs": (1, 10_000),
+            "batch_size": (1, 1024),
+            "learning_rate": (1e-8, 1),
+            "warmup": (0, 0.9),
+            "weight_decay": (0, 1),
+            "weight_averaging": (0, 0.99999),
+            "views": (1, 64),
+            "mixup": (0, 10),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+                raise RecipeError(f"{name} is {value!r}; it must be a number from {low} to {high}.")
+        if self.image_size % 32:
+            raise RecipeError(f"image_size is {self.image_size}; it must be a multiple of 32.")
+        if self.box_weight and not self.localiser:
+            raise RecipeError("box_weight needs the localiser: give it channels, for instance localiser=128.")
+        if not self.test_time_views or not set(self.test_time_views) <= set(get_args(View)):
+            raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip, zoom.")
+        if self.fast_path and (self.trainable_blocks is None or self.mixup):
+            raise RecipeError("The fast path needs frozen blocks (set trainable_blocks) and no mixup.")
+        if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
+            raise RecipeError(f"{self.name!r} cannot name a recipe; use letters, digits, dots and hyphens.")
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Give a copy with some choices changed; raise RecipeError where there is no such choice."""
+        known = {f.name for f in dataclasses.fields(self)}
+        if unknown := set(changes) - known:
+            raise RecipeError(f"A recipe has no {', '.join(sorted(unknown))}.")
+        return dataclasses.replace(self, **changes)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data; `Recipe.from_json` is its inverse."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Any) -> Recipe:
+        """Read plain data; missing choices take their defaults, unknown ones raise RecipeError."""
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+            raise RecipeError("This is no recipe: it must be an object with a name.")
+        data = dict(data)
+        try:
+            augmentation = Augmentation(**data.pop("augmentation", {}))
+            views = tuple(data.pop("test_time_views", ("plain",)))
+            return cls(**data, augmentation=augmentation, test_time_views=views)
+        except TypeError as error:
+            raise RecipeError(
+                f"The recipe holds a choice that this version does not know ({error})."
+            ) from error
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Recipe:
+        """Read one of the project's recipes by name, or a recipe file by path."""
+        path = Path(name_or_path)
+        if path.suffix != ".json":
+            path = RECIPES / f"{Path(name_or_path).name}.json"
+        try:
+            return cls.from_json(json.loads(path.read_text("utf-8")))
+        except FileNotFoundError as error:
+            known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.json")))
+            raise RecipeError(
+                f"There is no recipe {str(name_or_path)!r}; the project has {known}."
+            ) from error
+        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise RecipeError(f"The recipe {str(name_or_path)!r} cannot be read ({error}).") from error
+
+
+#: The recipes that come with the project.
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
