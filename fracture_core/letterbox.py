@@ -1,0 +1,89 @@
+"""Fitting a radiograph into the network's square, and back.
+
+The radiograph is scaled to fit, centred, and the rest is black; nothing is stretched. A `Placement` remembers where
+it went, so that boxes follow into the square and heatmaps come back out of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a radiograph lies in the square: the part `x, y, width, height` of the radiograph (pixels of the
+    radiograph) fills `left, top, fitted_width, fitted_height` (pixels of the square of side `size`)."""
+
+    size: int
+    height: int
+    width: int
+    left: int
+    top: int
+    fitted_width: int
+    fitted_height: int
+    x: int = 0
+    y: int = 0
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the square per pixel of the radiograph, along x and along y."""
+        return self.fitted_width / self.width, self.fitted_height / self.height
+
+    def boxes_in_square(self, boxes: np.ndarray) -> np.ndarray:
+        """Move boxes float32 (n, 4) x, y, width, height from the radiograph's pixels to the square's."""
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+        sx, sy = self.scale
+        shift = np.array([self.left - self.x * sx, self.top - self.y * sy, 0, 0], np.float32)
+        return boxes * np.array([sx, sy, sx, sy], np.float32) + shift
+
+    def map_to_radiograph(self, heatmap: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Bring a map over the square, float (h, w) of any resolution, to the radiograph's own `shape` (H, W).
+
+        Values are interpolated (bilinear), never rescaled; outside the part that the network saw the map is 0.
+        """
+        h, w = heatmap.shape
+        sx, sy = self.scale
+        # Pixel centres: square = radiograph * scale + offset, and a map cell covers size / w pixels of the square.
+        to_map = np.array(
+            [
+                [sx * w / self.size, 0, ((0.5 - self.x) * sx + self.left) * w / self.size - 0.5],
+                [0, sy * h / self.size, ((0.5 - self.y) * sy + self.top) * h / self.size - 0.5],
+            ]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        size = (self.width, self.height)
+        shift = np.array([[0, 0, to_map[0, 0] * self.x], [0, 0, to_map[1, 1] * self.y]])
+        part = cv2.warpAffine(
+            np.ascontiguousarray(heatmap, np.float32),
+            to_map + shift,
+            size,
+            flags=flags,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        if (self.height, self.width) == tuple(shape):
+            return part
+        whole = np.zeros(shape, np.float32)
+        whole[self.y : self.y + self.height, self.x : self.x + self.width] = part
+        return whole
+
+
+def letterbox(
+    pixels: np.ndarray, size: int, field: tuple[int, int, int, int] | None = None
+) -> tuple[np.ndarray, Placement]:
+    """Fit a radiograph, uint8 (H, W), into a square uint8 (size, size); `field` x, y, width, height is cut out first.
+
+    Shrinking averages areas, so that thin lines survive; growing is bilinear.
+    """
+    x, y, width, height = field or (0, 0, pixels.shape[1], pixels.shape[0])
+    part = pixels[y : y + height, x : x + width]
+    scale = size / max(height, width)
+    fitted_width, fitted_height = (max(1, min(size, round(n * scale))) for n in (width, height))
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    fitted = cv2.resize(part, (fitted_width, fitted_height), interpolation=interpolation)
+    left, top = (size - fitted_width) // 2, (size - fitted_height) // 2
+    square = np.zeros((size, size), np.uint8)
+    square[top : top + fitted_height, left : left + fitted_width] = fitted
+    return square, Placement(size, height, width, left, top, fitted_width, fitted_height, x, y)

@@ -1,0 +1,95 @@
+"""Decoded once: every picture of a dataset, letterboxed, in one memory-mapped file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from fracture_core.letterbox import Placement, letterbox
+from fracture_core.radiograph import read_radiograph
+from fracture_core.storage import replacing, write_text
+
+_VERSION = 1
+
+
+def cache_folder() -> Path:
+    """Where recomputable files go: FRACTURE_CACHE_DIR, else the user's cache folder."""
+    named = os.environ.get("FRACTURE_CACHE_DIR")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("fracture-reader"))
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Letterboxed pictures, uint8 (n, size, size), memory-mapped, with their placements, by image id."""
+
+    squares: np.ndarray
+    placements: tuple[Placement, ...]
+    rows: Mapping[str, int]
+
+    def square(self, image_id: str) -> np.ndarray:
+        """The letterboxed picture, uint8 (size, size)."""
+        return self.squares[self.rows[image_id]]
+
+    def placement(self, image_id: str) -> Placement:
+        """Where the picture lies in its square."""
+        return self.placements[self.rows[image_id]]
+
+
+def decode(
+    paths: Mapping[str, Path], size: int, *, progress: Callable[[int, int], None] | None = None
+) -> Pictures:
+    """Decode and letterbox pictures, or map the file that an earlier call left.
+
+    `paths` maps image ids to files; the file is keyed by every path's name, size and time, and by `size`. Cut-short
+    pictures are read as far as they go. `progress(done, total)` is called now and then. Raises UnreadableRadiograph
+    where a file is no radiograph; nothing half-written stays behind.
+    """
+    key = _key(paths, size)
+    pixels_path, index_path = (cache_folder() / "pictures" / f"{key}.{suffix}" for suffix in ("npy", "json"))
+    if not (pixels_path.exists() and index_path.exists()):
+        _build(list(paths), list(paths.values()), size, pixels_path, index_path, progress)
+    placements = tuple(Placement(*entry) for entry in json.loads(index_path.read_text("utf-8")))
+    squares = np.load(pixels_path, mmap_mode="r")
+    return Pictures(squares, placements, {image_id: row for row, image_id in enumerate(paths)})
+
+
+def _key(paths: Mapping[str, Path], size: int) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {size}".encode())
+    for image_id, path in paths.items():
+        status = path.stat()
+        digest.update(f"\n{image_id} {path.name} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:24]
+
+
+def _build(
+    ids: Sequence[str],
+    paths: Sequence[Path],
+    size: int,
+    pixels_path: Path,
+    index_path: Path,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    def one(path: Path) -> tuple[np.ndarray, Placement]:
+        return letterbox(read_radiograph(path, accept_cut_short=True).pixels, size)
+
+    placements = []
+    with replacing(pixels_path) as temporary:
+        shape = (len(ids), size, size)
+        squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for row, (square, placement) in enumerate(pool.map(one, paths)):
+                squares[row] = square
+                placements.append(placement)
+                if progress and (row % 50 == 49 or row + 1 == len(ids)):
+                    progress(row + 1, len(ids))
+        squares.flush()
+    order = ("size", "height", "width", "left", "top", "fitted_width", "fitted_height", "x", "y")
+    write_text(index_path, json.dumps([[getattr(p, name) for name in order] for p in placements]))
