@@ -164,7 +164,7 @@ class Pretraining:
         self.teacher = None
         self.projections = torch.nn.ModuleList()
         if teacher:
-            name, teacher_graph, teacher_weights = teacher
+            _, teacher_graph, teacher_weights = teacher
             twin = TorchTwin(teacher_graph, teacher_weights, tuple(node for node, _ in matches))
             self.teacher = Teacher(twin.to(memory_format=torch.channels_last), matches)
         self.optimiser: torch.optim.Optimizer | None = None

@@ -1,0 +1,82 @@
+"""Does a picture look like the radiographs the network was made for?
+
+The network's own pooled features tell: over the training radiographs they fill a thin, curved slab, and a holiday
+photo or a page of text falls outside. The score is the squared Mahalanobis distance within the main directions plus
+the energy outside them, each divided by its mean over training (Lee et al. 2018; Wang et al. 2022, "ViM").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fracture_core.errors import FractureCoreError
+
+_DIRECTIONS = 96
+
+
+class FamiliarityError(FractureCoreError):
+    """A familiarity model that does not belong to the network, or too few pictures to fit one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Familiarity:
+    """Fitted on training embeddings: `mean` (C,), `directions` (k, C) orthonormal, `variances` (k,), and two scales.
+
+    `threshold` is the score that a small, stated share of val exceeds.
+    """
+
+    mean: np.ndarray
+    directions: np.ndarray
+    variances: np.ndarray
+    inside_scale: float
+    outside_scale: float
+    threshold: float
+
+    def unfamiliarity(self, embeddings: np.ndarray) -> np.ndarray:
+        """Score float (n, C) -> float64 (n,), relative to the threshold: above 1 is unlike the training data."""
+        return self._score(embeddings) / self.threshold
+
+    def _score(self, embeddings: np.ndarray) -> np.ndarray:
+        x = np.atleast_2d(np.asarray(embeddings, np.float64))
+        if x.shape[1] != self.mean.shape[0]:
+            raise FamiliarityError("The familiarity model of this bundle belongs to another network.")
+        x = x - self.mean
+        inside = x @ self.directions.T
+        outside = (x * x).sum(1) - (inside * inside).sum(1)
+        return (inside**2 / self.variances).sum(1) / self.inside_scale + outside / self.outside_scale
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Give plain float32 arrays, for a safetensors file; `from_arrays` is the inverse."""
+        scales = np.array([self.inside_scale, self.outside_scale, self.threshold], np.float32)
+        arrays = {"mean": self.mean, "directions": self.directions, "variances": self.variances, "scales": scales}
+        return {f"familiarity/{name}": np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Familiarity:
+        """Read what `to_arrays` gave."""
+        try:
+            parts = [np.asarray(arrays[f"familiarity/{n}"], np.float64) for n in ("mean", "directions", "variances")]
+            return cls(*parts, *map(float, arrays["familiarity/scales"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise FamiliarityError("The familiarity model of this bundle is damaged.") from error
+
+
+def fit_familiarity(train: np.ndarray, val: np.ndarray, refused: float = 0.01) -> Familiarity:
+    """Fit on embeddings float (n, C) of train; the threshold leaves the share `refused` of val outside."""
+    x = np.asarray(train, np.float64)
+    if len(x) < 8:
+        raise FamiliarityError("Fitting what is familiar needs at least eight training radiographs.")
+    mean = x.mean(0)
+    _, singular, directions = np.linalg.svd(x - mean, full_matrices=False)
+    k = min(_DIRECTIONS, len(x) // 4, len(singular) - 1)
+    # A small ridge: the least of the kept directions are noise, and must not dominate the distance.
+    variances = singular[:k] ** 2 / len(x) + 0.05 * (singular[:k] ** 2).mean() / len(x)
+    raw = Familiarity(mean, directions[:k], variances, 1.0, np.inf, 1.0)
+    inside = raw._score(x).mean()
+    outside = max(float((singular[k:] ** 2).sum() / len(x)), 1e-12)
+    fitted = Familiarity(mean, directions[:k], variances, float(inside), outside, 1.0)
+    threshold = float(np.quantile(fitted._score(val), 1 - refused))
+    return Familiarity(mean, directions[:k], variances, float(inside), outside, threshold)

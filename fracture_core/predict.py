@@ -1,0 +1,213 @@
+"""A radiograph in, a finding out: the only door for pages and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fracture_core.bundle import DEFAULT_BUNDLE, MODELS, Bundle, load_bundle
+from fracture_core.engine import Engine
+from fracture_core.errors import FractureCoreError
+from fracture_core.gradcam import heatmap
+from fracture_core.letterbox import Placement, letterbox
+from fracture_core.operating_points import OperatingPoint, triage
+from fracture_core.radiograph import Radiograph, read_radiograph
+
+#: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
+_SMALLEST_SIDE = 200
+#: What FracAtlas shows, in the words of a DICOM header's BodyPartExamined.
+_VALIDATED_PARTS = (
+    *("HAND", "WRIST", "FINGER", "THUMB", "FOREARM", "ELBOW", "HUMERUS", "ARM", "SHOULDER", "CLAVICLE", "SCAPULA"),
+    *("HIP", "PELVIS", "FEMUR", "KNEE", "LEG", "TIBIA", "FIBULA", "ANKLE", "FOOT", "TOE", "CALCANEUS", "EXTREMITY"),
+)
+_FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
+
+UNFAMILIAR = "This does not look like the radiographs the model was made for (hand, leg, hip, shoulder); do not rely on the score."
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What the network says of one radiograph, and how far to trust it.
+
+    `probability` is calibrated, 0..1; `finding` is "fracture likely", "uncertain" or "fracture unlikely" by the two
+    operating points `rule_out` and `rule_in`; `unfamiliarity` above 1 means unlike the training data.
+    """
+
+    radiograph: Radiograph
+    probability: float
+    logit: float
+    finding: str
+    warnings: tuple[str, ...]
+    unfamiliarity: float
+    traits: frozenset[str]
+    bundle: str
+    rule_out: OperatingPoint
+    rule_in: OperatingPoint
+    outputs: Mapping[str, np.ndarray] = field(repr=False)
+    placement: Placement = field(repr=False)
+    _kernel: np.ndarray = field(repr=False)
+
+    @property
+    def familiar(self) -> bool:
+        """Whether the picture looks like those the network was made for."""
+        return self.unfamiliarity <= 1
+
+    def heatmap(self, method: str = "localiser") -> np.ndarray:
+        """Evidence as float32 (H, W) over the radiograph; see `fracture_core.gradcam.METHODS` for the methods."""
+        return heatmap(method, self.outputs, self._kernel, self.placement, self.radiograph.pixels.shape)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that gave no finding, and why, in a sentence."""
+
+    name: str
+    error: str
+
+
+class Reader:
+    """One loaded bundle; thread-safe, made once and shared."""
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None):
+        self.bundle = bundle
+        weights = bundle.weights()
+        self._kernel = weights["global_logit/kernel"][:, 0]
+        self._engine = Engine(bundle.graph, weights, threads=threads)
+        self._size = bundle.graph.input_size[0]
+
+    @property
+    def default_method(self) -> str:
+        """The heatmap shown first: the localiser's where the bundle has one, else Grad-CAM."""
+        return "localiser" if "cells" in self.bundle.graph.outputs else "grad-cam"
+
+    def read(
+        self, radiograph: Radiograph, *, rule_out: OperatingPoint | None = None, rule_in: OperatingPoint | None = None
+    ) -> Finding:
+        """Give the finding at the bundle's two operating points, or at others."""
+        rule_out = rule_out or self.bundle.points["rule_out"]
+        rule_in = rule_in or self.bundle.points["rule_in"]
+        square, placement = letterbox(radiograph.pixels, self._size)
+        outputs = self._forward(square)
+        logit = float(outputs["logit"])
+        probability = float(self.bundle.probability(logit))
+        unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["embedding"])[0])
+        traits = self.bundle.traits.of(outputs["embedding"])
+        return Finding(
+            radiograph,
+            probability,
+            logit,
+            triage(probability, rule_out.threshold, rule_in.threshold),
+            (*radiograph.warnings, *_doubts(radiograph, placement, traits, unfamiliarity)),
+            unfamiliarity,
+            traits,
+            self.bundle.version,
+            rule_out,
+            rule_in,
+            outputs,
+            placement,
+            self._kernel,
+        )
+
+    def read_many(
+        self, sources: Iterable[str | Path | tuple[str, bytes]], *, accept_cut_short: bool = False
+    ) -> Iterator[Finding | Failure]:
+        """Read files one after the other, as paths or (name, bytes); a bad one gives a Failure and the rest go on."""
+        for source in sources:
+            name = source[0] if isinstance(source, tuple) else Path(source).name
+            data = source[1] if isinstance(source, tuple) else source
+            try:
+                yield self.read(read_radiograph(data, name=name, accept_cut_short=accept_cut_short))
+            except FractureCoreError as error:
+                yield Failure(name, str(error))
+
+    def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
+        """Score letterboxed pictures uint8 (n, S, S): `logit` (n,), `embedding` (n, C), `cells` (n, h, w) and so on.
+
+        Every view that the recipe asks for is scored, and the views' logits and cells are averaged.
+        """
+        views = [_combine(self._engine.run(_view(squares, view)), view) for view in self.bundle.recipe.test_time_views]
+        first = dict(views[0])
+        for name in ("logit", "global_logit", "cells"):
+            if name in first:
+                first[name] = np.mean([outputs[name] for outputs in views], axis=0, dtype=np.float32)
+        return first
+
+    def _forward(self, square: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: values[0] for name, values in self.score(square[None]).items()}
+
+
+def _view(squares: np.ndarray, view: str) -> np.ndarray:
+    return np.ascontiguousarray(squares[:, :, ::-1]) if view == "flip" else squares
+
+
+def _combine(outputs: Mapping[str, np.ndarray], view: str) -> dict[str, np.ndarray]:
+    """Vectors to (n,), cells to (n, h, w), and maps of a flipped view turned back."""
+    made = {}
+    for name, values in outputs.items():
+        if name in ("logit", "global_logit"):
+            values = values.reshape(len(values))
+        elif name == "cells":
+            values = values.reshape(values.shape[:3])
+        made[name] = values[:, :, ::-1] if view == "flip" and values.ndim >= 3 else values
+    return made
+
+
+def _doubts(
+    radiograph: Radiograph, placement: Placement, traits: frozenset[str], unfamiliarity: float
+) -> Iterator[str]:
+    if unfamiliarity > 1:
+        yield UNFAMILIAR
+    header = radiograph.header
+    part = (header.body_part or "").upper() if header else ""
+    if part and not any(known in part for known in _VALIDATED_PARTS):
+        yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
+    if max(radiograph.pixels.shape) < _SMALLEST_SIDE:
+        height, width = radiograph.pixels.shape
+        yield f"The picture is very small ({width} x {height} pixels): a fine fracture line cannot be seen in it."
+    longer, shorter = max(radiograph.pixels.shape), min(radiograph.pixels.shape)
+    if longer > 3 * shorter:
+        yield "The picture is very long and narrow, so the bone takes up little of what the model sees."
+    elif max(placement.scale) < 0.05:
+        yield "The picture was scaled down heavily for the model: fine detail is lost."
+    if "hardware" in traits:
+        yield "Orthopaedic hardware seems to be visible; most such training images were fractured, which raises the score."
+    if "multiscan" in traits:
+        yield "Several views seem to share this picture; each bone appears small, so read each view by itself if you can."
+    for trait in traits & set(_FEW_PARTS):
+        yield f"This looks like a {_FEW_PARTS[trait]}: the model has seen few fractures there."
+
+
+def load_reader(name: str = DEFAULT_BUNDLE, root: Path = MODELS, *, threads: int | None = None) -> Reader:
+    """Load a bundle by name and make its reader; raise BundleError with a sentence where that cannot be."""
+    return Reader(load_bundle(name, root), threads=threads)
+
+
+def score_files(
+    reader: Reader, paths: Sequence[Path], *, batch: int = 32, field_names: Sequence[str] = ("logit", "embedding")
+) -> dict[str, np.ndarray]:
+    """Score many dataset files, cut-short ones too, decoding beside the network; arrays in the order of `paths`."""
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in field_names}
+    for squares in _squares_ahead(paths, reader._size, batch):
+        outputs = reader.score(squares)
+        for name in field_names:
+            kept[name].append(outputs[name])
+    return {name: np.concatenate(parts) for name, parts in kept.items()}
+
+
+def _squares_ahead(paths: Sequence[Path], size: int, batch: int) -> Iterator[np.ndarray]:
+    """Letterboxed batches, the next one decoded by a thread while the network works on this one."""
+
+    def load(start: int) -> np.ndarray:
+        chosen = paths[start : start + batch]
+        return np.stack([letterbox(read_radiograph(p, accept_cut_short=True).pixels, size)[0] for p in chosen])
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(load, 0)
+        for start in range(0, len(paths), batch):
+            squares = coming.result()
+            coming = pool.submit(load, start + batch) if start + batch < len(paths) else None
+            yield squares

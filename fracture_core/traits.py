@@ -1,0 +1,70 @@
+"""What else the features tell of a radiograph: hardware, several views on one film, and the body part.
+
+One logistic regression a trait on the pooled features, fitted on train. A trait is only said where it was validated:
+its threshold is the one that is right nine times in ten on val; a trait that never gets there is never said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+TRAITS = ("hardware", "multiscan", "hand", "leg", "hip", "shoulder")
+_PRECISION = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Traits:
+    """`weights` (t, C), `biases` (t,) and `thresholds` (t,) on the logit; inf where a trait is never said."""
+
+    names: tuple[str, ...]
+    weights: np.ndarray
+    biases: np.ndarray
+    thresholds: np.ndarray
+
+    def of(self, embedding: np.ndarray) -> frozenset[str]:
+        """The traits that one embedding, float (C,), shows."""
+        logits = self.weights @ np.asarray(embedding, np.float64) + self.biases
+        return frozenset(n for n, logit, t in zip(self.names, logits, self.thresholds, strict=True) if logit >= t)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Give plain float32 arrays, one a trait: weights, bias, threshold."""
+        rows = zip(self.names, self.weights, self.biases, self.thresholds, strict=True)
+        return {f"trait/{name}": np.concatenate([w, [b, t]]).astype(np.float32) for name, w, b, t in rows}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Traits:
+        """Read what `to_arrays` gave."""
+        found = {key.removeprefix("trait/"): a for key, a in arrays.items() if key.startswith("trait/")}
+        table = np.array(list(found.values()), np.float64).reshape(len(found), -1)
+        return cls(tuple(found), table[:, :-2], table[:, -2], table[:, -1])
+
+
+def fit_traits(
+    train: np.ndarray, train_truth: Mapping[str, Sequence[int]], val: np.ndarray, val_truth: Mapping[str, Sequence[int]]
+) -> Traits:
+    """Fit on embeddings (n, C) and 0 / 1 columns by trait name; traits with under ten examples are left out."""
+    from sklearn.linear_model import LogisticRegression  # slow to import, and only fitting needs it
+
+    scale = np.asarray(train).std(0) + 1e-6
+    names, weights, biases, thresholds = [], [], [], []
+    for name, truth in train_truth.items():
+        truth, wanted = np.asarray(truth), np.asarray(val_truth[name])
+        if min(truth.sum(), (1 - truth).sum()) < 10:
+            continue
+        model = LogisticRegression(C=0.003, max_iter=300, class_weight="balanced").fit(train / scale, truth)
+        logits = model.decision_function(val / scale)
+        names.append(name)
+        weights.append(model.coef_[0] / scale)
+        biases.append(model.intercept_[0])
+        thresholds.append(_threshold(logits, wanted))
+    return Traits(tuple(names), np.array(weights), np.array(biases), np.array(thresholds))
+
+
+def _threshold(logits: np.ndarray, truth: np.ndarray) -> float:
+    order = np.argsort(-logits)
+    precision = np.cumsum(truth[order]) / np.arange(1, len(truth) + 1)
+    good = np.flatnonzero((precision >= _PRECISION) & (np.cumsum(truth[order]) >= 5))
+    return float(logits[order[good[-1]]]) if len(good) else np.inf
