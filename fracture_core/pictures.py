@@ -11,19 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from fracture_core.letterbox import Placement, letterbox
 from fracture_core.radiograph import read_radiograph
-from fracture_core.storage import replacing, write_text
+from fracture_core.storage import cache_folder, replacing, write_text
 
 _VERSION = 1
-
-
-def cache_folder() -> Path:
-    """Where recomputable files go: FRACTURE_CACHE_DIR, else the user's cache folder."""
-    named = os.environ.get("FRACTURE_CACHE_DIR")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("fracture-reader"))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
+
+
+def cache_folder() -> Path:
+    """Where recomputable files go: FRACTURE_CACHE_DIR, else the user's cache folder."""
+    named = os.environ.get("FRACTURE_CACHE_DIR")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("fracture-reader"))
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
