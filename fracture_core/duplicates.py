@@ -1,0 +1,206 @@
+"""Which files of a dataset are the same picture: copied, re-saved, resized, turned, re-windowed or cut short.
+
+Radiographs of one body part look alike, so no global likeness decides. Each picture is reduced to a small
+thumbnail of its fine structure: a high-pass, divided by its local strength, which no change of brightness,
+contrast or size touches. Every pair is compared at 48 px, in all eight turns and mirrorings, by normalised
+cross-correlation over the rows that both files still have; the likely pairs are compared again at 192 px, where
+two exposures, even of one patient in one position, no longer correlate.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+_COARSE, _FINE = 48, 192
+_CANDIDATE, _SAME = 0.6, 0.7
+_LARGE = 1024
+_LEAST_SHARED = 0.1  # of the picture; below, a strip of background could match any other
+_END_OF_IMAGE = b"\xff\xd9"
+
+
+@dataclass(frozen=True)
+class DuplicatePair:
+    """Two files with one picture.
+
+    kind: "exact" (decoded pixels equal) or "near". score: normalised cross-correlation of the fine structure at
+    192 px, over what both files show, at most 1. turn: how `second` must be turned to lie on `first`: quarter turns
+    counter-clockwise (turn % 4), then mirrored left to right where turn >= 4; 0 is as it is.
+    """
+
+    first: str
+    second: str
+    kind: str
+    score: float
+    turn: int
+
+
+def find_duplicates(
+    paths: Mapping[str, Path],
+    missing: Mapping[str, float],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[DuplicatePair, ...]:
+    """Every pair of files in `paths` (image id -> file) that shows one picture, best score first.
+
+    `missing` gives, for cut-short files, the share (0..1) of the picture's bottom that is not there.
+    `progress(done, total)` is called as files are read.
+    """
+    ids = list(paths)
+    thumbnails, shown = _read_all([paths[i] for i in ids], [missing.get(i, 0.0) for i in ids], progress)
+    fine, pairs = _FineScores(thumbnails, shown), []
+    for (i, j), turn in _candidates(thumbnails, shown).items():
+        score = fine.score(i, j, turn)
+        if score >= _SAME:
+            exact = turn == 0 and same_pixels(paths[ids[i]], paths[ids[j]])
+            pairs.append(DuplicatePair(ids[i], ids[j], "exact" if exact else "near", round(score, 4), turn))
+    return tuple(sorted(pairs, key=lambda pair: (-pair.score, pair.first, pair.second)))
+
+
+def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
+    """Sets of ids that pairs connect, each sorted, sorted by their first id."""
+    leader: dict[str, str] = {}
+
+    def head(image_id: str) -> str:
+        while leader.setdefault(image_id, image_id) != image_id:
+            image_id = leader[image_id]
+        return image_id
+
+    for pair in pairs:
+        leader[head(pair.first)] = head(pair.second)
+    groups: dict[str, list[str]] = {}
+    for image_id in leader:
+        groups.setdefault(head(image_id), []).append(image_id)
+    return tuple(sorted(tuple(sorted(members)) for members in groups.values()))
+
+
+def same_pixels(first: Path, second: Path) -> bool:
+    """Whether two files decode to the same upright grey pixels."""
+    a, b = first.read_bytes(), second.read_bytes()
+    return a == b or np.array_equal(_decode(a), _decode(b))
+
+
+def _decode(data: bytes, least_side: int | None = None) -> np.ndarray:
+    """Upright grey uint8 (H, W); with `least_side`, a JPEG is read at a half, a quarter ... not below it.
+
+    A second end-of-image marker lets a cut-short JPEG be read as far as it goes, without touching Pillow's
+    global switch; a whole one ends at its own.
+    """
+    with Image.open(io.BytesIO(data + _END_OF_IMAGE)) as image:
+        if least_side and max(image.size) > _LARGE:
+            image.draft("L", (least_side, least_side))
+        return np.asarray(ImageOps.exif_transpose(image).convert("L"))
+
+
+def _read_one(path: Path, missing: float) -> tuple[np.ndarray, np.ndarray]:
+    """Thumbnail uint8 (192, 192), aspect given up, and bool (192, 192): which of it the file really has."""
+    data = path.read_bytes()
+    thumbnail = cv2.resize(_decode(data, _FINE), (_FINE, _FINE), interpolation=cv2.INTER_AREA)
+    stored = np.zeros((_FINE, _FINE), np.uint8)
+    stored[: round((1 - missing) * _FINE) or 1] = 255
+    if missing:
+        with Image.open(io.BytesIO(data)) as image:
+            mask = Image.fromarray(stored)
+            mask.getexif()[0x0112] = image.getexif().get(0x0112, 1)
+            stored = np.asarray(ImageOps.exif_transpose(mask))
+    return thumbnail, stored > 0
+
+
+def _read_all(paths, missing, progress) -> tuple[np.ndarray, np.ndarray]:
+    thumbnails = np.empty((len(paths), _FINE, _FINE), np.uint8)
+    shown = np.empty((len(paths), _FINE, _FINE), bool)
+    with ThreadPoolExecutor() as pool:
+        for k, (thumbnail, mask) in enumerate(pool.map(_read_one, paths, missing)):
+            thumbnails[k], shown[k] = thumbnail, mask
+            if progress and (k % 50 == 49 or k == len(paths) - 1):
+                progress(k + 1, len(paths))
+    return thumbnails, shown
+
+
+def _fine_structure(thumbnail: np.ndarray) -> np.ndarray:
+    """float32, the thumbnail's shape: high-pass at 3 pixels over its local strength."""
+    picture = thumbnail.astype(np.float32)
+    detail = picture - cv2.GaussianBlur(picture, (0, 0), 3)
+    strength = cv2.GaussianBlur(detail * detail, (0, 0), 4.5)
+    return detail / (np.sqrt(strength) + 1.5)
+
+
+def _turned(pictures: np.ndarray, turn: int) -> np.ndarray:
+    """The last two axes turned by quarter turns counter-clockwise, then mirrored for turn >= 4."""
+    turned = np.rot90(pictures, turn % 4, axes=(-2, -1))
+    return np.ascontiguousarray(turned[..., ::-1] if turn >= 4 else turned)
+
+
+def _inverse(turn: int) -> int:
+    return turn if turn >= 4 else -turn % 4  # a mirroring undoes itself
+
+
+def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, int], int]:
+    """(i, j), i < j -> the turn of j in which they look most alike, for pairs worth a closer look."""
+    small = [cv2.resize(t, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for t in thumbnails]
+    shown = np.stack([_kernel_shown(mask, _COARSE) for mask in shown])
+    detail = np.stack([_fine_structure(t) for t in small])
+    cut = np.flatnonzero(~shown.all(axis=(1, 2)))
+    best: dict[tuple[int, int], tuple[float, int]] = {}
+    for turn in range(8):
+        turned = _turned(detail, turn)
+        likeness = _unit(detail) @ _unit(turned).T
+        likeness[cut] = _likeness_where(detail[cut], turned, shown[cut])
+        for i, j in np.argwhere(likeness > _CANDIDATE).tolist():
+            pair, onto_first = ((i, j), turn) if i < j else ((j, i), _inverse(turn))
+            if i != j and likeness[i, j] > best.get(pair, (0.0, 0))[0]:
+                best[pair] = (float(likeness[i, j]), onto_first)
+    return {pair: turn for pair, (_, turn) in best.items()}
+
+
+def _kernel_shown(mask: np.ndarray, side: int) -> np.ndarray:
+    """bool (side, side): where the fine structure owes nothing to the part that is not there."""
+    if mask.all():
+        return np.ones((side, side), bool)
+    eroded = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=1)
+    return cv2.resize(eroded, (side, side), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _unit(pictures: np.ndarray) -> np.ndarray:
+    flat = pictures.reshape(len(pictures), -1)
+    flat = flat - flat.mean(axis=1, keepdims=True)
+    return flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6)
+
+
+def _likeness_where(pictures: np.ndarray, others: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Normalised cross-correlations, float32 (n, m), of (n, h, w) with (m, h, w), each row over its own `where`.
+
+    0 where too little is left to compare. Where the other is cut shorter, its own row is the one to trust.
+    """
+    weight = where.reshape(len(where), -1).astype(np.float32)
+    count = weight.sum(axis=1, keepdims=True) + 1e-6
+    a = pictures.reshape(len(pictures), -1) * weight
+    a = (a - a.sum(axis=1, keepdims=True) / count) * weight
+    b = others.reshape(len(others), -1)
+    spread_b = weight @ (b * b).T - (weight @ b.T) ** 2 / count
+    spread = (a * a).sum(axis=1, keepdims=True) * spread_b
+    enough = count >= _LEAST_SHARED * weight.shape[1]
+    return np.where(enough, (a @ b.T) / np.sqrt(np.maximum(spread, 1e-6)), 0.0)
+
+
+class _FineScores:
+    """The second look, at 192 px; each picture's fine structure is computed once and kept in half precision."""
+
+    def __init__(self, thumbnails: np.ndarray, shown: np.ndarray) -> None:
+        self._thumbnails, self._shown = thumbnails, shown
+        self._detail: dict[int, np.ndarray] = {}
+
+    def _of(self, i: int) -> np.ndarray:
+        if i not in self._detail:
+            self._detail[i] = _fine_structure(self._thumbnails[i]).astype(np.float16)
+        return self._detail[i].astype(np.float32)
+
+    def score(self, i: int, j: int, turn: int) -> float:
+        shown = _kernel_shown(self._shown[i], _FINE) & _turned(_kernel_shown(self._shown[j], _FINE), turn)
+        return float(_likeness_where(self._of(i)[None], _turned(self._of(j), turn)[None], shown[None]).item())
