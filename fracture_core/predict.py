@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from fracture_core.bundle import DEFAULT_BUNDLE, MODELS, Bundle, load_bundle
-from fracture_core.engine import Engine
 from fracture_core.errors import FractureCoreError
 from fracture_core.gradcam import heatmap
 from fracture_core.letterbox import Placement, letterbox
 from fracture_core.operating_points import OperatingPoint, triage
 from fracture_core.radiograph import Radiograph, read_radiograph
+from fracture_core.score import Scorer
 
 #: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
 _SMALLEST_SIDE = 200
@@ -26,7 +25,7 @@ _VALIDATED_PARTS = (
 )
 _FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
 
-UNFAMILIAR = "This does not look like the radiographs the model was made for (hand, leg, hip, shoulder); do not rely on the score."
+UNFAMILIAR = "This does not look like the radiographs the model was made for; do not rely on the score."
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +75,7 @@ class Reader:
         self.bundle = bundle
         weights = bundle.weights()
         self._kernel = weights["global_logit/kernel"][:, 0]
-        self._engine = Engine(bundle.graph, weights, threads=threads)
-        self._size = bundle.graph.input_size[0]
+        self._scorer = Scorer(bundle.graph, weights, bundle.recipe, threads=threads)
 
     @property
     def default_method(self) -> str:
@@ -90,8 +88,8 @@ class Reader:
         """Give the finding at the bundle's two operating points, or at others."""
         rule_out = rule_out or self.bundle.points["rule_out"]
         rule_in = rule_in or self.bundle.points["rule_in"]
-        square, placement = letterbox(radiograph.pixels, self._size)
-        outputs = self._forward(square)
+        square, placement = letterbox(radiograph.pixels, self._scorer.size)
+        outputs = {name: values[0] for name, values in self._scorer.score(square[None]).items()}
         logit = float(outputs["logit"])
         probability = float(self.bundle.probability(logit))
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["embedding"])[0])
@@ -124,37 +122,6 @@ class Reader:
             except FractureCoreError as error:
                 yield Failure(name, str(error))
 
-    def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
-        """Score letterboxed pictures uint8 (n, S, S): `logit` (n,), `embedding` (n, C), `cells` (n, h, w) and so on.
-
-        Every view that the recipe asks for is scored, and the views' logits and cells are averaged.
-        """
-        views = [_combine(self._engine.run(_view(squares, view)), view) for view in self.bundle.recipe.test_time_views]
-        first = dict(views[0])
-        for name in ("logit", "global_logit", "cells"):
-            if name in first:
-                first[name] = np.mean([outputs[name] for outputs in views], axis=0, dtype=np.float32)
-        return first
-
-    def _forward(self, square: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: values[0] for name, values in self.score(square[None]).items()}
-
-
-def _view(squares: np.ndarray, view: str) -> np.ndarray:
-    return np.ascontiguousarray(squares[:, :, ::-1]) if view == "flip" else squares
-
-
-def _combine(outputs: Mapping[str, np.ndarray], view: str) -> dict[str, np.ndarray]:
-    """Vectors to (n,), cells to (n, h, w), and maps of a flipped view turned back."""
-    made = {}
-    for name, values in outputs.items():
-        if name in ("logit", "global_logit"):
-            values = values.reshape(len(values))
-        elif name == "cells":
-            values = values.reshape(values.shape[:3])
-        made[name] = values[:, :, ::-1] if view == "flip" and values.ndim >= 3 else values
-    return made
-
 
 def _doubts(
     radiograph: Radiograph, placement: Placement, traits: frozenset[str], unfamiliarity: float
@@ -174,9 +141,9 @@ def _doubts(
     elif max(placement.scale) < 0.05:
         yield "The picture was scaled down heavily for the model: fine detail is lost."
     if "hardware" in traits:
-        yield "Orthopaedic hardware seems to be visible; most such training images were fractured, which raises the score."
+        yield "Orthopaedic hardware seems to be visible; it raises the score, fracture or not."
     if "multiscan" in traits:
-        yield "Several views seem to share this picture; each bone appears small, so read each view by itself if you can."
+        yield "Several views seem to share this picture; read each view by itself if you can."
     for trait in traits & set(_FEW_PARTS):
         yield f"This looks like a {_FEW_PARTS[trait]}: the model has seen few fractures there."
 
@@ -184,30 +151,3 @@ def _doubts(
 def load_reader(name: str = DEFAULT_BUNDLE, root: Path = MODELS, *, threads: int | None = None) -> Reader:
     """Load a bundle by name and make its reader; raise BundleError with a sentence where that cannot be."""
     return Reader(load_bundle(name, root), threads=threads)
-
-
-def score_files(
-    reader: Reader, paths: Sequence[Path], *, batch: int = 32, field_names: Sequence[str] = ("logit", "embedding")
-) -> dict[str, np.ndarray]:
-    """Score many dataset files, cut-short ones too, decoding beside the network; arrays in the order of `paths`."""
-    kept: dict[str, list[np.ndarray]] = {name: [] for name in field_names}
-    for squares in _squares_ahead(paths, reader._size, batch):
-        outputs = reader.score(squares)
-        for name in field_names:
-            kept[name].append(outputs[name])
-    return {name: np.concatenate(parts) for name, parts in kept.items()}
-
-
-def _squares_ahead(paths: Sequence[Path], size: int, batch: int) -> Iterator[np.ndarray]:
-    """Letterboxed batches, the next one decoded by a thread while the network works on this one."""
-
-    def load(start: int) -> np.ndarray:
-        chosen = paths[start : start + batch]
-        return np.stack([letterbox(read_radiograph(p, accept_cut_short=True).pixels, size)[0] for p in chosen])
-
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(load, 0)
-        for start in range(0, len(paths), batch):
-            squares = coming.result()
-            coming = pool.submit(load, start + batch) if start + batch < len(paths) else None
-            yield squares

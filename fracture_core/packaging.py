@@ -1,0 +1,136 @@
+"""A finished run -> a bundle: score val and test, calibrate and choose thresholds on val, seal, publish."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from fracture_core.bundle import MODELS, Bundle, check_name, load_bundle, publish, seal
+from fracture_core.calibration import fit_temperature
+from fracture_core.card import write_card
+from fracture_core.errors import FractureCoreError
+from fracture_core.evaluate import predict_split
+from fracture_core.familiarity import fit_familiarity
+from fracture_core.fracatlas import FracAtlas
+from fracture_core.graph import Graph
+from fracture_core.metrics import sigmoid
+from fracture_core.operating_points import default_operating_points
+from fracture_core.recipe import Recipe
+from fracture_core.score import Scorer
+from fracture_core.split import Split
+from fracture_core.storage import replacing, write_text
+from fracture_core.traits import TRAITS, fit_traits
+from fracture_core.weights import Weights, half_precision, load_weights, save_weights
+
+
+class PackagingError(FractureCoreError):
+    """A run that is not finished, or whose folder lacks something a bundle needs."""
+
+
+def package(
+    run: Path,
+    name: str,
+    dataset: FracAtlas,
+    *,
+    root: Path = MODELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Bundle:
+    """Make the bundle root/name from a finished run folder; an earlier bundle of that name is kept beside it.
+
+    Val alone decides the offset, the temperature and the thresholds. Raises PackagingError where the run is not
+    finished. Nothing appears under `root` before the bundle is whole.
+    """
+    check_name(name)
+    recipe, graph, weights, split, record = _read_run(run)
+    # Everything below is computed with the weights as they will be shipped, rounding included.
+    weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
+    kernel = weights["global_logit/kernel"][:, 0]
+    scorer = Scorer(graph, weights, recipe)
+    table, embeddings = predict_split(scorer, kernel, dataset, split, progress=progress)
+    offset, temperature = _calibrate(table[table["split"] == "val"])
+    weights["global_logit/bias"] = weights["global_logit/bias"] + np.float32(offset)
+    table["logit"] += round(offset, 6)
+    features = _features(scorer, dataset, split, table, embeddings)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    Path(root).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
+    try:
+        folder.chmod(0o755)
+        save_weights(folder / "weights.safetensors", weights)
+        write_text(folder / "network.json", json.dumps(graph.to_json(), separators=(",", ":")) + "\n")
+        write_text(folder / "recipe.json", json.dumps(recipe.to_json(), indent=1) + "\n")
+        with replacing(folder / "predictions.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+        with replacing(folder / "features.safetensors") as temporary:
+            save_file(features, temporary)
+        _write_points(folder, table, temperature, created)
+        shutil.copyfile(run / "history.csv", folder / "history.csv")
+        provenance = {**record, "offset": offset, "split": split.digest, "trained_on": len(split.train)}
+        write_card(folder, name, recipe, table, temperature, provenance)
+        seal(folder, temperature=temperature, created=created, provenance=provenance)
+        publish(folder, name, root)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return load_bundle(name, root)
+
+
+def _read_run(run: Path) -> tuple[Recipe, Graph, Weights, Split, dict[str, Any]]:
+    try:
+        record = json.loads((run / "run.json").read_text("utf-8"))
+        if not record.get("finished"):
+            raise PackagingError(f"The run {run.name} is not finished; resume it first.")
+        recipe = Recipe.from_json(json.loads((run / "recipe.json").read_text("utf-8")))
+        graph = Graph.from_json(json.loads((run / "network.json").read_text("utf-8")))
+        parts = json.loads((run / "split.json").read_text("utf-8"))
+        split = Split(*(tuple(parts[part]) for part in ("train", "val", "test")), parts.get("left_out", {}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PackagingError(f"The folder {run.name} is not a finished run ({error}).") from error
+    return recipe, graph, load_weights(run / "weights.safetensors"), split, record
+
+
+def _calibrate(val: pd.DataFrame) -> tuple[float, float]:
+    """Offset and temperature that make sigmoid((logit + offset) / temperature) likeliest on val.
+
+    The offset undoes what oversampling or class weights did to the base rate (Platt 1999); it goes into the
+    network's own bias, so that the temperature alone is left to calibrate (Guo et al. 2017).
+    """
+    from scipy.optimize import minimize_scalar
+
+    truth, logits = val["label"].to_numpy(), val["logit"].to_numpy()
+
+    def loss(offset: float) -> float:
+        shifted = logits + offset
+        p = np.clip(sigmoid(shifted / fit_temperature(truth, shifted)), 1e-9, 1 - 1e-9)
+        return float(-np.mean(truth * np.log(p) + (1 - truth) * np.log1p(-p)))
+
+    offset = float(minimize_scalar(loss, bounds=(-12, 12), method="bounded").x)
+    return offset, float(fit_temperature(truth, logits + offset))
+
+
+def _features(
+    scorer: Scorer, dataset: FracAtlas, split: Split, table: pd.DataFrame, embeddings: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Fit what is familiar and the traits on train's embeddings, and set their thresholds on val."""
+    train = scorer.score_files([dataset.path(i) for i in split.train], ("embedding",))["embedding"]
+    val = (table["split"] == "val").to_numpy()
+    on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in TRAITS}
+    on_val = {trait: table.loc[val, trait].to_numpy() for trait in TRAITS}
+    arrays = fit_familiarity(train, embeddings[val]).to_arrays()
+    return arrays | fit_traits(train, on_train, embeddings[val], on_val).to_arrays()
+
+
+def _write_points(folder: Path, table: pd.DataFrame, temperature: float, created: str) -> None:
+    val = table[table["split"] == "val"]
+    points = default_operating_points(val["label"], sigmoid(val["logit"].to_numpy() / temperature), created=created)
+    data: Mapping[str, Any] = {name: point.to_dict() for name, point in points.items()}
+    write_text(folder / "operating_points.json", json.dumps(data, indent=1) + "\n")
