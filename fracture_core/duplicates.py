@@ -20,7 +20,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 _COARSE, _FINE = 48, 192
-_CANDIDATE, _SAME = 0.6, 0.7
+_CANDIDATE = 0.6
+# Looked at on FracAtlas, pair by pair: one picture scores 0.67 or more at 192 px; two exposures on one detector,
+# whose streaks they share, 0.64 at most. Over the tops alone: 0.99 against 0.79.
+_SAME, _SAME_TOP = 0.66, 0.9
 _LARGE = 1024
 _LEAST_SHARED = 0.1  # of the picture; below, a strip of background could match any other
 _END_OF_IMAGE = b"\xff\xd9"
@@ -57,7 +60,7 @@ def find_duplicates(
     fine, pairs = _FineScores(thumbnails, shown), []
     for (i, j), turn in _candidates(thumbnails, shown).items():
         score = fine.score(i, j, turn)
-        if score >= _SAME:
+        if score > 0:
             exact = turn == 0 and same_pixels(paths[ids[i]], paths[ids[j]])
             pairs.append(DuplicatePair(ids[i], ids[j], "exact" if exact else "near", round(score, 4), turn))
     return tuple(sorted(pairs, key=lambda pair: (-pair.score, pair.first, pair.second)))
@@ -202,5 +205,20 @@ class _FineScores:
         return self._detail[i].astype(np.float32)
 
     def score(self, i: int, j: int, turn: int) -> float:
+        """Likeness of all that both show, or, where a damaged file ends in rubbish, of the tops; 0 if neither."""
+        first, second = self._of(i), _turned(self._of(j), turn)
         shown = _kernel_shown(self._shown[i], _FINE) & _turned(_kernel_shown(self._shown[j], _FINE), turn)
-        return float(_likeness_where(self._of(i)[None], _turned(self._of(j), turn)[None], shown[None]).item())
+        whole = _likeness_where(first[None], second[None], shown[None]).item()
+        if whole >= _SAME:
+            return whole
+        top = float(_top_likeness(first, second).max()) if turn == 0 else 0.0
+        return top if top >= _SAME_TOP else 0.0
+
+
+def _top_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Normalised cross-correlations of the top rows of two (h, w), for each number of rows from 40 % to all."""
+    rows = np.arange(1, len(a) + 1) * a.shape[1]
+    sum_a, sum_b, aa, bb, ab = (np.cumsum(x.sum(axis=1)) for x in (a, b, a * a, b * b, a * b))
+    spread = (aa - sum_a**2 / rows) * (bb - sum_b**2 / rows)
+    likeness = (ab - sum_a * sum_b / rows) / np.sqrt(np.maximum(spread, 1e-6))
+    return likeness[round(0.4 * len(a)) :]
