@@ -1,0 +1,53 @@
+# `make app` and `make test` do all they need from a bare Python 3.11 to 3.13; the second time they start at once.
+
+VENV := .venv
+PORT ?= 8501
+PYTHONS := $(PYTHON) python3 python python3.13 python3.12 python3.11
+# The stamps are named after what was installed, so a changed requirement installs anew and nothing else does.
+APP := $(VENV)/.app-$(shell cat requirements.txt requirements.lock | cksum | cut -d' ' -f1)
+TEST := $(VENV)/.test-$(shell cat requirements.txt requirements-dev.txt requirements.lock | cksum | cut -d' ' -f1)
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
+
+.PHONY: app test lint lock clean
+.DEFAULT_GOAL := app
+
+app: $(APP)
+	$(VENV)/bin/python -m streamlit run streamlit_app.py --server.port $(PORT)
+
+test: $(TEST) lint
+	$(VENV)/bin/python -m pytest -q
+
+lint: $(TEST)
+	$(VENV)/bin/python -m ruff check .
+	$(VENV)/bin/python -m ruff format --check .
+
+# One lock for every Python from 3.11 up; the requirements files say what we chose, the lock what that brings along.
+lock: $(TEST)
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --upgrade \
+	  requirements-dev.txt --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV)
+
+$(APP): | $(VENV)/bin/python
+	@echo "Installing what the app needs (a few minutes, once) ..."
+	$(PIP) --requirement requirements.txt
+	@rm -f $(VENV)/.app-* && touch $@
+
+$(TEST): $(APP)
+	@echo "Installing what the tests need ..."
+	$(PIP) --requirement requirements-dev.txt
+	@rm -f $(VENV)/.test-* && touch $@
+
+$(VENV)/bin/python:
+	@for python in $(PYTHONS); do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then \
+	    "$$python" -c 'import ensurepip, venv' 2>/dev/null || { \
+	      echo "$$python cannot make virtual environments: install its venv package (Debian: apt install python3-venv)."; \
+	      exit 1; }; \
+	    echo "Making $(VENV) with $$("$$python" --version) ..."; \
+	    exec "$$python" -m venv $(VENV); \
+	  fi; \
+	done; \
+	echo "No Python 3.11, 3.12 or 3.13 was found on the PATH: install one, or name it: make app PYTHON=/path/to/python3.12"; \
+	exit 1
