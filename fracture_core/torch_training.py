@@ -1,0 +1,309 @@
+"""The training loop of pre-training, in PyTorch: labels, boxes and a teacher's maps, on augmented pictures.
+
+The student learns from up to three things at once:
+
+- image labels (binary cross-entropy of the logit),
+- the radiologists' boxes (binary cross-entropy of every cell),
+- optionally a teacher's maps of the same picture, standardised a channel and clipped to +-4, matched by a 1x1
+  projection of the student's map of the same size (smooth L1). Matching maps rather than pooled vectors teaches
+  several times more a step (Romero et al. 2015, FitNets).
+
+Only training images are seen; val measures progress. The weights handed on are their running average.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fracture_core.augmentation import augment, cell_targets
+from fracture_core.graph import Graph
+from fracture_core.metrics import average_precision, roc_auc
+from fracture_core.pictures import Pictures
+from fracture_core.recipe import Recipe
+from fracture_core.storage import replacing
+from fracture_core.torch_twin import TorchTwin
+from fracture_core.weights import Weights, save_weights
+
+_CELL = 8  # fracture_core.model.CELL, which cannot be imported without TensorFlow
+_CLIP = 4.0
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how hard. Steps are batches; the learning rate rises over `warmup` steps, then falls as a cosine."""
+
+    steps: int
+    learning_rate: float = 5e-4
+    warmup: int = 40
+    weight_decay: float = 0.02
+    averaging: float = 0.995
+    positives: float = 0.35  # share of fractured pictures in a batch
+    box_weight: float = 0.5
+    box_positive_weight: float = 2.0
+    global_weight: float = 0.3  # the global head's own cross-entropy, so that it learns to stand alone
+    dense_weight: float = 3.0
+    checkpoint_every: int = 50
+    validate_every: int = 100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures float32 (n, 1, S, S) 0..255, labels float32 (n,), cell targets float32 (n, S/8, S/8)."""
+
+    pictures: torch.Tensor
+    labels: torch.Tensor
+    cells: torch.Tensor
+
+
+def batches(
+    pictures: Pictures,
+    boxes: Mapping[str, np.ndarray],
+    labels: Mapping[str, int],
+    recipe: Recipe,
+    schedule: Schedule,
+    first: int,
+) -> Iterator[Batch]:
+    """Yield the batches from step `first` on; a step's batch depends on the seed and the step alone."""
+    positives = [i for i, label in labels.items() if label]
+    negatives = [i for i, label in labels.items() if not label]
+
+    def picture(image_id: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return augment(pictures.square(image_id), boxes[image_id], recipe.image_size, recipe.augmentation, rng)
+
+    def make(step: int) -> Batch:
+        rng = np.random.default_rng([recipe.seed, step])
+        n = min(recipe.batch_size - 1, max(1, round(recipe.batch_size * schedule.positives)))
+        ids = [*rng.choice(positives, n, replace=n > len(positives))]
+        ids += [*rng.choice(negatives, recipe.batch_size - n, replace=recipe.batch_size > len(negatives))]
+        made = [picture(i, rng) for i in ids]
+        squares = np.stack([square for square, _ in made])[:, None].astype(np.float32)
+        cells = np.stack([cell_targets(b, recipe.image_size, _CELL) for _, b in made])
+        truth = np.array([labels[i] for i in ids], np.float32)
+        return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells)))
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, first)
+        for step in range(first, schedule.steps):
+            batch = coming.result()
+            coming = pool.submit(make, step + 1)
+            yield batch
+
+
+class Teacher:
+    """A frozen network whose standardised maps the student matches."""
+
+    def __init__(self, twin: TorchTwin, matches: tuple[tuple[str, str], ...]):
+        self.twin = twin.eval().requires_grad_(False)
+        self.matches = matches
+        self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    @torch.no_grad()
+    def measure(self, pictures: list[torch.Tensor]) -> None:
+        """Fix each channel's mean and deviation over some batches of pictures."""
+        maps = [self._maps(batch) for batch in pictures]
+        for place in range(len(self.matches)):
+            values = torch.cat([m[place] for m in maps])
+            deviation, mean = torch.std_mean(values, (0, 2, 3), keepdim=True)
+            self.statistics.append((mean, deviation + 1e-3))
+
+    @torch.no_grad()
+    def targets(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        """The maps to match, float32 (n, C, h, w) within +-4, one a match."""
+        pairs = zip(self._maps(pictures), self.statistics, strict=True)
+        return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs]
+
+    def _maps(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = self.twin(pictures)
+        return [outputs[node].float() for node, _ in self.matches]
+
+
+class Pretraining:
+    """One stage: `run()` goes from wherever the folder's checkpoint stands to the end.
+
+    `matches` pairs nodes of the teacher with nodes of the student whose maps have one size.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        schedule: Schedule,
+        graph: Graph,
+        weights: Weights,
+        teacher: tuple[Graph, Weights] | None = None,
+        matches: tuple[tuple[str, str], ...] = (),
+        report: Callable[[dict], None] | None = None,
+    ):
+        self.folder, self.recipe, self.schedule = folder, recipe, schedule
+        self.report = report or (lambda entry: None)
+        torch.manual_seed(recipe.seed)
+        student_nodes = tuple(dict.fromkeys(node for _, node in matches))
+        self.student = TorchTwin(graph, weights, student_nodes).to(memory_format=torch.channels_last)
+        self.average = TorchTwin(graph, weights).to(memory_format=torch.channels_last).eval()
+        self.teacher = None
+        self.projections = torch.nn.ModuleList()
+        if teacher:
+            twin = TorchTwin(*teacher, taps=tuple(dict.fromkeys(node for node, _ in matches)))
+            self.teacher = Teacher(twin.to(memory_format=torch.channels_last), matches)
+        self.optimiser: torch.optim.Optimizer | None = None
+        self.step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(
+        self,
+        pictures: Pictures,
+        boxes: Mapping[str, np.ndarray],
+        labels: Mapping[str, int],
+        val: tuple[np.ndarray, np.ndarray],
+    ) -> Weights:
+        """Train to the last step and give the averaged weights.
+
+        `boxes` are in the pixels of `pictures`' squares; `labels` names the training images; `val` holds pictures
+        uint8 (n, S, S) and labels (n,).
+        """
+        self._prepare(pictures, boxes, labels)
+        self._resume()
+        began, at = time.monotonic(), self.step
+        for batch in batches(pictures, boxes, labels, self.recipe, self.schedule, self.step):
+            losses = self._train_step(batch)
+            self.step += 1
+            if self.step % 10 == 0:
+                rate = (self.step - at) * self.recipe.batch_size / (time.monotonic() - began)
+                self._log({"step": self.step, "pictures_per_second": round(rate, 2), **losses})
+            if self.step % self.schedule.validate_every == 0 or self.step == self.schedule.steps:
+                logits = self.score(val[0])
+                self._log(
+                    {
+                        "step": self.step,
+                        "val_auc": roc_auc(val[1], logits),
+                        "val_ap": average_precision(val[1], logits),
+                    }
+                )
+            if self.step % self.schedule.checkpoint_every == 0 or self.step == self.schedule.steps:
+                self._save()
+        weights = self.average.export()
+        save_weights(self.folder / "average.safetensors", weights)
+        return weights
+
+    def _prepare(self, pictures: Pictures, boxes: Mapping, labels: Mapping) -> None:
+        if self.teacher:
+            some = batches(pictures, boxes, labels, self.recipe, self.schedule, 0)
+            self.teacher.measure([next(some).pictures for _ in range(min(6, self.schedule.steps))])
+            some.close()
+            with torch.no_grad():
+                outputs = self.student.eval()(torch.zeros(1, 1, self.recipe.image_size, self.recipe.image_size))
+            for (_, node), (mean, _) in zip(self.teacher.matches, self.teacher.statistics, strict=True):
+                self.projections.append(torch.nn.Conv2d(outputs[node].shape[1], mean.shape[1], 1))
+        decayed, free = [], []
+        for module in (self.student, self.projections):
+            for parameter in module.parameters():
+                (decayed if parameter.ndim > 1 else free).append(parameter)
+        groups = [
+            {"params": decayed, "weight_decay": self.schedule.weight_decay},
+            {"params": free, "weight_decay": 0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups, lr=self.schedule.learning_rate)
+
+    def _rate(self) -> float:
+        s = self.schedule
+        if self.step < s.warmup:
+            return s.learning_rate * (self.step + 1) / s.warmup
+        done = (self.step - s.warmup) / max(1, s.steps - s.warmup)
+        return s.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def _train_step(self, batch: Batch) -> dict[str, float]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate()
+        x = batch.pictures.contiguous(memory_format=torch.channels_last)
+        losses: dict[str, torch.Tensor] = {}
+        self.student.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = self.student(x)
+            projected = [p(outputs[node]) for p, (_, node) in zip(self.projections, self._matches, strict=True)]
+        losses["label"] = F.binary_cross_entropy_with_logits(outputs["logit"].float()[:, 0], batch.labels)
+        alone = F.binary_cross_entropy_with_logits(outputs["global_logit"].float()[:, 0], batch.labels)
+        losses["global"] = self.schedule.global_weight * alone
+        losses["box"] = self.schedule.box_weight * self._box_loss(outputs["cells"].float()[:, 0], batch.cells)
+        if self.teacher:
+            pairs = zip(projected, self.teacher.targets(x), strict=True)
+            dense = [F.smooth_l1_loss(p.float(), target) for p, target in pairs]
+            losses["dense"] = self.schedule.dense_weight * sum(dense) / len(dense)
+        total = sum(losses.values())
+        self.optimiser.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        self.optimiser.step()
+        self._average()
+        return {name: round(float(value.detach()), 4) for name, value in losses.items()}
+
+    @property
+    def _matches(self) -> tuple[tuple[str, str], ...]:
+        return self.teacher.matches if self.teacher else ()
+
+    def _box_loss(self, cells: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of every cell, summed and divided by the cells on fractures: tiny boxes weigh as they must."""
+        weight = torch.tensor(self.schedule.box_positive_weight)
+        loss = F.binary_cross_entropy_with_logits(cells, target, pos_weight=weight, reduction="sum")
+        return loss / (target.sum() + len(target))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # Early on the average follows closely, or the random heads would stay in it for hundreds of steps.
+        decay = min(self.schedule.averaging, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
+
+    @torch.no_grad()
+    def score(self, squares: np.ndarray) -> np.ndarray:
+        """Logits float32 (n,) of letterboxed pictures uint8 (n, S, S), by the averaged weights."""
+        logits = []
+        for start in range(0, len(squares), 32):
+            x = torch.from_numpy(np.asarray(squares[start : start + 32])[:, None].astype(np.float32))
+            with torch.autocast("cpu", torch.bfloat16):
+                logits.append(self.average(x.contiguous(memory_format=torch.channels_last))["logit"][:, 0].float())
+        return torch.cat(logits).numpy()
+
+    def _log(self, entry: dict) -> None:
+        entry = {"time": round(time.time(), 1), **entry}
+        line = json.dumps(entry)
+        self.report(entry)
+        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "student": self.student.state_dict(),
+            "average": self.average.state_dict(),
+        }
+        state |= {"projections": self.projections.state_dict(), "optimiser": self.optimiser.state_dict()}
+        if self.teacher:
+            state["statistics"] = self.teacher.statistics
+        state["run"] = {"recipe": self.recipe.to_json(), "schedule": asdict(self.schedule)}
+        with replacing(self.folder / "checkpoint.pt") as temporary:
+            torch.save(state, temporary)
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self.step = state["step"]
+        self.student.load_state_dict(state["student"])
+        self.average.load_state_dict(state["average"])
+        self.projections.load_state_dict(state["projections"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.teacher:
+            self.teacher.statistics = [tuple(pair) for pair in state["statistics"]]
