@@ -123,6 +123,7 @@ class FracAtlas:
 
     def path(self, image_id: str) -> Path:
         """The image's file; where it lies in both folders, the one under its label's."""
+        self._entry(image_id)
         return self.root / self.table.at[image_id, "path"]
 
     def boxes(self, image_id: str) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""Unpacking a zip that came from elsewhere: no path leaves the folder, no link, no bomb."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from fracture_core.errors import FractureCoreError
+
+_MOST_FILES = 50_000  # FracAtlas has some 12,000
+_CHUNK = 1 << 20
+_CLUTTER = {"__MACOSX", ".DS_Store"}
+
+
+class UnsafeArchiveError(FractureCoreError):
+    """An archive that is damaged, or holds something that no data set needs."""
+
+
+def unpack(archive: Path, folder: Path, *, most_bytes: int, step: Callable[[], None] | None = None) -> None:
+    """Write the files of zip `archive` under `folder`.
+
+    Raises UnsafeArchiveError, before anything is written, where the zip cannot be read, holds more than `most_bytes`
+    unpacked, a path that leaves `folder`, a link, an encrypted file or one name twice; and while writing, where
+    the content does not fit its checksum. `step` is called before each file; what it raises passes through.
+    """
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            entries = [(entry, _safe_path(entry)) for entry in zipped.infolist() if not entry.is_dir()]
+            entries = [(entry, path) for entry, path in entries if not _CLUTTER & set(path.parts)]
+            _refuse_excess(entries, most_bytes, shutil.disk_usage(folder).free)
+            for entry, path in entries:
+                if step:
+                    step()
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # zipfile stops at the size that the entry declares, which the sum above has bounded.
+                with zipped.open(entry) as source, target.open("xb") as file:
+                    shutil.copyfileobj(source, file, _CHUNK)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+        raise UnsafeArchiveError(f"The archive is damaged and cannot be unpacked ({error}).") from error
+
+
+def _safe_path(entry: zipfile.ZipInfo) -> PurePosixPath:
+    """The entry's path, relative and free of anything by which a system could leave the folder."""
+    name = entry.orig_filename
+    path = PurePosixPath(name)
+    odd = not path.parts or path.is_absolute() or ".." in path.parts or any(c in name for c in "\\:\0")
+    if odd:
+        raise UnsafeArchiveError(f"The archive is not safe to unpack: the path {name!r} leaves its folder.")
+    mode = entry.external_attr >> 16
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise UnsafeArchiveError(f"The archive is not safe to unpack: {name!r} is a link or a device.")
+    if entry.flag_bits & 0x1:
+        raise UnsafeArchiveError(f"The archive cannot be unpacked: {name!r} is encrypted.")
+    return path
+
+
+def _refuse_excess(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], most_bytes: int, free: int) -> None:
+    total = sum(entry.file_size for entry, _ in entries)
+    if len(entries) > _MOST_FILES or total > most_bytes:
+        raise UnsafeArchiveError(
+            f"The archive is not safe to unpack: it would fill {total / 1e9:.1f} GB with {len(entries)} files."
+        )
+    if total > free:
+        raise UnsafeArchiveError(
+            f"Unpacking needs {total / 1e9:.1f} GB of free disk, and there are {free / 1e9:.1f} GB: make room."
+        )
+    if len({str(path).casefold() for _, path in entries}) < len(entries):
+        raise UnsafeArchiveError("The archive is not safe to unpack: it holds one name twice.")
