@@ -200,7 +200,10 @@ def _install(archive: Path, destination: Path, size: int, cancelled: Flag | None
         tables = sorted(folder.rglob("dataset.csv"), key=lambda path: len(path.parts))
         if not tables:
             raise DownloadError("The archive is not FracAtlas (it has no dataset.csv): nothing was installed.")
-        FracAtlas(tables[0].parent)  # raises DatasetError where images or annotations are missing
+        try:
+            FracAtlas(tables[0].parent)
+        except DatasetError as error:
+            raise DownloadError("The archive is not a whole FracAtlas: nothing was installed.") from error
         if destination.exists():
             destination.rmdir()  # empty, or download() would have refused
         tables[0].parent.chmod(0o755)
