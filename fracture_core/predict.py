@@ -75,7 +75,7 @@ class Reader:
         self.bundle = bundle
         weights = bundle.weights()
         self._kernel = weights["global_logit/kernel"][:, 0]
-        self._scorer = Scorer(bundle.graph, weights, bundle.recipe, threads=threads)
+        self.scorer = Scorer(bundle.graph, weights, bundle.recipe, threads=threads)
 
     @property
     def default_method(self) -> str:
@@ -88,8 +88,8 @@ class Reader:
         """Give the finding at the bundle's two operating points, or at others."""
         rule_out = rule_out or self.bundle.points["rule_out"]
         rule_in = rule_in or self.bundle.points["rule_in"]
-        square, placement = letterbox(radiograph.pixels, self._scorer.size)
-        outputs = {name: values[0] for name, values in self._scorer.score(square[None]).items()}
+        square, placement = letterbox(radiograph.pixels, self.scorer.size)
+        outputs = {name: values[0] for name, values in self.scorer.score(square[None]).items()}
         logit = float(outputs["logit"])
         probability = float(self.bundle.probability(logit))
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["embedding"])[0])
