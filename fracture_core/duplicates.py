@@ -154,7 +154,8 @@ def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, in
     for turn in range(8):
         turned = _turned(detail, turn)
         likeness = _unit(detail) @ _unit(turned).T
-        likeness[cut] = _likeness_where(detail[cut], turned, shown[cut])
+        if len(cut):
+            likeness[cut] = _likeness_where(detail[cut], turned, shown[cut])
         for i, j in np.argwhere(likeness > _CANDIDATE).tolist():
             pair, onto_first = ((i, j), turn) if i < j else ((j, i), _inverse(turn))
             if i != j and likeness[i, j] > best.get(pair, (0.0, 0))[0]:
