@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 _COARSE, _FINE = 48, 192
-_CANDIDATE = 0.6
+_CANDIDATE, _CANDIDATE_TOP = 0.6, 0.8
 # Looked at on FracAtlas, pair by pair: one picture scores 0.67 or more at 192 px; two exposures on one detector,
 # whose streaks they share, 0.64 at most. Over the tops alone: 0.99 against 0.79.
 _SAME, _SAME_TOP = 0.66, 0.9
@@ -160,6 +160,9 @@ def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, in
             pair, onto_first = ((i, j), turn) if i < j else ((j, i), _inverse(turn))
             if i != j and likeness[i, j] > best.get(pair, (0.0, 0))[0]:
                 best[pair] = (float(likeness[i, j]), onto_first)
+    tops = _unit(detail[:, : _COARSE // 2])
+    for i, j in np.argwhere(np.triu(tops @ tops.T, 1) > _CANDIDATE_TOP).tolist():
+        best.setdefault((i, j), (0.0, 0))
     return {pair: turn for pair, (_, turn) in best.items()}
 
 
