@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -59,12 +60,14 @@ class ReliabilityBin:
     rate: Estimate
 
 
-def _bin_starts(rising: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    """Where each equal-mass bin of rising probabilities begins; equal ones stay together, empty bins go."""
+def _bin_edges(rising: NDArray[np.float64], bins: int) -> list[int]:
+    """Where equal-mass bins of rising probabilities begin, and their end; equal ones stay together."""
     if bins < 1:
         raise MetricsError("A reliability diagram needs at least one bin.")
+    if not rising.size:
+        return []
     wanted = np.arange(bins) * rising.size // bins
-    return np.unique(np.searchsorted(rising, rising[wanted])) if rising.size else wanted[:0]
+    return [*np.unique(np.searchsorted(rising, rising[wanted])).tolist(), rising.size]
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> list[ReliabilityBin]:
@@ -76,10 +79,9 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
     truth, probabilities = checked(labels, probabilities)
     order = np.argsort(probabilities, kind="stable")
     rising, truth = probabilities[order], truth[order]
-    starts = _bin_starts(rising, bins)
     rows = []
-    for start, stop in zip(starts, np.append(starts[1:], rising.size), strict=True):
-        fractured, n = int(truth[start:stop].sum()), int(stop - start)
+    for start, stop in pairwise(_bin_edges(rising, bins)):
+        fractured, n = int(truth[start:stop].sum()), stop - start
         rows.append(
             ReliabilityBin(
                 n=n,

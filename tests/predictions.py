@@ -6,9 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 #: Half of them coarse, so that ties are common; 0 and 1 among them.
-_probability = st.one_of(
-    st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1, allow_subnormal=False).map(float)
-)
+_probability = st.one_of(st.integers(0, 8).map(lambda k: k / 8), st.floats(0, 1, allow_subnormal=False).map(float))
 
 
 @st.composite

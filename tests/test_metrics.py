@@ -32,7 +32,7 @@ from fracture_core.metrics import (
 from fracture_core.reference import REFERENCE_STUDY
 from tests.predictions import model_like, predictions
 
-RATES = "sensitivity specificity ppv npv accuracy balanced_accuracy f1 mcc prevalence".split()
+RATES = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1", "mcc", "prevalence")
 counts = st.integers(0, 50)
 matrices = st.builds(Confusion, counts, counts, counts, counts)
 
@@ -166,15 +166,11 @@ def test_the_reference_row_is_the_published_one():
 def test_classification_table_equals_scikit_learns_report(rows, threshold):
     labels, probabilities = rows
     called = (probabilities >= threshold).astype(int)
-    report = sk.classification_report(
-        labels, called, labels=[0, 1], output_dict=True, zero_division=np.nan
-    )
+    report = sk.classification_report(labels, called, labels=[0, 1], output_dict=True, zero_division=np.nan)
     table = classification_table(confusion(labels, probabilities, threshold))
     for row, key in zip(table[:2], ("0", "1"), strict=True):
         theirs = report[key]
-        assert (row.precision, row.recall) == pytest.approx(
-            (theirs["precision"], theirs["recall"]), nan_ok=True
-        )
+        assert (row.precision, row.recall) == pytest.approx((theirs["precision"], theirs["recall"]), nan_ok=True)
         assert row.f1 == pytest.approx(theirs["f1-score"])
         assert row.support == theirs["support"]
     for row, key in zip(table[2:], ("macro avg", "weighted avg"), strict=True):
