@@ -56,6 +56,12 @@ def _add_training_commands(commands) -> None:
     )
     one.add_argument("--bundle", metavar="NAME", help="the bundle's name (default: the recipe's name)")
     one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run folder")
+    one = _command(commands, "pretrain", "Pre-train a network with labels, boxes and a teacher (PyTorch).", _pretrain)
+    one.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
+    _add_dataset(one)
+    one.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
+    one.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
+    one.add_argument("--run", type=Path, default=Path("runs/pretrain"), metavar="FOLDER", help="made, or resumed")
     one = _command(commands, "package", "Make a bundle of a finished run folder.", _package)
     one.add_argument("run_folder", type=Path, metavar="RUN")
     one.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
@@ -136,6 +142,35 @@ def _train(arguments: argparse.Namespace) -> int:
     run = train(recipe.replace(**changes), dataset, run=arguments.resume, progress=print_progress)
     bundle = package(run, arguments.bundle or recipe.name, dataset, progress=_bar("scoring"))
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
+    return 0
+
+
+def _pretrain(arguments: argparse.Namespace) -> int:
+    import dataclasses
+
+    from fracture_core.audit import audit
+    from fracture_core.fracatlas import FracAtlas
+    from fracture_core.pretrain import Plan, pretrain
+    from fracture_core.split import leak_free, reference_split
+    from fracture_core.start import start_from
+
+    plan = Plan.load(arguments.plan)
+    if arguments.teacher_weights:
+        plan = dataclasses.replace(plan, teacher_weights=arguments.teacher_weights)
+    dataset = FracAtlas(arguments.dataset)
+    found = audit(dataset, progress=_bar("auditing"))
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    split = leak_free(split, found.duplicate_groups, found.cut_short)
+    recipe = plan.recipe.replace(start=arguments.start)
+    folder = pretrain(
+        plan,
+        dataset,
+        split,
+        arguments.run,
+        lambda model: start_from(model, recipe),
+        report=lambda e: print(json.dumps(e)),
+    )
+    print(f"The weights are in {folder / 'weights.safetensors'}; train with --start and that path.")
     return 0
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT = 1
-MODELS = Path(__file__).resolve().parents[1] / "models"
+#: Where bundles live: FRACTURE_MODELS_DIR, else models/ beside the package.
+MODELS = Path(os.environ.get("FRACTURE_MODELS_DIR") or Path(__file__).resolve().parents[1] / "models")
 DEFAULT_BUNDLE = "densenet121-fracatlas"
 FILES = (
     "network.json",

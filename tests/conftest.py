@@ -28,3 +28,13 @@ def fracatlas_dir() -> Path:
 def dicom_dir() -> Path:
     """Real CR radiographs as DICOM: the NEMA WG04 compression set's RG1, RG2 and RG3 files."""
     return _folder("FRACTURE_DICOM_DIR", "the NEMA WG04 compression test set's CR files")
+
+
+@pytest.fixture(scope="session")
+def small_models(tmp_path_factory) -> Path:
+    """A models folder with one bundle, `small`; beside it its dataset, `data`, and its run folder, `run`."""
+    from tests.small import small_bundle
+
+    root = tmp_path_factory.mktemp("small")
+    small_bundle(root)
+    return root / "models"

@@ -1,0 +1,115 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from fracture_core.__main__ import parser
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def files(small_models):
+    return [str(p) for p in sorted((small_models.parent / "data" / "images").rglob("*.jpg"))]
+
+
+@pytest.fixture(scope="module")
+def command(small_models):
+    def run(*arguments, status=0):
+        environment = os.environ | {
+            "FRACTURE_MODELS_DIR": str(small_models),
+            "FRACATLAS_DIR": str(small_models.parent / "data"),
+        }
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "fracture_core", *arguments],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+            timeout=120,
+        )
+        imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines() if line.startswith("import")}
+        errors = "\n".join(line for line in done.stderr.splitlines() if not line.startswith("import time"))
+        assert "Traceback" not in errors
+        assert done.returncode == status, errors
+        return done.stdout, errors, imported
+
+    return run
+
+
+def test_predict_prints_a_finding_and_imports_no_tensorflow(command, files):
+    out, _, imported = command("predict", files[0], "--bundle", "small")
+    assert files[0] in out
+    assert any(word in out for word in ("fracture likely", "uncertain", "fracture unlikely"))
+    assert not {"tensorflow", "keras", "torch"} & imported
+
+
+def test_predict_as_json_with_heatmaps_and_a_bad_file(command, files, tmp_path):
+    bad = tmp_path / "letter.jpg"
+    bad.write_text("Dear doctor")
+    out, _, _ = command(
+        "predict",
+        files[0],
+        str(bad),
+        files[1],
+        "--bundle",
+        "small",
+        "--json",
+        "--heatmap",
+        str(tmp_path / "maps"),
+        status=1,
+    )
+    entries = json.loads(out)
+    assert [e["file"] for e in entries] == [files[0], str(bad), files[1]]
+    keys = {"file", "probability", "logit", "finding", "warnings", "heatmap", "error"}
+    assert all(set(e) == keys for e in entries)
+    assert entries[1]["error"] and entries[1]["probability"] is None
+    for entry in (entries[0], entries[2]):
+        assert entry["error"] is None and 0 <= entry["probability"] <= 1
+        evidence = np.load(tmp_path / "maps" / f"{Path(entry['file']).stem}.npy")
+        pixels = cv2.imread(entry["file"], cv2.IMREAD_GRAYSCALE)
+        assert evidence.dtype == np.float32 and evidence.shape == pixels.shape
+        assert cv2.imread(entry["heatmap"]).shape[:2] == pixels.shape
+
+
+def test_evaluate_prints_the_reference_studys_table(command):
+    out, _, _ = command("evaluate", "--bundle", "small")
+    for words in ("AUC", "average precision", "precision", "recall", "support", "fractured", "at 0.5", "at single"):
+        assert words in out
+    data = json.loads(command("evaluate", "--bundle", "small", "--split", "val", "--json")[0])
+    assert data["split"] == "val" and len(data["roc_auc"]) == 3
+
+
+def test_bundles_lists_them(command):
+    assert "small" in command("bundles")[0]
+    assert json.loads(command("bundles", "--json")[0])[0]["name"] == "small"
+
+
+def test_a_missing_bundle_is_one_sentence(command, files):
+    _, errors, _ = command("predict", files[0], "--bundle", "nothing", status=1)
+    assert errors.strip().startswith("error: There is no bundle 'nothing'")
+    assert len(errors.strip().splitlines()) == 1
+
+
+def test_a_missing_dataset_says_how_to_get_it(command, tmp_path):
+    _, errors, _ = command("audit", "--dataset", str(tmp_path), status=1)
+    assert "download" in errors
+
+
+@pytest.mark.parametrize(
+    "name", ["download", "audit", "train", "pretrain", "package", "evaluate", "predict", "bundles"]
+)
+def test_every_command_has_help(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parser().parse_args([name, "--help"])
+    assert stop.value.code == 0
+    assert "not a medical device" in capsys.readouterr().out.replace("\n", " ")
