@@ -113,6 +113,15 @@ def threshold_table(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> 
     return {name: figures[name] for name in shown}
 
 
+def mean_estimate(values: ArrayLike, resamples: int = 1000, seed: int = 0) -> Estimate:
+    """Give the mean of (n,) finite values with a percentile bootstrap interval; UNDEFINED where there are none."""
+    values = np.asarray(values, dtype=np.float64)
+    if not values.size:
+        return UNDEFINED
+    drawn = np.random.default_rng(seed).integers(0, values.size, (resamples, values.size))
+    return percentile_interval(float(values.mean()), values[drawn].mean(axis=1))
+
+
 def _resampled_counts(truth: NDArray[np.bool_], resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """How often each radiograph (n,) is drawn in each stratified resample; float64 (resamples, n)."""
     counts = np.zeros((resamples, truth.size))
