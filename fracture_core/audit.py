@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fracture_core.duplicates import DuplicatePair, find_duplicates, group
-from fracture_core.fracatlas import FracAtlas
+from fracture_core.duplicates import DuplicatePair, decode_grey, find_duplicates, group
+from fracture_core.fracatlas import DatasetError, FracAtlas
 from fracture_core.jpeg import missing_share
+from fracture_core.overwritten import overwritten_share
 from fracture_core.storage import cache_folder, write_text
 
 _VERSION = 1  # of the findings' meaning; a new one retires every cached audit
@@ -47,13 +48,15 @@ class ExifTurn:
 class Audit:
     """Every defect found in a FracAtlas, by image id.
 
-    missing: the share (0..1) of the picture that each cut-short file lacks. conflicts: id -> what csv, folder and
-    outlines say, and which decided. duplicate_groups and opposite_labels: sets of ids with one picture; the latter
-    are those whose labels differ.
+    missing: the share (0..1) of the picture that each cut-short file lacks. overwritten: the share, from below,
+    of files that are whole but end in one block over and over (fracture_core.overwritten). conflicts: id -> what
+    csv, folder and outlines say, and which decided. duplicate_groups and opposite_labels: sets of ids with one
+    picture; the latter are those whose labels differ.
     """
 
     images: int
     missing: dict[str, float]
+    overwritten: dict[str, float]
     duplicate_pairs: tuple[DuplicatePair, ...]
     opposite_labels: tuple[tuple[str, ...], ...]
     conflicts: dict[str, str]
@@ -91,8 +94,10 @@ class Audit:
             "opposite_labels": self.opposite_labels,
             "conflicts": self.conflicts,
             "exif_rotated": self.exif_rotated,
+            "overwritten": tuple(self.overwritten),
             "details": {
                 "missing": self.missing,
+                "overwritten": self.overwritten,
                 "duplicate_pairs": [asdict(pair) for pair in self.duplicate_pairs],
                 "exif_turns": [asdict(turn) for turn in self.exif_turns],
             },
@@ -107,6 +112,7 @@ class Audit:
         return cls(
             images=findings["images"],
             missing=details["missing"],
+            overwritten=details["overwritten"],
             duplicate_pairs=tuple(DuplicatePair(**pair) for pair in details["duplicate_pairs"]),
             opposite_labels=tuple(tuple(members) for members in findings["opposite_labels"]),
             conflicts=findings["conflicts"],
@@ -118,8 +124,13 @@ class Audit:
         exact = sum(pair.kind == "exact" for pair in self.duplicate_pairs)
         copies = sum(len(members) for members in self.duplicate_groups)
         lines = [f"{self.images} images audited."]
-        lines += ["", f"Cut short: {len(self.missing)}. The picture's bottom is missing, shown as plain grey."]
+        lines += [
+            "",
+            f"Cut short: {len(self.missing)}. The picture's bottom is missing, shown as plain grey.",
+        ]
         lines += [f"  {i}  {share:.0%} missing" for i, share in self.missing.items()]
+        lines += ["", f"Overwritten: {len(self.overwritten)}. The picture ends in one block over and over."]
+        lines += [f"  {i}  {share:.0%} lost" for i, share in self.overwritten.items()]
         lines += ["", f"Same picture more than once: {len(self.duplicate_groups)} groups, {copies} files"]
         lines[-1] += f" ({exact} pairs equal to the pixel, {len(self.duplicate_pairs) - exact} nearly)."
         lines += ["  " + " ".join(members) for members in self.duplicate_groups]
@@ -142,7 +153,7 @@ def audit(
 
     A first look takes under a minute on two cores; the findings are kept under `cache_dir` (default: the user's
     cache folder), keyed by each file's name, size and time. `progress(done, total)` counts files, each twice:
-    once for its bytes, once for its picture.
+    once for damage, once for duplicates.
     """
     key = _key(dataset)
     kept = (cache_dir or cache_folder()) / "audit" / f"{key}.json"
@@ -158,25 +169,37 @@ def audit(
 def _look(dataset: FracAtlas, progress: Callable[[int, int], None] | None) -> Audit:
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
     total = 2 * len(paths)
-    missing = {}
+    missing, overwritten = {}, {}
     with ThreadPoolExecutor() as pool:
-        shares = pool.map(lambda path: missing_share(path.read_bytes()), paths.values())
-        for done, (image_id, share) in enumerate(zip(paths, shares, strict=True), 1):
-            if share > 0:
-                missing[image_id] = round(share, 4)
+        damages = zip(paths, pool.map(_damage, paths.values()), strict=True)
+        for done, (image_id, (lacks, lost)) in enumerate(damages, 1):
+            if lacks > 0:
+                missing[image_id] = round(lacks, 4)
+            elif lost > 0:
+                overwritten[image_id] = round(lost, 4)
             if progress and done % 50 == 0:
                 progress(done, total)
     later = (lambda done, of: progress(of + done, 2 * of)) if progress else None
-    pairs = find_duplicates(paths, missing, later)
+    pairs = find_duplicates(paths, missing | overwritten, later)
     labels = dataset.table["label"]
     return Audit(
         images=len(paths),
         missing=dict(sorted(missing.items())),
+        overwritten=dict(sorted(overwritten.items())),
         duplicate_pairs=pairs,
         opposite_labels=tuple(members for members in group(pairs) if labels[list(members)].nunique() > 1),
         conflicts=dict(words.split(": ", 1) for words in dataset.conflicts),
         exif_turns=tuple(_exif_turn(dataset, i, o) for i, o in sorted(dataset.exif_turned.items())),
     )
+
+
+def _damage(path: Path) -> tuple[float, float]:
+    """(share that the file lacks, share that was overwritten)."""
+    data = path.read_bytes()
+    try:
+        return missing_share(data), overwritten_share(decode_grey(data))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{path.name} is not a readable picture: download FracAtlas again.") from error
 
 
 def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:
@@ -195,7 +218,10 @@ def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:
 def _key(dataset: FracAtlas) -> str:
     """Of all that the findings rest on: every image's and source's name, size and time, and our own version."""
     digest = hashlib.sha256(f"{_VERSION} {dataset.root.resolve()}".encode())
-    sources = [dataset.root / "dataset.csv", *sorted((dataset.root / "Annotations" / "COCO JSON").glob("*.json"))]
+    sources = [
+        dataset.root / "dataset.csv",
+        *sorted((dataset.root / "Annotations" / "COCO JSON").glob("*.json")),
+    ]
     for path in [*sources, *(dataset.path(image_id) for image_id in dataset.table.index)]:
         status = path.stat()
         digest.update(f"\n{path.name} {path.parent.name} {status.st_size} {status.st_mtime_ns}".encode())

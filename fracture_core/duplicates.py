@@ -86,10 +86,10 @@ def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
 def same_pixels(first: Path, second: Path) -> bool:
     """Whether two files decode to the same upright grey pixels."""
     a, b = first.read_bytes(), second.read_bytes()
-    return a == b or np.array_equal(_decode(a), _decode(b))
+    return a == b or np.array_equal(decode_grey(a), decode_grey(b))
 
 
-def _decode(data: bytes, least_side: int | None = None) -> np.ndarray:
+def decode_grey(data: bytes, least_side: int | None = None) -> np.ndarray:
     """Upright grey uint8 (H, W); with `least_side`, a JPEG is read at a half, a quarter ... not below it.
 
     A second end-of-image marker lets a cut-short JPEG be read as far as it goes, without touching Pillow's
@@ -104,7 +104,7 @@ def _decode(data: bytes, least_side: int | None = None) -> np.ndarray:
 def _read_one(path: Path, missing: float) -> tuple[np.ndarray, np.ndarray]:
     """Thumbnail uint8 (192, 192), aspect given up, and bool (192, 192): which of it the file really has."""
     data = path.read_bytes()
-    thumbnail = cv2.resize(_decode(data, _FINE), (_FINE, _FINE), interpolation=cv2.INTER_AREA)
+    thumbnail = cv2.resize(decode_grey(data, _FINE), (_FINE, _FINE), interpolation=cv2.INTER_AREA)
     stored = np.zeros((_FINE, _FINE), np.uint8)
     stored[: round((1 - missing) * _FINE) or 1] = 255
     if missing:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
 import time
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 
 from fracture_core import audit as module
 from fracture_core.audit import Audit, audit
-from fracture_core.fracatlas import FracAtlas
+from fracture_core.fracatlas import DatasetError, FracAtlas
 from tests.miniature import Entry, build, picture
 
 KEYS = {"cut_short", "duplicate_groups", "opposite_labels", "conflicts", "exif_rotated"}
@@ -30,6 +29,8 @@ def miniature(tmp_path):
     """One of each defect among clean files."""
     pictures = [picture(seed, 240, 192) for seed in range(8)]
     whole = jpeg(pictures[3])
+    zeroed = picture(9, 240, 192)
+    zeroed[176:] = np.tile(picture(10, 8, 8), (8, 24))
     entries = [
         Entry("CLEAN1", picture=pictures[0]),
         Entry("CLEAN2", picture=pictures[1]),
@@ -40,6 +41,7 @@ def miniature(tmp_path):
         Entry("TURNED", ("Fractured",), 1, boxes=(BOX,), annotated_size=(192, 240), picture=pictures[4], exif=6),
         Entry("TURNED2", picture=pictures[5], exif=8),
         Entry("TURNED3", ("Fractured",), 1, boxes=(BOX,), annotated_size=(192, 240), picture=pictures[6], exif=3),
+        Entry("ZEROED", ("Fractured",), 1, boxes=(BOX,), picture=zeroed),
         Entry("TORN", ("Fractured",), 0, boxes=(BOX,), picture=pictures[7]),
     ]
     return build(tmp_path / "FracAtlas", entries)
@@ -47,9 +49,10 @@ def miniature(tmp_path):
 
 def test_each_defect_is_found(miniature, tmp_path):
     found = audit(FracAtlas(miniature), cache_dir=tmp_path)
-    assert found.images == 10
+    assert found.images == 11
     assert found.cut_short == ("CUT",)
     assert 0.15 < found.missing["CUT"] < 0.45
+    assert found.overwritten == {"ZEROED": pytest.approx(64 / 240, abs=0.04)}
     assert found.duplicate_groups == (("COPY1", "COPY2"), ("CUT", "WHOLE"))
     assert found.opposite_labels == (("COPY1", "COPY2"),)
     assert found.duplicates_of("COPY1") == ("COPY2",) and found.duplicates_of("CLEAN1") == ()
@@ -74,7 +77,7 @@ def test_json_has_the_promised_keys_and_comes_back_whole(miniature, tmp_path):
 
 def test_in_words(miniature, tmp_path):
     words = audit(FracAtlas(miniature), cache_dir=tmp_path).describe()
-    for part in ("10 images", "Cut short: 1", "COPY1 COPY2", "opposite labels: 1", "TORN", "clockwise"):
+    for part in ("11 images", "Cut short: 1", "COPY1 COPY2", "opposite labels: 1", "TORN", "clockwise"):
         assert part in words
 
 
@@ -104,13 +107,19 @@ def test_a_damaged_cache_is_looked_past_and_mended(miniature, tmp_path):
 def test_progress_rises_to_its_total(miniature, tmp_path):
     seen = []
     audit(FracAtlas(miniature), cache_dir=tmp_path, progress=lambda done, total: seen.append((done, total)))
-    assert seen == sorted(seen) and seen[-1] == (20, 20)
+    assert seen == sorted(seen) and seen[-1] == (22, 22)
 
 
 def test_the_cache_folder_can_be_named(miniature, tmp_path, monkeypatch):
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "elsewhere"))
     audit(FracAtlas(miniature))
-    assert len(os.listdir(tmp_path / "elsewhere" / "audit")) == 1
+    assert len(list((tmp_path / "elsewhere" / "audit").iterdir())) == 1
+
+
+def test_a_file_that_is_no_picture_is_named(miniature, tmp_path):
+    FracAtlas(miniature).path("CLEAN1").write_bytes(b"not a picture")
+    with pytest.raises(DatasetError, match=r"CLEAN1\.jpg is not a readable picture"):
+        audit(FracAtlas(miniature), cache_dir=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +138,14 @@ def test_the_real_cut_short_files(real):
     dataset, found, _ = real
     assert len(found.cut_short) == 59
     assert (dataset.table.loc[list(found.cut_short), "label"] == 0).all()
+
+
+def test_the_real_overwritten_files(real):
+    """Nine, each looked at; every one fractured, so a network could learn the pattern instead of the fracture."""
+    dataset, found, _ = real
+    numbers = (4067, 4071, 4072, 4113, 4117, 4150, 4187, 4206, 4232)
+    assert tuple(found.overwritten) == tuple(f"IMG000{number}" for number in numbers)
+    assert (dataset.table.loc[list(found.overwritten), "label"] == 1).all()
 
 
 def test_real_duplicates(real):
