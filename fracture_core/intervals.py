@@ -14,7 +14,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fracture_core.metrics import Confusion, average_precision, checked, roc_auc
+from fracture_core.metrics import Confusion, average_precision, checked, ppv_npv_at_prevalence, roc_auc
 
 CONFIDENCE = 0.95
 #: 1.96: how many standard errors a 95 % interval reaches to either side.
@@ -81,19 +81,24 @@ def rate_estimates(matrix: Confusion) -> dict[str, Estimate]:
     }
 
 
-def summary_estimates(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
-    """Give balanced_accuracy, f1 and mcc, each with a stratified percentile bootstrap interval.
+def _resampled_correct(matrix: Confusion, resamples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """TP and TN of stratified bootstrap resamples, each float64 (resamples,).
 
-    These three depend on the data through the four cells alone, and drawing P fractured radiographs with
-    replacement makes the TP of a resample Binomial(P, TP / P), and its TN likewise. So two binomial draws a
-    resample are the bootstrap over radiographs, not an approximation to it, at a cost that does not grow
-    with n. Where a class is called without error it never varies in the resamples, and the interval is too
-    narrow.
+    Drawing P fractured radiographs with replacement makes the TP of a resample Binomial(P, TP / P), and its TN
+    likewise. So whatever depends on the data through the four cells alone needs two binomial draws a resample: the
+    bootstrap over radiographs itself, not an approximation to it, at a cost that does not grow with n. Where a class
+    is called without error it never varies in the resamples, and the interval is too narrow.
     """
     rng = np.random.default_rng(seed)
+    tp = rng.binomial(matrix.positives, matrix.tp / max(matrix.positives, 1), resamples)
+    tn = rng.binomial(matrix.negatives, matrix.tn / max(matrix.negatives, 1), resamples)
+    return tp.astype(np.float64), tn.astype(np.float64)
+
+
+def summary_estimates(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
+    """Give balanced_accuracy, f1 and mcc, each with a stratified percentile bootstrap interval."""
     positives, negatives = matrix.positives, matrix.negatives
-    tp = rng.binomial(positives, matrix.tp / max(positives, 1), resamples).astype(np.float64)
-    tn = rng.binomial(negatives, matrix.tn / max(negatives, 1), resamples).astype(np.float64)
+    tp, tn = _resampled_correct(matrix, resamples, seed)
     fn, fp = positives - tp, negatives - tn
     with np.errstate(divide="ignore", invalid="ignore"):
         balanced = (tp / positives + tn / negatives) / 2
@@ -104,6 +109,24 @@ def summary_estimates(matrix: Confusion, resamples: int = 1000, seed: int = 0) -
         "f1": percentile_interval(matrix.f1, f1),
         "mcc": percentile_interval(matrix.mcc, mcc),
     }
+
+
+def predictive_values_at(
+    matrix: Confusion, prevalence: float, resamples: int = 1000, seed: int = 0
+) -> dict[str, Estimate]:
+    """Give ppv and npv where a share `prevalence` (0..1) is fractured, with bootstrap intervals.
+
+    The interval holds what sampling these radiographs leaves open, not whether they are like those over there.
+    """
+    values = ppv_npv_at_prevalence(matrix.sensitivity, matrix.specificity, prevalence)
+    if not (matrix.positives and matrix.negatives):
+        return {"ppv": UNDEFINED, "npv": UNDEFINED}
+    tp, tn = _resampled_correct(matrix, resamples, seed)
+    sensitivity, specificity = tp / matrix.positives, tn / matrix.negatives
+    with np.errstate(invalid="ignore"):
+        called = sensitivity * prevalence + (1 - specificity) * (1 - prevalence)
+        ppv, npv = sensitivity * prevalence / called, specificity * (1 - prevalence) / (1 - called)
+    return {"ppv": percentile_interval(values[0], ppv), "npv": percentile_interval(values[1], npv)}
 
 
 def threshold_table(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
@@ -213,7 +236,10 @@ def delong_covariance(labels: ArrayLike, *score_sets: ArrayLike) -> tuple[NDArra
 
 
 def delong_interval(labels: ArrayLike, scores: ArrayLike) -> Estimate:
-    """Give the AUC with DeLong's normal interval, cut off at 0 and 1."""
+    """Give the AUC with DeLong's normal interval, cut off at 0 and 1.
+
+    At an AUC of 0 or 1 it has no width, which is a weakness of the method and not certainty.
+    """
     aucs, covariance = delong_covariance(labels, scores)
     value, reach = float(aucs[0]), Z * math.sqrt(covariance[0, 0])
     if math.isnan(value):

@@ -18,7 +18,9 @@ from fracture_core.intervals import (
     area_estimates,
     delong_covariance,
     delong_interval,
+    mean_estimate,
     percentile_interval,
+    predictive_values_at,
     rate_estimates,
     resampled_areas,
     summary_estimates,
@@ -103,7 +105,7 @@ def test_area_bootstrap_agrees_with_scikit_learn_resample_by_resample():
     rng = np.random.default_rng(9)
     strata = [np.flatnonzero(labels == value) for value in (0, 1)]
     brute = {"roc_auc": [], "average_precision": []}
-    for _ in range(1000):
+    for _ in range(500):
         rows = np.concatenate([rng.choice(stratum, stratum.size) for stratum in strata])
         brute["roc_auc"].append(sk.roc_auc_score(labels[rows], coarse[rows]))
         brute["average_precision"].append(sk.average_precision_score(labels[rows], coarse[rows]))
@@ -164,3 +166,33 @@ def test_delong_and_the_bootstrap_say_much_the_same():
     delong, bootstrap = delong_interval(labels, logits), area_estimates(labels, logits, 2000)["roc_auc"]
     assert isinstance(delong, Estimate)
     assert (delong.low, delong.high) == pytest.approx((bootstrap.low, bootstrap.high), abs=0.006)
+
+
+@given(st.builds(Confusion, *[st.integers(1, 60)] * 4))
+def test_predictive_values_at_their_own_prevalence_are_those_of_the_matrix(matrix):
+    own = predictive_values_at(matrix, matrix.prevalence, resamples=200)
+    assert (own["ppv"].value, own["npv"].value) == pytest.approx((matrix.ppv, matrix.npv))
+    for estimate in predictive_values_at(matrix, 0.02, resamples=200).values():
+        assert 0 <= estimate.low <= estimate.high <= 1 + 1e-12
+
+
+def test_predictive_values_are_undefined_without_both_classes_and_follow_prevalence():
+    assert not predictive_values_at(Confusion(5, 1, 0, 0), 0.1)["ppv"].defined
+    matrix = Confusion(tn=600, fp=74, fn=20, tp=123)
+    rare, common = (predictive_values_at(matrix, share)["ppv"] for share in (0.02, 0.5))
+    assert rare.high < common.low
+
+
+@given(st.lists(st.floats(-5, 5), min_size=1, max_size=40))
+def test_a_mean_lies_in_its_interval_and_scipy_agrees(values):
+    ours = mean_estimate(values, resamples=400)
+    assert ours.value == pytest.approx(np.mean(values))
+    assert min(values) - 1e-9 <= ours.low <= ours.high <= max(values) + 1e-9
+    assert not mean_estimate([]).defined
+
+
+def test_the_bootstrap_of_a_mean_agrees_with_scipys():
+    values = np.random.default_rng(0).exponential(size=143)
+    theirs = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=5000, rng=1).confidence_interval
+    ours = mean_estimate(values, resamples=5000)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
