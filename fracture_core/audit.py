@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fracture_core.duplicates import DuplicatePair, decode_grey, find_duplicates, group
+from fracture_core.errors import FractureCoreError
 from fracture_core.fracatlas import DatasetError, FracAtlas
 from fracture_core.jpeg import missing_share
 from fracture_core.overwritten import overwritten_share
@@ -198,7 +199,7 @@ def _damage(path: Path) -> tuple[float, float]:
     data = path.read_bytes()
     try:
         return missing_share(data), overwritten_share(decode_grey(data))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (FractureCoreError, OSError, SyntaxError, ValueError) as error:
         raise DatasetError(f"{path.name} is not a readable picture: download FracAtlas again.") from error
 
 

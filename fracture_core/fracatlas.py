@@ -106,9 +106,7 @@ class FracAtlas:
             place = " and ".join(sorted(folders))
             said.append(f"dataset.csv says {_WORDS[int(row.fractured)]}, folder {place}, {drawn}; {rule}")
         if row.fracture_count != outlines:
-            said.append(
-                f"dataset.csv counts {row.fracture_count} fractures, {outlines} are outlined; both are kept"
-            )
+            said.append(f"dataset.csv counts {row.fracture_count} fractures, {outlines} are outlined; both are kept")
         if repeated:
             said.append("listed more than once in dataset.csv; the first row is taken")
         home = next((name for name in folders if FOLDERS[name] == label), folders[0])
