@@ -26,6 +26,8 @@ class Traits:
 
     def of(self, embedding: np.ndarray) -> frozenset[str]:
         """The traits that one embedding, float (C,), shows."""
+        if not self.names:
+            return frozenset()
         logits = self.weights @ np.asarray(embedding, np.float64) + self.biases
         return frozenset(n for n, logit, t in zip(self.names, logits, self.thresholds, strict=True) if logit >= t)
 
@@ -38,7 +40,7 @@ class Traits:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Traits:
         """Read what `to_arrays` gave."""
         found = {key.removeprefix("trait/"): a for key, a in arrays.items() if key.startswith("trait/")}
-        table = np.array(list(found.values()), np.float64).reshape(len(found), -1)
+        table = np.array(list(found.values()), np.float64).reshape(len(found), -1 if found else 2)
         return cls(tuple(found), table[:, :-2], table[:, -2], table[:, -1])
 
 
