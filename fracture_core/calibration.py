@@ -141,13 +141,19 @@ def calibration_summary(labels: ArrayLike, logits: ArrayLike, temperature: float
 
 @dataclass(frozen=True)
 class LocalRate:
-    """How many of the `n` radiographs scored most alike (between `lowest` and `highest`) were fractured."""
+    """How many of the `n` radiographs scored nearest to `probability` (`lowest` to `highest`) were fractured."""
 
+    probability: float
     n: int
     fractured: int
     lowest: float
     highest: float
     rate: Estimate
+
+    @property
+    def within(self) -> bool:
+        """Whether `probability` lies among them; if not, none was scored like it and the rate is only the nearest."""
+        return self.lowest <= self.probability <= self.highest
 
     @property
     def of_100(self) -> int | None:
@@ -164,9 +170,9 @@ def local_rate(labels: ArrayLike, probabilities: ArrayLike, probability: float, 
     """
     truth, probabilities = checked(labels, probabilities)
     if not truth.size:
-        return LocalRate(0, 0, np.nan, np.nan, wilson(0, 0))
+        return LocalRate(probability, 0, 0, np.nan, np.nan, wilson(0, 0))
     distance = np.abs(probabilities - probability)
     last = min(max(neighbours, 1), truth.size) - 1
     near = distance <= np.partition(distance, last)[last]
     alike, fractured, n = probabilities[near], int(truth[near].sum()), int(near.sum())
-    return LocalRate(n, fractured, float(alike.min()), float(alike.max()), wilson(fractured, n))
+    return LocalRate(probability, n, fractured, float(alike.min()), float(alike.max()), wilson(fractured, n))
