@@ -73,7 +73,7 @@ def download(
         raise DownloadError(f"{destination} is already there and is not FracAtlas: move it away or choose another.")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        archive = destination.parent / f".{destination.name}-{md5[:8]}.zip.part"
+        archive = partial_archive(destination, md5)
         _require_room(destination.parent, max(size - _size(archive), 0) + _ROOM * size)
         with _only_one(archive.with_suffix(".lock")):
             _fetch(url, archive, size, progress, cancelled)
@@ -83,6 +83,11 @@ def download(
     except OSError as error:
         raise DownloadError(f"FracAtlas could not be written to {destination}: {error.strerror or error}.") from error
     return destination
+
+
+def partial_archive(destination: Path, md5: str = MD5) -> Path:
+    """Where a download to `destination` keeps what has come so far."""
+    return destination.parent / f".{destination.name}-{md5[:8]}.zip.part"
 
 
 def _require_room(folder: Path, needed: int) -> None:
