@@ -10,15 +10,15 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fracture_core.duplicates import DuplicatePair, decode_grey, find_duplicates, group
+from fracture_core.duplicates import DuplicatePair, find_duplicates, group
 from fracture_core.errors import FractureCoreError
 from fracture_core.fracatlas import DatasetError, FracAtlas
-from fracture_core.jpeg import missing_share
+from fracture_core.jpeg import read_jpeg
 from fracture_core.overwritten import overwritten_share
 from fracture_core.storage import cache_folder, write_text
 
 _VERSION = 1  # of the findings' meaning; a new one retires every cached audit
-_TURNS = {
+TURNS = {
     2: "mirrored left to right",
     3: "turned by 180 degrees",
     4: "mirrored top to bottom",
@@ -140,7 +140,7 @@ class Audit:
         lines += ["", f"Sources that disagree: {len(self.conflicts)}."]
         lines += [f"  {i}  {words}" for i, words in self.conflicts.items()]
         lines += ["", f"Turned by EXIF: {len(self.exif_turns)}."]
-        lines += [f"  {t.image_id}  {_TURNS[t.orientation]}. {t.spoiled}".rstrip() for t in self.exif_turns]
+        lines += [f"  {t.image_id}  {TURNS[t.orientation]}. {t.spoiled}".rstrip() for t in self.exif_turns]
         return "\n".join(lines)
 
 
@@ -195,12 +195,12 @@ def _look(dataset: FracAtlas, progress: Callable[[int, int], None] | None) -> Au
 
 
 def _damage(path: Path) -> tuple[float, float]:
-    """(share that the file lacks, share that was overwritten)."""
-    data = path.read_bytes()
+    """(share that the file lacks, share that was overwritten); the latter is not looked for where EXIF turns."""
     try:
-        return missing_share(data), overwritten_share(decode_grey(data))
-    except (FractureCoreError, OSError, SyntaxError, ValueError) as error:
+        picture = read_jpeg(path.read_bytes(), accept_cut_short=True)
+    except (FractureCoreError, OSError) as error:
         raise DatasetError(f"{path.name} is not a readable picture: download FracAtlas again.") from error
+    return picture.missing, 0.0 if picture.missing else overwritten_share(picture.pixels)
 
 
 def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:

@@ -58,8 +58,8 @@ def find_duplicates(
     ids = list(paths)
     thumbnails, shown = _read_all([paths[i] for i in ids], [missing.get(i, 0.0) for i in ids], progress)
     fine, pairs = _FineScores(thumbnails, shown), []
-    for (i, j), turn in _candidates(thumbnails, shown).items():
-        score = fine.score(i, j, turn)
+    for (i, j), (turn, tops_agree) in _candidates(thumbnails, shown).items():
+        score, turn = fine.score(i, j, turn, tops_agree)
         if score > 0:
             exact = turn == 0 and same_pixels(paths[ids[i]], paths[ids[j]])
             pairs.append(DuplicatePair(ids[i], ids[j], "exact" if exact else "near", round(score, 4), turn))
@@ -96,8 +96,8 @@ def decode_grey(data: bytes, least_side: int | None = None) -> np.ndarray:
     global switch; a whole one ends at its own.
     """
     with Image.open(io.BytesIO(data + _END_OF_IMAGE)) as image:
-        if least_side and max(image.size) > _LARGE:
-            image.draft("L", (least_side, least_side))
+        # Y of YCbCr is the grey: colours need not even be computed.
+        image.draft("L", (least_side, least_side) if least_side and max(image.size) > _LARGE else image.size)
         return np.asarray(ImageOps.exif_transpose(image).convert("L"))
 
 
@@ -144,8 +144,8 @@ def _inverse(turn: int) -> int:
     return turn if turn >= 4 else -turn % 4  # a mirroring undoes itself
 
 
-def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, int], int]:
-    """(i, j), i < j -> the turn of j in which they look most alike, for pairs worth a closer look."""
+def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, int], tuple[int, bool]]:
+    """(i, j), i < j -> the turn of j in which they look most alike, and whether their tops do as they are."""
     small = [cv2.resize(t, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for t in thumbnails]
     shown = np.stack([_kernel_shown(mask, _COARSE) for mask in shown])
     detail = np.stack([_fine_structure(t) for t in small])
@@ -160,10 +160,11 @@ def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, in
             pair, onto_first = ((i, j), turn) if i < j else ((j, i), _inverse(turn))
             if i != j and likeness[i, j] > best.get(pair, (0.0, 0))[0]:
                 best[pair] = (float(likeness[i, j]), onto_first)
+    found = {pair: (turn, False) for pair, (_, turn) in best.items()}
     tops = _unit(detail[:, : _COARSE // 2])
     for i, j in np.argwhere(np.triu(tops @ tops.T, 1) > _CANDIDATE_TOP).tolist():
-        best.setdefault((i, j), (0.0, 0))
-    return {pair: turn for pair, (_, turn) in best.items()}
+        found[i, j] = (found.get((i, j), (0, True))[0], True)
+    return found
 
 
 def _kernel_shown(mask: np.ndarray, side: int) -> np.ndarray:
@@ -201,22 +202,28 @@ class _FineScores:
 
     def __init__(self, thumbnails: np.ndarray, shown: np.ndarray) -> None:
         self._thumbnails, self._shown = thumbnails, shown
+        self._whole = shown.all(axis=(1, 2))
         self._detail: dict[int, np.ndarray] = {}
 
     def _of(self, i: int) -> np.ndarray:
+        """Fine structure of mean 0 and norm 192, float32 (192, 192)."""
         if i not in self._detail:
-            self._detail[i] = _fine_structure(self._thumbnails[i]).astype(np.float16)
+            unit = _unit(_fine_structure(self._thumbnails[i])[None]).reshape(_FINE, _FINE)
+            self._detail[i] = (unit * _FINE).astype(np.float16)
         return self._detail[i].astype(np.float32)
 
-    def score(self, i: int, j: int, turn: int) -> float:
-        """Likeness of all that both show, or, where a damaged file ends in rubbish, of the tops; 0 if neither."""
+    def score(self, i: int, j: int, turn: int, tops_agree: bool) -> tuple[float, int]:
+        """(likeness, turn), the likeness of all that both show, or of the tops alone, or 0 where neither is enough."""
         first, second = self._of(i), _turned(self._of(j), turn)
-        shown = _kernel_shown(self._shown[i], _FINE) & _turned(_kernel_shown(self._shown[j], _FINE), turn)
-        whole = _likeness_where(first[None], second[None], shown[None]).item()
-        if whole >= _SAME:
-            return whole
-        top = float(_top_likeness(first, second).max()) if turn == 0 else 0.0
-        return top if top >= _SAME_TOP else 0.0
+        if self._whole[i] and self._whole[j]:
+            likeness = float(np.vdot(first, second)) / _FINE**2
+        else:
+            shown = _kernel_shown(self._shown[i], _FINE) & _turned(_kernel_shown(self._shown[j], _FINE), turn)
+            likeness = _likeness_where(first[None], second[None], shown[None]).item()
+        if likeness >= _SAME:
+            return min(likeness, 1.0), turn
+        top = float(_top_likeness(first, self._of(j)).max()) if tops_agree else 0.0
+        return (top, 0) if top >= _SAME_TOP else (0.0, turn)
 
 
 def _top_likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
