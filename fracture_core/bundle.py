@@ -19,6 +19,7 @@ import hashlib
 import json
 import os
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -57,6 +58,8 @@ FILES = (
     "card.md",
 )
 _MOST_BYTES = 256 * 2**20
+#: Two sessions of one server that save at once must not lose each other's points.
+_saving = threading.Lock()
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -143,14 +146,22 @@ class Bundle:
                 f"The saved operating points of {self.name} cannot be read; delete {path.name}."
             ) from error
 
-    def save_point(self, point: OperatingPoint) -> None:
-        """Add a point to the saved ones, in one atomic step; earlier ones stay. Raise BundleError on a taken name."""
-        points = self.chosen_points()
-        if point.name in {p.name for p in points} | set(self.points):
-            raise BundleError(f"There is already an operating point named {point.name!r}; choose another name.")
-        write_text(
-            self.folder / "chosen_points.json", json.dumps([p.to_dict() for p in [*points, point]], indent=1) + "\n"
-        )
+    def save_point(self, *points: OperatingPoint) -> None:
+        """Add points to the saved ones, all or none, in one atomic step; earlier ones stay.
+
+        Raise BundleError on a taken name, and where the folder cannot be written.
+        """
+        with _saving:
+            saved = self.chosen_points()
+            for point in points:
+                if point.name in {p.name for p in saved} | set(self.points):
+                    raise BundleError(f"There is already an operating point named {point.name!r}; choose another name.")
+                saved.append(point)
+            text = json.dumps([p.to_dict() for p in saved], indent=1) + "\n"
+            try:
+                write_text(self.folder / "chosen_points.json", text)
+            except OSError as error:
+                raise BundleError(f"The point cannot be saved beside {self.name} ({error.strerror}).") from error
 
 
 def check_name(name: str) -> str:
