@@ -1,0 +1,1 @@
+"""The dataset page, a file a section."""

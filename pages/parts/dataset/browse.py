@@ -1,0 +1,113 @@
+"""The grid: filters that live in the address, pages of thumbnails, and one image when it is picked."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fracture_core.browse import (
+    COUNTS,
+    DEFECT_CHOICES,
+    HARDWARE,
+    LABELS,
+    ORDERS,
+    PARTS,
+    SPLITS,
+    VIEWS,
+    Filters,
+    page_of,
+    select,
+)
+from pages.parts.dataset.gallery import gallery
+from pages.parts.dataset.image import open_image, opened, show_image
+from pages.parts.dataset.sources import Sources
+from pages.parts.dataset.tiles import tiles
+from pages.parts.frame import Choice
+
+PAGE_SIZES = (24, 48, 96)
+
+
+def browse(sources: Sources, choice: Choice | None) -> None:
+    """Draw the filters and below them the grid, or the one image that the address names."""
+    image_id = opened(sources)
+    with st.expander("Filters", expanded=image_id is None, icon=":material/filter_alt:"):
+        filters, order, size = _filters(sources)
+    ids = select(sources.table, filters, order)
+    if image_id is not None:
+        show_image(sources, choice, image_id, ids)
+    else:
+        _grid(sources, ids, filters, size)
+
+
+def _filters(sources: Sources) -> tuple[Filters, str, int]:
+    search = st.text_input(
+        "Image id, or part of it",
+        key="id",
+        placeholder="3298, or several: 0019, 0020",
+        on_change=_first_page,
+        bind="query-params",
+        persist_state="page",
+        icon=":material/search:",
+    )
+    with st.container(horizontal=True, gap="medium"):
+        labels = _pills("Label", LABELS, "label")
+        parts = _pills("Body part", PARTS, "part")
+        views = _pills("View", VIEWS, "projection")
+        counts = _pills("Number of fractures", COUNTS, "fractures")
+        hardware = _pills("Hardware", HARDWARE, "hardware")
+        splits = _pills("Split", SPLITS, "split")
+        defects = _pills("Defect", DEFECT_CHOICES, "defect")
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        order = _one("Order", ORDERS if sources.bundle else ORDERS[:1], "order", ORDERS[0])
+        size = _one("Images a page", PAGE_SIZES, "size", 48)
+        st.button("Clear all filters", on_click=_clear, icon=":material/filter_alt_off:", key="clear")
+    return Filters(labels, parts, views, hardware, splits, defects, counts, search), order, size
+
+
+def _pills(label: str, options: tuple[str, ...], key: str) -> list[str]:
+    return st.pills(
+        label,
+        options,
+        selection_mode="multi",
+        key=key,
+        on_change=_first_page,
+        bind="query-params",
+        persist_state="page",
+    )
+
+
+def _one(label: str, options: tuple, key: str, default):
+    return st.segmented_control(
+        label,
+        options,
+        default=default,
+        required=True,
+        key=key,
+        on_change=_first_page,
+        bind="query-params",
+        persist_state="page",
+    )
+
+
+def _first_page() -> None:
+    st.session_state["page"] = 1
+
+
+def _clear() -> None:
+    for key in ("label", "part", "projection", "fractures", "hardware", "split", "defect"):
+        st.session_state[key] = []
+    st.session_state["id"] = ""
+    _first_page()
+
+
+def _grid(sources: Sources, ids: list[str], filters: Filters, size: int) -> None:
+    page = page_of(ids, st.session_state.get("page", 1), size)
+    asked = filters.describe()
+    words = f"**{len(ids):,}** of {len(sources.table):,} radiographs" + (f": {asked}" if asked else "")
+    st.markdown(words.replace("'", "`"))
+    if not ids:
+        st.info("No radiograph fits all of these filters. Take one away, or clear them.")
+        return
+    gallery(tiles(sources, page.ids), "grid", open_image)
+    st.session_state["page"] = page.number
+    st.pagination(page.pages, key="page", bind="query-params", persist_state="page")
+    st.caption(f"Images {page.first} to {page.last}. The address keeps filters and page: share it to share this view.")

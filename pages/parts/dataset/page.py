@@ -1,0 +1,56 @@
+"""The dataset page: one section at a time, so that none pays for another."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fracture_core.bundle import MODELS, list_bundles
+from fracture_core.fracatlas import DatasetError
+from pages.parts.dataset.browse import browse
+from pages.parts.dataset.defects import defects, watch_audit
+from pages.parts.dataset.download import offer_download
+from pages.parts.dataset.image import close_image
+from pages.parts.dataset.makeup import makeup
+from pages.parts.dataset.pointing import localisation
+from pages.parts.dataset.sources import sources, thumbnails_work
+from pages.parts.dataset.wrong import wrong
+from pages.parts.frame import choose
+from pages.parts.model import warm
+
+BROWSE, MAKEUP, AUDIT, WRONG, POINTING = "Browse", "Make-up", "Audit", "Mistakes", "Localisation"
+
+
+def dataset_page() -> None:
+    """Draw the section that the address names; where FracAtlas is missing, how to get it."""
+    # Without a model there is still a dataset to look through.
+    choice = choose() if list_bundles(MODELS) else None
+    try:
+        found = sources(choice.bundle if choice else None)
+    except DatasetError as error:
+        offer_download(str(error))
+        return
+    if choice is not None:
+        warm(choice.bundle)
+    section = st.segmented_control(
+        "Section",
+        [BROWSE, MAKEUP, AUDIT, WRONG, POINTING],
+        default=BROWSE,
+        required=True,
+        key="show",
+        label_visibility="collapsed",
+        on_change=close_image,
+        bind="query-params",
+        persist_state="page",
+    )
+    watch_audit(found)
+    thumbnails_work(found.key)
+    if section == BROWSE:
+        browse(found, choice)
+    elif section == MAKEUP:
+        makeup(found)
+    elif section == AUDIT:
+        defects(found)
+    elif section == WRONG:
+        wrong(found, choice)
+    else:
+        localisation(found)

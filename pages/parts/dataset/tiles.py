@@ -1,0 +1,24 @@
+"""Images of FracAtlas as tiles of a gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fracture_core.browse import tags
+from fracture_core.thumbnails import thumbnails
+from pages.parts.dataset.gallery import Tile
+from pages.parts.dataset.sources import Sources
+
+
+def tile(sources: Sources, image_id: str, picture: bytes, more: str = "") -> Tile:
+    """Give the tile of an image, with what is worth a word of it."""
+    row = sources.table.loc[image_id]
+    marked = bool(row["label"])
+    words = ", ".join(([more] if more else []) + tags(row))
+    return Tile(image_id, picture, words, marked, "fractured" if marked else "")
+
+
+def tiles(sources: Sources, ids: Sequence[str], words: Mapping[str, str] | None = None) -> list[Tile]:
+    """Give a tile with its thumbnail for each id, `words` of it before what is known of it."""
+    pictures = thumbnails({image_id: sources.dataset.path(image_id) for image_id in ids})
+    return [tile(sources, image_id, pictures.get(image_id, b""), (words or {}).get(image_id, "")) for image_id in ids]

@@ -1,0 +1,71 @@
+"""Where the model is wrong: its worst misses and false alarms, with heatmap and boxes."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fracture_core.answer import percent, points_in_words
+from fracture_core.browse import page_of
+from fracture_core.errors import FractureCoreError
+from fracture_core.mistakes import FALSE_ALARMS, MISSES, NEAREST_FIRST, WORST_FIRST, evidence_thumbnail, mistakes
+from pages.parts.dataset.gallery import Tile, gallery
+from pages.parts.dataset.image import open_image
+from pages.parts.dataset.sources import Sources
+from pages.parts.dataset.tiles import tile
+from pages.parts.frame import Choice
+from pages.parts.model import reader
+
+_PAGE = 12
+_SIDE = 320
+_SPLITS = {"test": "test: read once, never chosen on", "val": "validation: thresholds were chosen on it"}
+
+
+def wrong(sources: Sources, choice: Choice | None) -> None:
+    """Draw the mistakes at the sidebar's operating point."""
+    if choice is None:
+        st.info("There is no model in models/ yet, so there are no mistakes to look at.")
+        return
+    with st.container(horizontal=True, gap="medium"):
+        kind = _one("Which", [MISSES, FALSE_ALARMS], "mistake")
+        split = _one("Of which images", list(_SPLITS), "of", _SPLITS.get)
+        order = _one("Order", [WORST_FIRST, NEAREST_FIRST], "worst")
+    found = mistakes(sources.table, kind, choice.rule_out, choice.rule_in, split=split, order=order)
+    asked = "fractured images, called unlikely" if kind == MISSES else "images without a fracture, called likely"
+    st.markdown(f"**{len(found.ids)}** of {found.of} {asked}.")
+    st.caption(f"{points_in_words(choice.rule_out, choice.rule_in)} Colour: the heatmap. Blue: the dataset's boxes.")
+    if not found.ids:
+        return
+    page = page_of(found.ids, st.session_state.get("wrong_page", 1), _PAGE)
+    with st.spinner("Reading …", show_time=False):
+        drawn = [_tile(sources, choice, image_id) for image_id in page.ids]
+    gallery(drawn, "mistakes", open_image, width=210)
+    st.session_state["wrong_page"] = page.number
+    st.pagination(page.pages, key="wrong_page", bind="query-params", persist_state="page")
+
+
+def _one(label: str, options: list[str], key: str, words=None) -> str:
+    return st.segmented_control(
+        label,
+        options,
+        default=options[0],
+        required=True,
+        format_func=words or str.capitalize,
+        key=key,
+        on_change=_first_page,
+        bind="query-params",
+        persist_state="page",
+    )
+
+
+def _first_page() -> None:
+    st.session_state["wrong_page"] = 1
+
+
+def _tile(sources: Sources, choice: Choice, image_id: str) -> Tile:
+    model, dataset = reader(choice.bundle), sources.dataset
+    try:
+        boxes = dataset.boxes(image_id)
+        drawn = evidence_thumbnail(model, dataset.path(image_id), boxes, model.default_method, _SIDE)
+    except (OSError, FractureCoreError):
+        drawn = b""
+    return tile(sources, image_id, drawn, f"probability {percent(sources.table.at[image_id, 'probability'])}")

@@ -1,0 +1,137 @@
+"""The diagnose page below its uploader: worklist, finding, picture, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from fracture_core.answer import Answer, answer
+from fracture_core.errors import FractureCoreError
+from fracture_core.predict import UNFAMILIAR, Failure, Finding
+from fracture_core.radiograph import read_radiograph
+from fracture_core.worklist import Entry
+from pages.parts import samples
+from pages.parts.finding import show_finding
+from pages.parts.frame import Choice, choose, disclaimer, plain
+from pages.parts.model import reader, warm
+from pages.parts.reports import offer_report
+from pages.parts.table import offer_table
+from pages.parts.viewer import picture, viewer
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A file to read: `key` tells it from every other one in this session."""
+
+    key: str
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The one radiograph that is open, and what was prepared to show it; `key` says for what it holds."""
+
+    key: tuple
+    result: Finding | Failure
+    words: Answer | None = None
+    picture: dict[str, Any] | None = None
+
+
+def diagnose(uploads: Sequence[Any]) -> None:
+    """Draw the page for the files in the uploader and the examples that were picked."""
+    choice = choose()
+    warm(choice.bundle)
+    sources = [Source(f.file_id, f.name, f.getvalue()) for f in uploads]
+    sources += [Source(key, name, data) for key, name, data in samples.picked()]
+    if not sources:
+        samples.offer(choice.bundle)
+        disclaimer()
+        return
+    damaged = st.session_state.get("damaged", False)
+    entries = _read(sources, choice, damaged)
+    place = offer_table(entries, choice, [s.key for s in sources]) if len(sources) > 1 else 0
+    opened = _open(sources[place], choice, damaged)
+    if isinstance(opened.result, Failure):
+        st.error(f"**{plain(opened.result.name)}** was not read. {plain(opened.result.error)}")
+    else:
+        _show(opened, choice)
+    if damaged or any(entry.error for entry in entries):
+        st.checkbox(
+            "Read cut-short files as far as they go",
+            key="damaged",
+            help="What is missing is not looked at; a warning then says how much that is.",
+        )
+    samples.offer(choice.bundle, again=True)
+    disclaimer()
+
+
+def _read(sources: Sequence[Source], choice: Choice, damaged: bool) -> list[Entry]:
+    """An entry for each file; those not met before are read now, with progress where there are several."""
+    known: dict[tuple, Entry] = st.session_state.setdefault("entries", {})
+    keys = [(s.key, choice.bundle.version, damaged) for s in sources]
+    new = [(key, source) for key, source in zip(keys, sources, strict=True) if key not in known]
+    slot = st.empty()
+    for done, (key, source) in enumerate(new):
+        if len(new) > 1:
+            slot.progress(done / len(new), f"Reading {done + 1} of {len(new)} …")
+        result = _result(source, choice, damaged)
+        known[key] = Entry.of(result)
+        if len(sources) == 1:
+            st.session_state["opened"] = _prepare(source, result, choice, damaged)
+    slot.empty()
+    for gone in set(known) - set(keys):
+        del known[gone]
+    return [known[key] for key in keys]
+
+
+def _result(source: Source, choice: Choice, damaged: bool) -> Finding | Failure:
+    try:
+        model = reader(choice.bundle)
+        radiograph = read_radiograph(source.data, name=source.name, accept_cut_short=damaged)
+        return model.read(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
+    except FractureCoreError as error:
+        return Failure(source.name, str(error))
+
+
+def _open(source: Source, choice: Choice, damaged: bool) -> Opened:
+    """Everything about one file; made again only when the file, the model or the operating point is another."""
+    opened: Opened | None = st.session_state.get("opened")
+    if opened is None or opened.key != _key(source, choice, damaged):
+        with st.spinner("Reading …"):
+            opened = _prepare(source, _result(source, choice, damaged), choice, damaged)
+        st.session_state["opened"] = opened
+    return opened
+
+
+def _prepare(source: Source, result: Finding | Failure, choice: Choice, damaged: bool) -> Opened:
+    key = _key(source, choice, damaged)
+    if isinstance(result, Failure):
+        return Opened(key, result)
+    return Opened(key, result, answer(result, choice.bundle), picture(result))
+
+
+def _key(source: Source, choice: Choice, damaged: bool) -> tuple:
+    return source.key, choice.bundle.version, choice.rule_out, choice.rule_in, damaged
+
+
+def _show(opened: Opened, choice: Choice) -> None:
+    finding = opened.result
+    truth = samples.truth(finding.radiograph, choice.bundle)
+    left, right = st.columns([3, 2])
+    with left:
+        show_finding(finding, opened.words)
+    with right:
+        for warning in finding.warnings:
+            if warning != UNFAMILIAR:
+                st.warning(plain(warning), icon=":material/warning:")
+        boxes: np.ndarray | None = None
+        if truth and st.toggle("Show what FracAtlas says", key=f"truth {truth.image_id}"):
+            st.info(truth.describe(), icon=":material/menu_book:")
+            boxes = truth.boxes
+        offer_report(opened.result, choice.bundle)
+    viewer(opened.picture, boxes)

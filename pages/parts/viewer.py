@@ -1,0 +1,68 @@
+"""The radiograph viewer: a component of our own, self-contained, that never goes back to the server."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from fracture_core.answer import COLOURS_DO_NOT_MEAN, COLOURS_MEAN, OUTSIDE
+from fracture_core.gradcam import METHODS
+from fracture_core.overlay import colour_layer, contour_paths, legend_stops, to_png
+from fracture_core.predict import Finding
+
+_HERE = Path(__file__).parent
+_component = st.components.v2.component(
+    "radiograph_viewer",
+    html=(_HERE / "viewer.html").read_text("utf-8"),
+    css=(_HERE / "viewer.css").read_text("utf-8"),
+    js=(_HERE / "viewer.js").read_text("utf-8"),
+)
+
+
+#: HiRes-CAM is left out: behind average pooling it draws what Grad-CAM draws.
+_OFFERED = ("localiser", "grad-cam", "grad-cam++")
+
+
+def picture(finding: Finding) -> dict[str, object]:
+    """Everything that the viewer draws of a finding, with every heatmap that its network can give.
+
+    Where the radiograph is unlike the training data no evidence is sent: there is none to trust.
+    """
+    pixels = finding.radiograph.pixels
+    methods = [method for method in _OFFERED if METHODS[method].needs in finding.outputs]
+    return {
+        "id": f"{finding.radiograph.sha256} {finding.bundle}",
+        "name": finding.radiograph.name,
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "original": _data_url(to_png(pixels)),
+        "layers": [_layer(finding, method) for method in methods] if finding.familiar else [],
+        "legend": legend_stops(),
+        "words": finding.finding if finding.familiar else OUTSIDE,
+        "meaning": f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}",
+        "withheld": "No evidence is drawn, because this picture is unlike those the model was made for.",
+    }
+
+
+def viewer(picture: dict[str, object], boxes: np.ndarray | None = None) -> None:
+    """Show what `picture` prepared, with the dataset's own boxes (n, 4) where they are given."""
+    outlines = [] if boxes is None else np.asarray(boxes, float).round(1).tolist()
+    _component(data=picture | {"boxes": outlines}, key="viewer")
+
+
+def _layer(finding: Finding, method: str) -> dict[str, object]:
+    evidence = finding.heatmap(method)
+    return {
+        "method": method,
+        "title": METHODS[method].title,
+        "sentence": METHODS[method].sentence,
+        "png": _data_url(to_png(colour_layer(evidence, method, longest=512))),
+        "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, method)],
+    }
+
+
+def _data_url(png: bytes) -> str:
+    return "data:image/png;base64," + b64encode(png).decode()
