@@ -24,10 +24,10 @@ def files(small_models):
 
 @pytest.fixture(scope="module")
 def command(small_models):
-    def run(*arguments, status=0):
+    def run(*arguments, status=0, dataset=small_models.parent / "data"):
         environment = os.environ | {
             "FRACTURE_MODELS_DIR": str(small_models),
-            "FRACATLAS_DIR": str(small_models.parent / "data"),
+            "FRACATLAS_DIR": str(dataset),
         }
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-m", "fracture_core", *arguments],
@@ -102,7 +102,9 @@ def test_a_missing_bundle_is_one_sentence(command, files):
 
 def test_a_missing_dataset_says_how_to_get_it(command, tmp_path):
     _, errors, _ = command("audit", "--dataset", str(tmp_path), status=1)
-    assert "download" in errors
+    assert "not a FracAtlas folder" in errors
+    _, errors, _ = command("audit", status=1, dataset=tmp_path / "nowhere")
+    assert "python -m fracture_core download" in errors
 
 
 @pytest.mark.parametrize(
