@@ -3,4 +3,8 @@
 import streamlit as st
 
 # Without icons: named ones would make the browser fetch a favicon from a font server.
-st.navigation([st.Page("pages/diagnose.py", title="Diagnose", default=True)]).run()
+pages = [
+    st.Page("pages/diagnose.py", title="Diagnose", default=True),
+    st.Page("pages/dataset.py", title="Dataset"),
+]
+st.navigation(pages).run()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fracture_core.audit import Audit
+import pandas as pd
+
+from fracture_core.audit import TURNS, Audit
+from fracture_core.duplicates import DuplicatePair
 
 
 @dataclass(frozen=True)
@@ -79,3 +82,47 @@ def ids_by_defect(audit: Audit) -> dict[str, tuple[str, ...]]:
         "conflict": tuple(audit.conflicts),
         "EXIF turn": audit.exif_rotated,
     }
+
+
+def in_words(audit: Audit, name: str, image_id: str) -> str:
+    """Say what this defect is on this image, in a few words; "" where its name says all."""
+    if name in ("cut short", "overwritten"):
+        lost = (audit.missing | audit.overwritten)[image_id]
+        return f"{lost:.0%} of the picture lost"
+    if name == "conflict":
+        return audit.conflicts[image_id]
+    if name == "EXIF turn":
+        turn = next(turn for turn in audit.exif_turns if turn.image_id == image_id)
+        return f"{TURNS[turn.orientation]}. {turn.spoiled}".strip()
+    return ""
+
+
+def pair_words(pair: DuplicatePair) -> str:
+    """Say how alike the two pictures of a pair are, and how the second lies."""
+    near = f"Nearly the same (fine structure {pair.score:.2f} of 1)"
+    same = "The same to the pixel" if pair.kind == "exact" else near
+    quarter, mirrored = pair.turn % 4, pair.turn >= 4
+    turned = [f"turned by {90 * quarter} degrees"] if quarter else []
+    turned += ["mirrored"] if mirrored else []
+    return same + (f", the second {' and '.join(turned)}" if turned else "") + "."
+
+
+def summary(table: pd.DataFrame, audit: Audit, name: str) -> str:
+    """Say in figures what was found of one defect; `table` is the catalogue, `name` one of NAMES."""
+    ids = list(ids_by_defect(audit)[name])
+    if not ids:
+        return "None was found."
+    rows = table.loc[table.index.intersection(ids)]
+    fractured, parts = int(rows["label"].sum()), rows["split"].value_counts()
+    split = ", ".join(f"{parts[part]} in {part}" for part in ("train", "val", "test") if parts.get(part))
+    removed = f"{parts['left out']} left out of the split" if parts.get("left out") else ""
+    where = "; ".join(text for text in (split, removed) if text)
+    said = f"Found on **{len(ids)}** of {audit.images:,} images: {fractured} fractured, {len(rows) - fractured} not"
+    said += f"; {where}." if where else "."
+    if name == "duplicate":
+        exact = sum(pair.kind == "exact" for pair in audit.duplicate_pairs)
+        said += f" They form {len(audit.duplicate_groups)} groups; {exact} of {len(audit.duplicate_pairs)} pairs are "
+        said += "equal to the pixel."
+    if name == "opposite labels":
+        said += f" They form {len(audit.opposite_labels)} groups."
+    return said

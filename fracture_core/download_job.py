@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from fracture_core.background import Work
-from fracture_core.download import MD5, download, partial_archive
+from fracture_core.background import Progress, Work
+from fracture_core.download import MD5, SIZE, download, partial_archive
 
 #: What a reader should know of the data before fetching them.
 ABOUT = (
@@ -45,3 +45,22 @@ def kept_bytes(destination: str | os.PathLike[str], md5: str = MD5) -> int:
         return partial_archive(Path(destination).expanduser().resolve(), md5).stat().st_size
     except OSError:
         return 0
+
+
+def offer(destination: str | os.PathLike[str]) -> str:
+    """Say what a download to `destination` would begin: all of it, or the rest of it."""
+    kept = kept_bytes(destination)
+    if kept:
+        return f"Go on with the download ({kept / 1e6:.0f} of {SIZE / 1e6:.0f} MB are here)"
+    return f"Download FracAtlas ({SIZE / 1e6:.0f} MB)"
+
+
+def in_words(progress: Progress) -> str:
+    """Say how far a download is."""
+    if progress.state == "stopping":
+        return "Stopping …"
+    if not progress.total:
+        return "Connecting …"
+    if progress.done >= progress.total:
+        return "All of it is here; it is being checked and unpacked …"
+    return f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"

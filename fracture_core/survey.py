@@ -120,3 +120,24 @@ def pointing(predictions: pd.DataFrame, pictures: pd.DataFrame, split: str) -> d
         rows = pointing_by_size(scored[column], scored["hit_centre"], scored["box_size"])
         found[column.removeprefix("hit_")] = rows
     return found
+
+
+def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
+    """Print a pointing game: boxes, n, their sizes, and both rates in per cent with 95 % intervals."""
+
+    def words(rate: Estimate) -> str:
+        if not rate.defined:
+            return "undefined"
+        return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
+
+    return pd.DataFrame(
+        {
+            "Boxes": [row.name for row in rows],
+            "n": [row.n for row in rows],
+            "Side, % of the picture's": [
+                f"{100 * row.smallest:.1f} to {100 * row.largest:.1f}" if row.n else "" for row in rows
+            ],
+            "Heatmap's hottest point in a box": [words(row.pointing) for row in rows],
+            "Picture's middle in a box": [words(row.centre_pointing) for row in rows],
+        }
+    )

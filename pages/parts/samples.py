@@ -44,7 +44,7 @@ def offer(bundle: Bundle, *, again: bool = False) -> None:
             for number, image_id in enumerate(chosen, 1):
                 with st.container(width=120, gap="small"):
                     st.image(_thumbnail(image_id), width=120, alt=f"Example {number}, a radiograph")
-                    st.button(f"Read {number}", key=f"read {image_id}", on_click=_pick, args=(image_id,), width=120)
+                    st.button(f"Read {number}", key=f"read {image_id}", on_click=pick, args=(image_id,), width=120)
         with st.container(horizontal=True, gap="small"):
             st.button("Other examples", on_click=_turn, icon=":material/refresh:")
             if st.session_state.get("examples"):
@@ -59,7 +59,7 @@ def truth(radiograph: Radiograph, bundle: Bundle) -> Truth | None:
         return None
 
 
-def _pick(image_id: str) -> None:
+def pick(image_id: str) -> None:
     st.session_state.setdefault("examples", []).append(image_id)
     st.session_state["open"] = f"example {image_id}"
     st.session_state["examples"] = list(dict.fromkeys(st.session_state["examples"]))

@@ -1,7 +1,7 @@
 // The radiograph viewer. Everything here happens in the browser: no slider or key asks the server anything, and the
 // original's pixels are only ever filtered for display.
 
-const DEFAULTS = { view: "side", overlay: true, lines: false, boxes: true, opacity: 60 };
+const DEFAULTS = { view: "side", overlay: true, lines: false, boxes: true, polygons: true, opacity: 60 };
 const REST = { zoom: 1, x: 0.5, y: 0.5, level: 50, contrast: 50, invert: false };
 // What a reader prefers stays from one radiograph to the next; what was done to one picture does not.
 const preferences = { ...DEFAULTS, method: null };
@@ -58,8 +58,9 @@ class Viewer {
     const select = this.one("select");
     select.replaceChildren(...data.layers.map((layer) => new Option(layer.title, layer.method)));
     this.one(".method").hidden = data.layers.length < 2;
-    this.one('[data-toggle="boxes"]').hidden = !data.boxes.length;
+    for (const name of ["boxes", "polygons"]) this.one(`[data-toggle="${name}"]`).hidden = !data[name].length;
     this.frame(this.one("svg.boxes"), data.boxes.map(([x, y, w, h]) => `M${x} ${y}h${w}v${h}h${-w}z`), ["#56b4e9"]);
+    this.frame(this.one("svg.polygons"), data.polygons.map((points) => `M${points.join(" ")}Z`), ["#5fd38d"]);
     this.one(".scale i").style.backgroundImage = `linear-gradient(90deg, ${data.legend.join(",")})`;
     this.draw();
   }
@@ -165,7 +166,7 @@ class Viewer {
       }
       heat.style.opacity = rings.style.opacity = preferences.opacity / 100;
     }
-    this.one("svg.boxes").style.display = preferences.boxes ? "block" : "none";
+    for (const name of ["boxes", "polygons"]) this.one(`svg.${name}`).style.display = preferences[name] ? "block" : "none";
     const shown = on ? `with the evidence for a fracture, ${layer.title}` : "without overlay";
     this.one(".drawn .stage > img").alt = `Radiograph ${this.data.name} ${shown}. ${this.data.words}`;
     this.one(".drawn figcaption").textContent = on ? `${layer.title}. ${layer.sentence}` : "Overlay off";
@@ -218,7 +219,7 @@ class Viewer {
     const target = event.composedPath()[0];
     const typing = target.closest?.("input:not([type=range]), textarea, select, [contenteditable=true]");
     if (typing) return;
-    const toggles = { o: "overlay", l: "lines", i: "invert", b: "boxes" };
+    const toggles = { o: "overlay", l: "lines", i: "invert", b: "boxes", p: "polygons" };
     const key = event.key.toLowerCase();
     if (toggles[key]) this.toggle(toggles[key]);
     else if (key === "0") this.reset();

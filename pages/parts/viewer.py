@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from fracture_core.answer import COLOURS_DO_NOT_MEAN, COLOURS_MEAN, OUTSIDE
 from fracture_core.gradcam import METHODS
 from fracture_core.overlay import colour_layer, contour_paths, legend_stops, to_png
 from fracture_core.predict import Finding
+from fracture_core.radiograph import Radiograph
 
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
@@ -31,26 +33,41 @@ def picture(finding: Finding) -> dict[str, object]:
 
     Where the radiograph is unlike the training data no evidence is sent: there is none to trust.
     """
-    pixels = finding.radiograph.pixels
     methods = [method for method in _OFFERED if METHODS[method].needs in finding.outputs]
-    return {
+    return plain_picture(finding.radiograph) | {
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
-        "name": finding.radiograph.name,
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
-        "original": _data_url(to_png(pixels)),
         "layers": [_layer(finding, method) for method in methods] if finding.familiar else [],
-        "legend": legend_stops(),
         "words": finding.finding if finding.familiar else OUTSIDE,
-        "meaning": f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}",
         "withheld": "No evidence is drawn, because this picture is unlike those the model was made for.",
     }
 
 
-def viewer(picture: dict[str, object], boxes: np.ndarray | None = None) -> None:
-    """Show what `picture` prepared, with the dataset's own boxes (n, 4) where they are given."""
-    outlines = [] if boxes is None else np.asarray(boxes, float).round(1).tolist()
-    _component(data=picture | {"boxes": outlines}, key="viewer")
+def plain_picture(radiograph: Radiograph) -> dict[str, object]:
+    """Everything that the viewer draws of a radiograph that no model has read."""
+    height, width = radiograph.pixels.shape
+    return {
+        "id": radiograph.sha256,
+        "name": radiograph.name,
+        "width": width,
+        "height": height,
+        "original": _data_url(to_png(radiograph.pixels)),
+        "layers": [],
+        "legend": legend_stops(),
+        "words": "",
+        "meaning": f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}",
+        "withheld": "",
+    }
+
+
+def viewer(
+    picture: dict[str, object], boxes: np.ndarray | None = None, polygons: Sequence[np.ndarray] | None = None
+) -> None:
+    """Show what `picture` prepared, with the dataset's own boxes (n, 4) and polygons (k, 2) where they are given."""
+    drawn = {
+        "boxes": [] if boxes is None else np.asarray(boxes, float).round(1).tolist(),
+        "polygons": [np.asarray(points, float).round(1).tolist() for points in polygons or ()],
+    }
+    _component(data=picture | drawn, key="viewer")
 
 
 def _layer(finding: Finding, method: str) -> dict[str, object]:

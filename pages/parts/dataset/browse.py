@@ -18,7 +18,7 @@ from fracture_core.browse import (
     select,
 )
 from pages.parts.dataset.gallery import gallery
-from pages.parts.dataset.image import open_image, opened, show_image
+from pages.parts.dataset.image import open_image, show_image
 from pages.parts.dataset.sources import Sources
 from pages.parts.dataset.tiles import tiles
 from pages.parts.frame import Choice
@@ -26,9 +26,8 @@ from pages.parts.frame import Choice
 PAGE_SIZES = (24, 48, 96)
 
 
-def browse(sources: Sources, choice: Choice | None) -> None:
-    """Draw the filters and below them the grid, or the one image that the address names."""
-    image_id = opened(sources)
+def browse(sources: Sources, choice: Choice | None, image_id: str | None) -> None:
+    """Draw the filters and below them the grid, or the one image that is open."""
     with st.expander("Filters", expanded=image_id is None, icon=":material/filter_alt:"):
         filters, order, size = _filters(sources)
     ids = select(sources.table, filters, order)

@@ -64,12 +64,12 @@ def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list
         _duplicates(sources, image_id)
     with known:
         st.subheader("What FracAtlas says", anchor=False)
-        st.table({name: value for name, value in facts(sources.table, image_id)}, border="horizontal")
+        st.table(dict(facts(sources.table, image_id)), border="horizontal")
 
 
 def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
     before, after, place = neighbours(ids, image_id)
-    where = f"{place:,} of {len(ids):,} that fit the filters" if place else "not among those that fit the filters"
+    where = f"{place:,} of {len(ids):,} that fit the filters" if place else ""
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.button("Back to the grid", on_click=close_image, icon=":material/grid_view:", key="back", shortcut="Escape")
         st.button(
@@ -91,7 +91,7 @@ def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[s
         if choice is not None and st.button("Diagnose this", icon=":material/radiology:", key="diagnose"):
             samples.pick(image_id)
             st.switch_page("pages/diagnose.py")
-    st.markdown(f"#### {image_id}  :gray[{where}]")
+    st.markdown(f"#### {image_id}" + (f"  :gray[{where}]" if where else ""))
 
 
 def _shown(sources: Sources, choice: Choice | None, image_id: str) -> _Shown:

@@ -9,7 +9,7 @@ from fracture_core.fracatlas import DatasetError
 from pages.parts.dataset.browse import browse
 from pages.parts.dataset.defects import defects, watch_audit
 from pages.parts.dataset.download import offer_download
-from pages.parts.dataset.image import close_image
+from pages.parts.dataset.image import close_image, opened, show_image
 from pages.parts.dataset.makeup import makeup
 from pages.parts.dataset.pointing import localisation
 from pages.parts.dataset.sources import sources, thumbnails_work
@@ -44,8 +44,11 @@ def dataset_page() -> None:
     )
     watch_audit(found)
     thumbnails_work(found.key)
+    image_id = opened(found)
     if section == BROWSE:
-        browse(found, choice)
+        browse(found, choice, image_id)
+    elif image_id is not None:
+        show_image(found, choice, image_id, [])
     elif section == MAKEUP:
         makeup(found)
     elif section == AUDIT:
