@@ -95,7 +95,7 @@ def cell_targets(boxes: np.ndarray, size: int, cell: int) -> np.ndarray:
     for x, y, w, h in np.asarray(boxes, np.float32).reshape(-1, 4):
         across = np.clip(np.minimum(edges[1:], x + w) - np.maximum(edges[:-1], x), 0, cell) / cell
         down = np.clip(np.minimum(edges[1:], y + h) - np.maximum(edges[:-1], y), 0, cell) / cell
-        target = np.maximum(target, np.outer(down, across))
+        target = np.maximum(target, np.outer(down, across).astype(np.float32))
         column, row = (int(np.clip((a + b / 2) // cell, 0, n - 1)) for a, b in ((x, w), (y, h)))
         target[row, column] = 1.0
     return target

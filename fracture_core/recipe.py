@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fracture_core.errors import FractureCoreError
@@ -15,7 +17,7 @@ ClassBalance = Literal["none", "weights", "oversample"]
 Loss = Literal["cross_entropy", "focal"]
 Schedule = Literal["constant", "cosine", "reduce_on_plateau"]
 Monitor = Literal["loss", "auc"]
-View = Literal["plain", "flip", "zoom"]
+View = Literal["plain", "flip"]
 
 
 class RecipeError(FractureCoreError):
@@ -37,9 +39,17 @@ class Augmentation:
     gamma: float = 0.0  # exponent exp(-gamma .. gamma)
     noise: float = 0.0  # standard deviation, up to, in grey levels
     erase: float = 0.0  # probability of blanking one random box (Zhong et al. 2017)
-    nearest_fill: bool = (
-        False  # repeat edge pixels into what a shift uncovers, as Keras' generator does; else black
-    )
+    nearest_fill: bool = False  # repeat edge pixels into what a shift uncovers, as Keras' generator does; else black
+
+    def __post_init__(self) -> None:
+        """Check every value; raise RecipeError with a sentence that names the first bad one."""
+        _check_types(self)
+        _check_ranges(self, _AUGMENTATION_RANGES)
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is changed at all."""
+        return dataclasses.replace(self, nearest_fill=False) != Augmentation()
 
 
 @dataclass(frozen=True)
@@ -52,10 +62,7 @@ class Recipe:
     start: str = "imagenet"  # "imagenet", "none", "bundle:NAME", or the path of a weights file
     localiser: int = 0  # channels of the localisation head; 0 leaves it out
     dropout: float = 0.0
-    trainable_blocks: int | None = (
-        None  # blocks of the backbone that train, counted from the output; None: all
-    )
-    crop_to_field: bool = False  # cut away what lies outside the exposed field
+    trainable_blocks: int | None = None  # blocks of the backbone that train, counted from the output; None: all
     leak_free: bool = True  # duplicates across the split and cut-short files leave train and val
     # the objective
     loss: Loss = "cross_entropy"
@@ -64,6 +71,7 @@ class Recipe:
     label_smoothing: float = 0.0
     box_weight: float = 0.0  # weight of the cells' loss beside the image's
     box_positive_weight: float = 8.0  # how much more a cell on a fracture counts than one beside it
+    global_weight: float = 0.0  # weight of the global head's own loss, so that it learns to stand alone
     mixup: float = 0.0  # alpha of the beta distribution; 0 switches it off
     # the optimiser
     epochs: int = 25
@@ -72,6 +80,7 @@ class Recipe:
     schedule: Schedule = "constant"
     warmup: float = 0.0  # share of all steps
     weight_decay: float = 0.0  # decoupled, as AdamW
+    gradient_norm: float = 0.0  # longer gradients are cut to this length; 0 leaves them as they are
     weight_averaging: float = 0.0  # decay per step of the running average of the weights; 0 switches it off
     early_stopping: int | None = None  # epochs without a better monitor; None never stops early
     monitor: Monitor = "loss"  # what on val picks the checkpoint
@@ -83,39 +92,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every value; raise RecipeError with a sentence that names the first bad one."""
-        hints = get_type_hints(type(self))
-        for name, hint in hints.items():
-            if get_origin(hint) is Literal and getattr(self, name) not in get_args(hint):
-                allowed = ", ".join(map(str, get_args(hint)))
-                raise RecipeError(f"{name} is {getattr(self, name)!r}; it must be one of {allowed}.")
-        self._check_ranges()
-
-    def _check_ranges(self) -> None:
-        ranges = {
-            "image_size": (32, 1024),
-            "localiser": (0, 512),
-            "dropout": (0, 0.9),
-            "label_smoothing": (0, 0.5),
-            "box_weight": (0, 100),
-            "epochs": (1, 10_000),
-            "batch_size": (1, 1024),
-            "learning_rate": (1e-8, 1),
-            "warmup": (0, 0.9),
-            "weight_decay": (0, 1),
-            "weight_averaging": (0, 0.99999),
-            "views": (1, 64),
-            "mixup": (0, 10),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
-                raise RecipeError(f"{name} is {value!r}; it must be a number from {low} to {high}.")
+        _check_types(self)
+        _check_ranges(self, _RANGES)
         if self.image_size % 32:
             raise RecipeError(f"image_size is {self.image_size}; it must be a multiple of 32.")
         if self.box_weight and not self.localiser:
             raise RecipeError("box_weight needs the localiser: give it channels, for instance localiser=128.")
+        if self.localiser % 4:
+            raise RecipeError(f"localiser is {self.localiser}; it must be a multiple of 4.")
         if not self.test_time_views or not set(self.test_time_views) <= set(get_args(View)):
-            raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip, zoom.")
+            raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip.")
         if self.fast_path and (self.trainable_blocks is None or self.mixup):
             raise RecipeError("The fast path needs frozen blocks (set trainable_blocks) and no mixup.")
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
@@ -141,11 +127,10 @@ class Recipe:
         try:
             augmentation = Augmentation(**data.pop("augmentation", {}))
             views = tuple(data.pop("test_time_views", ("plain",)))
+            data.pop("about", None)  # a recipe file may say in words where its choices come from
             return cls(**data, augmentation=augmentation, test_time_views=views)
         except TypeError as error:
-            raise RecipeError(
-                f"The recipe holds a choice that this version does not know ({error})."
-            ) from error
+            raise RecipeError(f"The recipe holds a choice that this version does not know ({error}).") from error
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Recipe:
@@ -157,12 +142,71 @@ class Recipe:
             return cls.from_json(json.loads(path.read_text("utf-8")))
         except FileNotFoundError as error:
             known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.json")))
-            raise RecipeError(
-                f"There is no recipe {str(name_or_path)!r}; the project has {known}."
-            ) from error
+            raise RecipeError(f"There is no recipe {str(name_or_path)!r}; the project has {known}.") from error
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise RecipeError(f"The recipe {str(name_or_path)!r} cannot be read ({error}).") from error
 
+
+def _check_types(choices: Augmentation | Recipe) -> None:
+    for name, hint in get_type_hints(type(choices)).items():
+        value = getattr(choices, name)
+        if get_origin(hint) is Literal:
+            if value not in get_args(hint):
+                raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(get_args(hint))}.")
+        elif get_origin(hint) is not tuple and not _is_a(value, hint):
+            words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+            kind = get_args(hint)[0] if isinstance(hint, UnionType) else hint
+            raise RecipeError(f"{name} is {value!r}; it must be {words.get(kind, 'an object')}.")
+
+
+def _is_a(value: Any, hint: Any) -> bool:
+    if isinstance(hint, UnionType):
+        return any(_is_a(value, one) for one in get_args(hint))
+    if hint in (int, float):
+        return isinstance(value, (int, hint)) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _check_ranges(choices: Augmentation | Recipe, ranges: Mapping[str, tuple[float, float]]) -> None:
+    for name, (low, high) in ranges.items():
+        value = getattr(choices, name)
+        if value is not None and not low <= value <= high:
+            raise RecipeError(f"{name} is {value!r}; it must be a number from {low} to {high}.")
+
+
+_AUGMENTATION_RANGES = {
+    "rotation": (0, 180),
+    "shift": (0, 0.5),
+    "shear": (0, 45),
+    "zoom": (0, 0.9),
+    "brightness": (0, 1),
+    "contrast": (0, 1),
+    "gamma": (0, 3),
+    "noise": (0, 255),
+    "erase": (0, 1),
+}
+_RANGES = {
+    "image_size": (32, 1024),
+    "localiser": (0, 512),
+    "dropout": (0, 0.9),
+    "trainable_blocks": (0, 99),
+    "focal_gamma": (0, 10),
+    "label_smoothing": (0, 0.5),
+    "box_weight": (0, 100),
+    "box_positive_weight": (0.01, 1000),
+    "global_weight": (0, 100),
+    "mixup": (0, 10),
+    "epochs": (1, 10_000),
+    "batch_size": (1, 1024),
+    "learning_rate": (1e-8, 1),
+    "warmup": (0, 0.9),
+    "weight_decay": (0, 1),
+    "gradient_norm": (0, 1000),
+    "weight_averaging": (0, 0.99999),
+    "early_stopping": (1, 10_000),
+    "views": (1, 64),
+    "seed": (0, 2**31 - 1),
+}
 
 #: The recipes that come with the project.
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"

@@ -1,0 +1,250 @@
+"""The fast path: what frozen blocks make of each picture is computed once and kept.
+
+The inference engine runs the frozen blocks over the plain picture and some augmented views of it; the maps that the
+trainable layers read are kept on disk at half precision. Training then runs only those layers, as a Keras model that
+shares them with the whole network, so the result is an ordinary network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from filelock import FileLock
+
+from fracture_core.augmentation import augment, cell_targets
+from fracture_core.describe import describe
+from fracture_core.engine import Engine
+from fracture_core.errors import FractureCoreError
+from fracture_core.graph import Graph
+from fracture_core.model import CELL
+from fracture_core.pictures import Pictures
+from fracture_core.pipeline import Arrays
+from fracture_core.recipe import Recipe
+from fracture_core.storage import cache_folder, write_text
+from fracture_core.weights import Weights, weights_of
+
+_VERSION = 1
+_CHUNK = 32  # pictures between two notes of how far it went
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+class FeaturesError(FractureCoreError):
+    """Activations that cannot be kept: too large for the bound, or for the disk."""
+
+
+@dataclass(frozen=True)
+class FrozenPart:
+    """The blocks that do not train, as the engine runs them, and the Keras model of those that do.
+
+    `graph`'s outputs are the maps at the boundary; they are the inputs of `trainable`, a list in the order of `names`.
+    """
+
+    names: tuple[str, ...]
+
+    graph: Graph
+    weights: Weights
+    trainable: keras.Model
+
+
+def split_at_boundary(model: keras.Model) -> FrozenPart:
+    """Cut a model where frozen layers feed trainable ones; raise FeaturesError where nothing is frozen.
+
+    Give it the model after `train_last_blocks`. Describe or save the whole model first or from its layers alone:
+    afterwards its trainable layers are part of two models.
+    """
+    boundary: dict[str, keras.KerasTensor] = {}
+    for layer in model.layers:
+        if not layer.trainable or isinstance(layer, keras.layers.InputLayer):
+            continue
+        for tensor in layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]:
+            source = tensor._keras_history.operation
+            if not source.trainable:
+                boundary[source.name] = tensor
+            elif isinstance(source, keras.layers.InputLayer):
+                raise FeaturesError("The fast path needs frozen blocks: set trainable_blocks below the whole network.")
+    frozen = keras.Model(model.input, boundary)
+    trainable = keras.Model(list(boundary.values()), model.output, name=f"{model.name}_trainable")
+    return FrozenPart(tuple(boundary), describe(frozen), weights_of(frozen), trainable)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Stored maps: `maps[name]` float16 (n * views, h, w, C), `cells` float16 (n * views, S/8, S/8), memory-mapped.
+
+    Row `view * n + i` is view `view` of picture `i`; view 0 is the picture as it is.
+    """
+
+    maps: Mapping[str, np.ndarray]
+    cells: np.ndarray
+    n: int
+    views: int
+
+    @property
+    def signature(self) -> Mapping[str, tf.TensorSpec]:
+        """The maps of one view."""
+        return {name: tf.TensorSpec(values.shape[1:], tf.float16) for name, values in self.maps.items()}
+
+    def __len__(self) -> int:
+        return self.n
+
+    def draw(self, index: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+        """The maps and the cells of a random view of picture `index`."""
+        row = int(rng.integers(self.views)) * self.n + index
+        return {name: values[row] for name, values in self.maps.items()}, self.cells[row].astype(np.float32)
+
+
+@dataclass(frozen=True)
+class FeatureSource:
+    """The pictures to compute features of.
+
+    `plain` uint8 (n, S, S) is what inference would see; `pictures` and `boxes` (in their pixels) are what augmented
+    views are made from, by `ids`; both lists have n entries.
+    """
+
+    ids: Sequence[str]
+    plain: np.ndarray
+    plain_boxes: Sequence[np.ndarray]
+    pictures: Pictures | None
+    boxes: Sequence[np.ndarray]
+
+    def view(self, row: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+        """Picture uint8 (S, S) and cells float32 (S/8, S/8) of one row."""
+        view, index = divmod(row, len(self.ids))
+        if view == 0:
+            return self.plain[index], cell_targets(self.plain_boxes[index], recipe.image_size, CELL)
+        rng = np.random.default_rng([recipe.seed, index, view])
+        square = self.pictures.square(self.ids[index])
+        picture, boxes = augment(square, self.boxes[index], recipe.image_size, recipe.augmentation, rng)
+        return picture, cell_targets(boxes, recipe.image_size, CELL)
+
+
+def bytes_needed(graph: Graph, weights: Weights, rows: int, image_size: int) -> int:
+    """Size on disk of the features of `rows` views, in bytes."""
+    shapes = _shapes(Engine(graph, weights, threads=1), graph)
+    return rows * 2 * (sum(int(np.prod(shape)) for shape in shapes.values()) + (image_size // CELL) ** 2)
+
+
+def _shapes(engine: Engine, graph: Graph) -> dict[str, tuple[int, ...]]:
+    outputs = engine.run(np.zeros((1, *graph.input_size), np.uint8))
+    return {name: values.shape[1:] for name, values in outputs.items()}
+
+
+def compute_features(
+    part: FrozenPart,
+    source: FeatureSource,
+    recipe: Recipe,
+    views: int,
+    *,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> Features:
+    """Compute the maps of every view, or map the files that an earlier call left.
+
+    They are keyed by the frozen weights and graph, the pixels, the boxes, the augmentation and the seed. A call that
+    was killed goes on where it stopped. `progress(done, total, bytes)` is called after every 32 views, and may raise
+    to stop. Older features leave the cache where all would pass FRACTURE_FEATURES_GB (default 20). Raises
+    FeaturesError where these alone would, or where the disk is too full.
+    """
+    rows = len(source.ids) * views
+    folder = cache_folder() / "features" / _key(part, source, recipe, views)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "features.json").exists():
+            engine = Engine(part.graph, part.weights)
+            shapes = _shapes(engine, part.graph)
+            size = rows * 2 * (sum(int(np.prod(s)) for s in shapes.values()) + (recipe.image_size // CELL) ** 2)
+            _make_room(folder, size)
+            _compute(engine, shapes, source, recipe, rows, folder, lambda done: progress and progress(done, rows, size))
+    os.utime(folder)  # what was used last leaves last
+    names = json.loads((folder / "features.json").read_text("utf-8"))["maps"]
+    maps = {name: np.load(folder / f"{place}.npy", mmap_mode="r") for place, name in enumerate(names)}
+    return Features(maps, np.load(folder / "cells.npy", mmap_mode="r"), len(source.ids), views)
+
+
+def _compute(
+    engine: Engine,
+    shapes: Mapping[str, tuple[int, ...]],
+    source: FeatureSource,
+    recipe: Recipe,
+    rows: int,
+    folder: Path,
+    progress: Callable[[int], object],
+) -> None:
+    folder.mkdir(exist_ok=True)
+    side = recipe.image_size // CELL
+    wanted = {"cells.npy": (rows, side, side)} | {f"{k}.npy": (rows, *s) for k, s in enumerate(shapes.values())}
+    note = folder / "done.json"
+    done = json.loads(note.read_text("utf-8")) if note.exists() else 0
+    mode = "r+" if done else "w+"
+    files = {
+        name: np.lib.format.open_memmap(folder / name, mode=mode, dtype=np.float16, shape=shape)
+        for name, shape in wanted.items()
+    }
+    progress(done)
+    for start in range(done, rows, _CHUNK):
+        end = min(start + _CHUNK, rows)
+        made = [source.view(row, recipe) for row in range(start, end)]
+        outputs = engine.run(np.stack([picture for picture, _ in made]))
+        files["cells.npy"][start:end] = np.stack([cells for _, cells in made])
+        for place, name in enumerate(shapes):
+            files[f"{place}.npy"][start:end] = np.clip(outputs[name], -_LARGEST, _LARGEST)
+        # Written pages reach the disk before the note that says so, or a power cut would leave zeros behind it.
+        for file in files.values():
+            file.flush()
+        write_text(note, json.dumps(end))
+        progress(end)
+    about = {"maps": list(shapes), "rows": rows, "recipe": recipe.name}
+    write_text(folder / "features.json", json.dumps(about))
+
+
+def _make_room(folder: Path, size: int) -> None:
+    """Let older features go until `size` more bytes fit the bound; raise FeaturesError where they never will."""
+    bound = float(os.environ.get("FRACTURE_FEATURES_GB", "20")) * 1e9
+    free = shutil.disk_usage(folder.parent).free + _size(folder)
+    if size > bound:
+        raise FeaturesError(
+            f"The features of this run take {size / 1e9:.1f} GB, more than the {bound / 1e9:g} GB they may: lower "
+            "`views` or the picture's size, raise FRACTURE_FEATURES_GB, or set fast_path to false."
+        )
+    others = sorted((p for p in folder.parent.iterdir() if p.is_dir() and p != folder), key=lambda p: p.stat().st_mtime)
+    kept = sum(map(_size, others))
+    for other in others:
+        if kept + size <= bound and size + 5e8 <= free:
+            break
+        kept, free = kept - _size(other), free + _size(other)
+        shutil.rmtree(other, ignore_errors=True)
+    if size + 5e8 > free:
+        raise FeaturesError(
+            f"The features of this run take {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left: "
+            "make room, lower `views`, or set fast_path to false."
+        )
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.glob("*")) if folder.is_dir() else 0
+
+
+def _key(part: FrozenPart, source: FeatureSource, recipe: Recipe, views: int) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {views} {recipe.image_size}".encode())
+    digest.update(json.dumps(part.graph.to_json(), sort_keys=True).encode())
+    for key in sorted(part.weights):
+        digest.update(key.encode() + part.weights[key].tobytes())
+    _add_pictures(digest, source.plain, source.plain_boxes)
+    if views > 1:
+        digest.update(json.dumps([asdict(recipe.augmentation), recipe.seed]).encode())
+        rows = [source.pictures.rows[i] for i in source.ids]
+        _add_pictures(digest, (source.pictures.squares[row] for row in rows), source.boxes)
+    return digest.hexdigest()[:24]
+
+
+def _add_pictures(digest, pictures, boxes: Sequence[np.ndarray]) -> None:
+    for picture, outlined in zip(pictures, boxes, strict=True):
+        digest.update(np.ascontiguousarray(picture).tobytes() + np.asarray(outlined, np.float32).tobytes())

@@ -1,0 +1,76 @@
+"""What training minimises: the image's loss, the global head's own, and the cells' on the radiologists' boxes.
+
+Every term is a sum divided by a figure of the whole batch, so that the gradients of several replicas, summed, are
+those of one process with the same batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from fracture_core.recipe import ClassBalance, Recipe
+
+
+def objective(
+    outputs: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor], recipe: Recipe
+) -> dict[str, tf.Tensor]:
+    """Give the weighted terms, scalars to be summed: `label`, and `global` and `box` where the recipe asks for them.
+
+    `outputs` are the model's (logits). `targets`: `label` float32 (n,), 0..1; `weight` float32 (n,), of each image;
+    `cells` float32 (n, S/8, S/8), each cell's share of a box. Call it inside a replica: each gives its own share.
+    """
+    label, weight = targets["label"], targets["weight"]
+    count = _over_replicas(tf.cast(tf.shape(label)[0], tf.float32))
+    smooth = label * (1 - recipe.label_smoothing) + 0.5 * recipe.label_smoothing
+    terms = {"label": _image_loss(outputs["logit"][:, 0], smooth, weight, count, recipe)}
+    if recipe.global_weight:
+        alone = _image_loss(outputs["global_logit"][:, 0], smooth, weight, count, recipe)
+        terms["global"] = recipe.global_weight * alone
+    if recipe.box_weight:
+        share = box_loss(outputs["cells"][..., 0], targets["cells"], recipe.box_positive_weight, count)
+        terms["box"] = recipe.box_weight * share
+    return terms
+
+
+def _image_loss(logit: tf.Tensor, label: tf.Tensor, weight: tf.Tensor, count: tf.Tensor, recipe: Recipe) -> tf.Tensor:
+    loss = tf.nn.sigmoid_cross_entropy_with_logits(label, logit)
+    if recipe.loss == "focal":
+        loss *= focus(logit, label, recipe.focal_gamma)
+    return tf.reduce_sum(weight * loss) / count
+
+
+def focus(logit: tf.Tensor, label: tf.Tensor, gamma: float) -> tf.Tensor:
+    """The focal loss's factor (1 - p_t) ** gamma, (n,): what is already right counts little (Lin et al. 2017)."""
+    probability = tf.sigmoid(logit)
+    wrong = label * (1 - probability) + (1 - label) * probability
+    # The gradient of x ** gamma is infinite at 0 for gamma < 1.
+    return tf.maximum(wrong, 1e-6) ** gamma
+
+
+def box_loss(cells: tf.Tensor, target: tf.Tensor, positive_weight: float, count: tf.Tensor) -> tf.Tensor:
+    """Cross-entropy of every cell, summed over the batch, over (cells on fractures + pictures): a scalar.
+
+    `cells` logits and `target` shares, both (n, h, w); `count` the pictures of the whole batch. Dividing by what lies
+    on fractures rather than by all cells lets tiny boxes weigh as they must.
+    """
+    loss = tf.nn.weighted_cross_entropy_with_logits(target, cells, positive_weight)
+    return tf.reduce_sum(loss) / (_over_replicas(tf.reduce_sum(target)) + count)
+
+
+def _over_replicas(figure: tf.Tensor) -> tf.Tensor:
+    replica = tf.distribute.get_replica_context()
+    if replica is None or replica.num_replicas_in_sync == 1:
+        return figure
+    return replica.all_reduce(tf.distribute.ReduceOp.SUM, figure)
+
+
+def class_weights(labels: np.ndarray, balance: ClassBalance) -> np.ndarray:
+    """Weight of each image, float32 (n,), mean 1: even, or so that both classes weigh the same in all."""
+    labels = np.asarray(labels, int)
+    if balance != "weights":
+        return np.ones(len(labels), np.float32)
+    counts = np.bincount(labels, minlength=2)
+    return (len(labels) / (2 * counts[labels])).astype(np.float32)
