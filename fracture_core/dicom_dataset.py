@@ -7,7 +7,7 @@ import logging
 import unicodedata
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import pydicom
@@ -111,7 +111,7 @@ def several(found: Any) -> list[Any]:
     """A value of multiplicity 0 to n as a list."""
     if found is None:
         return []
-    return list(found) if isinstance(found, Iterable) and not isinstance(found, (str, bytes)) else [found]
+    return list(found) if isinstance(found, Sequence) and not isinstance(found, (str, bytes)) else [found]
 
 
 def text(found: Any) -> str:

@@ -30,6 +30,12 @@ _DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
 _JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70)}
 _JPEG_LS = {f"1.2.840.10008.1.2.4.{n}" for n in (80, 81)}
 _JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}
+#: Transfer syntaxes that pydicom does not know by name yet.
+_NEW_SYNTAXES = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
 _SIZE_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 
 
@@ -42,7 +48,9 @@ def stored_frame(dataset: Dataset, syntax: str, shape: tuple[int, int, int], fra
     """
     if is_native(syntax):
         _check_length(dataset, shape, frame)
-        return _own_bits(pixel_array(dataset, index=frame, raw=True), dataset)
+        # pydicom would clear unused bits as if they always lay above the value; older files have them below.
+        pixels = pixel_array(dataset, index=frame, raw=True, correct_unused_bits=False)
+        return _own_bits(pixels.astype(pixels.dtype.newbyteorder("="), copy=False), dataset)
     decode = _decoder(syntax)
     _check_fragments(dataset.PixelData)
     data = get_frame(dataset.PixelData, frame, number_of_frames=frames)
@@ -61,7 +69,7 @@ def is_native(syntax: str) -> bool:
 
 def syntax_name(syntax: str) -> str:
     """Name a transfer syntax: its DICOM name, or its number where it has none."""
-    name = UID(syntax).name
+    name = _NEW_SYNTAXES.get(syntax) or UID(syntax).name
     return name if name == syntax else f"{name}, {syntax}"
 
 

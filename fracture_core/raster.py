@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings as python_warnings
 from collections.abc import Callable
 
 import cv2
@@ -17,6 +18,9 @@ from PIL import BmpImagePlugin, ImageFile, PngImagePlugin, TiffImagePlugin, WebP
 from fracture_core.greyscale import BILEVEL_WARNING, flatten, window_floats, window_integers
 from fracture_core.orientation import exif_orientation, turned
 from fracture_core.reading import Picture, UnreadableRadiograph, check_size, size_warnings
+
+# Damage is told in our sentences; Pillow's own notes on it would only fill a server's log.
+python_warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,

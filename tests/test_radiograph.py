@@ -1,0 +1,392 @@
+"""Every picture format to one contract, against independent references; sentences for everything else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import struct
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile, ImageOps
+
+from fracture_core.jpeg import missing_share
+from fracture_core.radiograph import MAX_NAME, Radiograph, UnreadableRadiograph, display_name, read_radiograph
+
+
+def phantom(height: int = 200, width: int = 150) -> np.ndarray:
+    """A bone-like picture, different in each corner: uint8 (height, width), black background."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    bone = 200 * np.exp(-(((columns - width * 0.4 - rows * 0.1) / (width * 0.12)) ** 2))
+    texture = 25 * (1 + np.sin(rows / 7) * np.cos(columns / 5))
+    picture = np.clip(bone + texture, 0, 255)
+    picture[: height // 8, : width // 8] = 255
+    picture[-height // 8 :, : width // 8] = 0
+    return picture.astype(np.uint8)
+
+
+def encoded(image: Image.Image | np.ndarray, kind: str, **options: object) -> bytes:
+    file = io.BytesIO()
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, kind, **options)
+    return file.getvalue()
+
+
+def assert_contract(radiograph: Radiograph) -> None:
+    pixels = radiograph.pixels
+    assert pixels.dtype == np.uint8 and pixels.ndim == 2
+    assert pixels.flags.c_contiguous and not pixels.flags.writeable
+    assert 0 <= radiograph.missing <= 1
+    assert len(radiograph.sha256) == 64 and radiograph.name
+    assert all(sentence.endswith(".") for sentence in radiograph.warnings)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WebP"])
+def test_lossless_grey_comes_back_exactly(kind: str) -> None:
+    options = {"lossless": True} if kind == "WebP" else {}
+    data = encoded(phantom(), kind, **options)
+    radiograph = read_radiograph(data)
+    assert_contract(radiograph)
+    assert radiograph.format == kind
+    assert radiograph.sha256 == hashlib.sha256(data).hexdigest()
+    # WebP keeps grey as colour: luma may round by one.
+    np.testing.assert_allclose(radiograph.pixels, phantom(), atol=1 if kind == "WebP" else 0)
+    assert radiograph.warnings == () and radiograph.missing == 0 and radiograph.header is None
+
+
+def test_jpeg_is_what_an_independent_decoder_sees() -> None:
+    data = encoded(phantom(), "JPEG", quality=90)
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(read_radiograph(data).pixels, expected)
+
+
+def test_colour_jpeg_gives_its_luma_and_a_warning() -> None:
+    colour = np.dstack([phantom(), phantom()[::-1], np.full_like(phantom(), 60)])
+    radiograph = read_radiograph(encoded(colour, "JPEG", quality=95, subsampling=0))
+    reference = np.asarray(Image.fromarray(colour).convert("L"))
+    np.testing.assert_allclose(radiograph.pixels.astype(int), reference, atol=8)
+    assert any("colour" in sentence for sentence in radiograph.warnings)
+
+
+def test_grey_kept_as_colour_gives_no_warning() -> None:
+    assert read_radiograph(encoded(Image.fromarray(phantom()).convert("RGB"), "JPEG")).warnings == ()
+    assert read_radiograph(encoded(Image.fromarray(phantom()).convert("RGB"), "PNG")).warnings == ()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WebP"])
+def test_exif_orientation_is_undone(kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 100} if kind == "JPEG" else {"lossless": True} if kind == "WebP" else {}
+    data = encoded(phantom(), kind, exif=exif, **options)
+    with Image.open(io.BytesIO(data)) as image:
+        reference = np.asarray(ImageOps.exif_transpose(image).convert("L"))
+    radiograph = read_radiograph(data)
+    assert_contract(radiograph)
+    np.testing.assert_allclose(radiograph.pixels.astype(int), reference, atol=1)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_sixteen_bits_are_windowed_not_clipped(kind: str, bits: int) -> None:
+    top = (1 << bits) - 1
+    deep = (phantom().astype(np.float64) / 255 * top).round().astype(np.uint16)
+    radiograph = read_radiograph(encoded(deep, kind))
+    np.testing.assert_allclose(radiograph.pixels.astype(int), phantom(), atol=1)
+    assert radiograph.warnings == ()
+
+
+def test_a_narrow_range_is_stretched_and_told() -> None:
+    deep = phantom().astype(np.uint16) * 8 + 30_000
+    radiograph = read_radiograph(encoded(deep, "PNG"))
+    assert radiograph.pixels.min() == 0 and radiograph.pixels.max() == 255
+    assert np.corrcoef(radiograph.pixels.ravel(), phantom().ravel())[0, 1] > 0.999
+    assert any("stretched" in sentence for sentence in radiograph.warnings)
+
+
+def test_one_hot_pixel_does_not_darken_a_twelve_bit_picture() -> None:
+    deep = phantom().astype(np.uint16) * 16
+    deep[0, 0] = 65_535
+    pixels = read_radiograph(encoded(deep, "PNG")).pixels
+    np.testing.assert_allclose(pixels[30:-30].astype(int), phantom()[30:-30], atol=3)
+
+
+def test_white_is_zero_tiff_is_inverted_at_any_depth() -> None:
+    shallow = encoded(phantom(), "TIFF", tiffinfo={262: 0})
+    deep = encoded(phantom().astype(np.uint16) * 257, "TIFF")
+    # Pillow writes MinIsBlack only: change the tag (262, SHORT, one value) in place.
+    entry = struct.pack("<HHI", 262, 3, 1)
+    assert deep.count(entry) == 1
+    deep = deep.replace(entry + b"\x01\0", entry + b"\0\0")
+    np.testing.assert_array_equal(read_radiograph(deep).pixels, 255 - phantom())
+    with Image.open(io.BytesIO(shallow)) as image:
+        np.testing.assert_array_equal(read_radiograph(shallow).pixels, np.asarray(image))
+
+
+def test_deep_colour_and_deep_alpha_keep_their_depth() -> None:
+    dark = phantom().astype(np.uint16) * 16  # 12 bit in 16: cut to 8 bit it would be nearly black
+    for channels in ([dark] * 3, [*[dark] * 3, np.full_like(dark, 65_535)]):
+        ok, data = cv2.imencode(".png", np.dstack(channels))
+        assert ok
+        np.testing.assert_allclose(read_radiograph(data.tobytes()).pixels.astype(int), phantom(), atol=2)
+
+
+def test_transparency_is_black() -> None:
+    alpha = np.full_like(phantom(), 255)
+    alpha[:100] = 0
+    rgba = np.dstack([phantom()] * 3 + [alpha])
+    grey_alpha = Image.merge("LA", [Image.fromarray(phantom()), Image.fromarray(alpha)])
+    for image in (Image.fromarray(rgba), grey_alpha):
+        radiograph = read_radiograph(encoded(image, "PNG"))
+        assert not radiograph.pixels[:100].any()
+        np.testing.assert_array_equal(radiograph.pixels[100:], phantom()[100:])
+        assert any("transparent" in sentence for sentence in radiograph.warnings)
+
+
+def test_palette_picture() -> None:
+    image = Image.fromarray(phantom() // 64)
+    image = Image.frombytes("P", image.size, image.tobytes())
+    image.putpalette(np.repeat([10, 90, 170, 250], 3).tolist())
+    expected = np.array([10, 90, 170, 250])[phantom() // 64]
+    np.testing.assert_array_equal(read_radiograph(encoded(image, "PNG")).pixels, expected)
+    transparent = encoded(image, "PNG", transparency=bytes([0, 255, 255, 255]))
+    np.testing.assert_array_equal(read_radiograph(transparent).pixels, np.where(expected == 10, 0, expected))
+
+
+def test_float_tiff_bilevel_and_ink() -> None:
+    unit = phantom().astype(np.float32) / 255
+    np.testing.assert_array_equal(read_radiograph(encoded(unit, "TIFF")).pixels, phantom())
+    wild = unit * 4000 - 1000
+    wild[0, 0] = np.nan
+    radiograph = read_radiograph(encoded(wild, "TIFF"))
+    assert np.corrcoef(radiograph.pixels[50:].ravel(), phantom()[50:].ravel())[0, 1] > 0.999
+    assert len(radiograph.warnings) == 2
+    bilevel = read_radiograph(encoded(Image.fromarray(phantom()).convert("1"), "PNG"))
+    assert set(np.unique(bilevel.pixels)) == {0, 255} and "shades" in bilevel.warnings[0]
+    ink = Image.fromarray(phantom()).convert("RGB").convert("CMYK")
+    for kind, options in (("JPEG", {"quality": 100, "subsampling": 0}), ("TIFF", {})):
+        np.testing.assert_allclose(read_radiograph(encoded(ink, kind, **options)).pixels, phantom(), atol=8)
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WebP", "PNG"])
+def test_the_first_of_several_pages_is_read_with_a_warning(kind: str) -> None:
+    other = Image.fromarray(255 - phantom())
+    options = {"lossless": True} if kind == "WebP" else {}
+    data = encoded(phantom(), kind, save_all=True, append_images=[other], **options)
+    radiograph = read_radiograph(data)
+    np.testing.assert_allclose(radiograph.pixels.astype(int), phantom(), atol=1)
+    assert any("only the first" in sentence for sentence in radiograph.warnings)
+
+
+def test_tiny_and_blank_pictures_are_told() -> None:
+    assert any("tiny" in s for s in read_radiograph(encoded(phantom(40, 30), "PNG")).warnings)
+    assert any("blank" in s for s in read_radiograph(encoded(np.zeros((200, 200), np.uint8), "PNG")).warnings)
+
+
+# --- cut-short files
+
+
+def cut(data: bytes, share: float) -> bytes:
+    start = data.rindex(b"\xff\xda") + 12
+    return data[: start + int((len(data) - start) * share)]
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 7}, {"optimize": True}, {"subsampling": 2}])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("tail", [b"", b"\xff\xd9", b"\0" * 500, b"\xff" * 50])
+def test_a_cut_short_jpeg_is_refused_or_read_with_what_is_missing(mode: str, options: dict, tail: bytes) -> None:
+    whole = encoded(Image.fromarray(phantom(400, 300)).convert(mode), "JPEG", quality=90, **options)
+    pixels = read_radiograph(whole).pixels
+    assert missing_share(whole) == 0
+    data = cut(whole, 0.6) + tail
+    with pytest.raises(UnreadableRadiograph, match=r"cut short: \d+ % of the picture is missing"):
+        read_radiograph(data)
+    radiograph = read_radiograph(data, accept_cut_short=True)
+    assert_contract(radiograph)
+    assert radiograph.missing == missing_share(data)
+    assert 0.2 < radiograph.missing < 0.7
+    rows = round(radiograph.missing * 400)
+    # All that was kept is right, all that is missing is black, and no more is called missing than needs be.
+    np.testing.assert_array_equal(radiograph.pixels[: 398 - rows], pixels[: 398 - rows])
+    assert not radiograph.pixels[400 - rows :].any()
+    assert f"{round(100 * radiograph.missing)} %" in radiograph.warnings[0]
+
+
+def test_what_is_missing_grows_with_the_cut() -> None:
+    whole = encoded(phantom(400, 300), "JPEG", quality=90)
+    shares = [missing_share(cut(whole, share) + b"\xff\xd9") for share in np.linspace(0.98, 0.02, 20)]
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] > 0.9
+
+
+def test_a_whole_jpeg_is_whole_whatever_follows_or_lacks_at_its_end() -> None:
+    for mode, options in (("L", {}), ("RGB", {"progressive": True}), ("CMYK", {})):
+        whole = encoded(Image.fromarray(phantom()).convert("RGB").convert(mode), "JPEG", **options)
+        for data in (whole, whole + b"\0" * 999, whole + whole, whole[:-2]):
+            assert missing_share(data) == 0, (mode, len(data) - len(whole))
+    # A corner of exactly mid-grey is what a decoder out of data leaves: it must not be taken for that.
+    grey = encoded(np.full((200, 200), 128, np.uint8), "JPEG")
+    assert missing_share(grey) == 0 and missing_share(grey[:-2]) == 0
+
+
+def test_a_progressive_jpeg_that_lacks_detail() -> None:
+    whole = encoded(phantom(400, 300), "JPEG", progressive=True, quality=90)
+    scans = [i for i in range(len(whole)) if whole.startswith(b"\xff\xda", i)]
+    assert len(scans) > 3
+    half = whole[: scans[len(scans) // 2]]
+    assert missing_share(half) == pytest.approx(1 / 400)
+    with pytest.raises(UnreadableRadiograph, match="fine detail"):
+        read_radiograph(half)
+    assert not (read_radiograph(half, accept_cut_short=True).pixels[-40:] == 0).all()
+    assert missing_share(whole[: scans[0] + 300]) > 0.2
+
+
+def test_no_global_switch_is_touched_and_threads_do_not_meet() -> None:
+    whole = encoded(phantom(), "JPEG")
+    broken = cut(whole, 0.5)
+    seen: list[object] = []
+
+    def work(accept: bool) -> None:
+        for _ in range(40):
+            seen.append(ImageFile.LOAD_TRUNCATED_IMAGES)
+            if accept:
+                seen.append(read_radiograph(broken, accept_cut_short=True).missing == 0)
+            else:
+                with pytest.raises(UnreadableRadiograph):
+                    read_radiograph(broken)
+
+    threads = [threading.Thread(target=work, args=(i % 2 == 0,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 4 * 40 + 2 * 40 and not any(seen)
+
+
+def test_real_radiographs_cut_short_are_found_and_no_others(fracatlas_dir: Path) -> None:
+    files = sorted((fracatlas_dir / "images").glob("*/*.jpg"))
+    found = [path for path in files if missing_share(path.read_bytes()) > 0]
+    assert len(found) == 59
+    assert {path.parent.name for path in found} == {"Non_fractured"}
+
+
+def test_real_radiographs_are_what_pillow_shows(fracatlas_dir: Path) -> None:
+    for path in sorted((fracatlas_dir / "images" / "Fractured").glob("*.jpg"))[::60]:
+        radiograph = read_radiograph(path)
+        assert_contract(radiograph)
+        with Image.open(path) as image:
+            image.draft("L", None)
+            reference = np.asarray(ImageOps.exif_transpose(image))
+        np.testing.assert_array_equal(radiograph.pixels, reference)
+        assert radiograph.name == path.name
+
+
+# --- what is no radiograph
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "empty"),
+        (b"\xff", "no picture"),
+        (b"%PDF-1.7 ...", "PDF"),
+        (b"PK\x03\x04rest", "archive"),
+        (b"<!DOCTYPE html><html>", "web page"),
+        (b'<?xml version="1.0"?>\n<svg xmlns="x">', "SVG"),
+        (b"GIF89a\x01\0", "GIF"),
+        (b"\0\0\0\x18ftypheic....", "HEIC"),
+        (b"just some words", "no picture"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "no picture"),
+        (b"\x89PNG\r\n\x1a\n", "PNG"),
+        (b"II*\0\x08\0\0\0", "TIFF"),
+        (b"BM", "BMP"),
+        (b"RIFF\0\0\0\0WEBP", "WebP"),
+    ],
+)
+def test_other_files_get_a_sentence(data: bytes, sentence: str) -> None:
+    with pytest.raises(UnreadableRadiograph, match=sentence) as caught:
+        read_radiograph(data)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_paths_that_lead_nowhere_get_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableRadiograph, match="no file"):
+        read_radiograph(tmp_path / "absent.jpg")
+    with pytest.raises(UnreadableRadiograph, match="folder"):
+        read_radiograph(tmp_path)
+    with pytest.raises(UnreadableRadiograph, match="cannot be read"):
+        read_radiograph("a\0b.jpg")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.jpg")
+        with pytest.raises(UnreadableRadiograph, match="no ordinary file"):
+            read_radiograph(tmp_path / "pipe.jpg")
+    huge = tmp_path / "huge.jpg"
+    with huge.open("wb") as file:
+        file.truncate(10**9)
+    with pytest.raises(UnreadableRadiograph, match="at most 64 MB"):
+        read_radiograph(huge)
+
+
+def test_content_counts_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "wrist.dcm"
+    path.write_bytes(encoded(phantom(), "PNG"))
+    assert read_radiograph(path).format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("given_name", "shown"),
+    [
+        ("wrist.jpg", "wrist.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\scans\\hip.dcm", "hip.dcm"),
+        ("a\x00b\x1b[31mc\n.png", "ab[31mc.png"),
+        ("photo\u202egpj.exe", "photogpj.exe"),
+        ("", "radiograph"),
+        ("..", "radiograph"),
+        (None, "radiograph"),
+        ("Röntgen 手.jpg", "Röntgen 手.jpg"),
+    ],
+)
+def test_display_names(given_name: str | None, shown: str) -> None:
+    assert read_radiograph(encoded(phantom(), "PNG"), name=given_name).name == shown
+
+
+@given(st.text())
+def test_no_name_can_break_out(name: str) -> None:
+    shown = display_name(name)
+    assert 0 < len(shown) <= MAX_NAME
+    assert shown.isprintable() and not set("/\\") & set(shown)
+
+
+def test_a_long_name_keeps_its_suffix() -> None:
+    assert len(display_name("x" * 300 + ".jpg")) == MAX_NAME and display_name("x" * 300 + ".jpg").endswith(".jpg")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=300), st.sampled_from(["", "JPEG", "PNG", "TIFF", "BMP", "WebP"]), st.data())
+def test_any_bytes_end_in_a_radiograph_or_a_sentence(noise: bytes, kind: str, data: st.DataObject) -> None:
+    """Noise alone, and noise written over a real file of each kind."""
+    whole = bytearray(encoded(phantom(40, 30), kind)) if kind else bytearray()
+    start = data.draw(st.integers(0, len(whole)))
+    whole[start : start + len(noise)] = noise
+    try:
+        radiograph = read_radiograph(bytes(whole), accept_cut_short=True)
+    except UnreadableRadiograph as error:
+        assert str(error).endswith(".")
+    else:
+        assert_contract(radiograph)
+
+
+def test_reading_imports_no_deep_learning_framework() -> None:
+    code = (
+        "import sys, fracture_core.radiograph, fracture_core.dicom;"
+        "sys.exit(bool({'tensorflow', 'keras', 'torch', 'streamlit'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
