@@ -19,10 +19,7 @@ from fracture_core.operating_points import OperatingPoint, default_operating_poi
 from fracture_core.recipe import Recipe
 from fracture_core.reference import REFERENCE_STUDY
 from fracture_core.storage import write_text
-
-#: Below this many of either class a subgroup gets its counts and no rate.
-_FEWEST = 10
-_SUBGROUPS = ("hand", "leg", "hip", "shoulder", "mixed", "frontal", "lateral", "oblique", "hardware", "multiscan")
+from fracture_core.subgroups import subgroup_table
 
 
 def write_card(
@@ -74,7 +71,7 @@ def _figures(val: pd.DataFrame, test: pd.DataFrame, points: Mapping[str, Operati
     for point in points.values():
         matrix = confusion(test["label"], test["probability"], point.threshold)
         lines.append(_row(f"{point.name}: {point.criterion}", f"{point.threshold:.3f}", matrix))
-    lines.append(_row("the reference study, as published", "0.5", REFERENCE_STUDY.confusion))
+    lines.append(_row("the reference study, as published", "", REFERENCE_STUDY.confusion))
     return "\n".join(lines)
 
 
@@ -108,32 +105,24 @@ def _pointing(test: pd.DataFrame) -> str:
 def _subgroups(test: pd.DataFrame, point: OperatingPoint) -> str:
     lines = [
         "## Subgroups\n",
-        f"On test, at the single threshold. No rate where there are fewer than {_FEWEST} of a class.\n",
+        "On test, at the single threshold. No rate where there are fewer than 10 of either class.\n",
         "| subgroup | radiographs | fractured | AUC | sensitivity | specificity |",
         "|---|---|---|---|---|---|",
     ]
-    for column in _SUBGROUPS:
-        group = test[test[column] == 1] if column in test else test[:0]
-        if not len(group):
-            continue
-        positives = int(group["label"].sum())
-        figures = ["too few", "too few", "too few"]
-        matrix = confusion(group["label"], group["probability"], point.threshold)
-        if positives >= _FEWEST:
-            figures[1] = str(wilson(matrix.tp, positives))
-        if len(group) - positives >= _FEWEST:
-            figures[2] = str(wilson(matrix.tn, len(group) - positives))
-        if min(positives, len(group) - positives) >= _FEWEST:
-            figures[0] = str(delong_interval(group["label"], group["logit"]))
-        lines.append(f"| {column} | {len(group)} | {positives} | {' | '.join(figures)} |")
+    for row in subgroup_table(test, point.threshold):
+        figures = " | ".join(str(f) if f else "too few" for f in (row.auc, row.sensitivity, row.specificity))
+        lines.append(f"| {row.name} | {row.n} | {row.fractured} | {figures} |")
     return "\n".join(lines)
 
 
 def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
     lines = ["## How it was made\n", f"- recipe: {recipe.name}, kept whole in recipe.json"]
-    for key in ("starting_weights", "starting_weights_sha256", "revision", "pretraining", "split"):
-        if provenance.get(key):
-            lines.append(f"- {key.replace('_', ' ')}: {provenance[key]}")
+    start = provenance.get("start") or {}
+    lines.append(f"- started from: {start.get('source', 'unknown')}" + _hash(start.get("sha256")))
+    if before := provenance.get("pretraining"):
+        lines.append(f"- those weights: {before}")
+    lines.append(f"- program: git revision {provenance.get('git_revision') or 'unknown'}")
+    lines.append(f"- split: {provenance.get('split', 'unknown')[:16]} (digest of the three lists of ids)")
     if np.isfinite(provenance.get("offset", np.nan)):
         lines.append(f"- logit offset fitted on validation: {provenance['offset']:.3f}")
     lines += [
@@ -142,6 +131,10 @@ def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
         "figshare 10.6084/m9.figshare.22363012, licence CC BY 4.0. The images do not ship with the bundle.",
     ]
     return "\n".join(lines)
+
+
+def _hash(sha256: str | None) -> str:
+    return f" (SHA-256 {sha256[:16]})" if sha256 else ""
 
 
 _LIMITS = """## Limits

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import keras
 
     from fracture_core.fracatlas import FracAtlas
+    from fracture_core.start import Start
 
 
 class PretrainingError(FractureCoreError):
@@ -83,14 +84,14 @@ def pretrain(
     dataset: FracAtlas,
     split: Split,
     folder: Path,
-    start: Callable[[keras.Model], str],
+    start: Callable[[keras.Model], Start],
     *,
     report: Callable[[dict], None] | None = None,
 ) -> Path:
     """Run or resume a plan in `folder`; give the folder, which then holds weights.safetensors.
 
-    `start` puts the starting weights into a fresh Keras model and says where they are from. Raises PretrainingError
-    where PyTorch is not installed.
+    `start` puts the starting weights into a fresh Keras model (see `fracture_core.start.start_from`). Raises
+    PretrainingError where PyTorch is not installed.
     """
     try:
         from fracture_core.torch_training import Pretraining, Schedule
@@ -103,7 +104,7 @@ def pretrain(
 
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(plan.recipe)
-    origin = start(model)
+    origin = start(model).to_json()
     weights = weights_of(model)
     histories = []
     for stage in plan.stages:
@@ -139,11 +140,10 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
     import keras
 
     from fracture_core.model import BACKBONES
-    from fracture_core.start import load_application
+    from fracture_core.start import read_start
 
     backbone = BACKBONES[plan.teacher]
-    source = load_application(backbone.application, plan.teacher_weights)
-    weights = weights_of(source)
+    weights, _, _ = read_start(Recipe(name="teacher", backbone=plan.teacher, start=plan.teacher_weights))
     keras.utils.clear_session()
     radiograph = keras.Input((size, size, 1), name="radiograph")
     x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
@@ -185,7 +185,7 @@ def _last_maps(model: keras.Model) -> dict[int, str]:
     return found
 
 
-def _finish(plan: Plan, folder: Path, weights: Weights, split: Split, origin: str, histories: Iterable[Path]) -> Path:
+def _finish(plan: Plan, folder: Path, weights: Weights, split: Split, origin: dict, histories: Iterable[Path]) -> Path:
     save_weights(folder / "weights.safetensors", weights)
     write_text(folder / "split.json", json.dumps(dataclasses.asdict(split)) + "\n")
     with replacing(folder / "history.jsonl") as temporary:
@@ -193,7 +193,7 @@ def _finish(plan: Plan, folder: Path, weights: Weights, split: Split, origin: st
     record = {
         "finished": True,
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "starting_weights": origin,
+        "start": origin,
         "teacher": plan.teacher,
         "stages": [dataclasses.asdict(stage) for stage in plan.stages],
         "split": split.digest,

@@ -61,7 +61,7 @@ def start_from(model: keras.Model, recipe: Recipe) -> Start:
     """
     if recipe.start == "none":
         return Start("none", None, 0, ())
-    weights, sha256, split = _read(recipe)
+    weights, sha256, split = read_start(recipe)
     fresh = weights_of(model)
     left = set_weights(model, weights, partly=True)
     backbone = [key for key in fresh if not _is_head(key)]
@@ -78,8 +78,8 @@ def _is_head(key: str) -> bool:
     return key.startswith(("global_logit/", "local_logit/", "cells"))
 
 
-def _read(recipe: Recipe) -> tuple[Weights, str, str | None]:
-    """Weights, their SHA-256, and the digest of the split they were trained on, if known."""
+def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
+    """Weights, their SHA-256, and the digest of the split they were trained on, if known; raise StartingWeightsError."""
     if recipe.start == "imagenet":
         return *_imagenet(recipe), None
     if recipe.start.startswith("bundle:"):
