@@ -79,7 +79,7 @@ def _is_head(key: str) -> bool:
 
 
 def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
-    """Weights, their SHA-256, and the digest of the split they were trained on, if known; raise StartingWeightsError."""
+    """Weights, their SHA-256, and the digest of the split they were trained on, where that is known."""
     if recipe.start == "imagenet":
         return *_imagenet(recipe), None
     if recipe.start.startswith("bundle:"):
