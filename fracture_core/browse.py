@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fracture_core.audit import Audit
     from fracture_core.bundle import Bundle
     from fracture_core.fracatlas import FracAtlas
+
+Item = TypeVar("Item")
 
 LABELS = ("fractured", "not fractured")
 PARTS = ("hand", "leg", "hip", "shoulder")
@@ -125,17 +127,17 @@ def _found(ids: pd.Index, search: str) -> np.ndarray | bool:
 
 
 @dataclass(frozen=True)
-class Page:
-    """One page of a list of ids: `number` counts from 1 to `pages`; `first` and `last` count images from 1."""
+class Page(Generic[Item]):
+    """One page of a list: `number` counts from 1 to `pages`, `first` and `last` count what it holds from 1."""
 
-    ids: tuple[str, ...]
+    ids: tuple[Item, ...]
     number: int
     pages: int
     first: int
     last: int
 
 
-def page_of(ids: Sequence[str], number: int, size: int) -> Page:
+def page_of(ids: Sequence[Item], number: int, size: int) -> Page[Item]:
     """Cut page `number` out of `ids`; a number past either end gives the page at that end."""
     pages = max(1, -(-len(ids) // size))
     number = min(max(number, 1), pages)

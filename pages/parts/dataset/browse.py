@@ -14,13 +14,12 @@ from fracture_core.browse import (
     SPLITS,
     VIEWS,
     Filters,
-    page_of,
     select,
 )
 from pages.parts.dataset.gallery import gallery
 from pages.parts.dataset.image import open_image, show_image
 from pages.parts.dataset.sources import Sources
-from pages.parts.dataset.tiles import tiles
+from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.frame import Choice
 
 PAGE_SIZES = (24, 48, 96)
@@ -99,14 +98,13 @@ def _clear() -> None:
 
 
 def _grid(sources: Sources, ids: list[str], filters: Filters, size: int) -> None:
-    page = page_of(ids, st.session_state.get("page", 1), size)
     asked = filters.describe()
     words = f"**{len(ids):,}** of {len(sources.table):,} radiographs" + (f": {asked}" if asked else "")
     st.markdown(words.replace("'", "`"))
     if not ids:
         st.info("No radiograph fits all of these filters. Take one away, or clear them.")
         return
-    gallery(tiles(sources, page.ids), "grid", open_image)
-    st.session_state["page"] = page.number
-    st.pagination(page.pages, key="page", bind="query-params", persist_state="page")
+    place, page = leaf(ids, size, "page")
+    with place:
+        gallery(tiles(sources, page.ids), "grid", open_image)
     st.caption(f"Images {page.first} to {page.last}. The address keeps filters and page: share it to share this view.")

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import streamlit as st
 
 from fracture_core.background import Progress
-from fracture_core.browse import page_of
 from fracture_core.defects import DEFECTS, Defect, ids_by_defect, in_words, pair_words, summary
 from pages.parts.dataset.gallery import gallery
 from pages.parts.dataset.image import open_image
 from pages.parts.dataset.sources import Sources, audit_work
-from pages.parts.dataset.tiles import tiles
+from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.frame import plain
 
 _PAGE = 24
@@ -77,10 +76,10 @@ def _explain(defect: Defect, found: str) -> None:
 
 
 def _files(sources: Sources, name: str, ids: Sequence[str]) -> None:
-    page = page_of(ids, st.session_state.get("audit_page", 1), _PAGE)
+    place, page = leaf(ids, _PAGE, "audit_page")
     words = {image_id: in_words(sources.audit, name, image_id) for image_id in page.ids}
-    gallery(tiles(sources, page.ids, words), "defective", open_image, width=168)
-    _pagination(page.pages, page.number)
+    with place:
+        gallery(tiles(sources, page.ids, words), "defective", open_image, width=168)
 
 
 def _pairs(sources: Sources, name: str) -> None:
@@ -89,17 +88,11 @@ def _pairs(sources: Sources, name: str) -> None:
     if name == "opposite labels":
         labels = sources.table["label"]
         pairs = [pair for pair in pairs if labels[pair.first] != labels[pair.second]]
-    page = page_of([str(place) for place in range(len(pairs))], st.session_state.get("audit_page", 1), _PAIRS)
     st.caption(f"{len(pairs)} pairs, the surest first. Click a picture to open it.")
-    columns = st.columns(2, gap="medium")
-    for count, place in enumerate(page.ids):
-        pair = pairs[int(place)]
+    place, page = leaf(range(len(pairs)), _PAIRS, "audit_page")
+    columns = place.columns(2, gap="medium")
+    for count, number in enumerate(page.ids):
+        pair = pairs[number]
         with columns[count % 2].container(border=True):
             st.caption(pair_words(pair))
-            gallery(tiles(sources, (pair.first, pair.second)), f"pair_{place}", open_image, width=160)
-    _pagination(page.pages, page.number)
-
-
-def _pagination(pages: int, number: int) -> None:
-    st.session_state["audit_page"] = number
-    st.pagination(pages, key="audit_page", bind="query-params", persist_state="page")
+            gallery(tiles(sources, (pair.first, pair.second)), f"pair_{number}", open_image, width=160)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fracture_core.browse import tags
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from fracture_core.browse import Page, page_of, tags
 from fracture_core.thumbnails import thumbnails
 from pages.parts.dataset.gallery import Tile
 from pages.parts.dataset.sources import Sources
@@ -22,3 +25,13 @@ def tiles(sources: Sources, ids: Sequence[str], words: Mapping[str, str] | None 
     """Give a tile with its thumbnail for each id, `words` of it before what is known of it."""
     pictures = thumbnails({image_id: sources.dataset.path(image_id) for image_id in ids})
     return [tile(sources, image_id, pictures.get(image_id, b""), (words or {}).get(image_id, "")) for image_id in ids]
+
+
+def leaf(ids: Sequence, size: int, key: str) -> tuple[DeltaGenerator, Page]:
+    """Draw page numbers, kept in the address as `key`; give the place above them and the page that goes there."""
+    place = st.container()
+    pages = page_of(ids, 1, size).pages
+    if st.session_state.get(key, 1) > pages:
+        st.session_state[key] = pages
+    number = st.pagination(pages, key=key, bind="query-params", persist_state="page")
+    return place, page_of(ids, number, size)

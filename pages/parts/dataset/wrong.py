@@ -5,13 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from fracture_core.answer import percent, points_in_words
-from fracture_core.browse import page_of
 from fracture_core.errors import FractureCoreError
 from fracture_core.mistakes import FALSE_ALARMS, MISSES, NEAREST_FIRST, WORST_FIRST, evidence_thumbnail, mistakes
 from pages.parts.dataset.gallery import Tile, gallery
 from pages.parts.dataset.image import open_image
 from pages.parts.dataset.sources import Sources
-from pages.parts.dataset.tiles import tile
+from pages.parts.dataset.tiles import leaf, tile
 from pages.parts.frame import Choice
 from pages.parts.model import reader
 
@@ -35,12 +34,11 @@ def wrong(sources: Sources, choice: Choice | None) -> None:
     st.caption(f"{points_in_words(choice.rule_out, choice.rule_in)} Colour: the heatmap. Blue: the dataset's boxes.")
     if not found.ids:
         return
-    page = page_of(found.ids, st.session_state.get("wrong_page", 1), _PAGE)
-    with st.spinner("Reading …", show_time=False):
+    place, page = leaf(found.ids, _PAGE, "wrong_page")
+    with place, st.spinner("Drawing the heatmaps …"):
         drawn = [_tile(sources, choice, image_id) for image_id in page.ids]
-    gallery(drawn, "mistakes", open_image, width=210)
-    st.session_state["wrong_page"] = page.number
-    st.pagination(page.pages, key="wrong_page", bind="query-params", persist_state="page")
+    with place:
+        gallery(drawn, "mistakes", open_image, width=210)
 
 
 def _one(label: str, options: list[str], key: str, words=None) -> str:
