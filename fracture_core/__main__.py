@@ -116,7 +116,7 @@ def _audit(arguments: argparse.Namespace) -> int:
     from fracture_core.fracatlas import FracAtlas
 
     found = audit(FracAtlas(arguments.dataset), progress=_bar("auditing"))
-    print(json.dumps(found.to_json()) if arguments.json else found.describe())
+    print(found.to_json() if arguments.json else found.describe())
     return 0
 
 

@@ -15,6 +15,7 @@ from fracture_core.fracatlas import DatasetError, FracAtlas
 from tests.miniature import Entry, build, picture
 
 KEYS = {"cut_short", "duplicate_groups", "opposite_labels", "conflicts", "exif_rotated"}
+REAL = pytest.mark.timeout(900)  # half a minute of processor time, which a busy machine may stretch
 BOX = (10.0, 20.0, 30.0, 12.0)
 
 
@@ -130,16 +131,19 @@ def real(fracatlas_dir, tmp_path_factory):
     return dataset, found, time.process_time() - start
 
 
+@REAL
 def test_the_real_dataset_takes_at_most_two_minutes(real):
     assert real[2] < 120  # seconds of processor time, all threads: other work on the machine does not count
 
 
+@REAL
 def test_the_real_cut_short_files(real):
     dataset, found, _ = real
     assert len(found.cut_short) == 59
     assert (dataset.table.loc[list(found.cut_short), "label"] == 0).all()
 
 
+@REAL
 def test_the_real_overwritten_files(real):
     """Nine, each looked at; every one fractured, so a network could learn the pattern instead of the fracture."""
     dataset, found, _ = real
@@ -148,6 +152,7 @@ def test_the_real_overwritten_files(real):
     assert (dataset.table.loc[list(found.overwritten), "label"] == 1).all()
 
 
+@REAL
 def test_real_duplicates(real):
     """Pairs looked at by eye: copies, a re-saved and resized one, cut short, ending in rubbish; and no retakes."""
     dataset, found, _ = real
@@ -171,6 +176,7 @@ def test_real_duplicates(real):
     assert ("IMG0003034", "IMG0004314", "IMG0004341") in found.opposite_labels
 
 
+@REAL
 def test_real_exif_turns(real):
     _, found, _ = real
     assert len(found.exif_rotated) == 25
