@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from fracture_core import audit as module
+from fracture_core.__main__ import main
 from fracture_core.audit import Audit, audit
 from fracture_core.fracatlas import DatasetError, FracAtlas
 from tests.miniature import Entry, build, picture
@@ -74,6 +75,14 @@ def test_json_has_the_promised_keys_and_comes_back_whole(miniature, tmp_path):
     assert said["opposite_labels"] == [["COPY1", "COPY2"]]
     assert "TORN" in said["conflicts"]
     assert Audit.from_json(found.to_json()) == found
+
+
+def test_the_command_line_prints_that_one_object(miniature, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FRACATLAS_DIR", str(miniature))
+    monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path))
+    assert main(["audit", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert set(said) >= KEYS and said["cut_short"] == ["CUT"]
 
 
 def test_in_words(miniature, tmp_path):
