@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fracture_core.predict import Finding
 
 #: Evidence at which the colour is full, by method, in the method's own units (see `fracture_core.gradcam`).
-FULL_COLOUR = {"localiser": 1.4, "grad-cam": 0.25, "grad-cam++": 0.1, "hires-cam": 0.25}
+FULL_COLOUR = {"localiser": 0.7, "grad-cam": 0.25, "grad-cam++": 10.0, "hires-cam": 0.25}
 #: Contours are drawn where evidence reaches these shares of full colour.
 CONTOUR_LEVELS = (0.25, 0.5, 0.75)
 #: Below this share nothing is coloured: the haze of a network that is unsure everywhere says nothing about a place.

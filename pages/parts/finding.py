@@ -19,7 +19,8 @@ _STYLE = """<style>
 .answer { border-left: 6px solid var(--tone); padding: .1rem 0 .1rem .9rem; }
 .answer .head { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .7rem; }
 .answer .head i { width: 1.5rem; height: 1.5rem; background: var(--tone); }
-.answer .head strong { font-size: 1.7rem; line-height: 1.2; }
+.answer .head strong { font-size: 1.7rem; line-height: 1.2; display: inline-block; }
+.answer .head strong::first-letter { text-transform: uppercase; }
 .answer .head span { font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 .answer p { margin: .35rem 0 0; }
 .points { position: relative; height: 2.9rem; margin: .6rem .4rem 0; font-size: .75rem; }
@@ -48,6 +49,14 @@ def show_finding(finding: Finding, words: Answer) -> None:
     st.html(f"{_STYLE}{head}{body}</div>")
 
 
+#: The share of the scale's width that a label needs.
+_ROOM = 0.1
+
+
+def _apart(low: float, high: float) -> tuple[float, ...]:
+    return (low, high) if high - low > _ROOM else (high,)
+
+
 def _scale(finding: Finding) -> str:
     """Probability from 0 to 100 %, the zones of the answers, and a mark where this radiograph stands."""
     low, high = sorted((finding.rule_out.threshold, finding.rule_in.threshold))
@@ -61,8 +70,10 @@ def _scale(finding: Finding) -> str:
         f"Scale of probability: unlikely below {percent(low)}, likely from {percent(high)}; "
         f"this radiograph {percent(finding.probability)}"
     )
-    ends = '<span class="first" style="left:0">0 %</span><span class="last" style="left:100%">100 %</span>'
+    marks = ['<span class="first" style="left:0">0 %</span>'] if low > _ROOM else []
+    marks += [f'<span style="left:{point:.2%}">{percent(point)}</span>' for point in _apart(low, high)]
+    marks += ['<span class="last" style="left:100%">100 %</span>'] if high < 1 - _ROOM else []
     return (
         f'<div class="points" role="img" aria-label="{label}"><div class="zones">{bars}</div>'
-        f'<b style="left:{finding.probability:.2%}"></b>{ends}</div>'
+        f'<b style="left:{finding.probability:.2%}"></b>{"".join(marks)}</div>'
     )

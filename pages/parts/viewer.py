@@ -25,7 +25,7 @@ _component = st.components.v2.component(
 
 
 #: HiRes-CAM is left out: behind average pooling it draws what Grad-CAM draws.
-_OFFERED = ("localiser", "grad-cam", "grad-cam++")
+_OFFERED = ("localiser", "grad-cam")
 
 
 def picture(finding: Finding) -> dict[str, object]:

@@ -3,76 +3,20 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-_QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
+from tests.browser.app import Server, chromium, find_chromium
 
 
 @pytest.fixture(scope="session")
 def browser():
     """Chromium, headless; skipped where there is none, required where CI is set."""
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if not found:
+    if not find_chromium():
         (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Chromium: install Debian's package chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=list(_QUIET))
-        yield chromium
-        chromium.close()
-
-
-class Server:
-    """The app on a free loopback port."""
-
-    def __init__(self, log: Path, **environment: str):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = log
-        command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
-        with log.open("w") as out:
-            self.process = subprocess.Popen(
-                [*command, "--server.port", str(self.port)],
-                cwd=ROOT,
-                env=os.environ | environment,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-
-    def wait(self) -> None:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2)
-                return
-            except OSError:
-                time.sleep(0.1)
-        raise AssertionError(f"the app does not answer: {self.log.read_text()[-2000:]}")
-
-    def memory(self) -> int:
-        """Resident bytes."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return 1024 * int(status.partition("VmRSS:")[2].split()[0])
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(20)
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

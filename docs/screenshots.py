@@ -1,0 +1,48 @@
+"""Take the README's screenshots in a real browser, of a real radiograph.
+
+    python -m docs.screenshots [IMAGE_ID]
+
+Needs FracAtlas on disk and Chromium. The radiographs shown are FracAtlas's, CC BY 4.0.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from fracture_core.bundle import load_bundle
+from fracture_core.fracatlas import FracAtlas
+from tests.browser.app import Server, chromium
+
+HERE = Path(__file__).resolve().parent
+SIZES = {"diagnose": (1280, 1000), "diagnose-phone": (390, 844)}
+
+
+def clearest_test_fracture() -> str:
+    """The fractured test image that the bundle is surest of."""
+    test = load_bundle().predictions().query("split == 'test' and label == 1")
+    return str(test.loc[test["probability"].idxmax(), "image_id"])
+
+
+def main() -> None:
+    """Take every screenshot, dark and light, wide and narrow."""
+    dataset = FracAtlas()
+    path = dataset.path(sys.argv[1] if len(sys.argv) > 1 else clearest_test_fracture())
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        for theme in ("dark", "light"):
+            server = Server(Path(folder) / "log", "--theme.base", theme)
+            server.wait()
+            for name, (width, height) in SIZES.items():
+                page = browser.new_page(viewport={"width": width, "height": height})
+                page.goto(server.url)
+                page.locator("input[type=file]").set_input_files(str(path))
+                page.locator(".viewer .heat").wait_for(state="attached", timeout=120_000)
+                page.wait_for_timeout(2000)
+                page.screenshot(path=HERE / f"{name}-{theme}.png")
+                page.close()
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The app as a child process, and Chromium to look at it with: for the browser tests, benchmarks and screenshots."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+_QUIET = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+
+
+def find_chromium() -> str | None:
+    """The path of a Chromium on this machine, or None."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@contextmanager
+def chromium() -> Iterator:
+    """A headless browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(_QUIET))
+        yield browser
+        browser.close()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Server:
+    """The app on a free loopback port, started by `command` (default: streamlit itself, with `options`)."""
+
+    def __init__(self, log: Path, *options: str, command: Sequence[str] | None = None, **environment: str):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        streamlit = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true"]
+        streamlit += ["--server.port", str(self.port), *options]
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                [part.format(port=self.port) for part in command] if command else streamlit,
+                cwd=ROOT,
+                env=os.environ | environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait(self) -> None:
+        """Return once the app answers."""
+        for _ in range(1200):
+            try:
+                urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2)
+                return
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        raise RuntimeError(f"the app does not answer: {self.log.read_text()[-2000:]}")
+
+    def memory(self) -> int:
+        """Resident bytes, of children too."""
+        ours = [p for p in Path("/proc").glob("[0-9]*") if _group(p) == self.process.pid]
+        return sum(1024 * int((p / "status").read_text().partition("VmRSS:")[2].split()[0]) for p in ours)
+
+    def stop(self) -> None:
+        """End the app and what it started."""
+        os.killpg(self.process.pid, 15)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, 9)
+            self.process.wait(20)
+
+
+def _group(process: Path) -> int:
+    try:
+        return os.getpgid(int(process.name))
+    except OSError:
+        return -1
