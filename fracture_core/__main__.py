@@ -151,16 +151,14 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     from fracture_core.audit import audit
     from fracture_core.fracatlas import FracAtlas
     from fracture_core.pretrain import Plan, pretrain
-    from fracture_core.split import leak_free, reference_split
+    from fracture_core.split import project_split
     from fracture_core.start import start_from
 
     plan = Plan.load(arguments.plan)
     if arguments.teacher_weights:
         plan = dataclasses.replace(plan, teacher_weights=arguments.teacher_weights)
     dataset = FracAtlas(arguments.dataset)
-    found = audit(dataset, progress=_bar("auditing"))
-    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
-    split = leak_free(split, found.duplicate_groups, found.cut_short)
+    split = project_split(dataset, audit(dataset, progress=_bar("auditing")))
     recipe = plan.recipe.replace(start=arguments.start)
     folder = pretrain(
         plan,

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.defects import NAMES, ids_by_defect
-from fracture_core.split import Split, leak_free, reference_split
+from fracture_core.split import Split
 
 if TYPE_CHECKING:
     from fracture_core.audit import Audit
@@ -53,15 +53,6 @@ class Filters:
         fields = (self.labels, self.parts, self.views, self.hardware, self.splits, defects, counts)
         said = [" or ".join(field) for field in fields if field]
         return ", ".join(said + ([f"id with {self.search.strip()!r}"] if self.search.strip() else []))
-
-
-def project_split(dataset: FracAtlas, audit: Audit | None) -> Split:
-    """Give the split that the project trains with; without an audit, the reference study's, leaks and all.
-
-    Raises SplitError where the dataset is too small to be divided.
-    """
-    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
-    return leak_free(split, audit.duplicate_groups, audit.cut_short) if audit else split
 
 
 def catalogue(

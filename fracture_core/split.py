@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from fracture_core.errors import FractureCoreError
+
+if TYPE_CHECKING:
+    from fracture_core.audit import Audit
+    from fracture_core.fracatlas import FracAtlas
 
 _SEED = 42
 
@@ -50,6 +55,8 @@ def reference_split(image_ids: Sequence[str], labels: Sequence[int]) -> Split:
     """
     ids, y = np.asarray(image_ids), np.asarray(labels)
     try:
+        if len(set(y.tolist())) < 2:
+            raise ValueError("one class only")
         train, rest, _, y_rest = train_test_split(ids, y, test_size=0.3, random_state=_SEED, stratify=y)
         val, test = train_test_split(rest, test_size=0.6667, random_state=_SEED, stratify=y_rest)
     except ValueError as error:
@@ -59,11 +66,12 @@ def reference_split(image_ids: Sequence[str], labels: Sequence[int]) -> Split:
     return Split(*(tuple(map(str, part)) for part in (train, val, test)), left_out={})
 
 
-def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], cut_short: Iterable[str]) -> Split:
+def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], damaged: Iterable[str]) -> Split:
     """Take out of train and val what would let the network recognise rather than read.
 
     What is in train and duplicates something in val or test leaves train; what is in val and duplicates something
-    in test leaves val; cut-short images leave train, because their grey bottoms tell the label. Test stays whole.
+    in test leaves val. Damaged images (cut short, or overwritten with one repeated block) leave train, because in
+    FracAtlas the damage tells the label. Test stays whole.
     """
     part = {i: name for name in ("train", "val", "test") for i in getattr(split, name)}
     left_out = dict(split.left_out)
@@ -74,8 +82,20 @@ def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], cut_short
                 left_out[image_id] = "duplicates an image of val or test"
             elif part.get(image_id) == "val" and "test" in parts:
                 left_out[image_id] = "duplicates an image of test"
-    for image_id in cut_short:
+    for image_id in damaged:
         if part.get(image_id) == "train":
-            left_out.setdefault(image_id, "cut short")
+            left_out.setdefault(image_id, "damaged file")
     train, val = (tuple(i for i in ids if i not in left_out) for ids in (split.train, split.val))
     return Split(train, val, split.test, left_out)
+
+
+def project_split(dataset: FracAtlas, audit: Audit | None) -> Split:
+    """The split that everything here is trained and tested on: the reference study's, made leak-free by the audit.
+
+    Without an audit it is the reference study's as it was, leaks and all. Raises SplitError where the dataset is too
+    small to be divided.
+    """
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    if audit is None:
+        return split
+    return leak_free(split, audit.duplicate_groups, (*audit.cut_short, *audit.overwritten))

@@ -28,7 +28,7 @@ from fracture_core.progress import Progress, Reporter, TrainingError, TrainingSt
 from fracture_core.recipe import Recipe
 from fracture_core.run_folder import RunFolder, digest_of, new_run_path, provenance
 from fracture_core.schedule import is_better, learning_rate, stale_epochs
-from fracture_core.split import Split, leak_free, reference_split
+from fracture_core.split import Split, project_split
 from fracture_core.start import start_from
 from fracture_core.training_data import load_training_data
 from fracture_core.weights import save_weights
@@ -40,15 +40,11 @@ ShouldStop = Callable[[], str | None]
 
 def split_for(recipe: Recipe, dataset: FracAtlas, audit: Audit | None = None) -> Split:
     """The split a recipe trains on: the reference study's, and made leak-free by an audit if it asks for that."""
-    table = dataset.table
-    split = reference_split(list(table.index), table["csv_label"].to_numpy())
-    if not recipe.leak_free:
-        return split
-    if audit is None:
+    if recipe.leak_free and audit is None:
         from fracture_core.audit import audit as look
 
         audit = look(dataset)
-    return leak_free(split, audit.duplicate_groups, audit.cut_short)
+    return project_split(dataset, audit if recipe.leak_free else None)
 
 
 def train(

@@ -23,13 +23,13 @@ from fracture_core.browse import (
     facts,
     neighbours,
     page_of,
-    project_split,
     select,
     tags,
 )
 from fracture_core.defects import DEFECTS, NAMES, ids_by_defect, in_words, pair_words, summary
 from fracture_core.duplicates import DuplicatePair
 from fracture_core.fracatlas import FracAtlas
+from fracture_core.split import project_split
 from tests.miniature import Entry, build
 
 FLAGS = (*PARTS, *VIEWS, "hardware", *NAMES)
@@ -160,7 +160,7 @@ def test_the_catalogue_joins_what_is_known(dataset):
         "left out": 2,
     }
     assert table.at[before.train[0], "left_out"] == "duplicates an image of val or test"
-    assert table.at[before.train[1], "left_out"] == "cut short"
+    assert table.at[before.train[1], "left_out"] == "damaged file"
     assert table.at[before.train[1], "lost"] == 0.25
     for name, ids in ids_by_defect(audit).items():
         assert set(table.index[table[name]]) == set(ids) or name == "conflict"

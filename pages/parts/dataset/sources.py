@@ -10,10 +10,10 @@ import streamlit as st
 
 from fracture_core.audit import Audit, audit
 from fracture_core.background import Progress, Work
-from fracture_core.browse import catalogue, project_split
+from fracture_core.browse import catalogue
 from fracture_core.bundle import Bundle
 from fracture_core.fracatlas import FracAtlas, find_fracatlas
-from fracture_core.split import SplitError
+from fracture_core.split import SplitError, project_split
 from fracture_core.survey import Survey, survey
 from fracture_core.thumbnails import make_all
 
