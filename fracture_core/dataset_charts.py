@@ -30,7 +30,7 @@ def class_bars(classes: pd.DataFrame) -> dict[str, Any]:
         }
         for name, colour in (("fractured", VERMILION), ("not fractured", BLUE))
     ]
-    names = [f"{group}\nn = {n}" for group, n in zip(classes["group"], classes["n"], strict=True)]
+    names = [f"{group}, n = {n}" for group, n in zip(classes["group"], classes["n"], strict=True)]
     return _sideways(names, "radiographs") | {"series": series, "legend": {"top": 0}}
 
 
@@ -39,7 +39,10 @@ def share_dots(classes: pd.DataFrame) -> dict[str, Any]:
     rates = [Estimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
     series = _dots("fractured", rates, VERMILION, range(len(rates)))
     groups = [str(group) for group in classes["group"]]
-    return _sideways(groups, "% fractured, with 95 % interval") | {"series": [series]}
+    option = _sideways(groups, "% fractured, with 95 % interval")
+    # A whisker that leaves the plot would not be drawn at all.
+    option["xAxis"] |= {"max": 5 * float(np.ceil(20 * classes["high"].max())) if classes["high"].notna().any() else 100}
+    return option | {"series": [series]}
 
 
 def part_bars(parts: pd.DataFrame) -> dict[str, Any]:

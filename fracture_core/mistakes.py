@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fracture_core.operating_points import OperatingPoint
     from fracture_core.predict import Reader
 
-MISSES, FALSE_ALARMS = "missed fractures", "false alarms"
-WORST_FIRST, NEAREST_FIRST = "most wrong first", "nearest to the threshold first"
+MISSES, FALSE_ALARMS = "Missed fractures", "False alarms"
+WORST_FIRST, NEAREST_FIRST = "Most wrong first", "Nearest to the threshold first"
 _VERSION = 1
 
 

@@ -57,6 +57,10 @@ class Viewer {
     }
     const select = this.one("select");
     select.replaceChildren(...data.layers.map((layer) => new Option(layer.title, layer.method)));
+    // Without a heatmap there is nothing to lay over, to outline or to fade.
+    for (const name of ["[data-toggle=overlay]", "[data-toggle=lines]", ".opacity"]) {
+      this.one(name).hidden = !data.layers.length;
+    }
     this.one(".method").hidden = data.layers.length < 2;
     for (const name of ["boxes", "polygons"]) this.one(`[data-toggle="${name}"]`).hidden = !data[name].length;
     this.frame(this.one("svg.boxes"), data.boxes.map(([x, y, w, h]) => `M${x} ${y}h${w}v${h}h${-w}z`), ["#56b4e9"]);

@@ -49,7 +49,6 @@ def defects(sources: Sources) -> None:
         list(kinds),
         default=DEFECTS[0].name,
         required=True,
-        format_func=lambda name: f"{name} ({len(ids[name])})",
         key="kind",
         on_change=_first_page,
         bind="query-params",

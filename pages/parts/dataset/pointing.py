@@ -9,7 +9,7 @@ from fracture_core.gradcam import METHODS
 from fracture_core.survey import pointing, pointing_table
 from pages.parts.dataset.sources import Sources
 
-_SPLITS = {"test": "test", "val": "validation"}
+_SPLITS = ("test", "val")
 
 
 def localisation(sources: Sources) -> None:
@@ -19,10 +19,9 @@ def localisation(sources: Sources) -> None:
         return
     split = st.segmented_control(
         "Images",
-        list(_SPLITS),
+        _SPLITS,
         default="test",
         required=True,
-        format_func=_SPLITS.get,
         key="pointing",
         bind="query-params",
         persist_state="page",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from fracture_core.answer import percent, points_in_words
@@ -16,7 +18,7 @@ from pages.parts.model import reader
 
 _PAGE = 12
 _SIDE = 320
-_SPLITS = {"test": "test: read once, never chosen on", "val": "validation: thresholds were chosen on it"}
+_SPLITS = ("test", "val")
 
 
 def wrong(sources: Sources, choice: Choice | None) -> None:
@@ -25,9 +27,9 @@ def wrong(sources: Sources, choice: Choice | None) -> None:
         st.info("There is no model in models/ yet, so there are no mistakes to look at.")
         return
     with st.container(horizontal=True, gap="medium"):
-        kind = _one("Which", [MISSES, FALSE_ALARMS], "mistake")
-        split = _one("Of which images", list(_SPLITS), "of", _SPLITS.get)
-        order = _one("Order", [WORST_FIRST, NEAREST_FIRST], "worst")
+        kind = _one("Which", (MISSES, FALSE_ALARMS), "mistake")
+        split = _one("Of which images", _SPLITS, "of")
+        order = _one("Order", (WORST_FIRST, NEAREST_FIRST), "worst")
     found = mistakes(sources.table, kind, choice.rule_out, choice.rule_in, split=split, order=order)
     asked = "fractured images, called unlikely" if kind == MISSES else "images without a fracture, called likely"
     st.markdown(f"**{len(found.ids)}** of {found.of} {asked}.")
@@ -41,13 +43,12 @@ def wrong(sources: Sources, choice: Choice | None) -> None:
         gallery(drawn, "mistakes", open_image, width=210)
 
 
-def _one(label: str, options: list[str], key: str, words=None) -> str:
+def _one(label: str, options: Sequence[str], key: str) -> str:
     return st.segmented_control(
         label,
         options,
         default=options[0],
         required=True,
-        format_func=words or str.capitalize,
         key=key,
         on_change=_first_page,
         bind="query-params",
