@@ -1,0 +1,60 @@
+"""Small networks of every architecture, with random statistics in their normalisations, built once a test run."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from fracture_core.recipe import Recipe
+
+SIZE = 64
+BACKBONES = ("densenet121", "resnet50v2", "efficientnetv2-b0", "xception")
+
+
+def recipe(backbone: str = "densenet121", localiser: int = 16) -> Recipe:
+    """The recipe of `network`'s networks."""
+    return Recipe(name="small", backbone=backbone, image_size=SIZE, localiser=localiser, start="none")
+
+
+@lru_cache
+def network(backbone: str = "densenet121", localiser: int = 16):
+    """Keras model, graph and weights; a fresh network's normalisations do nothing, so theirs are made to."""
+    from fracture_core.describe import describe
+    from fracture_core.model import build_model
+    from fracture_core.weights import set_weights, weights_of
+
+    model = build_model(recipe(backbone, localiser))
+    weights = {key: _random(key, array) for key, array in weights_of(model).items()}
+    set_weights(model, weights)
+    return model, describe(model), weights
+
+
+def _random(key: str, array: np.ndarray) -> np.ndarray:
+    rng = np.random.default_rng(list(key.encode()))
+    if key.endswith(("variance", "gamma")):
+        return rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
+    if key.endswith(("mean", "beta", "bias")):
+        return rng.normal(0, 0.3, array.shape).astype(np.float32)
+    return array
+
+
+def pictures(n: int, size: int = SIZE) -> np.ndarray:
+    """Random pictures, uint8 (n, size, size)."""
+    return np.random.default_rng(n).integers(0, 256, (n, size, size), dtype=np.uint8)
+
+
+def real_square(fracatlas_dir: Path, size: int = SIZE) -> np.ndarray:
+    """The first fractured radiograph of the dataset, letterboxed, uint8 (size, size)."""
+    from fracture_core.letterbox import letterbox
+    from fracture_core.radiograph import read_radiograph
+
+    file = min((fracatlas_dir / "images" / "Fractured").glob("*.jpg"))
+    return letterbox(read_radiograph(file, accept_cut_short=True).pixels, size)[0]
+
+
+def keras_outputs(model, squares: np.ndarray) -> dict[str, np.ndarray]:
+    """What Keras makes of pictures (n, S, S): every output by name."""
+    outputs = model(squares[..., None].astype(np.float32), training=False)
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
