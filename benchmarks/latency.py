@@ -24,7 +24,7 @@ from fracture_core.radiograph import read_radiograph
 
 from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.letterbox import letterbox
-from fracture_core.model import BACKBONES, build_model
+from fracture_core.model import build_model
 from fracture_core.predict import Reader
 from fracture_core.weights import set_weights
 
@@ -141,9 +141,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         medians = take_turns(contenders(bundle, test[0], Path(folder)), arguments.rounds)
     base = medians["bare OpenVINO f32 forward pass"]
-    print(
-        f"\n{bundle.version}, {BACKBONES[bundle.recipe.backbone].application} at {bundle.recipe.image_size} px, one picture"
-    )
+    print(f"\n{bundle.version}, {bundle.recipe.backbone} at {bundle.recipe.image_size} px, one picture")
     for name, seconds in sorted(medians.items(), key=lambda item: item[1]):
         print(f"  {name:32} {1000 * seconds:8.1f} ms   {seconds / base:6.2f} x bare OpenVINO")
     rates = folder_throughput(bundle, test[: arguments.images])
