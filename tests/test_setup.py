@@ -1,0 +1,39 @@
+"""The set-up keeps its word: the requirements are pinned and locked, and the README's figures are the bundle's."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fracture_core.bundle import DEFAULT_BUNDLE, list_bundles, load_bundle
+
+ROOT = Path(__file__).parents[1]
+
+
+def pins(name: str) -> dict[str, str]:
+    found = re.findall(r"^([A-Za-z0-9_.-]+)==([^\s;]+)", (ROOT / name).read_text("utf-8"), re.MULTILINE)
+    return {package.lower().replace("_", "-"): version for package, version in found}
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned_as_it_is_locked(name):
+    lines = [line for line in (ROOT / name).read_text("utf-8").splitlines() if line and line[0] not in "#-"]
+    assert len(pins(name)) == len(lines)
+    locked = pins("requirements.lock")
+    assert {package: locked.get(package) for package in pins(name)} == pins(name)
+
+
+def test_the_lock_names_no_server():
+    assert "://" not in (ROOT / "requirements.lock").read_text("utf-8")
+
+
+def test_the_readmes_figures_are_the_bundles_own():
+    if DEFAULT_BUNDLE not in list_bundles():
+        pytest.skip(f"needs the bundle {DEFAULT_BUNDLE} in models/")
+    from docs.figures import README, figures, with_figures
+    from fracture_core.evaluate import evaluate
+
+    text = README.read_text("utf-8")
+    assert with_figures(text, figures(evaluate(load_bundle()))) == text
