@@ -6,5 +6,7 @@ import streamlit as st
 pages = [
     st.Page("pages/diagnose.py", title="Diagnose", default=True),
     st.Page("pages/dataset.py", title="Dataset"),
+    st.Page("pages/threshold.py", title="Threshold"),
+    st.Page("pages/model_card.py", title="Model card"),
 ]
 st.navigation(pages).run()

@@ -40,7 +40,7 @@ class Chart:
 
     def with_point(self, matrix: Confusion, kind: str) -> dict[str, Any]:
         """Give the option with the current point where `matrix` stands; the rest is shared, not copied."""
-        series = [*self.option["series"], _points(CURRENT, [("now", matrix)], kind, VERMILION, "circle", 17)]
+        series = [*self.option["series"], _points(CURRENT, [("now", matrix)], kind, VERMILION, "circle", 19)]
         return self.option | {"series": series}
 
 
@@ -57,7 +57,7 @@ def curve_chart(
     if reference:
         study = [("reference study", REFERENCE_STUDY.confusion)]
         series.append(_points(REFERENCE, study, kind, PURPLE, "diamond", 15))
-    option = _frame(*_AXES[kind], _at_most(1)) | {"series": series, "legend": _legend(series)}
+    option = _frame(*_AXES[kind], _at_most(1)) | {"series": series, "legend": _legend([*series, {"name": CURRENT}])}
     return Chart(option, {CURVE: curve.thresholds, CHOSEN: [point.threshold for point in points]})
 
 
@@ -129,7 +129,7 @@ def _frame(x: str, y: str, vertical: Mapping[str, Any]) -> dict[str, Any]:
     horizontal = {"type": "value", "min": 0, "max": 1, "name": x, "nameLocation": "middle", "nameGap": 26}
     return {
         "animation": False,
-        "grid": {"left": 46, "right": 14, "top": 30, "bottom": 66, "containLabel": False},
+        "grid": {"left": 50, "right": 16, "top": 24, "bottom": 86, "outerBoundsMode": "none"},
         "tooltip": {"trigger": "item", "confine": True},
         "xAxis": horizontal,
         "yAxis": {"type": "value", "min": 0, "name": y, "nameLocation": "middle", "nameGap": 32, **vertical},

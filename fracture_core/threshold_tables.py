@@ -20,14 +20,14 @@ from fracture_core.suggestions import Suggestion
 
 #: Every figure at a threshold: its name, and what it tells, in the order of `threshold_table`.
 FIGURES = {
-    "sensitivity": ("Sensitivity", "of the fractured, how many are called"),
-    "specificity": ("Specificity", "of the others, how many are left alone"),
-    "ppv": ("PPV", "of those called, how many are fractured"),
-    "npv": ("NPV", "of those left alone, how many have no fracture"),
-    "accuracy": ("Accuracy", "of all, how many are right"),
-    "balanced_accuracy": ("Balanced accuracy", "mean of sensitivity and specificity"),
-    "f1": ("F1", "harmonic mean of PPV and sensitivity"),
-    "mcc": ("MCC", "correlation of call and truth, -1 to 1"),
+    "sensitivity": ("Sensitivity", "fractures that are called"),
+    "specificity": ("Specificity", "others that are left alone"),
+    "ppv": ("PPV", "calls that are right"),
+    "npv": ("NPV", "all-clears that are right"),
+    "accuracy": ("Accuracy", "all that are right"),
+    "balanced_accuracy": ("Balanced accuracy", "mean of the first two"),
+    "f1": ("F1", "of PPV and sensitivity"),
+    "mcc": ("MCC", "correlation with truth"),
 }
 #: The cells of a confusion matrix in a clinician's words.
 CELL_NAMES = {
@@ -50,7 +50,7 @@ def interval(estimate: Estimate | None) -> str:
     """Print an estimate's interval, or a dash where there is none."""
     if estimate is None or pd.isna(estimate.low):
         return "–"
-    return f"{estimate.low:.3f} to {estimate.high:.3f}"
+    return f"{estimate.low:.3f}–{estimate.high:.3f}"
 
 
 def estimate_text(estimate: Estimate | None) -> str:

@@ -1,10 +1,10 @@
 """What the chosen model is, what it was made from, its figures, and where it must not be trusted."""
 
-import streamlit as st
+from pages.parts.head import head
 
-st.set_page_config(page_title="Model card", page_icon=":material/badge:", layout="wide")
-st.title("Model card", anchor=False)
+head("Model card")
 
+# Imported here, not above: the page is on screen before the libraries behind it are in memory.
 from pages.parts.card import card  # noqa: E402
 from pages.parts.frame import choose, disclaimer  # noqa: E402
 

@@ -1,10 +1,10 @@
 """Move the decision threshold and see what it does, on radiographs whose truth is known."""
 
-import streamlit as st
+from pages.parts.head import head
 
-st.set_page_config(page_title="Threshold", page_icon=":material/tune:", layout="wide")
-st.title("Choose the threshold", anchor=False)
+head("Threshold")
 
+# Imported here, not above: the page is on screen before the libraries behind it are in memory.
 from pages.parts.frame import choose, disclaimer  # noqa: E402
 from pages.parts.threshold_lab import lab  # noqa: E402
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 import streamlit as st
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.fracatlas import FracAtlas, find_fracatlas
-from fracture_core.overlay import overlay, thumbnail, to_png
 from fracture_core.predictions import Predictions
-from fracture_core.radiograph import read_radiograph
 from fracture_core.threshold_tables import CELL_NAMES, rows_table
+from fracture_core.thumbnails import thumbnails
 
-_PAGE = 8
+_PAGE = 10
+#: Pixels: five side by side on a laptop, two on a telephone.
+_SIDE = 148
 
 
 def show_cell(shown: Predictions, threshold: float) -> None:
@@ -27,8 +28,8 @@ def show_cell(shown: Predictions, threshold: float) -> None:
     if rows.empty:
         st.caption("There are none at this threshold.")
         return
-    st.caption("Those furthest from the threshold come first.")
-    _gallery(list(rows["image_id"]), list(rows["probability"]))
+    st.caption("Those furthest from the threshold come first. Below each picture: its probability.")
+    _gallery(rows)
     event = st.dataframe(
         rows_table(rows),
         hide_index=True,
@@ -39,10 +40,12 @@ def show_cell(shown: Predictions, threshold: float) -> None:
         column_config={"Probability": st.column_config.NumberColumn(format="%.3f")},
     )
     if event.selection.rows and event.selection.rows[0] < len(rows):
-        _whole(rows["image_id"][event.selection.rows[0]])
+        image_id = rows["image_id"][event.selection.rows[0]]
+        label = f"{image_id} whole, with its outlined fractures and the heatmap"
+        st.page_link("pages/dataset.py", label=label, query_params={"image": image_id}, icon=":material/image_search:")
 
 
-def _gallery(ids: list[str], probabilities: list[float]) -> None:
+def _gallery(rows: pd.DataFrame) -> None:
     try:
         dataset = _dataset(str(find_fracatlas()))
     except FractureCoreError:
@@ -51,17 +54,17 @@ def _gallery(ids: list[str], probabilities: list[float]) -> None:
             "`python -m fracture_core download`. Everything else on this page works without."
         )
         return
-    start = _PAGE * (_page_number(len(ids)) - 1)
-    columns = st.columns(_PAGE // 2) + st.columns(_PAGE // 2)
-    for column, image_id, probability in zip(
-        columns, ids[start : start + _PAGE], probabilities[start : start + _PAGE], strict=False
-    ):
-        try:
-            png = _thumbnail(str(dataset.path(image_id)))
-        except FractureCoreError as error:
-            column.warning(f"{image_id}: {error}")
-            continue
-        column.image(png, caption=f"{image_id}: {probability:.3f}", width="stretch", alt=f"Radiograph {image_id}")
+    start = _PAGE * (_page_number(len(rows)) - 1)
+    page = rows.iloc[start : start + _PAGE]
+    paths = {i: dataset.path(i) for i in page["image_id"] if i in dataset.table.index}
+    pictures = thumbnails(paths)
+    with st.container(horizontal=True, gap="small", key="gallery"):
+        for image_id, probability in zip(page["image_id"], page["probability"], strict=True):
+            if image_id in pictures:
+                caption = f"{image_id}: {probability:.3f}"
+                st.image(pictures[image_id], caption=caption, width=_SIDE, alt=f"Radiograph {image_id}")
+            else:
+                st.caption(f"{image_id} cannot be read.", width=_SIDE)
 
 
 def _page_number(n: int) -> int:
@@ -72,24 +75,6 @@ def _page_number(n: int) -> int:
     return st.pagination(pages, key="cell_page")
 
 
-def _whole(image_id: str) -> None:
-    """Draw one radiograph whole, with the boxes that were drawn round its fractures."""
-    try:
-        dataset = _dataset(str(find_fracatlas()))
-        radiograph = read_radiograph(dataset.path(image_id), accept_cut_short=True)
-    except FractureCoreError:
-        return
-    boxes = dataset.boxes(image_id)
-    drawn = overlay(radiograph.pixels, np.zeros(radiograph.pixels.shape, np.float32), "grad-cam", boxes=boxes)
-    words = f"{image_id}: the dataset outlines {len(boxes)} fracture(s) on it."
-    st.image(to_png(drawn), caption=words, width=min(620, radiograph.pixels.shape[1]), alt=words)
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
+@st.cache_resource(max_entries=2, show_spinner=False)
 def _dataset(root: str) -> FracAtlas:
     return FracAtlas(Path(root))
-
-
-@st.cache_data(max_entries=2000, show_spinner=False)
-def _thumbnail(path: str) -> bytes:
-    return to_png(thumbnail(read_radiograph(Path(path), accept_cut_short=True).pixels, 256))

@@ -11,6 +11,7 @@ from fracture_core.answer import DISCLAIMER, points_in_words
 from fracture_core.bundle import MODELS, Bundle, list_bundles, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.operating_points import OperatingPoint
+from fracture_core.saved_points import offered as saved
 
 THREE_ANSWERS = "Three answers: rule-out and rule-in"
 ONE_THRESHOLD = "One threshold: sensitivity 0.90 on validation"
@@ -53,7 +54,7 @@ def operating_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, Operatin
         THREE_ANSWERS: (own["rule_out"], own["rule_in"]),
         ONE_THRESHOLD: (own["single"], own["single"]),
     }
-    return offered | {f"Saved: {point.name}": (point, point) for point in bundle.chosen_points()}
+    return offered | {f"Saved: {name}": pair for name, pair in saved(bundle.chosen_points()).items()}
 
 
 def verified(name: str) -> Bundle:

@@ -23,6 +23,7 @@ from pages.parts.threshold_setting import (
 )
 from pages.parts.threshold_tabs import tabs
 
+_CALLS = ("**called fractured**", "**not called**")
 _MATRIX_STYLE = """<style>
 .st-key-matrix button { min-height: 5.2rem; line-height: 1.35; }
 .st-key-matrix button p { font-size: 0.95rem; }
@@ -43,7 +44,7 @@ def lab(bundle: Bundle) -> None:
     controls(setting, locked=locked)
     _points(bundle)
     matrix = shown.confusion(setting.threshold)
-    left, right = st.columns([1, 1], gap="large")
+    left, right = st.columns([5, 6], gap="medium")
     with left:
         _matrix(matrix, shown)
     with right:
@@ -89,7 +90,9 @@ def _matrix(matrix: Confusion, shown: Predictions) -> None:
     st.html(_MATRIX_STYLE)
     labels = cell_labels(matrix)
     rows = (("fractured", matrix.positives, ("TP", "FN")), ("not fractured", matrix.negatives, ("FP", "TN")))
-    with st.container(key="matrix"):
+    with st.container(key="matrix", gap="xsmall"):
+        for column, call in zip(st.columns(2, wrap=False, gap="small"), _CALLS, strict=True):
+            column.markdown(call, text_alignment="center")
         for name, n, cells in rows:
             st.caption(f"**In truth {name}: {n}**")
             for column, cell in zip(st.columns(2, wrap=False, gap="small"), cells, strict=True):
@@ -102,9 +105,8 @@ def _matrix(matrix: Confusion, shown: Predictions) -> None:
                     type="primary" if st.session_state.get("threshold_cell") == cell else "secondary",
                     on_click=_open_cell,
                     args=(cell,),
-                    help="Show these radiographs",
                 )
-    st.caption(f"Left: called fractured. Right: not called. Click a cell to see its radiographs ({shown.title}).")
+    st.caption(f"Click a cell to see its radiographs ({shown.title}).")
 
 
 def _open_cell(cell: str) -> None:

@@ -69,7 +69,7 @@ def controls(setting: Setting, *, locked: bool) -> None:
     for key in (SLIDER, EXACT):
         if st.session_state.get(key) != min(setting.threshold, 1.0):
             st.session_state[key] = min(setting.threshold, 1.0)
-    wide, narrow = st.columns([5, 1], vertical_alignment="bottom")
+    wide, narrow = st.columns([4, 1], vertical_alignment="bottom")
     wide.slider(
         "Threshold: called fractured at or above this probability",
         0.0,
