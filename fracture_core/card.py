@@ -120,7 +120,7 @@ def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
     start = provenance.get("start") or {}
     lines.append(f"- started from: {start.get('source', 'unknown')}" + _hash(start.get("sha256")))
     if before := provenance.get("pretraining"):
-        lines.append(f"- those weights: {before}")
+        lines += _pretraining(before)
     lines.append(f"- program: git revision {provenance.get('git_revision') or 'unknown'}")
     lines.append(f"- split: {provenance.get('split', 'unknown')[:16]} (digest of the three lists of ids)")
     if np.isfinite(provenance.get("offset", np.nan)):
@@ -131,6 +131,17 @@ def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
         "figshare 10.6084/m9.figshare.22363012, licence CC BY 4.0. The images do not ship with the bundle.",
     ]
     return "\n".join(lines)
+
+
+def _pretraining(record: Mapping[str, Any]) -> list[str]:
+    """What came before: where the first weights are from, and every stage."""
+    start = record.get("start") or {}
+    lines = [f"- pre-trained from: {start.get('source', 'unknown')}" + _hash(start.get("sha256"))]
+    for stage in record.get("stages", ()):
+        taught = f", taught by {record.get('teacher')}" if stage.get("teacher") else ""
+        steps = stage.get("schedule", {}).get("steps", "unknown")
+        lines.append(f"- pre-training stage {stage['name']}: {stage['image_size']} px, {steps} steps{taught}")
+    return lines + [f"- {remark}" for remark in record.get("remarks", ())]
 
 
 def _hash(sha256: str | None) -> str:

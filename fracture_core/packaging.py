@@ -74,7 +74,13 @@ def package(
             save_file(features, temporary)
         _write_points(folder, table, temperature, created)
         shutil.copyfile(run / "history.csv", folder / "history.csv")
-        provenance = {**record, "offset": offset, "split": split.digest, "trained_on": len(split.train)}
+        provenance = {
+            **record,
+            "pretraining": _pretraining(record),
+            "offset": offset,
+            "split": split.digest,
+            "trained_on": len(split.train),
+        }
         write_card(folder, name, recipe, table, temperature, provenance)
         seal(folder, temperature=temperature, created=created, provenance=provenance)
         publish(folder, name, root)
@@ -96,6 +102,18 @@ def _read_run(run: Path) -> tuple[Recipe, Graph, Weights, Split, dict[str, Any]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PackagingError(f"The folder {run.name} is not a finished run ({error}).") from error
     return recipe, graph, load_weights(run / "weights.safetensors"), split, record
+
+
+def _pretraining(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of the pre-training that the run started from, where it lies beside its starting weights."""
+    source = (record.get("start") or {}).get("source", "")
+    beside = Path(source).parent / "run.json"
+    if not source.endswith(".safetensors") or not beside.is_file():
+        return None
+    try:
+        return json.loads(beside.read_text("utf-8"))
+    except ValueError as error:
+        raise PackagingError("The record of the pre-training, run.json, cannot be read.") from error
 
 
 def _calibrate(val: pd.DataFrame) -> tuple[float, float]:
