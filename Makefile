@@ -8,7 +8,7 @@ APP := $(VENV)/.app-$(shell cat requirements.txt requirements.lock | cksum | cut
 TEST := $(VENV)/.test-$(shell cat requirements.txt requirements-dev.txt requirements.lock | cksum | cut -d' ' -f1)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: app test lint lock clean
+.PHONY: app test lint lock pretraining clean
 .DEFAULT_GOAL := app
 
 app: $(APP)
@@ -20,6 +20,10 @@ test: $(TEST) lint
 lint: $(TEST)
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
+
+# PyTorch, for `python -m fracture_core pretrain` and its tests; without it those tests say that they skip.
+pretraining: $(TEST)
+	$(PIP) --requirement requirements-pretrain.txt
 
 # One lock for every Python from 3.11 up; the requirements files say what we chose, the lock what that brings along.
 lock: $(TEST)
