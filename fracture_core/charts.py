@@ -80,8 +80,8 @@ def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -
     )
     series = [_steps(name, histogram.edges, counts, colour) for name, counts, colour, _ in classes]
     series[-1]["markLine"] = _rules({name: min(t, 1.0) for name, t in thresholds.items()})
-    option = _frame("calibrated probability", "% of the class", {"scale": False})
-    option["xAxis"] |= {"max": 1, "min": 0}
+    option = _frame("calibrated probability", "% of the class", {})
+    option["grid"]["bottom"] = 70
     return option | {"series": series, "legend": _legend(series)}
 
 
@@ -129,7 +129,7 @@ def _frame(x: str, y: str, vertical: Mapping[str, Any]) -> dict[str, Any]:
     horizontal = {"type": "value", "min": 0, "max": 1, "name": x, "nameLocation": "middle", "nameGap": 26}
     return {
         "animation": False,
-        "grid": {"left": 50, "right": 16, "top": 24, "bottom": 86, "outerBoundsMode": "none"},
+        "grid": {"left": 50, "right": 16, "top": 24, "bottom": 112, "outerBoundsMode": "none"},
         "tooltip": {"trigger": "item", "confine": True},
         "xAxis": horizontal,
         "yAxis": {"type": "value", "min": 0, "name": y, "nameLocation": "middle", "nameGap": 32, **vertical},

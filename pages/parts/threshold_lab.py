@@ -144,7 +144,7 @@ def _curves(bundle: Bundle, shown: Predictions, matrix: Confusion, setting: Sett
             st.echarts_chart(
                 chart.with_point(matrix, kind),
                 key=key,
-                height=340,
+                height=380,
                 on_select=lambda key=key, chart=chart: clicked(key, chart),
                 alt=f"{kind} curve on {shown.title}; the current threshold is {setting.threshold:.3f}",
             )
@@ -153,7 +153,7 @@ def _curves(bundle: Bundle, shown: Predictions, matrix: Confusion, setting: Sett
         st.echarts_chart(
             histogram_chart(shown, {"threshold": setting.threshold}),
             key="histogram",
-            height=340,
+            height=380,
             alt=f"Histogram of probabilities by class on {shown.title}, with the threshold",
         )
     st.caption(

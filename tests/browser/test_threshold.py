@@ -1,0 +1,81 @@
+"""The threshold page in a real browser: the slider, the matrix, a cell's radiographs, a click on a curve."""
+
+from __future__ import annotations
+
+import pytest
+
+from fracture_core.bundle import load_bundle
+from fracture_core.charts import curve_chart
+from fracture_core.metrics import Confusion
+from fracture_core.predictions import Predictions, split_predictions
+
+WAIT = 90_000
+
+
+@pytest.fixture(scope="session")
+def val(small_models) -> Predictions:
+    return split_predictions(load_bundle("small", small_models))["val"]
+
+
+@pytest.fixture
+def opened(page, server):
+    page.goto(f"{server.url}/threshold")
+    cell(page, "TN").wait_for(timeout=WAIT)
+    page.locator(".st-key-curve_roc canvas").wait_for(timeout=WAIT)
+    return page
+
+
+def cell(page, name: str):
+    return page.locator(f".st-key-cell_{name} button")
+
+
+def wait_for_matrix(page, matrix: Confusion) -> None:
+    for name, n in (("TN", matrix.tn), ("FP", matrix.fp), ("FN", matrix.fn), ("TP", matrix.tp)):
+        cell(page, name).locator("strong", has_text=f"{n}").wait_for(timeout=WAIT)
+        assert cell(page, name).locator("strong").inner_text() == str(n)
+
+
+def slide(page, key: str) -> None:
+    page.get_by_role("slider").first.press(key)
+
+
+def test_the_slider_moves_the_matrix_and_a_cell_its_radiographs(opened, val):
+    slide(opened, "End")
+    wait_for_matrix(opened, val.confusion(1.0))
+    slide(opened, "Home")
+    wait_for_matrix(opened, val.confusion(0.0))
+    cell(opened, "TP").click()
+    opened.get_by_role("heading", name=f"Fractures caught (TP), validation: {val.fractured}").wait_for(timeout=WAIT)
+    pictures = opened.locator(".st-key-gallery img")
+    pictures.first.wait_for(timeout=WAIT)
+    assert pictures.count() == min(val.fractured, 10)
+    assert all(pictures.evaluate_all("all => all.map(i => i.complete && i.naturalWidth > 0)"))
+    captions = opened.locator(".st-key-gallery [data-testid=stImageCaption]").all_inner_texts()
+    assert [c.partition(":")[0] for c in captions] == val.in_cell("TP", 0.0)["image_id"].tolist()[:10]
+    slide(opened, "End")
+    opened.get_by_role("heading", name="Fractures caught (TP), validation: 0").wait_for(timeout=WAIT)
+    assert pictures.count() == 0
+
+
+def test_a_click_on_a_curve_goes_there(opened, val):
+    chart = curve_chart("roc", val, [])
+    index = len(val.roc.x) // 2
+    canvas = opened.locator(".st-key-curve_roc canvas").first
+    canvas.scroll_into_view_if_needed()
+    box, grid = canvas.bounding_box(), chart.option["grid"]
+    width, height = box["width"] - grid["left"] - grid["right"], box["height"] - grid["top"] - grid["bottom"]
+    x = grid["left"] + val.roc.x[index] * width
+    y = grid["top"] + (1 - val.roc.y[index]) * height
+    canvas.click(position={"x": x, "y": y})
+    wait_for_matrix(opened, val.confusion(chart.threshold_at("curve", index)))
+
+
+def test_on_test_the_slider_is_locked_until_asked_for(opened):
+    opened.get_by_text("Test: check here").click()
+    opened.get_by_text("the threshold is locked").wait_for(timeout=WAIT)
+    assert opened.get_by_role("slider").first.get_attribute("aria-disabled") == "true" or not (
+        opened.get_by_role("slider").first.is_enabled()
+    )
+    opened.get_by_text("Move the threshold while looking at test").click()
+    slide(opened, "End")
+    opened.get_by_text("set while looking at test").wait_for(timeout=WAIT)
