@@ -105,7 +105,7 @@ def place_map(places: np.ndarray) -> dict[str, Any]:
 
 def pointing_dots(rows: Sequence[PointingRow], method: str) -> dict[str, Any]:
     """Give how often (per cent, with 95 % interval) the hottest point and the picture's middle lie in a box."""
-    names = [name for row in rows for name in (f"{row.name}, n = {row.n}", "its middle" + " " * len(row.name))]
+    names = [name for row in rows for name in (f"{row.name}, n = {row.n}", "middle")]
     places = range(0, len(names), 2)
     series = [
         _dots(method, [row.pointing for row in rows], VERMILION, places),

@@ -70,6 +70,7 @@ def _pills(label: str, options: tuple[str, ...], key: str) -> list[str]:
         on_change=_first_page,
         bind="query-params",
         persist_state="page",
+        wrap=True,
     )
 
 
@@ -83,6 +84,7 @@ def _one(label: str, options: tuple, key: str, default):
         on_change=_first_page,
         bind="query-params",
         persist_state="page",
+        wrap=True,
     )
 
 

@@ -53,6 +53,7 @@ def defects(sources: Sources) -> None:
         on_change=_first_page,
         bind="query-params",
         persist_state="page",
+        wrap=True,
     )
     _explain(kinds[name], summary(sources.table, audit, name))
     if not ids[name]:

@@ -41,6 +41,7 @@ def dataset_page() -> None:
         on_change=close_image,
         bind="query-params",
         persist_state="page",
+        wrap=True,
     )
     watch_audit(found)
     thumbnails_work(found.key)

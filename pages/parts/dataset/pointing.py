@@ -25,6 +25,7 @@ def localisation(sources: Sources) -> None:
         key="pointing",
         bind="query-params",
         persist_state="page",
+        wrap=True,
     )
     st.markdown(
         "Of the radiographs with outlined fractures: how often the heatmap's hottest point lies in a box, and how "

@@ -53,6 +53,7 @@ def _one(label: str, options: Sequence[str], key: str) -> str:
         on_change=_first_page,
         bind="query-params",
         persist_state="page",
+        wrap=True,
     )
 
 
