@@ -96,11 +96,17 @@ class Engine:
         _collect(request, outputs, 0)
 
     def _run_side_by_side(self, squares: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:
-        queue = openvino.AsyncInferQueue(self._ready("THROUGHPUT"))
-        queue.set_callback(lambda request, row: _collect(request, outputs, row))
-        for row, square in enumerate(squares):
-            queue.start_async([_tensor(square)], row)
-        queue.wait_all()
+        # Not OpenVINO's AsyncInferQueue: its callbacks need Python's lock, and hang when it is let go at a bad moment.
+        compiled = self._ready("THROUGHPUT")
+        ahead = min(len(squares), 2 * compiled.get_property("NUM_STREAMS"))
+        requests = [compiled.create_infer_request() for _ in range(ahead)]
+        for row in range(len(squares) + ahead):
+            request = requests[row % ahead]
+            if row >= ahead:
+                request.wait()
+                _collect(request, outputs, row - ahead)
+            if row < len(squares):
+                request.start_async([_tensor(squares[row])])
 
     def _ready(self, hint: str) -> openvino.CompiledModel:
         """Compile for a hint at its first use: a command that reads one file never pays for folders."""
