@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,8 +92,13 @@ def contenders(bundle, path: Path, folder: Path) -> dict[str, Callable[[], objec
 def take_turns(made: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Median seconds of each, after two rounds of warming up."""
     times: dict[str, list[float]] = {name: [] for name in made}
+    order = list(made.items())
     for turn in range(rounds + 2):
-        for name, run in made.items():
+        # Some runtimes' threads spin for a while after their turn; a pause and a changing order keep that from
+        # being charged to whoever comes next.
+        random.shuffle(order)
+        for name, run in order:
+            time.sleep(0.05)
             began = time.perf_counter()
             run()
             if turn >= 2:
