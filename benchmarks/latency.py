@@ -21,12 +21,12 @@ import keras
 import numpy as np
 import openvino
 import tensorflow as tf
-from fracture_core.radiograph import read_radiograph
 
 from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.letterbox import letterbox
 from fracture_core.model import build_model
 from fracture_core.predict import Reader
+from fracture_core.radiograph import read_radiograph
 from fracture_core.weights import set_weights
 
 
