@@ -35,7 +35,7 @@ DEFECTS = (
         "Files that end in one block over and over",
         "The file is whole, but its picture ends in the same few pixels over and over: part of it was lost.",
         "As with cut-short files, the damage can tell the label.",
-        "Reported here and left where they are: they cannot be read any further, and no rule of the split drops them.",
+        "They were taken out of train, as the cut-short files were. In val and test they stay as they are.",
     ),
     Defect(
         "duplicate",
