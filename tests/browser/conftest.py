@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fracture_core.bundle import load_bundle, seal
+from fracture_core.overlay import FULL_COLOUR
+from fracture_core.predict import Reader, load_reader
+from fracture_core.radiograph import read_radiograph
+from fracture_core.weights import save_weights
 from tests.browser.app import Server, chromium, find_chromium
 
 
@@ -20,12 +28,29 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def server(small_models, tmp_path_factory) -> Iterator[Server]:
+def vocal_models(small_models, tmp_path_factory) -> Path:
+    """The small bundle with a head that finds evidence in every picture: the untrained one leaves nothing to draw."""
+    models = tmp_path_factory.mktemp("vocal") / "models"
+    shutil.copytree(small_models, models)
+    bundle = load_bundle("small", models)
+    weights = bundle.weights()
+    picture = read_radiograph(next((small_models.parent / "data" / "images" / "Fractured").iterdir()))
+    maps = Reader(bundle).read(picture).outputs["last_map"]
+    kernel = np.maximum(maps.mean((0, 1)), 0)
+    strongest = (maps @ kernel).max() / (maps.shape[0] * maps.shape[1])
+    weights["global_logit/kernel"] = (kernel * 0.8 * FULL_COLOUR["grad-cam"] / strongest)[:, None].astype(np.float32)
+    save_weights(bundle.folder / "weights.safetensors", weights)
+    seal(bundle.folder, temperature=bundle.temperature, created=bundle.created, provenance={})
+    return models
+
+
+@pytest.fixture(scope="session")
+def server(small_models, vocal_models, tmp_path_factory) -> Iterator[Server]:
     """The app on the small bundle and its dataset."""
     folder = tmp_path_factory.mktemp("server")
     running = Server(
         folder / "log",
-        FRACTURE_MODELS_DIR=str(small_models),
+        FRACTURE_MODELS_DIR=str(vocal_models),
         FRACATLAS_DIR=str(small_models.parent / "data"),
     )
     running.wait()
@@ -49,12 +74,9 @@ def page(browser, server):
 
 
 @pytest.fixture(scope="session")
-def findings(small_models):
+def findings(small_models, vocal_models):
     """What the core itself says of every picture of the small dataset: path -> Finding."""
-    from fracture_core.predict import load_reader
-    from fracture_core.radiograph import read_radiograph
-
-    reader = load_reader("small", small_models)
+    reader = load_reader("small", vocal_models)
     paths = sorted((small_models.parent / "data" / "images").glob("*/*.jpg"))
     return {path: reader.read(read_radiograph(path)) for path in paths}
 
