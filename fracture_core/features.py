@@ -18,7 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from fracture_core.augmentation import augment, cell_targets
 from fracture_core.describe import describe
@@ -72,7 +72,9 @@ def split_at_boundary(model: keras.Model) -> FrozenPart:
             elif isinstance(source, keras.layers.InputLayer):
                 raise FeaturesError("The fast path needs frozen blocks: set trainable_blocks below the whole network.")
     frozen = keras.Model(model.input, boundary)
-    trainable = keras.Model(list(boundary.values()), model.output, name=f"{model.name}_trainable")
+    # Where the whole backbone is frozen its last map is not computed here but read.
+    outputs = {name: tensor for name, tensor in model.output.items() if tensor._keras_history.operation.trainable}
+    trainable = keras.Model(list(boundary.values()), outputs, name=f"{model.name}_trainable")
     return FrozenPart(tuple(boundary), describe(frozen), weights_of(frozen), trainable)
 
 
@@ -219,13 +221,24 @@ def _make_room(folder: Path, size: int) -> None:
     for other in others:
         if kept + size <= bound and size + 5e8 <= free:
             break
-        kept, free = kept - _size(other), free + _size(other)
-        shutil.rmtree(other, ignore_errors=True)
+        freed = _remove(other)
+        kept, free = kept - freed, free + freed
     if size + 5e8 > free:
         raise FeaturesError(
             f"The features of this run take {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left: "
             "make room, lower `views`, or set fast_path to false."
         )
+
+
+def _remove(folder: Path) -> int:
+    """Delete features unless another run is computing them; give the bytes that were freed."""
+    try:
+        with FileLock(f"{folder}.lock", timeout=0):
+            size = _size(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+            return size - _size(folder)
+    except Timeout:
+        return 0
 
 
 def _size(folder: Path) -> int:

@@ -74,11 +74,10 @@ def epoch_order(labels: np.ndarray, batch_size: int, balance: ClassBalance, seed
     """
     rng = np.random.default_rng([seed, epoch, 0])
     order = rng.permutation(len(labels))
-    if balance == "oversample" and len(set(labels[order])) == 2:
-        rarer = int(np.sum(labels) * 2 < len(labels))
-        few, lacking = np.flatnonzero(labels == rarer), len(labels) - 2 * int(np.sum(labels == rarer))
-        again = np.concatenate([rng.permutation(few) for _ in range(-(-lacking // len(few)))])[:lacking]
-        order = rng.permutation(np.concatenate([order, again]))
+    if balance == "oversample":
+        few, many = sorted((np.flatnonzero(labels == label) for label in (0, 1)), key=len)
+        again = [rng.permutation(few) for _ in range(len(many) // len(few))] if len(few) else []
+        order = rng.permutation(np.concatenate([order, *again])[: 2 * len(many)] if again else order)
     batch_size = min(batch_size, len(labels))
     filling = -len(order) % batch_size
     return np.concatenate([order, rng.permutation(len(labels))[:filling]]).reshape(-1, batch_size)

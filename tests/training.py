@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 from keras.src.applications.densenet import DenseNet
 
 from fracture_core.fracatlas import FracAtlas
@@ -21,9 +24,11 @@ SMALL = Recipe(
     trainable_blocks=1,
     leak_free=False,
     box_weight=0.2,
-    epochs=2,
+    global_weight=0.3,
+    epochs=3,
     batch_size=8,
     learning_rate=1e-3,
+    weight_decay=0.01,
     weight_averaging=0.9,
     gradient_norm=5.0,
     views=3,
@@ -50,3 +55,13 @@ def miniature(root: Path, images: int = 60) -> FracAtlas:
 def tiny_densenet(include_top: bool = False, weights: str | None = None, input_tensor=None) -> keras.Model:
     """DenseNet121's architecture, layer names included, with one layer a block instead of 6, 12, 24 and 16."""
     return DenseNet([1, 1, 1, 1], include_top, weights, input_tensor, name="tiny")
+
+
+@contextmanager
+def tiny_network(folder: Path) -> Iterator[None]:
+    """Put the tiny DenseNet in DenseNet121's place, and the caches under `folder`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "DenseNet121", tiny_densenet)
+        patch.setenv("FRACTURE_CACHE_DIR", str(folder / "cache"))
+        patch.setenv("FRACTURE_RUNS_DIR", str(folder / "runs"))
+        yield
