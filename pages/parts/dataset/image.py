@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from fracture_core.answer import percent
+from fracture_core.answer import OUTSIDE, percent
 from fracture_core.browse import facts, neighbours
 from fracture_core.errors import FractureCoreError
 from fracture_core.radiograph import read_radiograph
@@ -106,7 +106,8 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str) -> _Shown:
         shown = _Shown(key, plain_picture(radiograph), None, "", radiograph.warnings)
     else:
         finding = reader(choice.bundle).read(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
-        shown = _Shown(key, picture(finding), finding.probability, finding.finding, finding.warnings)
+        words = finding.finding if finding.familiar else OUTSIDE
+        shown = _Shown(key, picture(finding), finding.probability, words, finding.warnings)
     st.session_state["dataset_image"] = shown
     return shown
 
