@@ -58,6 +58,7 @@ def curve_chart(
         study = [("reference study", REFERENCE_STUDY.confusion)]
         series.append(_points(REFERENCE, study, kind, PURPLE, "diamond", 15))
     option = _frame(*_AXES[kind], _at_most(1)) | {"series": series, "legend": _legend([*series, {"name": CURRENT}])}
+    option["grid"]["bottom"] = 112  # room for a legend of three lines
     return Chart(option, {CURVE: curve.thresholds, CHOSEN: [point.threshold for point in points]})
 
 
@@ -81,7 +82,6 @@ def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -
     series = [_steps(name, histogram.edges, counts, colour) for name, counts, colour, _ in classes]
     series[-1]["markLine"] = _rules({name: min(t, 1.0) for name, t in thresholds.items()})
     option = _frame("calibrated probability", "% of the class", {})
-    option["grid"]["bottom"] = 70
     return option | {"series": series, "legend": _legend(series)}
 
 
@@ -121,7 +121,7 @@ def prevalence_chart(matrix: Confusion, prevalence: float) -> dict[str, Any]:
         _line("PPV", _pairs(grid, values[:, 0]), VERMILION),
         _line("NPV", _pairs(grid, values[:, 1]), BLUE, dashed=True),
     ]
-    series[0]["markLine"] = _rules({"yours": prevalence, "this split": matrix.prevalence})
+    series[0]["markLine"] = _rules({"yours": prevalence})
     return _frame("prevalence of fractures", "PPV, NPV", _at_most(1)) | {"series": series, "legend": _legend(series)}
 
 
@@ -129,7 +129,7 @@ def _frame(x: str, y: str, vertical: Mapping[str, Any]) -> dict[str, Any]:
     horizontal = {"type": "value", "min": 0, "max": 1, "name": x, "nameLocation": "middle", "nameGap": 26}
     return {
         "animation": False,
-        "grid": {"left": 50, "right": 16, "top": 24, "bottom": 112, "outerBoundsMode": "none"},
+        "grid": {"left": 50, "right": 16, "top": 24, "bottom": 70, "outerBoundsMode": "none"},
         "tooltip": {"trigger": "item", "confine": True},
         "xAxis": horizontal,
         "yAxis": {"type": "value", "min": 0, "name": y, "nameLocation": "middle", "nameGap": 32, **vertical},

@@ -46,11 +46,16 @@ def figure(value: float) -> str:
     return "undefined" if pd.isna(value) else f"{value:.3f}"
 
 
+def p_text(p: float) -> str:
+    """Print a p-value; one too small for three decimals as below 0.001."""
+    return "p < 0.001" if p < 0.001 else f"p = {figure(p)}"
+
+
 def interval(estimate: Estimate | None) -> str:
-    """Print an estimate's interval, or a dash where there is none."""
+    """Print an estimate's interval in one unbroken piece, or a dash where there is none."""
     if estimate is None or pd.isna(estimate.low):
         return "–"
-    return f"{estimate.low:.3f}–{estimate.high:.3f}"
+    return f"{estimate.low:.3f}\u00a0to\u00a0{estimate.high:.3f}"
 
 
 def estimate_text(estimate: Estimate | None) -> str:

@@ -9,7 +9,7 @@ from fracture_core.bundle import Bundle
 from fracture_core.charts import curve_chart, reliability_chart
 from fracture_core.operating_points import triage_zones
 from fracture_core.predictions import Predictions
-from fracture_core.threshold_tables import estimate_text, zones_table
+from fracture_core.threshold_tables import figure, interval, zones_table
 from pages.parts.threshold_setting import predictions_of
 
 
@@ -29,7 +29,7 @@ def _in_short(bundle: Bundle, test: Predictions) -> None:
     single = bundle.points["single"]
     matrix = test.confusion(single.threshold)
     columns = st.columns(3)
-    columns[0].metric("AUC on test (95 % interval)", estimate_text(test.auc), border=True)
+    columns[0].metric(f"AUC on test (95 % interval {interval(test.auc)})", figure(test.auc.value), border=True)
     columns[1].metric(
         "Fractures caught, one threshold", f"{matrix.tp} of {matrix.positives}", border=True, help=single.criterion
     )

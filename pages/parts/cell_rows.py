@@ -71,7 +71,8 @@ def _page_number(n: int) -> int:
     pages = -(-n // _PAGE)
     if pages == 1:
         return 1
-    st.session_state["cell_page"] = min(st.session_state.get("cell_page", 1), pages)
+    if st.session_state.get("cell_page", 1) > pages:
+        del st.session_state["cell_page"]
     return st.pagination(pages, key="cell_page")
 
 

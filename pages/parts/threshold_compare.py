@@ -10,7 +10,7 @@ from fracture_core.bundle import Bundle, list_bundles
 from fracture_core.charts import two_curves
 from fracture_core.compare import auc_difference, bootstrap_differences, disagreements, pair
 from fracture_core.predictions import Predictions
-from fracture_core.threshold_tables import disagreements_table, estimate_text, figure
+from fracture_core.threshold_tables import disagreements_table, estimate_text, figure, p_text
 from pages.parts.frame import verified
 from pages.parts.threshold_setting import predictions_of
 
@@ -41,7 +41,7 @@ def compare_tab(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predic
         st.metric(f"AUC, {other.name}", figure(difference.second))
         st.markdown(
             f"Difference **{estimate_text(difference.difference)}** by DeLong's paired test, "
-            f"p = {figure(difference.p_value)}; {estimate_text(bootstrapped['roc_auc'])} by paired bootstrap. "
+            f"{p_text(difference.p_value)}; {estimate_text(bootstrapped['roc_auc'])} by paired bootstrap. "
             "An interval that holds 0 says that either may be the better."
         )
     _disagreements(bundle, other, paired)
@@ -53,7 +53,7 @@ def _disagreements(bundle: Bundle, other: Bundle, paired) -> None:
     st.markdown(
         f"At each model's own single threshold ({one:.3f} and {two:.3f}, from validation) they differ on "
         f"**{len(found.rows)}** radiographs: {bundle.name} is right on **{found.first_right}**, {other.name} on "
-        f"**{found.second_right}** (McNemar's exact test: p = {figure(found.p_value)})."
+        f"**{found.second_right}** (McNemar's exact test: {p_text(found.p_value)})."
     )
     st.dataframe(
         disagreements_table(found, bundle.name, other.name),

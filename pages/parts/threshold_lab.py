@@ -113,7 +113,7 @@ def _open_cell(cell: str) -> None:
     """Open a cell's radiographs; a second click closes them."""
     opened = st.session_state.get("threshold_cell")
     st.session_state["threshold_cell"] = None if opened == cell else cell
-    st.session_state["cell_page"] = 1
+    st.session_state.pop("cell_page", None)
 
 
 def _figures(matrix: Confusion, bundle: Bundle, shown: Predictions, setting: Setting) -> None:
@@ -134,13 +134,14 @@ def _figures(matrix: Confusion, bundle: Bundle, shown: Predictions, setting: Set
 
 def _curves(bundle: Bundle, shown: Predictions, matrix: Confusion, setting: Setting) -> None:
     columns = st.columns(3)
-    titles = {"roc": f"ROC: AUC {estimate_text(shown.auc)}"}
-    titles["precision-recall"] = f"Precision-recall: AP {estimate_text(shown.average_precision)}"
-    for column, (kind, title) in zip(columns, titles.items(), strict=False):
+    titles = {"roc": ("ROC", f"AUC {estimate_text(shown.auc)}")}
+    titles["precision-recall"] = ("Precision-recall", f"AP {estimate_text(shown.average_precision)}")
+    for column, (kind, (title, area)) in zip(columns, titles.items(), strict=False):
         chart = _chart(bundle.version, shown.split, kind, bundle)
         key = f"curve_{kind}"
         with column:
             st.markdown(f"**{title}**")
+            st.caption(area)
             st.echarts_chart(
                 chart.with_point(matrix, kind),
                 key=key,
@@ -150,6 +151,7 @@ def _curves(bundle: Bundle, shown: Predictions, matrix: Confusion, setting: Sett
             )
     with columns[2]:
         st.markdown("**Scores by class**")
+        st.caption("share of each class by probability")
         st.echarts_chart(
             histogram_chart(shown, {"threshold": setting.threshold}),
             key="histogram",
@@ -158,7 +160,7 @@ def _curves(bundle: Bundle, shown: Predictions, matrix: Confusion, setting: Sett
         )
     st.caption(
         f"From {shown.title}. Click a curve, or a square, to go there. The diamond is the reference study's published "
-        "point, on its 817 test images. The menu at a plot's corner saves it as PNG."
+        "point, on its 817 test images. Point at a plot for the button that saves it as PNG."
     )
 
 
