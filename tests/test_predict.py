@@ -7,13 +7,13 @@ import concurrent.futures
 import cv2
 import numpy as np
 import pytest
-from fracture_core.radiograph import read_radiograph
 
 from fracture_core.gradcam import METHODS
 from fracture_core.letterbox import letterbox
 from fracture_core.metrics import sigmoid
 from fracture_core.operating_points import triage
 from fracture_core.predict import Failure, Finding, load_reader
+from fracture_core.radiograph import read_radiograph
 
 
 @pytest.fixture(scope="module")
