@@ -28,13 +28,9 @@ def _geometry(source: int, size: int, a: Augmentation, rng: np.random.Generator)
     angle, shear = np.deg2rad(rng.uniform(-1, 1, 2) * (a.rotation, a.shear))
     zoom = size / source * (1 + rng.uniform(-1, 1) * a.zoom)
     shift = rng.uniform(-1, 1, 2) * a.shift * size
-    mirror = np.array(
-        [-1.0 if on and rng.random() < 0.5 else 1.0 for on in (a.horizontal_flip, a.vertical_flip)]
-    )
+    mirror = np.array([-1.0 if on and rng.random() < 0.5 else 1.0 for on in (a.horizontal_flip, a.vertical_flip)])
     cos, sin = np.cos(angle), np.sin(angle)
-    linear = (
-        zoom * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, np.tan(shear)], [0, 1]]) @ np.diag(mirror)
-    )
+    linear = zoom * np.array([[cos, -sin], [sin, cos]]) @ np.array([[1, np.tan(shear)], [0, 1]]) @ np.diag(mirror)
     # Everything turns about the centre; pixel centres lie at half-integers.
     middle, centre = np.full(2, source / 2 - 0.5), np.full(2, size / 2 - 0.5)
     return np.column_stack([linear, centre + shift - linear @ middle])
@@ -73,10 +69,7 @@ def _move_boxes(boxes: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         return boxes
     x, y, w, h = boxes.T
     # A box is an outline in the coordinates where a pixel spans [i, i + 1]; the matrix maps pixel centres.
-    corners = (
-        np.stack([np.stack([x, y]), np.stack([x + w, y]), np.stack([x, y + h]), np.stack([x + w, y + h])])
-        - 0.5
-    )
+    corners = np.stack([np.stack([x, y]), np.stack([x + w, y]), np.stack([x, y + h]), np.stack([x + w, y + h])]) - 0.5
     moved = np.einsum("ij,kjn->kin", matrix[:, :2], corners) + matrix[:, 2][None, :, None] + 0.5
     low = np.clip(moved.min(0), 0, size)
     high = np.clip(moved.max(0), 0, size)

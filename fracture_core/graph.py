@@ -98,9 +98,7 @@ class Graph:
         seen: set[str] = set()
         for node in self.nodes:
             if node.operation not in OPERATIONS:
-                raise GraphError(
-                    f"The network uses an operation this version does not know: {node.operation!r}."
-                )
+                raise GraphError(f"The network uses an operation this version does not know: {node.operation!r}.")
             if node.name in seen or not set(node.inputs) <= seen:
                 raise GraphError(f"The network description is damaged at the layer {node.name!r}.")
             seen.add(node.name)

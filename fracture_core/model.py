@@ -153,9 +153,7 @@ def build_model(recipe: Recipe) -> keras.Model:
     if recipe.localiser:
         cells = _localiser(trunk.get_layer(backbone.middle).output, last, recipe.localiser)
         pooled = LogMeanExpPool(name="pooled_cells", dtype="float32")(cells)
-        share = keras.layers.Dense(
-            1, use_bias=False, kernel_initializer="ones", name="local_logit", dtype="float32"
-        )
+        share = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="local_logit", dtype="float32")
         outputs["cells"] = cells
         outputs["logit"] = keras.layers.Add(name="logit", dtype="float32")([global_logit, share(pooled)])
     else:

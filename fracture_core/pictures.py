@@ -36,9 +36,7 @@ class Pictures:
         return self.placements[self.rows[image_id]]
 
 
-def decode(
-    paths: Mapping[str, Path], size: int, *, progress: Callable[[int, int], None] | None = None
-) -> Pictures:
+def decode(paths: Mapping[str, Path], size: int, *, progress: Callable[[int, int], None] | None = None) -> Pictures:
     """Decode and letterbox pictures, or map the file that an earlier call left.
 
     `paths` maps image ids to files; the file is keyed by every path's name, size and time, and by `size`. Cut-short

@@ -93,9 +93,7 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray], *, partly
         else:
             left.append(key)
     if left and not partly:
-        raise WeightsError(
-            f"These weights belong to another network: {left[0]!r} is missing or has another shape."
-        )
+        raise WeightsError(f"These weights belong to another network: {left[0]!r} is missing or has another shape.")
     for variable, array in fitting:
         variable.assign(np.asarray(array, dtype=np.float32))
     return left
@@ -104,9 +102,7 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray], *, partly
 def half_precision(weights: Mapping[str, np.ndarray]) -> Weights:
     """Round what a file keeps: kernels to float16; the rest (small, and sensitive) stays float32."""
     return {
-        key: np.ascontiguousarray(
-            a, dtype=np.float16 if key.endswith("/kernel") and a.size > 64 else np.float32
-        )
+        key: np.ascontiguousarray(a, dtype=np.float16 if key.endswith("/kernel") and a.size > 64 else np.float32)
         for key, a in weights.items()
     }
 
