@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import numpy as np
 import streamlit as st
 
 from fracture_core.bundle import Bundle
@@ -34,4 +35,7 @@ def _reader(version: str, _bundle: Bundle) -> Future:
 def _load(bundle: Bundle):
     from fracture_core.predict import Reader
 
-    return Reader(bundle)
+    made = Reader(bundle)
+    # The first pass through a network takes several times as long as the next; nobody should wait for it.
+    made.scorer.score(np.zeros((1, made.scorer.size, made.scorer.size), np.uint8))
+    return made

@@ -61,7 +61,7 @@ def server(small_models, vocal_models, tmp_path_factory) -> Iterator[Server]:
 @pytest.fixture
 def page(browser, server):
     """A page of a fresh session on the app; it fails where the page logs an error or calls another machine."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context = browser.new_context(viewport={"width": 1280, "height": 1700}, accept_downloads=True)
     opened = context.new_page()
     troubles: list[str] = []
     opened.on("pageerror", lambda error: troubles.append(str(error)))

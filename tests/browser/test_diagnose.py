@@ -6,7 +6,9 @@ import csv
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from pypdf import PdfReader
 
 from fracture_core.answer import DISCLAIMER, percent
@@ -28,6 +30,12 @@ def drawn(page) -> bytes:
     """What the pane with the overlay looks like."""
     page.wait_for_timeout(250)
     return page.locator(".drawn .port").screenshot()
+
+
+def difference(one: bytes, other: bytes) -> float:
+    """Mean absolute difference of two screenshots, in grey levels."""
+    a, b = (np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), float) for png in (one, other))
+    return float(np.abs(a - b).mean())
 
 
 @pytest.fixture
@@ -75,7 +83,8 @@ def test_sliders_and_keys_change_the_picture_without_the_server(opened):
         window.sent = 0;
         WebSocket.prototype.send = function (data) { window.sent += 1; return send.call(this, data); };
     }""")
-    seen = {drawn(opened)}
+    first = drawn(opened)
+    seen = {first}
     opened.locator("[data-range=opacity]").fill("100")
     seen.add(drawn(opened))
     opened.keyboard.press("l")
@@ -91,7 +100,8 @@ def test_sliders_and_keys_change_the_picture_without_the_server(opened):
     assert len(seen) == 7
     opened.keyboard.press("0")
     opened.keyboard.press("l")
-    assert drawn(opened) in seen
+    # Chromium may resample a filtered picture by a grey level or so.
+    assert difference(drawn(opened), first) < 1 < min(difference(other, first) for other in seen - {first})
     assert opened.evaluate("window.sent") == 0
     assert not sent
 
