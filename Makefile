@@ -2,6 +2,7 @@
 
 VENV := .venv
 PORT ?= 8501
+THEME ?= dark
 PYTHONS := $(PYTHON) python3 python python3.13 python3.12 python3.11
 # The stamps are named after what was installed, so a changed requirement installs anew and nothing else does.
 APP := $(VENV)/.app-$(shell cat requirements.txt requirements.lock | cksum | cut -d' ' -f1)
@@ -12,7 +13,7 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 .DEFAULT_GOAL := app
 
 app: $(APP)
-	$(VENV)/bin/python -m streamlit run streamlit_app.py --server.port $(PORT)
+	$(VENV)/bin/python -m streamlit run streamlit_app.py --server.port $(PORT) --theme.base .streamlit/$(THEME).toml
 
 test: $(TEST) lint
 	$(VENV)/bin/python -m pytest -q

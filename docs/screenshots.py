@@ -16,7 +16,7 @@ from fracture_core.fracatlas import FracAtlas
 from tests.browser.app import Server, chromium
 
 HERE = Path(__file__).resolve().parent
-SIZES = {"diagnose": (1280, 1000), "diagnose-phone": (390, 844)}
+SIZES = {"diagnose": (1280, 1000)}
 
 
 def clearest_test_fracture() -> str:
@@ -31,7 +31,7 @@ def main() -> None:
     path = dataset.path(sys.argv[1] if len(sys.argv) > 1 else clearest_test_fracture())
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         for theme in ("dark", "light"):
-            server = Server(Path(folder) / "log", "--theme.base", theme)
+            server = Server(Path(folder) / "log", "--theme.base", f".streamlit/{theme}.toml")
             server.wait()
             for name, (width, height) in SIZES.items():
                 page = browser.new_page(viewport={"width": width, "height": height})
