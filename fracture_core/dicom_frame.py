@@ -20,8 +20,10 @@ from pydicom.uid import UID
 
 from fracture_core.reading import UnreadableRadiograph
 
-#: Largest compressed picture in a DICOM file, in pixels: JPEG 2000 decodes some 10 to 25 million a second.
+#: Largest compressed picture in a DICOM file, in pixels: a flat panel of 4,336 x 4,336 fits.
 MAX_COMPRESSED_PIXELS = 20_000_000
+#: Longest JPEG 2000 data, in bytes: some 9 million are decoded in a second, whatever they show.
+MAX_JPEG_2000_BYTES = 12_000_000
 _MAX_FRAGMENTS = 20_000
 
 _NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
@@ -165,6 +167,11 @@ def _sized_2000(data: bytes, shape: tuple[int, int, int]) -> bytes:
     start = data.find(b"\xff\x4f\xff\x51")
     if start < 0 or len(data) < start + 42:
         raise UnreadableRadiograph("The DICOM file is damaged: its compressed picture has no header of its own.")
+    if len(data) > MAX_JPEG_2000_BYTES:
+        raise UnreadableRadiograph(
+            f"The JPEG 2000 picture in this DICOM file has {len(data) / 1e6:.0f} MB; at most "
+            f"{MAX_JPEG_2000_BYTES / 1e6:.0f} can be read here. Please export it uncompressed or at a smaller size."
+        )
     right, bottom, left, top, *_, samples = struct.unpack_from(">8IH", data, start + 8)
     return _agreed(data, (bottom - top, right - left, samples), shape)
 

@@ -77,27 +77,28 @@ def window_floats(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Window real or wide-integer greys to 8 bit: (H, W), any finite range -> uint8 (H, W), and warnings.
 
     Values that lie within 0..1 are taken as they are; others are stretched between their 0.1 and 99.9 percentiles.
-    What is not a number is shown black.
+    What is not a number, or infinite, is shown black.
     """
-    values = values.astype(np.float32, copy=False)
-    finite = np.isfinite(values)
-    if not finite.any():
+    step = max(int((values.size / 1_000_000) ** 0.5), 1)
+    sample = values[::step, ::step].astype(np.float64)
+    sample = sample[np.isfinite(sample)]
+    if not sample.size:
         raise UnreadableRadiograph("The picture holds no numbers that could be shown as grey levels.")
     warnings: list[str] = []
-    if not finite.all():
-        warnings.append("Some of the picture's values are not numbers; they are shown black.")
-        values = np.where(finite, values, values[finite].min())
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 1 or high <= 1 / 255:
-        step = max(int((values.size / 1_000_000) ** 0.5), 1)
-        low, high = map(float, np.quantile(values[::step, ::step], [WINDOW_TAIL, 1 - WINDOW_TAIL]))
+    low, high = 0.0, 1.0
+    if sample.min() < 0 or sample.max() > 1 or sample.max() <= 1 / 255:
+        low, high = map(float, np.quantile(sample, [WINDOW_TAIL, 1 - WINDOW_TAIL]))
         warnings.append(f"The picture's values run from {low:g} to {high:g}; they were stretched from black to white.")
-    else:
-        low, high = 0.0, 1.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        levels = (values - np.float32(low)) / np.float32(max(high - low, 1e-30))
-    grey = to_grey(np.clip(np.nan_to_num(levels, posinf=1, neginf=0), 0, 1))
-    grey[~finite] = 0
+    grey = np.empty(values.shape, np.uint8)
+    whole = True
+    for strip, into in zip(_strips(values), _strips(grey), strict=True):
+        finite = np.isfinite(strip)
+        whole = whole and bool(finite.all())
+        levels = (np.where(finite, strip, low).astype(np.float64) - low) / max(high - low, 1e-300)
+        into[:] = to_grey(np.clip(levels, 0, 1))
+        into[~finite] = 0
+    if not whole:
+        warnings.insert(0, "Some of the picture's values are not numbers; they are shown black.")
     return grey, tuple(warnings)
 
 

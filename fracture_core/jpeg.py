@@ -22,9 +22,12 @@ from fracture_core.reading import Picture, UnreadableRadiograph, check_size, per
 
 #: A progressive file repeats its passes over the whole picture; passes x pixels beyond this would take seconds.
 MAX_SCANNED_PIXELS = 400_000_000
-_MAX_SCANS = 1_000
+#: Most segments that a header is walked through; a passport of colour profiles and passes needs some hundreds.
+_MAX_SEGMENTS = 5_000
 
-_START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN, _EXIF = 0xD8, 0xD9, 0xDA, 0xE1
+_END_OF_IMAGE, _START_OF_SCAN, _EXIF = 0xD9, 0xDA, 0xE1
+#: Markers without a segment: start of image, TEM.
+_BARE = {0xD8, 0x01}
 #: Frame headers SOF0 to SOF15, less DHT, JPG and DAC, which share the range.
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
@@ -64,11 +67,17 @@ class JpegHeader:
 
 def read_header(data: bytes) -> JpegHeader:
     """Walk the segments of a JPEG file; raise UnreadableRadiograph where they hold no picture."""
-    position, orientation, scans, end = 2, 1, 0, 0
+    position, orientation, scans, end, segments = 2, 1, 0, 0, 0
     frame: tuple[int, bytes] | None = None
     passes = np.full(64, 255, np.uint8)
     while (marker := _next_marker(data, position)) is not None and marker[0] != _END_OF_IMAGE:
+        segments += 1
+        if segments > _MAX_SEGMENTS:
+            raise UnreadableRadiograph("The JPEG picture is damaged: it is in too many pieces.")
         code, start = marker
+        if code in _BARE:
+            position = start
+            continue
         segment = data[start + 2 : start + max(_length(data, start), 2)]
         position = start + 2 + len(segment)
         if code in _FRAMES and frame is None:
@@ -80,8 +89,6 @@ def read_header(data: bytes) -> JpegHeader:
             _note_pass(frame[1], segment, passes)
             found = _MARKER.search(data, position)
             position = end = found.start() if found else len(data)
-            if scans > _MAX_SCANS:
-                raise UnreadableRadiograph("The JPEG picture has an absurd number of passes; it is damaged.")
     if frame is None or len(frame[1]) < 9 or not scans:
         raise UnreadableRadiograph(NOT_JPEG)
     code, segment = frame
@@ -94,13 +101,9 @@ def read_header(data: bytes) -> JpegHeader:
 
 
 def _next_marker(data: bytes, position: int) -> tuple[int, int] | None:
-    """(code, offset of the segment's length) of the next marker that has a segment, or of the end of image."""
-    while found := _MARKER.search(data, position):
-        code = data[found.start() + 1]
-        if code not in (_START_OF_IMAGE, 0x01):
-            return code, found.end()
-        position = found.end()
-    return None
+    """(code, offset of the segment's length) of the next marker."""
+    found = _MARKER.search(data, position)
+    return (data[found.start() + 1], found.end()) if found else None
 
 
 def _length(data: bytes, start: int) -> int:
@@ -126,6 +129,8 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> Picture:
     _check(header)
     grey, warnings = _decode(data, header)
     missing = _missing_rows(data, header, grey)
+    if missing == header.height:
+        raise UnreadableRadiograph("The file is cut short: nothing of the picture is in it.")
     if missing or not header.complete:
         sentence = _cut_short_sentence(missing / header.height)
         if not accept_cut_short:
@@ -149,8 +154,9 @@ def missing_share(data: bytes) -> float:
 
 
 def _check(header: JpegHeader) -> None:
-    # A progressive decoder keeps every coefficient (2 bytes) beside the picture.
-    check_size(header.width, header.height, header.components * (3 if header.progressive else 1))
+    # A progressive decoder keeps every coefficient (2 bytes) beside the picture; ink passes through RGB.
+    bytes_a_sample = 3 if header.progressive else 2 if header.components == 4 else 1
+    check_size(header.width, header.height, header.components * bytes_a_sample)
     if header.scans * header.width * header.height > MAX_SCANNED_PIXELS:
         raise UnreadableRadiograph(
             f"The JPEG picture has {header.scans} passes over {header.width:,} x {header.height:,} pixels, too many to "

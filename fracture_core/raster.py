@@ -13,9 +13,17 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, ImageFile, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import BmpImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
-from fracture_core.greyscale import BILEVEL_WARNING, flatten, window_floats, window_integers
+from fracture_core.greyscale import (
+    BILEVEL_WARNING,
+    COLOUR_WARNING,
+    TRANSPARENT_WARNING,
+    flatten,
+    is_colour,
+    window_floats,
+    window_integers,
+)
 from fracture_core.orientation import exif_orientation, turned
 from fracture_core.reading import Picture, UnreadableRadiograph, check_size, size_warnings
 
@@ -29,8 +37,13 @@ _READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "WebP": WebPImagePlugin.WebPImageFile,
 }
 _BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 5, "LA": 4, "PA": 5, "I;16": 2, "I": 4, "F": 4}
+#: Pillow decodes WebP as an animation: two canvases and two copies of a frame, 4 bytes each.
+_WEBP_BYTES_A_PIXEL = 10
 _ORIENTATION, _BITS, _PHOTOMETRIC, _SAMPLES = 274, 258, 262, 277
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
+
+#: Writers put 4 kB or more into a chunk; the largest file has 16,384 of those.
+_MAX_CHUNKS = 20_000
 
 SEVERAL_PAGES = "The file holds several pages or frames; only the first is read."
 
@@ -39,7 +52,9 @@ def read_raster(data: bytes, kind: str) -> Picture:
     """Decode a "PNG", "TIFF", "BMP" or "WebP" file to grey; raise UnreadableRadiograph where it cannot be."""
     try:
         if kind == "WebP":
-            check_size(*_webp_size(data), 4)
+            check_size(*_webp_size(data), _WEBP_BYTES_A_PIXEL)
+        elif kind == "PNG":
+            _check_chunks(data)
         with _READERS[kind](io.BytesIO(data)) as image:
             return _read(image, data, kind)
     except UnreadableRadiograph:
@@ -71,6 +86,16 @@ def _read(image: ImageFile.ImageFile, data: bytes, kind: str) -> Picture:
         warnings = (SEVERAL_PAGES, *warnings)
     grey = turned(grey, orientation)
     return Picture(grey, size_warnings(*grey.shape[::-1]) + warnings)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Refuse a PNG in absurdly many pieces: each costs the reader time, however little it holds."""
+    position, count = 8, 0
+    while position + 8 <= len(data):
+        position += 12 + int.from_bytes(data[position : position + 4], "big")
+        count += 1
+        if count > _MAX_CHUNKS:
+            raise UnreadableRadiograph("The PNG picture is damaged: it is in too many pieces.")
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -134,9 +159,28 @@ def _to_grey(image: ImageFile.ImageFile, inverted: bool) -> tuple[np.ndarray, tu
         values = np.asarray(image)
         if values.dtype == np.int32 and values.min() >= 0 and values.max() <= 65_535:
             return window_integers(values.astype(np.uint16))
-        return window_floats(-values.astype(np.float32) if inverted else values)
-    transparent = "transparency" in image.info or image.mode in ("LA", "PA", "La", "RGBA", "RGBa")
-    return flatten(np.asarray(image.convert("RGBA" if transparent else "RGB")))
+        return window_floats(np.negative(values) if inverted else values)
+    return _flat(image)
+
+
+def _flat(image: Image.Image) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Flatten colour and transparency within Pillow, which keeps one copy of the picture, not four."""
+    if "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):
+        image = image.convert("RGBA")
+    elif image.mode not in ("RGB", "RGBA", "LA"):
+        image = image.convert("RGB")
+    grey = np.array(image.convert("L"))
+    warnings: tuple[str, ...] = ()
+    step = max(int((image.width * image.height / 500_000) ** 0.5), 1)
+    sample = image.resize((-(-image.width // step), -(-image.height // step)), Image.Resampling.NEAREST)
+    if is_colour(np.asarray(sample.convert("RGB"))):
+        warnings = (COLOUR_WARNING,)
+    if image.mode in ("RGBA", "LA"):
+        alpha = np.asarray(image.getchannel("A"))
+        if alpha.min() < 255:
+            cv2.multiply(grey, alpha, dst=grey, scale=1 / 255)
+            warnings = (*warnings, TRANSPARENT_WARNING)
+    return grey, warnings
 
 
 def _decode_deep(data: bytes, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 
 import imagecodecs
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
 from pydicom.filewriter import dcmwrite
 from pydicom.uid import (
     ComputedRadiographyImageStorage,
@@ -27,12 +27,15 @@ MPEG_4 = "1.2.840.10008.1.2.4.102"
 DEFLATED_FRAME = "1.2.840.10008.1.2.8.1"
 
 
+_PIECE = b"\xfe\xff\x00\xe0"
+
+
 def dataset(pixels: np.ndarray, **header: object) -> Dataset:
     """A CR data set around stored values (H, W), (H, W, 3) or, with NumberOfFrames, (N, H, W); header last wins."""
     made = Dataset()
     made.SOPClassUID, made.SOPInstanceUID = ComputedRadiographyImageStorage, generate_uid()
     made.Modality, made.PatientName, made.PatientID = "CR", "Doe^Jane", "12345"
-    frames = "NumberOfFrames" in header
+    frames = pixels.ndim == 3 and pixels.shape[2] != 3
     made.Rows, made.Columns = pixels.shape[int(frames) : int(frames) + 2]
     made.SamplesPerPixel = 3 if pixels.ndim == 3 and not frames else 1
     made.PhotometricInterpretation = "RGB" if made.SamplesPerPixel == 3 else "MONOCHROME2"
@@ -46,7 +49,7 @@ def dataset(pixels: np.ndarray, **header: object) -> Dataset:
         else:
             setattr(made, keyword, value)
     if "HighBit" not in header and "BitsStored" in made:
-        made.HighBit = made.BitsStored - 1
+        made.HighBit = max(made.BitsStored - 1, 0)
     made.PixelData = pixels.tobytes()
     return made
 
@@ -62,6 +65,8 @@ def encode(pixels: np.ndarray, syntax: str, bits: int) -> bytes:
         return imagecodecs.jpeg8_encode(unsigned, level=98, bitspersample=8 if syntax == JPEG_BASELINE else 12)
     if syntax in (JPEG_LOSSLESS, JPEG_LOSSLESS_SV1):
         return imagecodecs.jpeg8_encode(unsigned, lossless=True, predictor=1, bitspersample=bits)
+    if syntax == HTJ2K:
+        return imagecodecs.htj2k_encode(pixels, reversible=True)
     if syntax == JPEG_LS:
         return imagecodecs.jpegls_encode(unsigned)
     return imagecodecs.jpeg2k_encode(pixels, codecformat="j2k", reversible=True, level=0, bitspersample=bits)
@@ -88,7 +93,9 @@ def file_bytes(made: Dataset, syntax: str = EXPLICIT, frames: list[bytes] | None
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
     if frames is not None:
-        made.PixelData = encapsulate(frames)
+        # An empty table of offsets, then each frame as one piece (PS3.5 A.4).
+        pieces = [b"", *(frame + b"\0" * (len(frame) % 2) for frame in frames)]
+        made.PixelData = b"".join(_PIECE + struct.pack("<I", len(piece)) + piece for piece in pieces)
         made["PixelData"].VR = "OB"
         made["PixelData"].is_undefined_length = True
     elif syntax == BIG_ENDIAN and made.BitsAllocated == 16:

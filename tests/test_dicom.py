@@ -20,7 +20,15 @@ from tests import dicom_files as made
 RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
 BYTES = np.arange(4096, dtype=np.uint16).reshape(64, 64).astype(np.uint8)
 SIGNED = (np.arange(4096) - 2048).astype(np.int16).reshape(64, 64)
-LOSSLESS = [made.RLE, made.JPEG_LOSSLESS, made.JPEG_LOSSLESS_SV1, made.JPEG_LS, made.JPEG_2000, made.DEFLATED_FRAME]
+LOSSLESS = [
+    made.RLE,
+    made.JPEG_LOSSLESS,
+    made.JPEG_LOSSLESS_SV1,
+    made.JPEG_LS,
+    made.JPEG_2000,
+    made.HTJ2K,
+    made.DEFLATED_FRAME,
+]
 
 
 def lut(first: int, entries: list[int] | np.ndarray, bits: int, name: str = "") -> Dataset:

@@ -20,23 +20,7 @@ from PIL import Image, ImageFile, ImageOps
 
 from fracture_core.jpeg import missing_share
 from fracture_core.radiograph import MAX_NAME, Radiograph, UnreadableRadiograph, display_name, read_radiograph
-
-
-def phantom(height: int = 200, width: int = 150) -> np.ndarray:
-    """A bone-like picture, different in each corner: uint8 (height, width), black background."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    bone = 200 * np.exp(-(((columns - width * 0.4 - rows * 0.1) / (width * 0.12)) ** 2))
-    texture = 25 * (1 + np.sin(rows / 7) * np.cos(columns / 5))
-    picture = np.clip(bone + texture, 0, 255)
-    picture[: height // 8, : width // 8] = 255
-    picture[-height // 8 :, : width // 8] = 0
-    return picture.astype(np.uint8)
-
-
-def encoded(image: Image.Image | np.ndarray, kind: str, **options: object) -> bytes:
-    file = io.BytesIO()
-    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, kind, **options)
-    return file.getvalue()
+from tests.made_pictures import encoded, phantom
 
 
 def assert_contract(radiograph: Radiograph) -> None:
