@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image
 
+from fracture_core.radiograph import Radiograph
+
 
 def phantom(height: int = 200, width: int = 150) -> np.ndarray:
     """A bone-like picture, different in each corner: uint8 (height, width), black background."""
@@ -24,3 +26,13 @@ def encoded(image: Image.Image | np.ndarray, kind: str, **options: object) -> by
     file = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, kind, **options)
     return file.getvalue()
+
+
+def assert_contract(radiograph: Radiograph) -> None:
+    """What every Radiograph promises."""
+    pixels = radiograph.pixels
+    assert pixels.dtype == np.uint8 and pixels.ndim == 2
+    assert pixels.flags.c_contiguous and not pixels.flags.writeable
+    assert 0 <= radiograph.missing <= 1
+    assert len(radiograph.sha256) == 64 and radiograph.name
+    assert all(sentence.endswith(".") for sentence in radiograph.warnings)
