@@ -20,24 +20,33 @@ def recipe(backbone: str = "densenet121", localiser: int = 16) -> Recipe:
 
 @lru_cache
 def network(backbone: str = "densenet121", localiser: int = 16):
-    """Keras model, graph and weights; a fresh network's normalisations do nothing, so theirs are made to."""
+    """Keras model, graph and weights: the same at every call, and with every normalisation at work.
+
+    Kernels and offsets are drawn by name, and the statistics taken from a batch of pictures, so that values keep a
+    trained network's size from the first layer to the last.
+    """
+    import keras
+
     from fracture_core.describe import describe
     from fracture_core.model import build_model
     from fracture_core.weights import set_weights, weights_of
 
     model = build_model(recipe(backbone, localiser))
-    weights = {key: _random(key, array) for key, array in weights_of(model).items()}
-    set_weights(model, weights)
-    return model, describe(model), weights
+    set_weights(model, {key: _drawn(key, array.shape) for key, array in weights_of(model).items()})
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0  # the next batch's statistics replace the old ones
+    model(pictures(16)[..., None].astype(np.float32), training=True)
+    return model, describe(model), weights_of(model)
 
 
-def _random(key: str, array: np.ndarray) -> np.ndarray:
+def _drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:
     rng = np.random.default_rng(list(key.encode()))
+    if key.endswith("kernel"):
+        return rng.normal(0, np.sqrt(2 / np.prod(shape[:-1])), shape).astype(np.float32)
     if key.endswith(("variance", "gamma")):
-        return rng.uniform(0.5, 1.5, array.shape).astype(np.float32)
-    if key.endswith(("mean", "beta", "bias")):
-        return rng.normal(0, 0.3, array.shape).astype(np.float32)
-    return array
+        return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+    return rng.normal(0, 0.3, shape).astype(np.float32)
 
 
 def pictures(n: int, size: int = SIZE) -> np.ndarray:
