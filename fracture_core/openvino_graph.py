@@ -28,9 +28,16 @@ def openvino_graph(graph: Graph, weights: Mapping[str, np.ndarray], batch: int =
     """Rebuild a network, simplified, for batches of `batch` pictures, or of any number where it is -1.
 
     Input: float32 (N, S, S, 1), 0..255, named "radiograph". Outputs, in the order and by the names of
-    `graph.outputs`: maps float32 (N, h, w, C), vectors (N, C). Raises GraphError where a weight is missing.
+    `graph.outputs`: maps float32 (N, h, w, C), vectors (N, C). Raises GraphError where a weight is missing or the
+    description is damaged.
     """
-    graph, weights = simplify(graph, weights)
+    try:
+        return _rebuild(*simplify(graph, weights), batch)
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:  # OpenVINO's own errors are RuntimeErrors
+        raise GraphError("The network description is damaged, or its weights belong to another network.") from error
+
+
+def _rebuild(graph: Graph, weights: Mapping[str, np.ndarray], batch: int) -> openvino.Model:
     shape = graph.nodes[0].attributes["shape"]
     radiograph = ops.parameter([batch, *shape], np.float32, name="radiograph")
     radiograph.output(0).set_names({"radiograph"})

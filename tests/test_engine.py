@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fracture_core import engine as engine_room
 from fracture_core.engine import Engine, EngineError, TensorFlowEngine, ready_engine
 from fracture_core.graph import Graph, GraphError, Node
+from fracture_core.openvino_graph import openvino_graph
 from fracture_core.simplify import simplify
 from tests.networks import BACKBONES, SIZE, keras_outputs, network, pictures, real_square, recipe
 
@@ -111,6 +114,35 @@ def test_a_missing_weight_or_a_senseless_option_is_refused() -> None:
         Engine(graph, weights, precision="int3")
     with pytest.raises(EngineError, match="0 threads"):
         Engine(graph, weights, threads=0)
+
+
+@given(st.data())
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_node_with_a_senseless_attribute_is_refused_or_runs(data: st.DataObject) -> None:
+    nodes = (
+        Node("conv", "convolution", ("radiograph",), WINDOW),
+        Node("norm", "batch_norm", ("conv",), {"epsilon": 1e-3, "scale": True}),
+        Node("relu", "activation", ("norm",), {"function": "relu"}),
+        Node("pad", "pad", ("relu",), {"padding": [1, 1, 1, 1]}),
+        Node("pool", "max_pool", ("pad",), {"window": [3, 3], "strides": [2, 2], "padding": [0, 0, 0, 0]}),
+        Node("mean", "global_average_pool", ("pool",), {"keepdims": False}),
+    )
+    weights = {
+        "conv/kernel": np.ones((3, 3, 1, 2), np.float32),
+        **{f"norm/{part}": np.ones(2, np.float32) for part in ("gamma", "beta", "mean", "variance")},
+    }
+    place = data.draw(st.integers(0, len(nodes) - 1))
+    attributes = dict(nodes[place].attributes)
+    key = data.draw(st.sampled_from(sorted(attributes)))
+    if data.draw(st.booleans()):
+        del attributes[key]
+    else:
+        attributes[key] = data.draw(st.none() | st.text(max_size=3) | st.lists(st.integers(-2, 9), max_size=4))
+    damaged = [replace(node, attributes=attributes) if node is nodes[place] else node for node in nodes]
+    try:
+        openvino_graph(small_graph(*damaged, outputs={"mean": "mean"}), weights)
+    except GraphError as error:
+        assert str(error).endswith(".")
 
 
 def test_the_threads_asked_for_are_the_threads_used() -> None:
