@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from fracture_core.radiograph import UnreadableRadiograph, read_radiograph
 from tests import hostile_corpus
-from tests.hostile_corpus import corpus, run
+from tests.hostile_corpus import corpus
 
 CASES = list(corpus())
-GROUPS = 16
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="measures each case in a forked process")
 
@@ -23,11 +25,16 @@ def test_the_corpus_is_large_and_its_names_are_unique() -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("group", range(GROUPS))
-def test_every_case_ends_in_a_radiograph_or_a_sentence_in_time(group: int) -> None:
-    outcomes = run(CASES[group::GROUPS])
-    assert [outcome for outcome in outcomes if not outcome.clean] == []
-    assert {outcome.end for outcome in outcomes} == {"radiograph", "sentence"}
+def test_every_case_ends_in_a_radiograph_or_a_sentence_in_time() -> None:
+    """In an interpreter of its own: a fork of one that has TensorFlow loaded would be charged for its memory."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile_corpus"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+        timeout=800,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 
 def test_sound_files_are_read_whole() -> None:
