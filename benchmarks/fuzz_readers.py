@@ -3,8 +3,8 @@
     python -m benchmarks.fuzz_readers [seconds]
 
 Needs `pip install atheris`. Starts from one sound file of each kind, changes its bytes and reads it. A file that ends
-in anything but a Radiograph or an UnreadableRadiograph, takes over 2 s of processor time or 500 MB more than before
-is written to the current folder as crash-..., and the run stops; it then belongs into tests/hostile_disguises.py.
+in anything but a Radiograph or an UnreadableRadiograph, or takes over 2 s of processor time or 1.5 GB, is written to
+the current folder as crash-..., and the run stops; what broke then belongs into the corpus of tests/hostile_*.py.
 """
 
 from __future__ import annotations

@@ -73,7 +73,6 @@ def corpus() -> Iterator[Case]:
         hostile_bombs.bombs(),
         hostile_dicom.broken_dicoms(),
         hostile_disguises.disguises(),
-        hostile_disguises.found_by_fuzzing(),
     )
     honest = chain(hostile_files.SOUND.items(), hostile_bombs.largest())
     yield from (Case(name, make, honest=True) for name, make in honest)

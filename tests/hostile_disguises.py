@@ -87,15 +87,3 @@ def _preamble(data: bytes) -> bytes:
 
 def _comment(data: bytes) -> bytes:
     return data[:2] + b"\xff\xfe" + (len(data) + 2).to_bytes(2, "big") + data + data[2:]
-
-
-#: Files on which a fuzzer once broke a promise: what happened -> the file, zlib and base 64.
-_FOUND: dict[str, str] = {}
-
-
-def found_by_fuzzing() -> Named:
-    """What fuzzing found, kept so that it stays found."""
-    import zlib
-
-    for name, packed in _FOUND.items():
-        yield name, lambda p=packed: zlib.decompress(base64.b64decode(p))
