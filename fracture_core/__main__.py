@@ -61,7 +61,7 @@ def _add_training_commands(commands) -> None:
     _add_dataset(one)
     one.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
     one.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
-    one.add_argument("--run", type=Path, default=Path("runs/pretrain"), metavar="FOLDER", help="made, or resumed")
+    one.add_argument("--run", dest="folder", type=Path, default=Path("runs/pretrain"), help="made, or resumed")
     one = _command(commands, "package", "Make a bundle of a finished run folder.", _package)
     one.add_argument("run_folder", type=Path, metavar="RUN")
     one.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
@@ -121,11 +121,13 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from fracture_core.distribution import available_strategy, is_chief
     from fracture_core.fracatlas import FracAtlas
     from fracture_core.packaging import package
     from fracture_core.recipe import Recipe, RecipeError
     from fracture_core.train import print_progress, train
 
+    strategy = available_strategy()
     dataset = FracAtlas(arguments.dataset)
     recipe = Recipe.load(arguments.resume / "recipe.json" if arguments.resume else arguments.recipe)
     changes = {}
@@ -139,7 +141,9 @@ def _train(arguments: argparse.Namespace) -> int:
             changes[choice] = value
     if arguments.start:
         changes["start"] = arguments.start
-    run = train(recipe.replace(**changes), dataset, run=arguments.resume, progress=print_progress)
+    run = train(recipe.replace(**changes), dataset, run=arguments.resume, progress=print_progress, strategy=strategy)
+    if not is_chief(strategy):
+        return 0
     bundle = package(run, arguments.bundle or recipe.name, dataset, progress=_bar("scoring"))
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
     return 0
@@ -164,7 +168,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         plan,
         dataset,
         split,
-        arguments.run,
+        arguments.folder,
         lambda model: start_from(model, recipe),
         report=lambda e: print(json.dumps(e)),
     )

@@ -112,12 +112,14 @@ def pretrain(
         finished = stage_folder / "average.safetensors"
         if not finished.exists():
             recipe = plan.recipe.replace(image_size=stage.image_size)
-            graph = describe(build_model(recipe))
-            teacher = _teacher(plan, stage.image_size) if stage.teacher else None
-            matches = match(teacher[0], graph) if teacher else ()
-            loop = Pretraining(
-                stage_folder, recipe, Schedule(**stage.schedule), graph, weights, teacher, matches, report
-            )
+            student = build_model(recipe)
+            teacher, matches = None, ()
+            if stage.teacher:
+                network = _teacher(plan, stage.image_size)
+                teacher = describe(network), weights_of(network)
+                matches = match(plan.teacher, recipe.backbone, network, student)
+            schedule = Schedule(**stage.schedule)
+            loop = Pretraining(stage_folder, recipe, schedule, describe(student), weights, teacher, matches, report)
             loop.run(*_data(dataset, split, stage.image_size))
         weights = load_weights(finished)
         histories.append(stage_folder / "history.jsonl")
@@ -136,15 +138,21 @@ def _data(dataset: FracAtlas, split: Split, size: int) -> tuple[Pictures, dict, 
 
 
 def _teacher(plan: Plan, size: int) -> keras.Model:
-    """The teacher with its own preprocessing inside, without its top."""
+    """The teacher with its own preprocessing inside; with heads where its weights have them (a run of ours)."""
     import keras
+    from keras.src.utils.naming import reset_uids
 
-    from fracture_core.model import BACKBONES
+    from fracture_core.model import BACKBONES, build_model
     from fracture_core.start import read_start
 
     backbone = BACKBONES[plan.teacher]
-    weights, _, _ = read_start(Recipe(name="teacher", backbone=plan.teacher, start=plan.teacher_weights))
-    keras.utils.clear_session()
+    recipe = Recipe(name="teacher", backbone=plan.teacher, start=plan.teacher_weights, image_size=size)
+    weights, _, _ = read_start(recipe)
+    if "cells_coarse/kernel" in weights:
+        model = build_model(recipe.replace(localiser=weights["cells_coarse/kernel"].shape[3]))
+        set_weights(model, weights)
+        return model
+    reset_uids()
     radiograph = keras.Input((size, size, 1), name="radiograph")
     x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
     x = keras.layers.Rescaling(list(backbone.scale), list(backbone.offset), name="normalise")(x)

@@ -40,7 +40,11 @@ _CLIP = 4.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how hard. Steps are batches; the learning rate rises over `warmup` steps, then falls as a cosine."""
+    """How long and how hard. Steps are batches.
+
+    The trunk's learning rate rises over `warmup` steps (the heads, which start at random, learn at once), stays, and
+    falls as a cosine over the last `decay` (a share) of the steps.
+    """
 
     steps: int
     learning_rate: float = 5e-4
@@ -52,6 +56,12 @@ class Schedule:
     box_positive_weight: float = 2.0
     global_weight: float = 0.3  # the global head's own cross-entropy, so that it learns to stand alone
     dense_weight: float = 3.0
+    logit_weight: float = 0.0  # cross-entropy towards the teacher's probability, where the teacher has the heads
+    cell_weight: float = 0.0  # smooth L1 between student's and teacher's cells, where the teacher has them
+    frozen_through: str | None = None  # the last node of the trunk that learns nothing
+    head_rate: float = 1.0  # the heads' learning rate over the trunk's
+    decay: float = 1.0
+    statistics_momentum: float = 0.01  # batch normalisation's, for every new batch
     checkpoint_every: int = 50
     validate_every: int = 100
 
@@ -110,21 +120,24 @@ class Teacher:
     @torch.no_grad()
     def measure(self, pictures: list[torch.Tensor]) -> None:
         """Fix each channel's mean and deviation over some batches of pictures."""
-        maps = [self._maps(batch) for batch in pictures]
+        maps = [self._maps(self._outputs(batch)) for batch in pictures]
         for place in range(len(self.matches)):
             values = torch.cat([m[place] for m in maps])
             deviation, mean = torch.std_mean(values, (0, 2, 3), keepdim=True)
             self.statistics.append((mean, deviation + 1e-3))
 
     @torch.no_grad()
-    def targets(self, pictures: torch.Tensor) -> list[torch.Tensor]:
-        """The maps to match, float32 (n, C, h, w) within +-4, one a match."""
-        pairs = zip(self._maps(pictures), self.statistics, strict=True)
-        return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs]
+    def targets(self, pictures: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+        """The maps to match, float32 (n, C, h, w) within +-4, one a match; and all outputs of the network."""
+        outputs = self._outputs(pictures)
+        pairs = zip(self._maps(outputs), self.statistics, strict=True)
+        return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs], outputs
 
-    def _maps(self, pictures: torch.Tensor) -> list[torch.Tensor]:
+    def _outputs(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
         with torch.autocast("cpu", torch.bfloat16):
-            outputs = self.twin(pictures)
+            return self.twin(pictures)
+
+    def _maps(self, outputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         return [outputs[node].float() for node, _ in self.matches]
 
 
@@ -150,6 +163,10 @@ class Pretraining:
         torch.manual_seed(recipe.seed)
         student_nodes = tuple(dict.fromkeys(node for _, node in matches))
         self.student = TorchTwin(graph, weights, student_nodes).to(memory_format=torch.channels_last)
+        self.student.freeze_through(schedule.frozen_through)
+        for module in self.student.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = schedule.statistics_momentum
         self.average = TorchTwin(graph, weights).to(memory_format=torch.channels_last).eval()
         self.teacher = None
         self.projections = torch.nn.ModuleList()
@@ -205,26 +222,27 @@ class Pretraining:
                 outputs = self.student.eval()(torch.zeros(1, 1, self.recipe.image_size, self.recipe.image_size))
             for (_, node), (mean, _) in zip(self.teacher.matches, self.teacher.statistics, strict=True):
                 self.projections.append(torch.nn.Conv2d(outputs[node].shape[1], mean.shape[1], 1))
-        decayed, free = [], []
-        for module in (self.student, self.projections):
-            for parameter in module.parameters():
-                (decayed if parameter.ndim > 1 else free).append(parameter)
-        groups = [
-            {"params": decayed, "weight_decay": self.schedule.weight_decay},
-            {"params": free, "weight_decay": 0},
-        ]
-        self.optimiser = torch.optim.AdamW(groups, lr=self.schedule.learning_rate)
+        named = [*self.student.named_parameters(), *self.projections.named_parameters("projections")]
+        groups = []
+        for head in (False, True):
+            for matrix in (False, True):
+                mine = [p for name, p in named if _is_head(name) == head and (p.ndim > 1) == matrix]
+                decay = self.schedule.weight_decay if matrix else 0.0
+                groups.append({"params": [p for p in mine if p.requires_grad], "weight_decay": decay, "head": head})
+        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.schedule.learning_rate)
 
-    def _rate(self) -> float:
+    def _rate(self, head: bool) -> float:
         s = self.schedule
-        if self.step < s.warmup:
-            return s.learning_rate * (self.step + 1) / s.warmup
-        done = (self.step - s.warmup) / max(1, s.steps - s.warmup)
-        return s.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        rate = s.learning_rate * (s.head_rate if head else 1.0)
+        if self.step < s.warmup and not head:
+            return rate * (self.step + 1) / s.warmup
+        falling = max(1.0, s.decay * (s.steps - s.warmup))
+        done = max(0.0, 1 - (s.steps - self.step) / falling)
+        return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
     def _train_step(self, batch: Batch) -> dict[str, float]:
         for group in self.optimiser.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = self._rate(group["head"])
         x = batch.pictures.contiguous(memory_format=torch.channels_last)
         losses: dict[str, torch.Tensor] = {}
         self.student.train()
@@ -236,9 +254,7 @@ class Pretraining:
         losses["global"] = self.schedule.global_weight * alone
         losses["box"] = self.schedule.box_weight * self._box_loss(outputs["cells"].float()[:, 0], batch.cells)
         if self.teacher:
-            pairs = zip(projected, self.teacher.targets(x), strict=True)
-            dense = [F.smooth_l1_loss(p.float(), target) for p, target in pairs]
-            losses["dense"] = self.schedule.dense_weight * sum(dense) / len(dense)
+            losses |= self._teaching(x, outputs, projected)
         total = sum(losses.values())
         self.optimiser.zero_grad()
         total.backward()
@@ -246,6 +262,21 @@ class Pretraining:
         self.optimiser.step()
         self._average()
         return {name: round(float(value.detach()), 4) for name, value in losses.items()}
+
+    def _teaching(self, x: torch.Tensor, outputs: Mapping, projected: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        s, losses = self.schedule, {}
+        maps, taught = self.teacher.targets(x)
+        if s.dense_weight:
+            dense = [F.smooth_l1_loss(p.float(), target) for p, target in zip(projected, maps, strict=True)]
+            losses["dense"] = s.dense_weight * sum(dense) / len(dense)
+        if s.logit_weight:
+            probability = torch.sigmoid(taught["logit"].float())
+            losses["logit"] = s.logit_weight * F.binary_cross_entropy_with_logits(outputs["logit"].float(), probability)
+        if s.cell_weight:
+            # Far below zero a cell says nothing, however far: only what could be a fracture is worth matching.
+            ours, theirs = (cells["cells"].float().clamp(min=-8.0) for cells in (outputs, taught))
+            losses["cells"] = s.cell_weight * F.smooth_l1_loss(ours, theirs)
+        return losses
 
     @property
     def _matches(self) -> tuple[tuple[str, str], ...]:
@@ -307,3 +338,7 @@ class Pretraining:
         self.optimiser.load_state_dict(state["optimiser"])
         if self.teacher:
             self.teacher.statistics = [tuple(pair) for pair in state["statistics"]]
+
+
+def _is_head(parameter: str) -> bool:
+    return any(head in parameter for head in ("global_logit", "local_logit", "cells", "projections"))

@@ -31,6 +31,7 @@ class TorchTwin(torch.nn.Module):
         super().__init__()
         self.graph = graph
         self.taps = taps
+        self.frozen = 0  # how many of the graph's first nodes learn nothing: no gradient, their statistics fixed
         self.modules_by_node = torch.nn.ModuleDict()
         for node in graph.nodes:
             module = _module(node, weights)
@@ -43,11 +44,35 @@ class TorchTwin(torch.nn.Module):
         values: dict[str, torch.Tensor] = {}
         for position, node in enumerate(self.graph.nodes):
             inputs = [values[name] for name in node.inputs]
-            values[node.name] = x if node.operation == "input" else self._run(node, inputs)
+            with torch.set_grad_enabled(torch.is_grad_enabled() and position >= self.frozen):
+                values[node.name] = x if node.operation == "input" else self._run(node, inputs)
             for name in self._last_use.get(position, ()):
                 del values[name]
         outputs = {name: values[node] for name, node in self.graph.outputs.items()}
         return outputs | {name: values[name] for name in self.taps}
+
+    def freeze_through(self, node: str | None) -> None:
+        """From now on the graph's nodes up to and including `node` learn nothing; None frees them all."""
+        names = [n.name for n in self.graph.nodes]
+        if node is not None and node not in names:
+            raise GraphError(f"There is no node {node!r} to freeze through.")
+        self.frozen = 0 if node is None else names.index(node) + 1
+        for position, name in enumerate(names):
+            if (module := self._module_of(name)) is not None:
+                module.requires_grad_(position >= self.frozen)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> TorchTwin:
+        """Switch as `torch.nn.Module.train` does, but leave frozen nodes at inference."""
+        super().train(mode)
+        for node in self.graph.nodes[: self.frozen]:
+            if (module := self._module_of(node.name)) is not None:
+                module.eval()
+        return self
+
+    def _module_of(self, name: str) -> torch.nn.Module | None:
+        # A ModuleDict has no get().
+        return dict(self.modules_by_node.items()).get(_safe(name))
 
     def _run(self, node: Node, inputs: list[torch.Tensor]) -> torch.Tensor:
         a = node.attributes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="pre-training needs PyTorch: pip install -r requirements-pretrain.txt")
 
 from fracture_core.describe import describe  # noqa: E402
+from fracture_core.graph import GraphError  # noqa: E402
 from fracture_core.model import CELL, build_model  # noqa: E402
 from fracture_core.pictures import decode  # noqa: E402
 from fracture_core.pretrain import Plan, PretrainingError, match, pretrain  # noqa: E402
@@ -115,7 +117,50 @@ def test_what_is_no_plan_is_refused(data):
         Plan.from_json(data)
 
 
-def test_the_projects_own_plan_can_be_read():
-    assert [stage.name for stage in Plan.load("pretrain").stages] == ["taught-224", "boxes-320"]
+def test_frozen_nodes_learn_nothing_and_the_rest_does(tmp_path, material, network):
+    _, pictures, boxes, labels, val = material
+    schedule = dataclasses.replace(SCHEDULE, frozen_through="pool3_pool", statistics_momentum=0.5)
+    trained = Pretraining(tmp_path, RECIPE, schedule, *network).run(pictures, boxes, labels, val)
+    names = [node.name for node in network[0].nodes]
+    frozen = set(names[: names.index("pool3_pool") + 1])
+    changed = {key for key, array in trained.items() if not np.array_equal(array, network[1][key])}
+    assert not {key for key in changed if key.rsplit("/", 1)[0] in frozen}
+    assert {key for key in trained if key.rsplit("/", 1)[0] not in frozen} == changed
+    with pytest.raises(GraphError, match="nowhere"):
+        Pretraining(tmp_path, RECIPE, dataclasses.replace(SCHEDULE, frozen_through="nowhere"), *network)
+
+
+def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, network):
+    _, pictures, boxes, labels, val = material
+    # Only the teacher speaks, at one batch again and again: the student's answers must come nearer to its own.
+    schedule = dataclasses.replace(
+        SCHEDULE, steps=25, logit_weight=1.0, cell_weight=1.0, box_weight=0.0, global_weight=0.0, learning_rate=3e-3
+    )
+    recipe = RECIPE.replace(augmentation=Augmentation())
+    run = Pretraining(tmp_path, recipe, schedule, *network, *teacher(), report=(heard := []).append)
+    run.run(pictures, boxes, labels, val)
+    losses = [entry for entry in heard if "cells" in entry]
+    assert losses[-1]["cells"] < losses[0]["cells"]
+    assert {"dense", "logit", "cells"} <= set(losses[0])
+
+
+def test_the_rate_of_the_trunk_rises_stays_and_falls_and_the_heads_learn_at_once(tmp_path, network):
+    schedule = Schedule(steps=100, learning_rate=1.0, warmup=10, decay=0.5, head_rate=3.0)
+    run = Pretraining(tmp_path, RECIPE, schedule, *network)
+    trunk, heads = [], []
+    for run.step in range(100):
+        trunk.append(run._rate(head=False))
+        heads.append(run._rate(head=True))
+    assert trunk[0] == 0.1 and trunk[10:55] == [1.0] * 45 and trunk[-1] < 0.02
+    assert np.all(np.diff(trunk[55:]) < 0)
+    assert heads[0] == 3.0 and heads[-1] < 0.06
+
+
+@pytest.mark.parametrize("name", ["pretrain", "pretrain-xception"])
+def test_the_projects_own_plans_can_be_read(name):
+    plan = Plan.load(name)
+    for stage in plan.stages:
+        assert stage.image_size % 32 == 0
+        Schedule(**stage.schedule)
     with pytest.raises(PretrainingError):
         Plan.load("nothing-of-the-kind")
