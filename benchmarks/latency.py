@@ -23,7 +23,6 @@ import openvino
 import tensorflow as tf
 
 from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
-from fracture_core.letterbox import letterbox
 from fracture_core.model import build_model
 from fracture_core.predict import Reader
 from fracture_core.radiograph import read_radiograph
@@ -70,7 +69,7 @@ def onnx_runtime(model: keras.Model, folder: Path) -> Callable[[np.ndarray], obj
 def contenders(bundle, path: Path, folder: Path) -> dict[str, Callable[[], object]]:
     reader = Reader(bundle)
     model = keras_model(bundle)
-    square, _ = letterbox(read_radiograph(path).pixels, bundle.recipe.image_size)
+    square, _ = reader.scorer.fit(read_radiograph(path).pixels)
     batch = square[None, ..., None].astype(np.float32)
     compiled = tf.function(lambda x: model(x, training=False)["logit"])
     bare = bare_openvino(model)
@@ -117,7 +116,7 @@ def folder_throughput(bundle, paths: list[Path]) -> dict[str, float]:
     def keras_predict() -> None:
         for start in range(0, len(paths), 32):
             chunk = [
-                letterbox(read_radiograph(p, accept_cut_short=True).pixels, bundle.recipe.image_size)[0]
+                reader.scorer.fit(read_radiograph(p, accept_cut_short=True).pixels)[0]
                 for p in paths[start : start + 32]
             ]
             model.predict(np.stack(chunk)[..., None].astype(np.float32), verbose=0)

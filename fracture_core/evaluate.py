@@ -12,7 +12,6 @@ import pandas as pd
 from fracture_core.calibration import calibration_summary
 from fracture_core.gradcam import heatmap
 from fracture_core.intervals import Estimate, area_estimates, threshold_table
-from fracture_core.letterbox import letterbox
 from fracture_core.localize import centre_in_box, hottest_point_in_box
 from fracture_core.metrics import Confusion, classification_table, confusion
 from fracture_core.operating_points import OperatingPoint
@@ -49,7 +48,7 @@ def predict_split(
     for start in range(0, len(ids), 32):
         chunk = ids[start : start + 32]
         pictures = [read_radiograph(dataset.path(i), accept_cut_short=True).pixels for i, _ in chunk]
-        fitted = [letterbox(p, scorer.size) for p in pictures]
+        fitted = [scorer.fit(p) for p in pictures]
         outputs = scorer.score(np.stack([square for square, _ in fitted]))
         methods = ["localiser", "grad-cam"] if "cells" in outputs else ["grad-cam"]
         for k, (image_id, part) in enumerate(chunk):

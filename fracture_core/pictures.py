@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.letterbox import Placement, letterbox
+from fracture_core.exposed_field import fit
+from fracture_core.letterbox import Placement
 from fracture_core.radiograph import read_radiograph
 from fracture_core.storage import cache_folder, replacing, write_text
 
@@ -36,24 +37,31 @@ class Pictures:
         return self.placements[self.rows[image_id]]
 
 
-def decode(paths: Mapping[str, Path], size: int, *, progress: Callable[[int, int], None] | None = None) -> Pictures:
+def decode(
+    paths: Mapping[str, Path],
+    size: int,
+    *,
+    crop_to_field: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pictures:
     """Decode and letterbox pictures, or map the file that an earlier call left.
 
-    `paths` maps image ids to files; the file is keyed by every path's name, size and time, and by `size`. Cut-short
-    pictures are read as far as they go. `progress(done, total)` is called now and then. Raises UnreadableRadiograph
-    where a file is no radiograph; nothing half-written stays behind.
+    `paths` maps image ids to files; the file is keyed by every path's name, size and time, by `size` and by
+    `crop_to_field`, with which only the exposed field is letterboxed. Cut-short pictures are read as far as they go.
+    `progress(done, total)` is called now and then. Raises UnreadableRadiograph where a file is no radiograph; nothing
+    half-written stays behind.
     """
-    key = _key(paths, size)
+    key = _key(paths, size, crop_to_field)
     pixels_path, index_path = (cache_folder() / "pictures" / f"{key}.{suffix}" for suffix in ("npy", "json"))
     if not (pixels_path.exists() and index_path.exists()):
-        _build(list(paths), list(paths.values()), size, pixels_path, index_path, progress)
+        _build(list(paths.values()), size, crop_to_field, pixels_path, index_path, progress)
     placements = tuple(Placement(*entry) for entry in json.loads(index_path.read_text("utf-8")))
     squares = np.load(pixels_path, mmap_mode="r")
     return Pictures(squares, placements, {image_id: row for row, image_id in enumerate(paths)})
 
 
-def _key(paths: Mapping[str, Path], size: int) -> str:
-    digest = hashlib.sha256(f"{_VERSION} {size}".encode())
+def _key(paths: Mapping[str, Path], size: int, crop_to_field: bool) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {size}{' field' if crop_to_field else ''}".encode())
     for image_id, path in paths.items():
         status = path.stat()
         digest.update(f"\n{image_id} {path.name} {status.st_size} {status.st_mtime_ns}".encode())
@@ -61,26 +69,26 @@ def _key(paths: Mapping[str, Path], size: int) -> str:
 
 
 def _build(
-    ids: Sequence[str],
     paths: Sequence[Path],
     size: int,
+    crop_to_field: bool,
     pixels_path: Path,
     index_path: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     def one(path: Path) -> tuple[np.ndarray, Placement]:
-        return letterbox(read_radiograph(path, accept_cut_short=True).pixels, size)
+        return fit(read_radiograph(path, accept_cut_short=True).pixels, size, crop_to_field=crop_to_field)
 
     placements = []
     with replacing(pixels_path) as temporary:
-        shape = (len(ids), size, size)
+        shape = (len(paths), size, size)
         squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for row, (square, placement) in enumerate(pool.map(one, paths)):
                 squares[row] = square
                 placements.append(placement)
-                if progress and (row % 50 == 49 or row + 1 == len(ids)):
-                    progress(row + 1, len(ids))
+                if progress and (row % 50 == 49 or row + 1 == len(paths)):
+                    progress(row + 1, len(paths))
         squares.flush()
     order = ("size", "height", "width", "left", "top", "fitted_width", "fitted_height", "x", "y")
     write_text(index_path, json.dumps([[getattr(p, name) for name in order] for p in placements]))

@@ -11,7 +11,7 @@ import numpy as np
 from fracture_core.bundle import DEFAULT_BUNDLE, MODELS, Bundle, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.gradcam import heatmap
-from fracture_core.letterbox import Placement, letterbox
+from fracture_core.letterbox import Placement
 from fracture_core.operating_points import OperatingPoint, triage
 from fracture_core.radiograph import Radiograph, read_radiograph
 from fracture_core.score import Scorer
@@ -88,7 +88,7 @@ class Reader:
         """Give the finding at the bundle's two operating points, or at others."""
         rule_out = rule_out or self.bundle.points["rule_out"]
         rule_in = rule_in or self.bundle.points["rule_in"]
-        square, placement = letterbox(radiograph.pixels, self.scorer.size)
+        square, placement = self.scorer.fit(radiograph.pixels)
         outputs = {name: values[0] for name, values in self.scorer.score(square[None]).items()}
         logit = float(outputs["logit"])
         probability = float(self.bundle.probability(logit))

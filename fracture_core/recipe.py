@@ -63,6 +63,7 @@ class Recipe:
     localiser: int = 0  # channels of the localisation head; 0 leaves it out
     dropout: float = 0.0
     trainable_blocks: int | None = None  # blocks of the backbone that train, counted from the output; None: all
+    crop_to_field: bool = False  # cut unexposed borders and empty margins off before letterboxing
     leak_free: bool = True  # duplicates across the split and cut-short files leave train and val
     # the objective
     loss: Loss = "cross_entropy"

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.engine import Engine
+from fracture_core.exposed_field import fit
 from fracture_core.graph import Graph
-from fracture_core.letterbox import letterbox
+from fracture_core.letterbox import Placement
 from fracture_core.radiograph import read_radiograph
 from fracture_core.recipe import Recipe
 
@@ -24,6 +25,10 @@ class Scorer:
         self.recipe = recipe
         self.size = graph.input_size[0]
         self._engine = Engine(graph, weights, threads=threads)
+
+    def fit(self, pixels: np.ndarray) -> tuple[np.ndarray, Placement]:
+        """Bring a radiograph, uint8 (H, W), into the network's square, as the recipe's training pictures were."""
+        return fit(pixels, self.size, crop_to_field=self.recipe.crop_to_field)
 
     def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
         """Score pictures uint8 (n, S, S), 0..255.
@@ -50,7 +55,7 @@ class Scorer:
         """Score files, cut-short ones too; arrays in the order of `paths`. `progress(done, total)` after each batch."""
         kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
         done = 0
-        for squares in _squares_ahead(paths, self.size, batch):
+        for squares in _squares_ahead(paths, self.fit, batch):
             outputs = self.score(squares)
             for name in names:
                 kept[name].append(outputs[name])
@@ -75,12 +80,14 @@ def _upright(outputs: Mapping[str, np.ndarray], view: str) -> dict[str, np.ndarr
     return made
 
 
-def _squares_ahead(paths: Sequence[Path], size: int, batch: int) -> Iterator[np.ndarray]:
+def _squares_ahead(
+    paths: Sequence[Path], place: Callable[[np.ndarray], tuple[np.ndarray, Placement]], batch: int
+) -> Iterator[np.ndarray]:
     """Letterboxed batches, the next one decoded by a thread while the network works on this one."""
 
     def load(start: int) -> np.ndarray:
         chosen = paths[start : start + batch]
-        return np.stack([letterbox(read_radiograph(p, accept_cut_short=True).pixels, size)[0] for p in chosen])
+        return np.stack([place(read_radiograph(p, accept_cut_short=True).pixels)[0] for p in chosen])
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(load, 0)

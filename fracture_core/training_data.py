@@ -54,10 +54,10 @@ def load_training_data(
     for part, truth in (("train", labels), ("val", val_labels)):
         if len(set(truth)) < 2:
             raise TrainingError(f"The {part} images are all of one class ({len(truth)} images): both are needed.")
-    plain = _decoded(dataset, recipe.image_size, report)
+    plain = _decoded(dataset, recipe, recipe.image_size, report)
     larger = plain
     if recipe.augmentation.active:
-        larger = _decoded(dataset, round(recipe.image_size * MARGIN / 32) * 32, report)
+        larger = _decoded(dataset, recipe, round(recipe.image_size * MARGIN / 32) * 32, report)
     val = _rows(plain, split.val)
     if not recipe.fast_path:
         boxes = _boxes(dataset, larger, split.train)
@@ -78,12 +78,13 @@ def load_training_data(
     return TrainingData(features, labels, dict(val_maps), val_labels, part.trainable, part.names)
 
 
-def _decoded(dataset: FracAtlas, size: int, report: Reporter) -> Pictures:
+def _decoded(dataset: FracAtlas, recipe: Recipe, size: int, report: Reporter) -> Pictures:
     def progress(done: int, total: int) -> None:
         report.counted("decoding", done, total)
         report.stop_if_asked()
 
-    return decode({i: dataset.path(i) for i in dataset.table.index}, size, progress=progress)
+    paths = {i: dataset.path(i) for i in dataset.table.index}
+    return decode(paths, size, crop_to_field=recipe.crop_to_field, progress=progress)
 
 
 def _features(part: FrozenPart, source: FeatureSource, recipe: Recipe, views: int, report: Reporter):
