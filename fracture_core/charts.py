@@ -21,7 +21,9 @@ from fracture_core.reference import REFERENCE_STUDY
 
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#3d94cf", "#e0692a", "#1fa181", "#c27ba8", "#8a959e"
 #: Names of the series that can be clicked.
-CURVE, CHOSEN = "curve", "chosen on validation"
+CURVE, CHOSEN, PLACES = "curve", "chosen on validation", "go there"
+#: Where a click on the histogram can land: finer than a pointer on a plot of 300 pixels.
+_PLACES = np.linspace(0, 1, 201)
 CURRENT, REFERENCE = "this threshold", "reference study (on test)"
 _AXES = {"roc": ("1 − specificity", "sensitivity"), "precision-recall": ("sensitivity (recall)", "PPV (precision)")}
 
@@ -72,17 +74,20 @@ def two_curves(curves: Mapping[str, Curve]) -> dict[str, Any]:
     return _frame(*_AXES["roc"], _at_most(1)) | {"series": [*series, diagonal], "legend": _legend(series)}
 
 
-def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -> dict[str, Any]:
-    """Give the share of each class (per cent) by probability, with a line at each of the named `thresholds`."""
+def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -> Chart:
+    """Give the share of each class (per cent) by probability, with a line at each of the named `thresholds`.
+
+    Every place of it can be clicked, high or low.
+    """
     histogram = predictions.histogram
-    classes = (
-        ("not fractured", histogram.not_fractured, BLUE, "solid"),
-        ("fractured", histogram.fractured, VERMILION, "solid"),
-    )
-    series = [_steps(name, histogram.edges, counts, colour) for name, counts, colour, _ in classes]
-    series[-1]["markLine"] = _rules({name: min(t, 1.0) for name, t in thresholds.items()})
-    option = _frame("calibrated probability", "% of the class", {})
-    return option | {"series": series, "legend": _legend(series)}
+    shares = [_shares(counts) for counts in (histogram.not_fractured, histogram.fractured)]
+    top = max(5, 5 * int(np.ceil(max(share.max() for share in shares) / 5)))
+    names = (("not fractured", BLUE), ("fractured", VERMILION))
+    steps = [_steps(*name, histogram.edges, share) for name, share in zip(names, shares, strict=True)]
+    steps[-1]["markLine"] = _rules({name: min(t, 1.0) for name, t in thresholds.items()})
+    option = _frame("calibrated probability", "% of the class", _at_most(top))
+    option |= {"series": [*steps, _places(top)], "legend": _legend(steps)}
+    return Chart(option, {PLACES: _PLACES.tolist()})
 
 
 def reliability_chart(before: CalibrationSummary, after: CalibrationSummary) -> dict[str, Any]:
@@ -214,15 +219,33 @@ def _chance(kind: str, predictions: Predictions) -> dict[str, Any]:
     return _line("chance", ends, GREY, dashed=True)
 
 
-def _steps(name: str, edges: ArrayLike, counts: ArrayLike, colour: str) -> dict[str, Any]:
+def _shares(counts: ArrayLike) -> np.ndarray:
     counts = np.asarray(counts)
-    shares = 100 * counts / max(int(counts.sum()), 1)
-    data = _pairs(edges, np.append(shares, shares[-1]))
+    return 100 * counts / max(int(counts.sum()), 1)
+
+
+def _steps(name: str, colour: str, edges: ArrayLike, shares: np.ndarray) -> dict[str, Any]:
     return {
-        **_line(name, data, colour),
+        **_line(name, _pairs(edges, np.append(shares, shares[-1])), colour),
         "step": "end",
         "areaStyle": {"color": colour, "opacity": 0.25},
         "silent": True,
+    }
+
+
+def _places(top: float) -> dict[str, Any]:
+    """Unseen columns side by side over the whole plot, as targets for the pointer."""
+    unseen = {"color": GREEN, "opacity": 0.001}
+    return {
+        "type": "bar",
+        "name": PLACES,
+        "data": [[_short(x), top] for x in _PLACES.tolist()],
+        "barCategoryGap": 0,
+        "itemStyle": unseen,
+        "emphasis": {"itemStyle": {"opacity": 0.5}},
+        "select": {"itemStyle": unseen},
+        "selectedMode": "single",
+        "tooltip": {"formatter": "threshold {@[0]}"},
     }
 
 

@@ -27,6 +27,11 @@ class Suggestion:
     test: Confusion
 
     @property
+    def title(self) -> str:
+        """Its name as a heading has it."""
+        return self.point.name[0].upper() + self.point.name[1:]
+
+    @property
     def optimism(self) -> dict[str, float]:
         """How much higher each figure is on validation than on test; nan where one is undefined."""
         names = ("sensitivity", "specificity", "balanced_accuracy", "f1", "mcc")
@@ -62,7 +67,7 @@ def suggest(
             threshold_for_specificity(*val, specificity),
         ),
         ("youden", "greatest sensitivity plus specificity", youden(*val)),
-        ("best f1", "greatest F1", best_f1(*val)),
+        ("best F1", "greatest F1", best_f1(*val)),
         ("lowest cost", cost, lowest_cost(*val, miss_cost, second_look_cost, prevalence)),
     )
     return [

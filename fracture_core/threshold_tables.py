@@ -118,7 +118,7 @@ def suggestions_table(suggestions: Iterable[Suggestion]) -> pd.DataFrame:
     """Give each suggestion's threshold, and the same figures on validation and on test."""
     rows = []
     for one in suggestions:
-        row = {"Suggestion": one.point.name.capitalize(), "Threshold": f"{one.point.threshold:.3f}"}
+        row = {"Suggestion": one.title, "Threshold": f"{one.point.threshold:.3f}"}
         for name in ("sensitivity", "specificity", "f1"):
             short = {"sensitivity": "Sens.", "specificity": "Spec.", "f1": "F1"}[name]
             for split, matrix in (("val.", one.validation), ("test", one.test)):

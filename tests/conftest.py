@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,11 @@ def small_models(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("small")
     small_bundle(root)
     return root / "models"
+
+
+@pytest.fixture
+def own_models(small_models, tmp_path) -> Path:
+    """A models folder of the test's own, which may be written to: `small`, and its copy `other`."""
+    for name in ("small", "other"):
+        shutil.copytree(small_models / "small", tmp_path / "models" / name)
+    return tmp_path / "models"

@@ -22,7 +22,8 @@ def test_each_is_what_its_criterion_chooses_on_validation(splits):
     found = {s.point.name: s for s in suggest(val, test, sensitivity=0.93, miss_cost=20)}
     assert found["target sensitivity"].point.threshold == threshold_for_sensitivity(*val, 0.93)
     assert found["youden"].point.threshold == youden(*val)
-    assert found["best f1"].point.threshold == best_f1(*val)
+    assert found["best F1"].point.threshold == best_f1(*val)
+    assert found["best F1"].title == "Best F1"
     assert found["lowest cost"].point.threshold == lowest_cost(*val, 20)
     assert found["target specificity"].validation.specificity >= 0.95
     for one in found.values():
@@ -45,7 +46,7 @@ def test_choosing_on_few_is_optimistic_on_the_whole():
     for seed in range(60):
         val, test = model_like(60, seed=seed), model_like(800, seed=1000 + seed)
         found = suggest((val[0], sigmoid(val[1])), (test[0], sigmoid(test[1])))
-        optimism.append(next(s for s in found if s.point.name == "best f1").optimism["f1"])
+        optimism.append(next(s for s in found if s.point.name == "best F1").optimism["f1"])
     assert np.mean(optimism) > 0.02
 
 

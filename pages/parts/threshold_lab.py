@@ -152,15 +152,17 @@ def _curves(bundle: Bundle, shown: Predictions, matrix: Confusion, setting: Sett
     with columns[2]:
         st.markdown("**Scores by class**")
         st.caption("share of each class by probability")
+        chart = histogram_chart(shown, {"threshold": setting.threshold})
         st.echarts_chart(
-            histogram_chart(shown, {"threshold": setting.threshold}),
+            chart.option,
             key="histogram",
             height=380,
+            on_select=lambda chart=chart: clicked("histogram", chart),
             alt=f"Histogram of probabilities by class on {shown.title}, with the threshold",
         )
     st.caption(
-        f"From {shown.title}. Click a curve, or a square, to go there. The diamond is the reference study's published "
-        "point, on its 817 test images. Point at a plot for the button that saves it as PNG."
+        f"From {shown.title}. Click a curve, a square or a score to go there. The diamond is the reference study's "
+        "published point, on its 817 test images. Point at a plot for the button that saves it as PNG."
     )
 
 

@@ -92,13 +92,15 @@ def go_to_point(point: OperatingPoint) -> None:
 
 
 def clicked(key: str, chart: Chart) -> None:
-    """Go where a curve was clicked; a click on the point already there changes nothing."""
-    picked = st.session_state[key].selection.selected
+    """Go where a plot was clicked."""
+    # A click on the mark set last takes it away again; the reader still means that place.
+    picked = st.session_state[key].selection.selected or st.session_state.get(f"{key}_picked")
+    st.session_state[f"{key}_picked"] = picked
     if not picked or _locked():
         return
     threshold = chart.threshold_at(picked[0]["series_name"], picked[0]["data_indices"][0])
     if threshold is not None:
-        _set(threshold, "picked on a curve")
+        _set(threshold, "picked on a plot")
 
 
 def _moved(key: str) -> None:

@@ -69,7 +69,7 @@ def _suggestions(splits: Mapping[str, Predictions]) -> None:
         st.caption("Use", width="content")
         for one in found:
             key = f"use_{one.point.name}"
-            st.button(one.point.name.capitalize(), key=key, on_click=go_to_point, args=(one.point,))
+            st.button(one.title, key=key, on_click=go_to_point, args=(one.point,))
 
 
 def pair(bundle: Bundle) -> tuple[float, float]:
@@ -100,7 +100,7 @@ def _triage(bundle: Bundle, shown: Predictions) -> None:
         hide_index=True,
     )
     st.echarts_chart(
-        histogram_chart(shown, {"rule-out": rule_out, "rule-in": rule_in}),
+        histogram_chart(shown, {"rule-out": rule_out, "rule-in": rule_in}).option,
         key="triage_histogram",
         height=280,
         alt=f"Probabilities by class on {shown.title}, with rule-out and rule-in",
