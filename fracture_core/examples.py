@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -42,11 +43,9 @@ def examples(bundle: Bundle, n: int = 8, seed: int = 0) -> list[str]:
 
 
 def recognise(dataset: FracAtlas, bundle: Bundle, radiograph: Radiograph) -> Truth | None:
-    """Give what FracAtlas says where the file is, byte for byte, the dataset's image of that name; else None."""
-    image_id = radiograph.name.rpartition(".")[0]
-    if image_id not in dataset.table.index:
-        return None
-    if hashlib.sha256(dataset.path(image_id).read_bytes()).hexdigest() != radiograph.sha256:
+    """Give what FracAtlas says where the file is, byte for byte, one of its images, under any name; else None."""
+    image_id = _identify(dataset, radiograph)
+    if image_id is None:
         return None
     seen = bundle.predictions().set_index("image_id")["split"].get(image_id)
     notes = {
@@ -55,3 +54,22 @@ def recognise(dataset: FracAtlas, bundle: Bundle, radiograph: Radiograph) -> Tru
     }
     note = notes.get(seen, "It is neither a test nor a validation image: the model may have been trained on it.")
     return Truth(image_id, bool(dataset.table.at[image_id, "label"]), dataset.boxes(image_id), note)
+
+
+def _identify(dataset: FracAtlas, radiograph: Radiograph) -> str | None:
+    """The image whose file has these very bytes; among files alike to the byte the one of the same name."""
+    alike = _by_length(dataset).get(radiograph.length, ())
+    named = radiograph.name.rpartition(".")[0]
+    for image_id in sorted(alike, key=lambda image_id: image_id != named):
+        if hashlib.sha256(dataset.path(image_id).read_bytes()).hexdigest() == radiograph.sha256:
+            return image_id
+    return None
+
+
+@lru_cache(maxsize=2)
+def _by_length(dataset: FracAtlas) -> dict[int, list[str]]:
+    # Hashing every file would take seconds; few share a length, and only those have to be read.
+    found: dict[int, list[str]] = {}
+    for image_id, path in dataset.table["path"].items():
+        found.setdefault((dataset.root / path).stat().st_size, []).append(image_id)
+    return found

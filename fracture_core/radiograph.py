@@ -59,7 +59,8 @@ class Radiograph:
     `pixels`: uint8 (H, W), 0 black (air) to 255 white (bone), upright as displayed, C-contiguous, read-only.
     `name`: for display only, no path. `sha256`: hex, of the file's bytes. `format`: "JPEG", "PNG", "TIFF", "BMP",
     "WebP" or "DICOM". `warnings`: sentences. `missing`: share of the rows, from the bottom as stored, that the file
-    lacks; they are black. `header`: what a DICOM header says, patients' identifiers left out; else None.
+    lacks; they are black. `header`: what a DICOM header says, patients' identifiers left out; else None. `length`: of
+    the file, in bytes.
     """
 
     pixels: np.ndarray
@@ -69,6 +70,7 @@ class Radiograph:
     warnings: tuple[str, ...] = ()
     missing: float = 0.0
     header: DicomHeader | None = None
+    length: int = 0
 
 
 def read_radiograph(
@@ -109,7 +111,7 @@ def read_radiograph(
         picture = read_raster(data, kind)
     pixels, warnings = _finished(picture)
     digest = hashlib.sha256(data).hexdigest()
-    return Radiograph(pixels, display_name(name), digest, kind, warnings, picture.missing, header)
+    return Radiograph(pixels, display_name(name), digest, kind, warnings, picture.missing, header, len(data))
 
 
 def _finished(picture: Picture) -> tuple[np.ndarray, tuple[str, ...]]:
