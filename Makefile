@@ -1,15 +1,16 @@
 # `make app` and `make test` do all they need from a bare Python 3.11 to 3.13; the second time they start at once.
 
 VENV := .venv
+MODEL_SERVER := .venv-model-server
 PORT ?= 8501
 THEME ?= dark
 PYTHONS := $(PYTHON) python3 python python3.13 python3.12 python3.11
 # The stamps are named after what was installed, so a changed requirement installs anew and nothing else does.
 APP := $(VENV)/.app-$(shell cat requirements.txt requirements.lock | cksum | cut -d' ' -f1)
-TEST := $(VENV)/.test-$(shell cat requirements.txt requirements-dev.txt requirements.lock | cksum | cut -d' ' -f1)
+TEST := $(VENV)/.test-$(shell cat requirements.txt requirements-server.txt requirements-dev.txt requirements.lock | cksum | cut -d' ' -f1)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: app test lint lock pretraining clean
+.PHONY: app test lint lock pretraining model-server clean
 .DEFAULT_GOAL := app
 
 app: $(APP)
@@ -26,13 +27,19 @@ lint: $(TEST)
 pretraining: $(TEST)
 	$(PIP) --requirement requirements-pretrain.txt
 
+# MLServer, half a gigabyte, in an environment of its own because its pins are not TensorFlow's; without it the tests
+# that need a real model server say that they skip.
+model-server: $(VENV)/bin/python
+	$(VENV)/bin/python -m venv $(MODEL_SERVER)
+	$(MODEL_SERVER)/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-model-server.txt
+
 # One lock for every Python from 3.11 up; the requirements files say what we chose, the lock what that brings along.
 lock: $(TEST)
 	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-emit-index-url --upgrade \
 	  requirements-dev.txt --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(MODEL_SERVER)
 
 $(APP): | $(VENV)/bin/python
 	@echo "Installing what the app needs (a few minutes, once) ..."

@@ -80,6 +80,9 @@ def _add_reading_commands(commands) -> None:
     _add_bundle(one)
     one.add_argument("--split", choices=("val", "test"), default="test", help="which images (default: test)")
     one.add_argument("--json", action="store_true", help="print one JSON object")
+    one = _command(commands, "export", "Write a bundle's network as model servers load it (KServe v2).", _export)
+    one.add_argument("bundle", metavar="BUNDLE", help="which bundle")
+    one.add_argument("folder", type=Path, metavar="DIR", help="made where it is missing")
     one = _command(commands, "bundles", "List the bundles and their headline figures.", _bundles)
     one.add_argument("--json", action="store_true", help="print one JSON list")
 
@@ -233,6 +236,17 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
     evaluation = evaluate(load_bundle(arguments.bundle or DEFAULT_BUNDLE), arguments.split)
     print(json.dumps(evaluation.to_json(), indent=1) if arguments.json else describe(evaluation))
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from fracture_core.bundle import load_bundle
+    from fracture_core.remote_engine import SETTING
+    from fracture_core.served_model import export
+
+    made = export(load_bundle(arguments.bundle), arguments.folder)
+    print(f"The network is in {made}. Serve it, for example: mlserver start {arguments.folder}")
+    print(f"Then start the app with {SETTING}=http://127.0.0.1:8080 or wherever the server listens.")
     return 0
 
 

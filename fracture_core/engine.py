@@ -74,16 +74,25 @@ class Engine:
         Gives every output of the graph by name, float32: maps (n, h, w, C), vectors (n, C). Raises EngineError where
         the pictures are not what the network reads.
         """
-        _check(squares, self.graph)
-        outputs = {
-            name: np.empty((len(squares), *_shape(port)[1:]), np.float32)
-            for name, port in zip(self.graph.outputs, self._model.outputs, strict=True)
-        }
+        self.check(squares)
+        outputs = {name: np.empty((len(squares), *shape), np.float32) for name, shape in self.shapes.items()}
         if len(squares) == 1:
             self._run_together(squares, outputs)
         elif len(squares):
             self._run_side_by_side(squares, outputs)
         return outputs
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each output for one picture, by name: (h, w, C) or (C,)."""
+        return {
+            name: tuple(port.get_shape())[1:]
+            for name, port in zip(self.graph.outputs, self._model.outputs, strict=True)
+        }
+
+    def check(self, squares: np.ndarray) -> None:
+        """Raise EngineError where the pictures are not what the network reads."""
+        _check(squares, self.graph)
 
     def warm_up(self) -> None:
         """Compile for single pictures now, so that the first one need not wait; raise EngineError where that fails."""
@@ -178,10 +187,6 @@ def _check(squares: np.ndarray, graph: Graph) -> None:
 
 def _tensor(square: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(square, np.float32)[None, :, :, None]
-
-
-def _shape(port: openvino.Output) -> tuple[int, ...]:
-    return tuple(port.get_shape())
 
 
 def _collect(request: openvino.InferRequest, outputs: Mapping[str, np.ndarray], row: int) -> None:

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 from fracture_core.bundle import MODELS, Bundle, check_name, load_bundle, publish, seal
 from fracture_core.calibration import fit_temperature
 from fracture_core.card import write_card
+from fracture_core.engine import Engine
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluate import predict_split
 from fracture_core.familiarity import fit_familiarity
@@ -54,7 +55,7 @@ def package(
     # Everything below is computed with the weights as they will be shipped, rounding included.
     weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
     kernel = weights["global_logit/kernel"][:, 0]
-    scorer = Scorer(graph, weights, recipe)
+    scorer = Scorer(Engine(graph, weights), recipe)
     table, embeddings = predict_split(scorer, kernel, dataset, split, progress=progress)
     offset, temperature = _calibrate(table[table["split"] == "val"])
     weights["global_logit/bias"] = weights["global_logit/bias"] + np.float32(offset)

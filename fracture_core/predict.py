@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.bundle import DEFAULT_BUNDLE, MODELS, Bundle, load_bundle
+from fracture_core.engine import Engine
 from fracture_core.errors import FractureCoreError
 from fracture_core.gradcam import heatmap
 from fracture_core.letterbox import Placement
 from fracture_core.operating_points import OperatingPoint, triage
 from fracture_core.radiograph import Radiograph, read_radiograph
+from fracture_core.remote_engine import reading_engine
 from fracture_core.score import Scorer
+from fracture_core.served_model import served_name
 
 #: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
 _SMALLEST_SIDE = 200
@@ -75,7 +78,8 @@ class Reader:
         self.bundle = bundle
         weights = bundle.weights()
         self._kernel = weights["global_logit/kernel"][:, 0]
-        self.scorer = Scorer(bundle.graph, weights, bundle.recipe, threads=threads)
+        local = Engine(bundle.graph, weights, threads=threads)
+        self.scorer = Scorer(reading_engine(local, served_name(bundle)), bundle.recipe)
 
     @property
     def default_method(self) -> str:
@@ -90,6 +94,7 @@ class Reader:
         rule_in = rule_in or self.bundle.points["rule_in"]
         square, placement = self.scorer.fit(radiograph.pixels)
         outputs = {name: values[0] for name, values in self.scorer.score(square[None]).items()}
+        remarks = filter(None, [self.scorer.remark])
         logit = float(outputs["logit"])
         probability = float(self.bundle.probability(logit))
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["embedding"])[0])
@@ -99,7 +104,7 @@ class Reader:
             probability,
             logit,
             triage(probability, rule_out.threshold, rule_in.threshold),
-            (*radiograph.warnings, *_doubts(radiograph, placement, traits, unfamiliarity)),
+            (*radiograph.warnings, *_doubts(radiograph, placement, traits, unfamiliarity), *remarks),
             unfamiliarity,
             traits,
             self.bundle.version,

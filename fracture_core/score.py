@@ -10,10 +10,10 @@ import numpy as np
 
 from fracture_core.engine import Engine
 from fracture_core.exposed_field import fit
-from fracture_core.graph import Graph
 from fracture_core.letterbox import Placement
 from fracture_core.radiograph import read_radiograph
 from fracture_core.recipe import Recipe
+from fracture_core.remote_engine import RemoteEngine
 
 _AVERAGED = ("logit", "global_logit", "cells")
 
@@ -21,10 +21,15 @@ _AVERAGED = ("logit", "global_logit", "cells")
 class Scorer:
     """A network on the engine, with the views that its recipe averages; thread-safe."""
 
-    def __init__(self, graph: Graph, weights: Mapping[str, np.ndarray], recipe: Recipe, *, threads: int | None = None):
+    def __init__(self, engine: Engine | RemoteEngine, recipe: Recipe):
         self.recipe = recipe
-        self.size = graph.input_size[0]
-        self._engine = Engine(graph, weights, threads=threads)
+        self.size = engine.graph.input_size[0]
+        self._engine = engine
+
+    @property
+    def remark(self) -> str:
+        """What the engine has to say of this thread's last score, "" where all went as it should."""
+        return getattr(self._engine, "remark", "")
 
     def fit(self, pixels: np.ndarray) -> tuple[np.ndarray, Placement]:
         """Bring a radiograph, uint8 (H, W), into the network's square, as the recipe's training pictures were."""

@@ -94,6 +94,14 @@ def test_bundles_lists_them(command):
     assert json.loads(command("bundles", "--json")[0])[0]["name"] == "small"
 
 
+def test_export_says_how_to_serve_what_it_wrote(command, tmp_path):
+    out, _, imported = command("export", "small", str(tmp_path / "served"))
+    [network] = (tmp_path / "served" / "models").iterdir()
+    assert str(network) in out and "FRACTURE_SERVER=" in out
+    assert (network / "1" / "model.xml").is_file()
+    assert not {"tensorflow", "keras", "torch"} & imported
+
+
 def test_a_missing_bundle_is_one_sentence(command, files):
     _, errors, _ = command("predict", files[0], "--bundle", "nothing", status=1)
     assert errors.strip().startswith("error: There is no bundle 'nothing'")
@@ -108,7 +116,7 @@ def test_a_missing_dataset_says_how_to_get_it(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["download", "audit", "train", "pretrain", "package", "evaluate", "predict", "bundles"]
+    "name", ["download", "audit", "train", "pretrain", "package", "evaluate", "predict", "export", "bundles"]
 )
 def test_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit) as stop:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fracture_core.engine import Engine
 from fracture_core.gradcam import METHODS
 from fracture_core.letterbox import letterbox
 from fracture_core.metrics import sigmoid
@@ -81,8 +82,9 @@ def test_flipped_views_are_averaged(small_models, files):
 
     bundle = load_reader("small", small_models).bundle
     square, _ = letterbox(read_radiograph(files[0]).pixels, 64)
-    both = Scorer(bundle.graph, bundle.weights(), bundle.recipe.replace(test_time_views=("plain", "flip")))
-    one = Scorer(bundle.graph, bundle.weights(), bundle.recipe)
+    engine = Engine(bundle.graph, bundle.weights())
+    both = Scorer(engine, bundle.recipe.replace(test_time_views=("plain", "flip")))
+    one = Scorer(engine, bundle.recipe)
     plain, mirrored = (one.score(np.ascontiguousarray(s)[None]) for s in (square, square[:, ::-1]))
     averaged = both.score(square[None])
     assert averaged["logit"] == pytest.approx((plain["logit"] + mirrored["logit"]) / 2, abs=1e-5)
