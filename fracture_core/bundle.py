@@ -10,16 +10,17 @@
     history.csv  card.md
     chosen_points.json      points that a user saved later; not part of what was published, so not hashed
 
-Nothing in a bundle is code or a pickle. A bundle is read only when every hash fits.
+Nothing in a bundle is code or a pickle. A file is read only when its hash fits, each time that it is read.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import os
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,17 +29,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
+from fracture_core.bundle_files import (
+    BundleError,
+    check_history,
+    check_network,
+    check_predictions,
+    hashes_of,
+    parse_arrays,
+    parse_json,
+    read_file,
+)
 from fracture_core.errors import FractureCoreError
 from fracture_core.familiarity import Familiarity
 from fracture_core.graph import Graph
 from fracture_core.metrics import sigmoid
 from fracture_core.operating_points import OperatingPoint
 from fracture_core.recipe import Recipe
-from fracture_core.storage import write_text
+from fracture_core.storage import alone, exchange, write_text
 from fracture_core.traits import Traits
-from fracture_core.weights import Weights, load_weights
+from fracture_core.weights import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +56,10 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: Where bundles live: FRACTURE_MODELS_DIR, else models/ beside the package.
 MODELS = Path(os.environ.get("FRACTURE_MODELS_DIR") or Path(__file__).resolve().parents[1] / "models")
+#: The one that comes with the project, and is used until another is promoted.
 DEFAULT_BUNDLE = "densenet121-fracatlas"
+#: Under models/: which bundle was promoted. A user's choice, no part of any bundle.
+CURRENT_FILE = "current.json"
 FILES = (
     "network.json",
     "weights.safetensors",
@@ -57,14 +70,9 @@ FILES = (
     "history.csv",
     "card.md",
 )
-_MOST_BYTES = 256 * 2**20
-#: Two sessions of one server that save at once must not lose each other's points.
-_saving = threading.Lock()
+#: Largest bundle.json and chosen_points.json, in bytes.
+_MOST_SMALL = 2**20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-class BundleError(FractureCoreError):
-    """A bundle that is missing, damaged, altered, or made by a newer version of the program."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,9 +119,16 @@ class Bundle:
         return Traits.from_arrays(self._features)
 
     def weights(self) -> Weights:
-        """Read the weights, float32; raise GraphError where they do not fit the graph."""
-        weights = load_weights(self.folder / "weights.safetensors")
+        """Read the weights, float32; raise BundleError or GraphError where they do not fit the rest."""
+        try:
+            arrays = parse_arrays(self._read("weights.safetensors"))
+        except (ValueError, TypeError, SafetensorError) as error:
+            raise BundleError(f"The bundle {self.name!r} is damaged: its weights cannot be read.") from error
+        weights = {key: array.astype(np.float32) for key, array in arrays.items()}
         self.graph.check_weights(weights)
+        features = self.familiarity.mean.shape
+        if weights.get("global_logit/kernel", np.empty(0)).shape != (*features, 1) or not self.traits.fit(*features):
+            raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
         return weights
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
@@ -124,7 +139,7 @@ class Bundle:
         """Every val and test image: image_id, split, label, logit, probability, and the dataset's columns."""
         import pandas as pd  # costs a third of a second, and diagnosing needs none of it
 
-        table = pd.read_csv(self.folder / "predictions.csv", dtype={"image_id": str, "split": str})
+        table = pd.read_csv(io.BytesIO(self._read("predictions.csv")), dtype={"image_id": str, "split": str})
         table["probability"] = self.probability(table["logit"].to_numpy())
         return table
 
@@ -132,36 +147,43 @@ class Bundle:
         """How training went, a row an epoch or a step."""
         import pandas as pd
 
-        return pd.read_csv(self.folder / "history.csv")
+        return pd.read_csv(io.BytesIO(self._read("history.csv")))
 
     def chosen_points(self) -> list[OperatingPoint]:
         """The points users saved, oldest first; raise BundleError where their file is damaged."""
-        path = self.folder / "chosen_points.json"
-        if not path.exists():
-            return []
+        file = "chosen_points.json"
         try:
-            return [OperatingPoint.from_dict(entry) for entry in json.loads(path.read_text("utf-8"))]
-        except (OSError, ValueError, TypeError, FractureCoreError) as error:
-            raise BundleError(
-                f"The saved operating points of {self.name} cannot be read; delete {path.name}."
-            ) from error
+            entries = parse_json(read_file(self.folder, file, most=_MOST_SMALL))
+            return [OperatingPoint.from_dict(entry) for entry in entries]
+        except (ValueError, TypeError, FractureCoreError) as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return []
+            raise BundleError(f"The saved operating points of {self.name} cannot be read; delete {file}.") from error
 
     def save_point(self, *points: OperatingPoint) -> None:
         """Add points to the saved ones, all or none, in one atomic step; earlier ones stay.
 
-        Raise BundleError on a taken name, and where the folder cannot be written.
+        Whoever else saves at the same moment, in this program or another on the same folder, waits. Raise BundleError
+        on a taken name, and where the folder cannot be written.
         """
-        with _saving:
-            saved = self.chosen_points()
-            for point in points:
-                if point.name in {p.name for p in saved} | set(self.points):
-                    raise BundleError(f"There is already an operating point named {point.name!r}; choose another name.")
-                saved.append(point)
-            text = json.dumps([p.to_dict() for p in saved], indent=1) + "\n"
-            try:
+        try:
+            with alone(self.folder):
+                saved = self.chosen_points()
+                for point in points:
+                    if point.name in {p.name for p in saved} | set(self.points):
+                        raise BundleError(
+                            f"There is already an operating point named {point.name!r}; choose another name."
+                        )
+                    saved.append(point)
+                text = json.dumps([p.to_dict() for p in saved], indent=1) + "\n"
+                if len(text) > _MOST_SMALL:
+                    raise BundleError(f"Too many points were saved beside {self.name}; no more fit.")
                 write_text(self.folder / "chosen_points.json", text)
-            except OSError as error:
-                raise BundleError(f"The point cannot be saved beside {self.name} ({error.strerror}).") from error
+        except OSError as error:
+            raise BundleError(f"The point cannot be saved beside {self.name} ({error.strerror}).") from error
+
+    def _read(self, file: str) -> bytes:
+        return read_file(self.folder, file, sha256=self.manifest["files"][file])
 
 
 def check_name(name: str) -> str:
@@ -171,57 +193,94 @@ def check_name(name: str) -> str:
     return name
 
 
+def current_bundle(root: Path = MODELS) -> str:
+    """Name of the bundle that is used where none is named: the promoted one while it is there, else the default."""
+    try:
+        name = json.loads((Path(root) / CURRENT_FILE).read_text("utf-8"))["bundle"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_BUNDLE
+    there = isinstance(name, str) and _NAME.fullmatch(name) and (Path(root) / name / "bundle.json").is_file()
+    return name if there else DEFAULT_BUNDLE
+
+
 def list_bundles(root: Path = MODELS) -> list[str]:
-    """Names of the bundles under `root`, the default one first."""
+    """Names of the bundles under `root`, the one in use first."""
     names = sorted(p.parent.name for p in Path(root).glob("*/bundle.json") if _NAME.fullmatch(p.parent.name))
-    return sorted(names, key=lambda name: name != DEFAULT_BUNDLE)
+    current = current_bundle(root)
+    return sorted(names, key=lambda name: name != current)
 
 
-def load_bundle(name: str = DEFAULT_BUNDLE, root: Path = MODELS) -> Bundle:
-    """Read and verify a bundle; raise BundleError, with a sentence, on anything that is not as published."""
+def load_bundle(name: str | None = None, root: Path = MODELS) -> Bundle:
+    """Read and verify a bundle (the one in use where none is named); raise BundleError where it is not as published."""
+    name = name or current_bundle(root)
+    folder = _folder(root, name)
+    manifest = _manifest(folder)
+    verify(folder, manifest)
+
+    def read(file: str) -> bytes:
+        return read_file(folder, file, sha256=manifest["files"][file])
+
+    try:
+        graph = Graph.from_json(parse_json(read("network.json")))
+        recipe = Recipe.from_json(parse_json(read("recipe.json")))
+        check_network(graph, recipe)
+        points = parse_json(read("operating_points.json"))
+        points = {key: OperatingPoint.from_dict(entry) for key, entry in points.items()}
+        if missing := {"rule_out", "single", "rule_in"} - set(points):
+            raise BundleError(f"The bundle {name!r} lacks the operating point {min(missing)!r}.")
+        check_predictions(read("predictions.csv"))
+        check_history(read("history.csv"))
+        bundle = Bundle(
+            name,
+            folder,
+            manifest,
+            graph,
+            recipe,
+            points,
+            read("card.md").decode("utf-8"),
+            parse_arrays(read("features.safetensors")),
+        )
+        # Made now, not when the first radiograph is read, so that a misshapen one is refused here.
+        _ = bundle.familiarity, bundle.traits
+    except FractureCoreError:
+        raise
+    except (ValueError, TypeError, AttributeError, ArithmeticError, csv.Error, SafetensorError) as error:
+        raise BundleError(f"The bundle {name!r} is damaged ({str(error)[:200]}).") from error
+    return bundle
+
+
+def _folder(root: Path, name: str) -> Path:
+    """Where a bundle lies; raise BundleError where there is none, or a link that leads out of `root`."""
     folder = Path(root) / check_name(name)
     if not (folder / "bundle.json").is_file():
         known = ", ".join(list_bundles(root)) or "none"
         raise BundleError(f"There is no bundle {name!r} in {Path(root).name}/; there is: {known}.")
-    manifest = _manifest(folder)
-    verify(folder, manifest)
-    try:
-        graph = Graph.from_json(json.loads((folder / "network.json").read_text("utf-8")))
-        recipe = Recipe.from_json(json.loads((folder / "recipe.json").read_text("utf-8")))
-        points = json.loads((folder / "operating_points.json").read_text("utf-8"))
-        points = {key: OperatingPoint.from_dict(entry) for key, entry in points.items()}
-        if missing := {"rule_out", "single", "rule_in"} - set(points):
-            raise BundleError(f"The bundle {name!r} lacks the operating point {sorted(missing)[0]!r}.")
-        card = (folder / "card.md").read_text("utf-8")
-        features = load_file(folder / "features.safetensors")
-    except (OSError, ValueError, AttributeError, TypeError, SafetensorError) as error:
-        raise BundleError(f"The bundle {name!r} is damaged ({error}).") from error
-    return Bundle(name, folder, manifest, graph, recipe, points, card, features)
+    if folder.resolve().parent != Path(root).resolve():
+        raise BundleError(f"The bundle {name!r} is a link to another folder; copy that folder here instead.")
+    return folder
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Raise BundleError unless every file is there with the hash that the manifest says."""
     for file in FILES:
-        path = folder / file
-        if path.is_symlink() or not path.is_file():
-            raise BundleError(f"The bundle {folder.name!r} is incomplete: {file} is missing.")
-        if path.stat().st_size > _MOST_BYTES:
-            raise BundleError(f"The bundle {folder.name!r} is damaged: {file} is far too large.")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != manifest["files"].get(file):
-            raise BundleError(f"The bundle {folder.name!r} was altered or damaged: {file} is not as published.")
+        # A file that the manifest leaves out has no hash that could fit.
+        read_file(folder, file, sha256=manifest["files"].get(file, ""))
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / "bundle.json").read_text("utf-8"))
-        version, files, temperature = manifest["format"], dict(manifest["files"]), float(manifest["temperature"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        manifest = parse_json(read_file(folder, "bundle.json", most=_MOST_SMALL))
+        version, files, temperature = manifest["format"], hashes_of(manifest), float(manifest["temperature"])
+        created, provenance = manifest["created"], manifest.get("provenance", {})
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise BundleError(f"The bundle {folder.name!r} is damaged: bundle.json cannot be read.") from error
     if version != FORMAT:
         raise BundleError(
-            f"The bundle {folder.name!r} has format {version!r}; this version of the program reads format {FORMAT}."
+            f"The bundle {folder.name!r} has format {str(version)[:20]}; this version of the program reads format "
+            f"{FORMAT}."
         )
-    if not (0.01 <= temperature <= 100) or manifest.get("created") is None:
+    sensible = isinstance(created, str) and len(created) <= 64 and isinstance(provenance, Mapping)
+    if not (0.01 <= temperature <= 100) or not sensible:
         raise BundleError(f"The bundle {folder.name!r} is damaged: its temperature or date makes no sense.")
     return manifest | {"files": files}
 
@@ -240,15 +299,37 @@ def seal(folder: Path, *, temperature: float, created: str, provenance: Mapping[
 
 
 def publish(folder: Path, name: str, root: Path = MODELS) -> Path:
-    """Move a sealed folder to root/name in one rename; an earlier bundle of that name is kept as name.1, .2 …"""
+    """Move a sealed folder to root/name; an earlier bundle of that name is kept as name.1, .2 …
+
+    On Linux the two change places in one step: whoever looks meets the one or the other, whole, and whatever
+    interrupts this, both are still there. Elsewhere there is no bundle of that name for the moment between two renames.
+    """
     target = Path(root) / check_name(name)
     verify(folder, _manifest(folder))
-    if target.exists():
-        number = 1
-        while (kept := target.with_name(f"{name}.{number}")).exists():
-            number += 1
-        target.rename(kept)
-    return folder.replace(target)
+    # One name a bundle for what waits to be kept: after an interruption the next publishing finds it there.
+    replaced = target.with_name(f".{name}.replaced")
+    with alone(target):
+        if replaced.exists():
+            replaced.rename(_free_name(target))
+        if not target.exists():
+            return folder.rename(target)
+        folder.rename(replaced)
+        if exchange(replaced, target):
+            replaced.rename(_free_name(target))
+            return target
+        kept = target.rename(_free_name(target))
+        try:
+            return replaced.rename(target)
+        except OSError:
+            kept.rename(target)
+            raise
+
+
+def _free_name(target: Path) -> Path:
+    number = 1
+    while (kept := target.with_name(f"{target.name}.{number}")).exists():
+        number += 1
+    return kept
 
 
 def _digest(hashes: Mapping[str, str]) -> str:

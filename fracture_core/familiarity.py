@@ -59,9 +59,14 @@ class Familiarity:
         """Read what `to_arrays` gave."""
         try:
             parts = [np.asarray(arrays[f"familiarity/{n}"], np.float64) for n in ("mean", "directions", "variances")]
-            return cls(*parts, *map(float, arrays["familiarity/scales"]))
+            made = cls(*parts, *map(float, arrays["familiarity/scales"]))
+            (channels,), (kept,) = made.mean.shape, made.variances.shape
+            scales = [*made.variances, made.inside_scale, made.outside_scale, made.threshold]
+            if made.directions.shape != (kept, channels) or not np.min(scales) > 0:
+                raise ValueError("arrays of other shapes, or scales that are not above nought")
         except (KeyError, TypeError, ValueError) as error:
             raise FamiliarityError("The familiarity model of this bundle is damaged.") from error
+        return made
 
 
 def fit_familiarity(train: np.ndarray, val: np.ndarray, refused: float = 0.01) -> Familiarity:

@@ -23,6 +23,9 @@ _AXES = {
     "dense": (0, 1),
 }
 
+#: Largest map between two layers, in values a picture: DenseNet121's at 1,024 pixels takes a quarter.
+_MOST_VALUES = 2**26
+
 
 def openvino_graph(graph: Graph, weights: Mapping[str, np.ndarray], batch: int = -1) -> openvino.Model:
     """Rebuild a network, simplified, for batches of `batch` pictures, or of any number where it is -1.
@@ -45,6 +48,9 @@ def _rebuild(graph: Graph, weights: Mapping[str, np.ndarray], batch: int) -> ope
     for node in graph.nodes[1:]:
         values[node.name] = _build(node, [values[name] for name in node.inputs], weights)
         values[node.name].set_friendly_name(node.name)
+        shape = values[node.name].output(0).get_partial_shape()
+        if int(np.prod([n.get_max_length() for n in list(shape)[1:]], dtype=object)) > _MOST_VALUES:
+            raise GraphError(f"The network would fill the memory at the layer {node.name[:60]!r}.")
     results = [_result(name, values[node]) for name, node in graph.outputs.items()]
     return openvino.Model(results, [radiograph], "network")
 

@@ -21,6 +21,9 @@ from fracture_core.metrics import Confusion, Cuts, MetricsError, checked, confus
 
 UNLIKELY, UNCERTAIN, LIKELY = FINDINGS = ("fracture unlikely", "uncertain", "fracture likely")
 
+#: Fields of an operating point that are text.
+_WORDS = ("name", "criterion", "split", "note", "created")
+
 RULE_OUT_SENSITIVITY = 0.95
 SINGLE_SENSITIVITY = 0.90
 RULE_IN_SPECIFICITY = 0.95
@@ -55,10 +58,12 @@ class OperatingPoint:
             for name in ("threshold", "sensitivity", "specificity"):
                 known[name] = float(data[name])
             point = cls(**known)
-        except (KeyError, TypeError, ValueError) as error:
-            raise MetricsError(f"The operating point cannot be read ({error}).") from error
+            if not all(isinstance(getattr(point, name), str) for name in _WORDS):
+                raise TypeError("words are not text")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise MetricsError(f"The operating point cannot be read ({str(error)[:100]}).") from error
         if not np.isfinite(point.threshold):
-            raise MetricsError(f"The operating point {point.name!r} has no usable threshold.")
+            raise MetricsError(f"The operating point {point.name[:60]!r} has no usable threshold.")
         return point
 
 

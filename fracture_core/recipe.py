@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -148,8 +149,14 @@ class Recipe:
             raise RecipeError(f"The recipe {str(name_or_path)!r} cannot be read ({error}).") from error
 
 
+@cache
+def _hints(kind: type) -> dict[str, Any]:
+    # Looked up once: Python compiles the annotations each time.
+    return get_type_hints(kind)
+
+
 def _check_types(choices: Augmentation | Recipe) -> None:
-    for name, hint in get_type_hints(type(choices)).items():
+    for name, hint in _hints(type(choices)).items():
         value = getattr(choices, name)
         if get_origin(hint) is Literal:
             if value not in get_args(hint):

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
+from filelock import FileLock, Timeout
+
+#: Longest wait for another thread or process that writes the same file, in seconds; a write takes milliseconds.
+_PATIENCE = 10
 
 
 def cache_folder() -> Path:
@@ -53,3 +60,35 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write `text` to `path` as UTF-8 in one atomic step."""
     write_bytes(path, text.encode("utf-8"))
+
+
+@contextmanager
+def alone(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep every other thread and process that asks for the same path waiting; for reading, changing and writing it.
+
+    The lock is a hidden file beside `path`; the system itself lets go of it when its holder dies. Raises OSError where
+    the folder cannot be written, and TimeoutError (an OSError) where the other one takes too long.
+    """
+    path = Path(path)
+    try:
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_PATIENCE):
+            yield
+    except Timeout as error:
+        raise TimeoutError(errno.ETIMEDOUT, "another program keeps it busy") from error
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths of one file system change places in one atomic step; False where this system has no such step."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+    except AttributeError:  # an older C library
+        return False
+    here, swap = -100, 2  # AT_FDCWD and RENAME_EXCHANGE, linux/fcntl.h and linux/fs.h
+    if rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.EINVAL, errno.ENOSYS):  # a file system, or a kernel, that cannot
+        return False
+    raise OSError(number, os.strerror(number), str(one))

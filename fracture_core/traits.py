@@ -31,6 +31,10 @@ class Traits:
         logits = self.weights @ np.asarray(embedding, np.float64) + self.biases
         return frozenset(n for n, logit, t in zip(self.names, logits, self.thresholds, strict=True) if logit >= t)
 
+    def fit(self, channels: int) -> bool:
+        """Whether these are traits of embeddings (channels,)."""
+        return not self.names or self.weights.shape[1] == channels
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Give plain float32 arrays, one a trait: weights, bias, threshold."""
         rows = zip(self.names, self.weights, self.biases, self.thresholds, strict=True)
