@@ -80,8 +80,8 @@ def _check_inflated(data: bytes) -> None:
 
 
 def transfer_syntax(dataset: Dataset) -> str:
-    """The transfer syntax's UID; where an old file does not say, the one in which it was parsed."""
-    stated = str(dataset.file_meta.get("TransferSyntaxUID", "") or "")
+    """The transfer syntax's UID, fit to be shown; where an old file does not say, the one in which it was parsed."""
+    stated = text(dataset.file_meta.get("TransferSyntaxUID", ""))
     if stated:
         return stated
     return _IMPLICIT if dataset.original_encoding[0] else "1.2.840.10008.1.2.1"

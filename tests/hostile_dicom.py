@@ -160,6 +160,9 @@ def _frames() -> Named:
         yield f"dicom that says {name} and is native", lambda s=syntax: _native_as(s)
         if name not in ("RLE", "DEFLATED_FRAME", "MPEG_4"):
             yield f"dicom whose {name} frame is larger", partial(_other_size, syntax)
+    for unseen in ("\t", "\n", "\x1b"):
+        syntax = dicom.MPEG_4[:12] + unseen + dicom.MPEG_4[13:]
+        yield f"dicom of a syntax with {unseen!r} in its name", lambda s=syntax: _native_as(s)
     header = np.zeros(16, "<u4")
     for segments, offset in ((2, 64), (15, 0), (99, 64), (2, 2**31)):
         header[0], header[1:] = segments, offset
