@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from pydicom.datadict import dictionary_description
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut, convert_color_space
 from pydicom.uid import UID
@@ -97,6 +98,11 @@ def read_dicom(data: bytes, *, frame: int = 0, window: int = 0) -> tuple[Picture
         raise
     except Exception as error:  # pydicom and the decoders meet damage in every way there is
         raise UnreadableRadiograph(_DAMAGED) from error
+
+
+def identifier_name(keyword: str) -> str:
+    """Name an identifier as DICOM's dictionary does: "PatientBirthDate" is "Patient's Birth Date"."""
+    return dictionary_description(keyword)
 
 
 def dicom_identifiers(data: bytes) -> dict[str, str]:

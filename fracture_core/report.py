@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from datetime import datetime
 from xml.sax.saxutils import escape
 
@@ -20,12 +21,19 @@ _MARGIN = 48
 
 
 def report_pdf(
-    finding: Finding, bundle: Bundle, *, method: str | None = None, named: bool = True, when: datetime | None = None
+    finding: Finding,
+    bundle: Bundle,
+    *,
+    method: str | None = None,
+    named: bool = True,
+    patient: Mapping[str, str] | None = None,
+    when: datetime | None = None,
 ) -> bytes:
     """Give one A4 page: pictures, finding, operating points, model, the input's SHA-256, date, limits, disclaimer.
 
     `method` is the heatmap's (default: the localiser where the network has one); with `named` the file's name is
-    printed, without it the hash alone says which file it was. `when` defaults to now, in local time.
+    printed, without it the hash alone says which file it was. `patient` is what `dicom_identifiers` gave, and printed
+    only where it is handed over. `when` defaults to now, in local time.
     """
     from reportlab.lib.pagesizes import A4
     from reportlab.platypus import Image, KeepInFrame, Paragraph, SimpleDocTemplate, Spacer, Table
@@ -45,6 +53,10 @@ def report_pdf(
     ]
     story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.familiar else []
     rows = _details(finding, words, method, named, when or datetime.now().astimezone())
+    if patient:
+        from fracture_core.dicom import identifier_name
+
+        rows = [(identifier_name(keyword), value) for keyword, value in patient.items()] + rows
     cells = [[Paragraph(_text(cell), styles["small"]) for cell in row] for row in rows]
     story += [Spacer(1, 6), Table(cells, colWidths=[96, width - 96], style=[("VALIGN", (0, 0), (-1, -1), "TOP")])]
     story += [Spacer(1, 6), *(Paragraph(_text(f"• {limit}"), styles["small"]) for limit in LIMITS)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from fracture_core.answer import OUTSIDE
+from fracture_core.audit_log import AuditLine
 from fracture_core.operating_points import OperatingPoint, triage
 from fracture_core.overlay import thumbnail, to_png
 from fracture_core.predict import Failure, Finding
@@ -50,6 +51,13 @@ class Entry:
         if self.error:
             return "not read"
         return triage(self.probability, rule_out.threshold, rule_in.threshold) if self.familiar else OUTSIDE
+
+    def audit_line(self, rule_out: OperatingPoint, rule_in: OperatingPoint, who: str) -> AuditLine | None:
+        """Give what the audit log keeps of this finding at these thresholds; None for a file that was not read."""
+        if self.error:
+            return None
+        probability = self.probability if self.familiar else None
+        return AuditLine(who, self.sha256, self.bundle, self.finding(rule_out, rule_in), probability)
 
 
 def worklist(entries: Iterable[Entry], rule_out: OperatingPoint, rule_in: OperatingPoint) -> pd.DataFrame:

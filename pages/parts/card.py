@@ -10,6 +10,7 @@ from fracture_core.charts import curve_chart, reliability_chart
 from fracture_core.operating_points import triage_zones
 from fracture_core.predictions import Predictions
 from fracture_core.threshold_tables import figure, interval, zones_table
+from pages.parts.frame import plain
 from pages.parts.threshold_setting import predictions_of
 
 
@@ -20,7 +21,8 @@ def card(bundle: Bundle) -> None:
     _drawn(bundle, test)
     # The page has its own title, and headings one step below it.
     _, _, text = bundle.card.partition("\n")
-    st.markdown(text)
+    # A picture in it would be fetched by every reader's browser, from wherever the card's writer likes.
+    st.markdown(text.replace("![", "["))
     _files(bundle)
 
 
@@ -58,7 +60,7 @@ def _drawn(bundle: Bundle, test: Predictions) -> None:
 
 def _files(bundle: Bundle) -> None:
     st.subheader("Files", anchor=False)
-    st.caption(f"Version {bundle.version}, made {bundle.created}. A model is used only while every hash fits.")
+    st.caption(f"Version {bundle.version}, made {plain(bundle.created)}. A model is used only while every hash fits.")
     st.download_button(
         "The card as Markdown", bundle.card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore"
     )

@@ -15,8 +15,10 @@ from fracture_core.predict import UNFAMILIAR, Failure, Finding
 from fracture_core.radiograph import read_radiograph
 from fracture_core.worklist import Entry
 from pages.parts import samples
+from pages.parts.audit import recorded
 from pages.parts.finding import show_finding
 from pages.parts.frame import Choice, choose, disclaimer, plain
+from pages.parts.identity import offer_identity
 from pages.parts.model import reader, warm
 from pages.parts.reports import offer_report
 from pages.parts.table import offer_table
@@ -54,12 +56,15 @@ def diagnose(uploads: Sequence[Any]) -> None:
         return
     damaged = st.session_state.get("damaged", False)
     entries = _read(sources, choice, damaged)
+    if not recorded(entries, choice):
+        disclaimer()
+        return
     place = offer_table(entries, choice, [s.key for s in sources]) if len(sources) > 1 else 0
     opened = _open(sources[place], choice, damaged)
     if isinstance(opened.result, Failure):
         st.error(f"**{plain(opened.result.name)}** was not read. {plain(opened.result.error)}")
     else:
-        _show(opened, choice)
+        _show(opened, choice, sources[place].data)
     if damaged or any(entry.error for entry in entries):
         st.checkbox(
             "Read cut-short files as far as they go",
@@ -119,7 +124,7 @@ def _key(source: Source, choice: Choice, damaged: bool) -> tuple:
     return source.key, choice.bundle.version, choice.rule_out, choice.rule_in, damaged
 
 
-def _show(opened: Opened, choice: Choice) -> None:
+def _show(opened: Opened, choice: Choice, data: bytes) -> None:
     finding = opened.result
     truth = samples.truth(finding.radiograph, choice.bundle)
     left, right = st.columns([3, 2])
@@ -133,5 +138,6 @@ def _show(opened: Opened, choice: Choice) -> None:
         if truth and st.toggle("Show what FracAtlas says", key=f"truth {truth.image_id}"):
             st.info(truth.describe(), icon=":material/menu_book:")
             boxes = truth.boxes
-        offer_report(opened.result, choice.bundle)
+        offer_identity(finding.radiograph, data)
+        offer_report(finding, choice.bundle, data)
     viewer(opened.picture, boxes)

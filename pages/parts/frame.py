@@ -38,12 +38,12 @@ def choose() -> Choice:
             bundle = verified(name)
             points = operating_points(bundle)
         except FractureCoreError as error:
-            st.error(str(error))
+            st.error(plain(str(error)))
             st.stop()
         label = st.selectbox("Operating point", list(points), key="operating_point", persist_state="session")
         rule_out, rule_in = points[label]
-        st.caption(points_in_words(rule_out, rule_in))
-        st.caption(f"{bundle.version}, made {bundle.created[:10]}")
+        st.caption(plain(points_in_words(rule_out, rule_in)))
+        st.caption(plain(f"{bundle.version}, made {bundle.created[:10]}"))
     return Choice(bundle, rule_out, rule_in)
 
 

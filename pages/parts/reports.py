@@ -6,32 +6,35 @@ import streamlit as st
 
 from fracture_core.bundle import Bundle
 from fracture_core.predict import Finding
+from pages.parts.identity import identifiers
 
 
-def offer_report(finding: Finding, bundle: Bundle) -> None:
-    """Draw the downloads; each is made when it is asked for."""
+def offer_report(finding: Finding, bundle: Bundle, data: bytes) -> None:
+    """Draw the downloads of a finding on the file `data`; each is made when it is asked for."""
     from fracture_core.report import csv_line, file_stem, report_pdf, report_png
 
-    named = st.session_state.get("report_named", True)
+    dicom = finding.radiograph.format == "DICOM"
     with st.popover("Report", icon=":material/description:"):
-        st.checkbox(
+        named = st.checkbox(
             "With the file's name",
-            value=True,
-            key="report_named",
+            value=not dicom,  # archives often name these after the patient
+            key="report_named_dicom" if dicom else "report_named",
             help="File names can hold a patient's name; without it the report knows the file by its SHA-256.",
         )
+        identified = dicom and st.checkbox(
+            "With the patient's name and numbers",
+            key="report_identified",
+            help="As the DICOM header has them; in the PDF and the PNG, never in the CSV line.",
+        )
+
+        def page(make) -> bytes:
+            return make(finding, bundle, named=named, patient=identifiers(data) if identified else None)
+
         stem = file_stem(finding, named=named)
         kinds = (
-            ("PDF", "pdf", "application/pdf", report_pdf),
-            ("PNG", "png", "image/png", report_png),
-            ("CSV line", "csv", "text/csv", csv_line),
+            ("PDF", "pdf", "application/pdf", lambda: page(report_pdf)),
+            ("PNG", "png", "image/png", lambda: page(report_png)),
+            ("CSV line", "csv", "text/csv", lambda: csv_line(finding, bundle, named=named)),
         )
         for label, suffix, mime, make in kinds:
-            st.download_button(
-                label,
-                lambda make=make: make(finding, bundle, named=named),
-                f"{stem}.{suffix}",
-                mime,
-                on_click="ignore",
-                width="stretch",
-            )
+            st.download_button(label, make, f"{stem}.{suffix}", mime, on_click="ignore", width="stretch")
