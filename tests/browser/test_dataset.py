@@ -97,6 +97,11 @@ def test_it_is_readable_on_a_phone(grid):
     assert grid.evaluate("document.documentElement.scrollWidth") <= 390
     tile = grid.locator(".gallery button").first.bounding_box()
     assert 120 <= tile["width"] <= 390
+    assert tile["y"] < 844
+    labels = grid.get_by_role("button", name="fractured", exact=True)
+    assert not labels.is_visible()
+    grid.get_by_text("Show filters").click()
+    labels.wait_for(timeout=WAIT)
 
 
 def test_the_first_visitor_may_come_by_a_shared_address(browser, small_models, tmp_path, table):

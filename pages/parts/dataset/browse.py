@@ -23,12 +23,23 @@ from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.frame import Choice
 
 PAGE_SIZES = (24, 48, 96)
+#: On a telephone the filters would fill the first screen: there they come when they are asked for.
+_STYLE = """<style>
+.st-key-filters_shown { display: none; }
+@media (max-width: 640px) {
+  .st-key-filters_shown { display: block; }
+  .st-key-filters:not(:has(.st-key-filters_shown input:checked)) [data-testid=stExpander] { display: none; }
+}
+</style>"""
 
 
 def browse(sources: Sources, choice: Choice | None, image_id: str | None) -> None:
     """Draw the filters and below them the grid, or the one image that is open."""
-    with st.expander("Filters", expanded=image_id is None, icon=":material/filter_alt:"):
-        filters, order, size = _filters(sources)
+    st.html(_STYLE)
+    with st.container(key="filters"):
+        st.toggle("Show filters", key="filters_shown")
+        with st.expander("Filters", expanded=image_id is None, icon=":material/filter_alt:"):
+            filters, order, size = _filters(sources)
     ids = select(sources.table, filters, order)
     if image_id is not None:
         show_image(sources, choice, image_id, ids)
