@@ -1,0 +1,95 @@
+"""What a move of the threshold slider costs the server, tab by tab, and a change of a filter on the dataset page.
+
+    python -m benchmarks.threshold_slider [--bundle NAME] [--moves N]
+
+Runs the pages in Streamlit's own test harness, without a browser, and prints the median and the slowest of the moves
+in wall time (bars: 150 ms and 300 ms) and in processor time. The harness draws the whole page anew where a browser
+asks for what moves with the slider alone, so a browser's share is smaller.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+from fracture_core.bundle import DEFAULT_BUNDLE
+from fracture_core.fracatlas import default_location
+from pages.parts.threshold_tabs import TITLES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def timed(app: AppTest, changes: Sequence[Callable[[], object]]) -> tuple[list[float], list[float]]:
+    """Milliseconds of wall time and of processor time that each change takes, but for the first, which warms up."""
+    wall, processor = [], []
+    for change in changes:
+        change()
+        before = time.perf_counter(), time.process_time()
+        app.run()
+        wall.append(1000 * (time.perf_counter() - before[0]))
+        processor.append(1000 * (time.process_time() - before[1]))
+        if app.exception:
+            raise SystemExit(app.exception[0].value)
+    return wall[1:], processor[1:]
+
+
+def say(what: str, wall: Sequence[float], processor: Sequence[float], bar: int) -> None:
+    print(
+        f"{what:24s} wall {statistics.median(wall):4.0f} ms, slowest {max(wall):4.0f} ms   "
+        f"processor {statistics.median(processor):4.0f} ms, most {max(processor):4.0f} ms   (bar {bar} ms)"
+    )
+
+
+def opened(page: str, bundle: str) -> AppTest:
+    app = AppTest.from_file(str(ROOT / "pages" / page), default_timeout=300)
+    app.session_state["bundle"] = bundle
+    return app.run()
+
+
+def slider(bundle: str, moves: int) -> None:
+    app = opened("threshold.py", bundle)
+    places = [(37 * n % 997) / 1000 for n in range(moves + 1)]
+    for split in ("val", "test"):
+        app.session_state["threshold_split"] = split
+        app.session_state["threshold_unlock"] = True
+        for tab in TITLES:
+            app.session_state["threshold_tab"] = tab
+            app.run()
+            move = [lambda to=to: app.slider(key="threshold_slider").set_value(to) for to in places]
+            say(f"slider, {split}, {tab}", *timed(app, move), 150)
+
+
+def filters(bundle: str, moves: int) -> None:
+    if not (default_location() / "dataset.csv").is_file():
+        print("FracAtlas is not on this machine: the dataset page is left out.")
+        return
+    app = opened("dataset.py", bundle)
+    choices = [
+        ("label", ["fractured"]),
+        ("part", ["hand"]),
+        ("projection", ["lateral"]),
+        ("split", ["test"]),
+        ("part", []),
+    ]
+    change = [lambda key=key, to=to: app.pills(key).set_value(to) for key, to in (choices * moves)[: moves + 1]]
+    say("filter, dataset page", *timed(app, change), 300)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", default=DEFAULT_BUNDLE)
+    parser.add_argument("--moves", type=int, default=10)
+    arguments = parser.parse_args()
+    logging.disable(logging.WARNING)  # Streamlit's harness warns at every run that it is no server
+    slider(arguments.bundle, arguments.moves)
+    filters(arguments.bundle, arguments.moves)
+
+
+if __name__ == "__main__":
+    main()
