@@ -93,11 +93,16 @@ def go_to_point(point: OperatingPoint) -> None:
 
 def clicked(key: str, chart: Chart) -> None:
     """Go where a plot was clicked."""
-    # A click on the mark set last takes it away again; the reader still means that place.
-    picked = st.session_state[key].selection.selected or st.session_state.get(f"{key}_picked")
-    st.session_state[f"{key}_picked"] = picked
+    drawn = st.session_state.get("threshold_bundle"), st.session_state.get(SPLIT)
+    before, kept = st.session_state.pop(f"{key}_picked", (None, None))
+    picked = st.session_state[key].selection.selected
+    if not picked and before == drawn:
+        # A click on the mark set last takes it away again; the reader still means that place. A plot of other
+        # predictions loses its mark as well, but then nobody has clicked.
+        picked = kept
     if not picked or _locked():
         return
+    st.session_state[f"{key}_picked"] = drawn, picked
     threshold = chart.threshold_at(picked[0]["series_name"], picked[0]["data_indices"][0])
     if threshold is not None:
         _set(threshold, "picked on a plot")

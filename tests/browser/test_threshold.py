@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from fracture_core.bundle import load_bundle
-from fracture_core.charts import curve_chart
+from fracture_core.charts import curve_chart, histogram_chart
 from fracture_core.metrics import Confusion
 from fracture_core.predictions import Predictions, split_predictions
 
@@ -57,17 +59,42 @@ def test_the_slider_moves_the_matrix_and_a_cell_its_radiographs(opened, val):
     assert pictures.count() == 0
 
 
-def test_a_click_on_a_curve_goes_there(opened, val):
+def click_plot(page, key: str, grid: dict, x: float, y: float) -> None:
+    """Click where the axes, both from 0 to 1 here, stand at x and y."""
+    canvas = page.locator(f".st-key-{key} canvas").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    width, height = box["width"] - grid["left"] - grid["right"], box["height"] - grid["top"] - grid["bottom"]
+    canvas.click(position={"x": grid["left"] + x * width, "y": grid["top"] + (1 - y) * height})
+
+
+def test_a_click_on_a_curve_goes_there_and_stays_when_the_split_changes(opened, val):
     chart = curve_chart("roc", val, [])
     index = len(val.roc.x) // 2
-    canvas = opened.locator(".st-key-curve_roc canvas").first
-    canvas.scroll_into_view_if_needed()
-    box, grid = canvas.bounding_box(), chart.option["grid"]
-    width, height = box["width"] - grid["left"] - grid["right"], box["height"] - grid["top"] - grid["bottom"]
-    x = grid["left"] + val.roc.x[index] * width
-    y = grid["top"] + (1 - val.roc.y[index]) * height
-    canvas.click(position={"x": x, "y": y})
+    click_plot(opened, "curve_roc", chart.option["grid"], val.roc.x[index], val.roc.y[index])
     wait_for_matrix(opened, val.confusion(chart.threshold_at("curve", index)))
+    slide(opened, "End")
+    wait_for_matrix(opened, val.confusion(1.0))
+    opened.get_by_text("Test: check here").click()
+    opened.get_by_text("the threshold is locked").wait_for(timeout=WAIT)
+    click_plot(opened, "histogram", chart.option["grid"], 0.2, 0.9)
+    opened.get_by_text("Validation: choose here").click()
+    opened.get_by_text("choose by them").wait_for(timeout=WAIT)
+    opened.wait_for_timeout(1500)
+    wait_for_matrix(opened, val.confusion(1.0))
+
+
+def test_a_click_anywhere_on_the_scores_goes_there_a_second_time_too(opened, val):
+    grid = histogram_chart(val, {}).option["grid"]
+    probabilities = sorted(val.probabilities)
+    # Halfway across the widest gap between two scores, so that a pixel more or less changes nothing.
+    gap, low = max((b - a, a) for a, b in pairwise(probabilities))
+    place = low + gap / 2
+    for height in (0.9, 0.2):
+        slide(opened, "Home")
+        wait_for_matrix(opened, val.confusion(0.0))
+        click_plot(opened, "histogram", grid, place, height)
+        wait_for_matrix(opened, val.confusion(place))
 
 
 def test_on_test_the_slider_is_locked_until_asked_for(opened):
