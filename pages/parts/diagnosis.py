@@ -8,11 +8,14 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.answer import Answer, answer
 from fracture_core.errors import FractureCoreError
 from fracture_core.predict import UNFAMILIAR, Failure, Finding
 from fracture_core.radiograph import read_radiograph
+from fracture_core.remote_engine import notice
+from fracture_core.waiting_line import LineFullError
 from fracture_core.worklist import Entry
 from pages.parts import samples
 from pages.parts.audit import recorded
@@ -22,6 +25,7 @@ from pages.parts.identity import offer_identity
 from pages.parts.model import reader, warm
 from pages.parts.reports import offer_report
 from pages.parts.table import offer_table
+from pages.parts.turn import turn
 from pages.parts.viewer import picture, viewer
 
 
@@ -48,19 +52,32 @@ def diagnose(uploads: Sequence[Any]) -> None:
     """Draw the page for the files in the uploader and the examples that were picked."""
     choice = choose()
     warm(choice.bundle)
+    if said := notice():
+        st.caption(plain(said))
     sources = [Source(f.file_id, f.name, f.getvalue()) for f in uploads]
     sources += [Source(key, name, data) for key, name, data in samples.picked()]
     if not sources:
         samples.offer(choice.bundle)
         disclaimer()
         return
+    try:
+        _answer(sources, choice)
+    except LineFullError as full:
+        st.warning(str(full), icon=":material/hourglass:")
+        st.button("Try again", icon=":material/refresh:")
+    samples.offer(choice.bundle, again=True)
+    disclaimer()
+
+
+def _answer(sources: Sequence[Source], choice: Choice) -> None:
+    """Read what is new, and draw the worklist and what is open; raise LineFullError where too many others wait."""
     damaged = st.session_state.get("damaged", False)
-    entries = _read(sources, choice, damaged)
+    slot = st.empty()
+    entries = _read(sources, choice, damaged, slot)
     if not recorded(entries, choice):
-        disclaimer()
         return
     place = offer_table(entries, choice, [s.key for s in sources]) if len(sources) > 1 else 0
-    opened = _open(sources[place], choice, damaged)
+    opened = _open(sources[place], choice, damaged, slot)
     if isinstance(opened.result, Failure):
         st.error(f"**{plain(opened.result.name)}** was not read. {plain(opened.result.error)}")
     else:
@@ -71,23 +88,21 @@ def diagnose(uploads: Sequence[Any]) -> None:
             key="damaged",
             help="What is missing is not looked at; a warning then says how much that is.",
         )
-    samples.offer(choice.bundle, again=True)
-    disclaimer()
 
 
-def _read(sources: Sequence[Source], choice: Choice, damaged: bool) -> list[Entry]:
+def _read(sources: Sequence[Source], choice: Choice, damaged: bool, slot: DeltaGenerator) -> list[Entry]:
     """An entry for each file; those not met before are read now, with progress where there are several."""
     known: dict[tuple, Entry] = st.session_state.setdefault("entries", {})
     keys = [(s.key, choice.bundle.version, damaged) for s in sources]
     new = [(key, source) for key, source in zip(keys, sources, strict=True) if key not in known]
-    slot = st.empty()
     for done, (key, source) in enumerate(new):
-        if len(new) > 1:
-            slot.progress(done / len(new), f"Reading {done + 1} of {len(new)} …")
-        result = _result(source, choice, damaged)
-        known[key] = Entry.of(result)
-        if len(sources) == 1:
-            st.session_state["opened"] = _prepare(source, result, choice, damaged)
+        with turn(slot):
+            if len(new) > 1:
+                slot.progress(done / len(new), f"Reading {done + 1} of {len(new)} …")
+            result = _result(source, choice, damaged)
+            known[key] = Entry.of(result)
+            if len(sources) == 1:
+                st.session_state["opened"] = _prepare(source, result, choice, damaged)
     slot.empty()
     for gone in set(known) - set(keys):
         del known[gone]
@@ -103,11 +118,11 @@ def _result(source: Source, choice: Choice, damaged: bool) -> Finding | Failure:
         return Failure(source.name, str(error))
 
 
-def _open(source: Source, choice: Choice, damaged: bool) -> Opened:
+def _open(source: Source, choice: Choice, damaged: bool, slot: DeltaGenerator) -> Opened:
     """Everything about one file; made again only when the file, the model or the operating point is another."""
     opened: Opened | None = st.session_state.get("opened")
     if opened is None or opened.key != _key(source, choice, damaged):
-        with st.spinner("Reading …"):
+        with turn(slot), st.spinner("Reading …"):
             opened = _prepare(source, _result(source, choice, damaged), choice, damaged)
         st.session_state["opened"] = opened
     return opened

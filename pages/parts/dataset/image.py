@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.answer import OUTSIDE, percent
 from fracture_core.browse import facts, neighbours
@@ -17,6 +18,7 @@ from pages.parts.dataset.sources import Sources
 from pages.parts.dataset.tiles import tiles
 from pages.parts.frame import Choice, plain
 from pages.parts.model import reader
+from pages.parts.turn import turn
 from pages.parts.viewer import picture, plain_picture, viewer
 
 
@@ -51,8 +53,9 @@ def close_image() -> None:
 def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
     """Draw it; `ids` are the images that the filters leave, to leaf through."""
     _toolbar(sources, choice, image_id, ids)
+    slot = st.empty()
     try:
-        shown = _shown(sources, choice, image_id)
+        shown = _shown(sources, choice, image_id, slot)
     except (OSError, FractureCoreError) as error:
         st.error(f"{image_id} cannot be shown. {plain(str(error))}")
         return
@@ -94,7 +97,7 @@ def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[s
     st.markdown(f"#### {image_id}" + (f"  :gray[{where}]" if where else ""))
 
 
-def _shown(sources: Sources, choice: Choice | None, image_id: str) -> _Shown:
+def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGenerator) -> _Shown:
     """Read the image, and the finding where there is a bundle, unless it is the one that is open already."""
     path = sources.dataset.path(image_id)
     key = (sources.key, image_id, choice and (choice.bundle.version, choice.rule_out, choice.rule_in))
@@ -105,7 +108,8 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str) -> _Shown:
     if choice is None:
         shown = _Shown(key, plain_picture(radiograph), None, "", radiograph.warnings)
     else:
-        finding = reader(choice.bundle).read(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
+        with turn(slot):
+            finding = reader(choice.bundle).read(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
         words = finding.finding if finding.familiar else OUTSIDE
         shown = _Shown(key, picture(finding), finding.probability, words, finding.warnings)
     st.session_state["dataset_image"] = shown

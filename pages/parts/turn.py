@@ -1,0 +1,36 @@
+"""Whose turn it is: one line for all sessions, and the place in it on the page of whoever waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from fracture_core.waiting_line import WaitingLine
+
+_line = WaitingLine()
+
+
+@contextmanager
+def turn(slot: DeltaGenerator) -> Iterator[None]:
+    """Wait for a turn at the engine, the place in the line shown in `slot`; hold it for the block.
+
+    Raises LineFullError, with a sentence, where too many wait. A session that is closed or starts over while it waits
+    gives its place back.
+    """
+    shown = 0
+
+    def show(position: int) -> None:
+        nonlocal shown
+        # Any use of the session's state lets Streamlit end a run whose session has gone.
+        st.session_state.get("opened")
+        if position != shown:
+            shown = position
+            slot.info(f"Busy with other radiographs: position {position} in the line.", icon=":material/hourglass:")
+
+    with _line.turn(show):
+        if shown:
+            slot.empty()
+        yield
