@@ -74,7 +74,11 @@ class Reporter:
 
     def stop_if_asked(self, before: Callable[[], None] = lambda: None) -> None:
         """Raise TrainingStoppedError where the run was asked to stop, after `before` has saved what there is."""
+        began = time.monotonic()
         reason = self.should_stop() if self.should_stop else None
+        # Whoever is asked may let the run wait; that is no part of its speed.
+        waited = time.monotonic() - began
+        self._marks = deque(((then + waited, done) for then, done in self._marks), maxlen=_RECENT)
         if reason:
             before()
             raise TrainingStoppedError(self.run, reason)

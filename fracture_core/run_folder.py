@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -32,8 +32,10 @@ from safetensors.numpy import save_file
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.recipe import Recipe
-from fracture_core.split import Split
 from fracture_core.storage import replacing, write_text
+
+if TYPE_CHECKING:
+    from fracture_core.split import Split
 
 RUNS = Path(__file__).resolve().parents[1] / "runs"
 _PACKAGES = ("tensorflow", "keras", "numpy", "openvino", "opencv-python-headless", "scikit-learn")
@@ -93,6 +95,8 @@ class RunFolder:
 
     def split(self) -> Split:
         """The split it was started with; raise RunError where the file was altered."""
+        from fracture_core.split import Split  # brings scikit-learn, which nothing else here needs
+
         data = self._read("split.json")
         split = Split(*(tuple(data[part]) for part in ("train", "val", "test")), dict(data["left_out"]))
         if split.digest != data["digest"]:
@@ -113,8 +117,12 @@ class RunFolder:
         """Write what the run stands on; `note` makes it a run that can be resumed."""
         parts = {name: list(getattr(split, name)) for name in ("train", "val", "test")}
         parts |= {"left_out": split.left_out, "digest": split.digest}
-        self._write("recipe.json", recipe.to_json())
+        self.write_recipe(recipe)
         self._write("split.json", parts)
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write recipe.json."""
+        self._write("recipe.json", recipe.to_json())
 
     def note(self, **entries: Any) -> None:
         """Add to run.json, or change what it says."""

@@ -1,0 +1,134 @@
+"""A new bundle against the one in use, on the same test images: figures, a verdict in words, the worst errors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from fracture_core.compare import (
+    AucDifference,
+    ComparisonError,
+    Disagreements,
+    MatchedSensitivity,
+    Paired,
+    auc_difference,
+    bootstrap_differences,
+    disagreements,
+    matched_sensitivity,
+    pair,
+)
+from fracture_core.fairness import Fairness, fairness
+from fracture_core.intervals import Estimate
+from fracture_core.metrics import Confusion, Curve, roc_curve
+from fracture_core.run_folder import RunFolder
+from fracture_core.threshold_tables import estimate_text, p_text, share_text
+
+if TYPE_CHECKING:
+    from fracture_core.bundle import Bundle
+
+#: Validation's sensitivity at which the calls of two bundles are held side by side.
+TARGET = 0.90
+_WORST = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Challenge:
+    """The comparison, first the new bundle; `bootstrapped` by "roc_auc" and "average_precision"."""
+
+    new: str
+    current: str
+    test: Paired
+    auc: AucDifference
+    bootstrapped: dict[str, Estimate]
+    matched: MatchedSensitivity
+    differ: Disagreements
+    worst: pd.DataFrame
+    fairness: Fairness
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """The ROC curves of both on the common test images, by name."""
+        labels = self.test.labels
+        return {self.new: roc_curve(labels, self.test.first), self.current: roc_curve(labels, self.test.second)}
+
+    @property
+    def verdict(self) -> str:
+        """Which is the better by AUC, in a sentence."""
+        difference = self.auc.difference
+        by = f"the AUCs differ by {estimate_text(difference)} ({p_text(self.auc.p_value)})"
+        if not difference.defined:
+            return f"Too few test images to tell which is the better; {by}."
+        if difference.low > 0:
+            return f"{self.new} is the better on these images: {by}."
+        if difference.high < 0:
+            return f"{self.current} is the better on these images: {by}."
+        return f"Neither can be called the better: {by}, and the interval holds 0."
+
+
+def challenge(new: Bundle, current: Bundle, run: Path | None = None) -> Challenge:
+    """Compare two bundles on the test images that both have read; `run` is the new one's folder, where it is known.
+
+    Where the bundle in use was never scored on the new one's images, what the run's process made of them is taken
+    (`scores_file`). Raises ComparisonError where there is no common ground.
+    """
+    ours, theirs = new.predictions(), current.predictions()
+    kept = run and scores_file(run, current)
+    if not set(ours["image_id"]) & set(theirs["image_id"]) and kept and kept.is_file():
+        theirs = pd.read_csv(kept, dtype={"image_id": str, "split": str})
+        theirs["probability"] = current.probability(theirs["logit"].to_numpy())
+    val, test = (pair(ours[ours["split"] == part], theirs[theirs["split"] == part]) for part in ("val", "test"))
+    if len(set(test.labels.tolist())) < 2:
+        raise ComparisonError("The test images that both bundles have read are all of one class.")
+    trained_on: Collection[str] = RunFolder(run).split().train if run else ()
+    matched = matched_sensitivity(val, test, TARGET)
+    scores = (test.labels, test.first, test.second)
+    return Challenge(
+        new.name,
+        current.name,
+        test,
+        auc_difference(*scores),
+        bootstrap_differences(*scores),
+        matched,
+        disagreements(test, *matched.thresholds),
+        _worst(test, matched.thresholds[0]),
+        fairness(new, current, test.image_ids.tolist(), trained_on),
+    )
+
+
+def scores_file(run: Path, bundle: Bundle) -> Path:
+    """Where a run keeps what a bundle makes of the run's own val and test images."""
+    return run / f"scores-{bundle.sha256[:12]}.csv"
+
+
+def matched_table(found: Challenge) -> pd.DataFrame:
+    """The calls of both on test at the thresholds that reach the target sensitivity on validation: a row a bundle."""
+    rows = []
+    pairs = ((found.new, found.matched.first), (found.current, found.matched.second))
+    for (name, matrix), threshold in zip(pairs, found.matched.thresholds, strict=True):
+        rows.append({"Model": name, "Threshold": f"{threshold:.3f}", **_cells(matrix)})
+    return pd.DataFrame(rows)
+
+
+def _cells(matrix: Confusion) -> dict[str, str | int]:
+    return {
+        "Caught (TP)": matrix.tp,
+        "Missed (FN)": matrix.fn,
+        "False alarms (FP)": matrix.fp,
+        "Left alone (TN)": matrix.tn,
+        "Sensitivity": share_text(matrix.tp, matrix.positives),
+        "Specificity": share_text(matrix.tn, matrix.negatives),
+    }
+
+
+def _worst(test: Paired, threshold: float) -> pd.DataFrame:
+    """The new bundle's errors at its threshold, the furthest from it first."""
+    table = pd.DataFrame({"image_id": test.image_ids, "label": test.labels, "new": test.first, "current": test.second})
+    wrong = table[(table["new"] >= threshold) != (table["label"] == 1)]
+    order = (wrong["new"] - threshold).abs().sort_values(ascending=False, kind="stable").index
+    shown = wrong.loc[order].head(_WORST).reset_index(drop=True)
+    shown["error"] = shown["label"].map({1: "missed fracture", 0: "false alarm"})
+    return shown[["image_id", "error", "new", "current"]]
