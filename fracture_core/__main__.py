@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -49,13 +50,23 @@ def _add_dataset_commands(commands) -> None:
 def _add_training_commands(commands) -> None:
     one = _command(commands, "train", "Train a network by a recipe and make a bundle of it.", _train)
     one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
-    _add_dataset(one)
+    _add_dataset(one, own=True)
     one.add_argument("--start", metavar="WEIGHTS", help="start from these weights instead of the recipe's own")
     one.add_argument(
         "--set", action="append", default=[], metavar="CHOICE=VALUE", help="change one choice of the recipe"
     )
     one.add_argument("--bundle", metavar="NAME", help="the bundle's name (default: the recipe's name)")
     one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run folder")
+    one = _command(commands, "estimate", "Measure some training steps; say what a run would take.", _estimate)
+    one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
+    _add_dataset(one, own=True)
+    one = _command(commands, "runs", "List the training runs: how they stand, and their figures.", _runs)
+    one.add_argument("--json", action="store_true", help="print one JSON list")
+    one = _command(commands, "resume", "Go on with a run that was stopped, killed or failed.", _resume)
+    one.add_argument("named", metavar="RUN", help="the run's folder, its name, or a part of the name")
+    one.add_argument("--background", action="store_true", help="give way to other programs, and print nothing")
+    one = _command(commands, "promote", "Make a bundle the one that is used; earlier ones stay.", _promote)
+    one.add_argument("named", metavar="RUN|BUNDLE", help="a finished run, or a bundle under models/")
     one = _command(commands, "pretrain", "Pre-train a network with labels, boxes and a teacher (PyTorch).", _pretrain)
     one.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
     _add_dataset(one)
@@ -65,7 +76,7 @@ def _add_training_commands(commands) -> None:
     one = _command(commands, "package", "Make a bundle of a finished run folder.", _package)
     one.add_argument("run_folder", type=Path, metavar="RUN")
     one.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
-    _add_dataset(one)
+    _add_dataset(one, own=True)
 
 
 def _add_reading_commands(commands) -> None:
@@ -87,14 +98,15 @@ def _add_reading_commands(commands) -> None:
     one.add_argument("--json", action="store_true", help="print one JSON list")
 
 
-def _add_dataset(one: argparse.ArgumentParser) -> None:
+def _add_dataset(one: argparse.ArgumentParser, *, own: bool = False) -> None:
+    what = "FracAtlas, or your own: a folder a class, or a csv of images and labels" if own else "FracAtlas"
     one.add_argument(
-        "--dataset", type=Path, metavar="FOLDER", help="FracAtlas (default: FRACATLAS_DIR, else data/FracAtlas)"
+        "--dataset", type=Path, metavar="FOLDER", help=f"{what} (default: FRACATLAS_DIR, else data/FracAtlas)"
     )
 
 
 def _add_bundle(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--bundle", metavar="NAME", help="which bundle (default: densenet121-fracatlas)")
+    one.add_argument("--bundle", metavar="NAME", help="which bundle (default: the one in use)")
 
 
 def _download(arguments: argparse.Namespace) -> int:
@@ -124,14 +136,8 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    from fracture_core.distribution import available_strategy, is_chief
-    from fracture_core.fracatlas import FracAtlas
-    from fracture_core.packaging import package
     from fracture_core.recipe import Recipe, RecipeError
-    from fracture_core.train import print_progress, train
 
-    strategy = available_strategy()
-    dataset = FracAtlas(arguments.dataset)
     recipe = Recipe.load(arguments.resume / "recipe.json" if arguments.resume else arguments.recipe)
     changes = {}
     for change in arguments.set:
@@ -144,11 +150,83 @@ def _train(arguments: argparse.Namespace) -> int:
             changes[choice] = value
     if arguments.start:
         changes["start"] = arguments.start
-    run = train(recipe.replace(**changes), dataset, run=arguments.resume, progress=print_progress, strategy=strategy)
+    recipe = recipe.replace(**changes)
+    if os.environ.get("TF_CONFIG"):
+        return _train_as_worker(arguments, recipe)
+    from fracture_core.job import check, prepare, prepare_resumption
+    from fracture_core.job_process import carry_out
+    from fracture_core.progress import print_progress
+
+    if arguments.resume:
+        run = prepare_resumption(arguments.resume, recipe, arguments.dataset, arguments.bundle)
+    else:
+        check(recipe, arguments.dataset)
+        run = prepare(recipe, arguments.dataset, arguments.bundle or recipe.name)
+    return _say_bundle(carry_out(run, listener=print_progress))
+
+
+def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
+    """Train as one of several processes, which share a run: none of them is the only one."""
+    from fracture_core.dataset import open_dataset
+    from fracture_core.distribution import available_strategy, is_chief
+    from fracture_core.packaging import package
+    from fracture_core.train import print_progress, train
+
+    strategy = available_strategy()
+    dataset = open_dataset(arguments.dataset)
+    run = train(recipe, dataset, run=arguments.resume, progress=print_progress, strategy=strategy)
     if not is_chief(strategy):
         return 0
-    bundle = package(run, arguments.bundle or recipe.name, dataset, progress=_bar("scoring"))
+    return _say_bundle(package(run, arguments.bundle or recipe.name, dataset, progress=_bar("scoring")))
+
+
+def _say_bundle(bundle) -> int:
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
+    return 0
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    import time
+
+    began = time.monotonic()
+    from fracture_core.estimate import estimate
+    from fracture_core.job import check
+    from fracture_core.recipe import Recipe
+    from fracture_core.speed import measure
+    from fracture_core.training_words import estimate_in_words
+
+    recipe = Recipe.load(arguments.recipe)
+    split = check(recipe, arguments.dataset)[1]
+    measure(recipe, began)
+    print(estimate_in_words(estimate(recipe, split)))
+    return 0
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from fracture_core.run_history import history_rows, in_lines
+
+    rows = history_rows()
+    print(json.dumps(rows, indent=1) if arguments.json else in_lines(rows))
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from fracture_core.job_process import carry_out, give_way
+    from fracture_core.progress import print_progress
+    from fracture_core.run_status import find_run
+
+    run = find_run(arguments.named)
+    if arguments.background:
+        give_way()
+    return _say_bundle(carry_out(run, listener=None if arguments.background else print_progress))
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from fracture_core.promotion import promote
+
+    promoted = promote(arguments.named)
+    before = f" Before it: {promoted.before}; `promote {promoted.before}` puts it back." if promoted.before else ""
+    print(f"The bundle {promoted.name} is now the one that is used.{before}")
     return 0
 
 
@@ -180,20 +258,19 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 
 
 def _package(arguments: argparse.Namespace) -> int:
-    from fracture_core.fracatlas import FracAtlas
+    from fracture_core.dataset import open_dataset
     from fracture_core.packaging import package
 
-    dataset = FracAtlas(arguments.dataset)
+    dataset = open_dataset(arguments.dataset)
     bundle = package(arguments.run_folder, arguments.bundle, dataset, progress=_bar("scoring"))
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
     return 0
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle import DEFAULT_BUNDLE
     from fracture_core.predict import Failure, load_reader
 
-    reader = load_reader(arguments.bundle or DEFAULT_BUNDLE)
+    reader = load_reader(arguments.bundle)
     entries, failed = [], False
     results = reader.read_many(arguments.files, accept_cut_short=arguments.accept_cut_short)
     for file, result in zip(arguments.files, results, strict=True):
@@ -231,10 +308,10 @@ def _print_finding(entry: dict, bundle) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
+    from fracture_core.bundle import load_bundle
     from fracture_core.evaluate import describe, evaluate
 
-    evaluation = evaluate(load_bundle(arguments.bundle or DEFAULT_BUNDLE), arguments.split)
+    evaluation = evaluate(load_bundle(arguments.bundle), arguments.split)
     print(json.dumps(evaluation.to_json(), indent=1) if arguments.json else describe(evaluation))
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.bundle import DEFAULT_BUNDLE, MODELS, Bundle, load_bundle
+from fracture_core.bundle import MODELS, Bundle, load_bundle
 from fracture_core.engine import Engine
 from fracture_core.errors import FractureCoreError
 from fracture_core.gradcam import heatmap
@@ -153,6 +153,6 @@ def _doubts(
         yield f"This looks like a {_FEW_PARTS[trait]}: the model has seen few fractures there."
 
 
-def load_reader(name: str = DEFAULT_BUNDLE, root: Path = MODELS, *, threads: int | None = None) -> Reader:
+def load_reader(name: str | None = None, root: Path = MODELS, *, threads: int | None = None) -> Reader:
     """Load a bundle by name and make its reader; raise BundleError with a sentence where that cannot be."""
     return Reader(load_bundle(name, root), threads=threads)

@@ -20,11 +20,11 @@ ROOMS = {path.stem for path in CORE.glob("*.py")}
 ASKED_FOR = {
     *("predict", "answer", "worklist", "report"),
     *("train", "learner", "pretrain", "packaging", "evaluate"),
-    *("job", "__main__"),
+    *("job", "job_process", "speed", "__main__"),
 }
 #: Files and the dataset as they are: the ground knows nothing of networks.
 GROUND = {
-    *("errors", "storage", "fracatlas", "unpack", "download"),
+    *("errors", "storage", "fracatlas", "image_list", "own_dataset", "dataset", "unpack", "download"),
     *("radiograph", "reading", "jpeg", "raster", "orientation", "greyscale"),
     *("dicom", "dicom_dataset", "dicom_frame", "voi"),
 }

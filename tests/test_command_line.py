@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,35 @@ def test_export_says_how_to_serve_what_it_wrote(command, tmp_path):
     assert not {"tensorflow", "keras", "torch"} & imported
 
 
+def test_runs_promote_and_resume_from_the_command_line(small_models, tmp_path):
+    """A finished run is listed and its bundle put in use; an interrupted one is told from it; nothing else moves."""
+    models, runs = tmp_path / "models", tmp_path / "runs"
+    shutil.copytree(small_models, models)
+    shutil.copytree(models / "small", models / "other")
+    finished, broken = runs / "20260101-000000-small", runs / "20260102-000000-broken"
+    shutil.copytree(small_models.parent / "run", finished)
+    broken.mkdir()
+    shutil.copy(finished / "recipe.json", broken)
+    environment = os.environ | {"FRACTURE_MODELS_DIR": str(models), "FRACTURE_RUNS_DIR": str(runs)}
+
+    def run(*arguments, status=0):
+        command = [sys.executable, "-m", "fracture_core", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=280)
+        assert done.returncode == status, done.stderr
+        return done.stdout + done.stderr
+
+    rows = json.loads(run("runs", "--json"))
+    assert [(row["run"], row["state"]) for row in rows] == [(broken.name, "interrupted"), (finished.name, "finished")]
+    assert "ended without a word" in run("runs")
+    assert "The bundle other is now the one that is used. Before it" not in run("promote", "other")
+    assert run("bundles").startswith("other ")
+    assert "Before it: other" in run("promote", "small")
+    assert "has no bundle yet" in run("promote", broken.name, status=1)
+    assert "no bundle and no run called 'nothing'" in run("promote", "nothing", status=1)
+    assert "says neither its dataset nor its bundle" in run("resume", "broken", status=1)
+    assert run("bundles").startswith("small ")
+
+
 def test_a_missing_bundle_is_one_sentence(command, files):
     _, errors, _ = command("predict", files[0], "--bundle", "nothing", status=1)
     assert errors.strip().startswith("error: There is no bundle 'nothing'")
@@ -116,7 +146,11 @@ def test_a_missing_dataset_says_how_to_get_it(command, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["download", "audit", "train", "pretrain", "package", "evaluate", "predict", "export", "bundles"]
+    "name",
+    [
+        *("download", "audit", "train", "estimate", "runs", "resume", "promote", "pretrain", "package"),
+        *("evaluate", "predict", "export", "bundles"),
+    ],
 )
 def test_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit) as stop:
