@@ -1,0 +1,69 @@
+"""Which radiographs to train on: FracAtlas, or a folder of one's own, looked through before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from fracture_core import job
+from fracture_core.background import Work
+from fracture_core.fracatlas import default_location
+from fracture_core.training_words import dataset_in_words
+from pages.parts.frame import plain
+
+_FRACATLAS, _OWN = "FracAtlas", "A folder of my own"
+
+
+def choose_dataset() -> tuple[str | None, object] | None:
+    """Draw the choice; give the folder (None: FracAtlas where it usually is) and its split, or None till both are
+    known.
+    """
+    which = st.segmented_control("Radiographs", (_FRACATLAS, _OWN), default=_FRACATLAS, required=True, key="train_on")
+    folder = None
+    if which == _OWN:
+        folder = st.text_input(
+            "Folder or csv file",
+            key="train_folder",
+            placeholder="/home/me/radiographs",
+            help="A folder with one folder a class (fractured, not fractured), or a csv with a file and a label a "
+            "row. Nothing is copied or sent anywhere.",
+        ).strip()
+        if not folder:
+            return None
+    looked = _look(folder, _stamp(folder))
+    if looked.progress.busy:
+        looked.join(2.0)
+    if looked.progress.busy:
+        _wait(folder)
+        return None
+    if looked.result is None:
+        st.error(plain(looked.progress.error))
+        if st.button("Look again", key="look_again"):
+            _look.clear()
+            st.rerun()
+        return None
+    dataset, split = looked.result
+    st.caption(plain(dataset_in_words(dataset, split)))
+    return folder, split
+
+
+@st.fragment(run_every=0.5)
+def _wait(folder: str | None) -> None:
+    progress = _look(folder, _stamp(folder)).progress
+    if not progress.busy:
+        st.rerun(scope="app")
+    st.progress(progress.share, "Reading the dataset …")
+
+
+def _stamp(folder: str | None) -> float:
+    """What changes when files come or go; a folder that is not there yet has none."""
+    path = Path(folder).expanduser() if folder else default_location() / "dataset.csv"
+    return path.stat().st_mtime if path.exists() else 0.0
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _look(folder: str | None, stamp: float) -> Work:
+    work = Work(lambda step, stop: job.check_dataset(folder, progress=step))
+    work.start()
+    return work
