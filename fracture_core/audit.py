@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fracture_core.duplicates import DuplicatePair, find_duplicates, group
-from fracture_core.errors import FractureCoreError
+import numpy as np
+
+from fracture_core.dataset import Dataset
+from fracture_core.duplicates import DuplicatePair, decode_grey, find_duplicates, group
 from fracture_core.fracatlas import DatasetError, FracAtlas
-from fracture_core.jpeg import read_jpeg
 from fracture_core.overwritten import overwritten_share
+from fracture_core.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.storage import cache_folder, write_text
 
 _VERSION = 1  # of the findings' meaning; a new one retires every cached audit
@@ -47,7 +49,7 @@ class ExifTurn:
 
 @dataclass(frozen=True)
 class Audit:
-    """Every defect found in a FracAtlas, by image id.
+    """Every defect found in a dataset, by image id.
 
     missing: the share (0..1) of the picture that each cut-short file lacks. overwritten: the share, from below,
     of files that are whole but end in one block over and over (fracture_core.overwritten). conflicts: id -> what
@@ -145,7 +147,7 @@ class Audit:
 
 
 def audit(
-    dataset: FracAtlas,
+    dataset: Dataset,
     *,
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -167,7 +169,7 @@ def audit(
     return findings
 
 
-def _look(dataset: FracAtlas, progress: Callable[[int, int], None] | None) -> Audit:
+def _look(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Audit:
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
     total = 2 * len(paths)
     missing, overwritten = {}, {}
@@ -181,7 +183,8 @@ def _look(dataset: FracAtlas, progress: Callable[[int, int], None] | None) -> Au
             if progress and done % 50 == 0:
                 progress(done, total)
     later = (lambda done, of: progress(of + done, 2 * of)) if progress else None
-    pairs = find_duplicates(paths, missing | overwritten, later)
+    decode = decode_grey if isinstance(dataset, FracAtlas) else _any_format
+    pairs = find_duplicates(paths, missing | overwritten, later, decode)
     labels = dataset.table["label"]
     return Audit(
         images=len(paths),
@@ -197,10 +200,14 @@ def _look(dataset: FracAtlas, progress: Callable[[int, int], None] | None) -> Au
 def _damage(path: Path) -> tuple[float, float]:
     """(share that the file lacks, share that was overwritten); the latter is not looked for where EXIF turns."""
     try:
-        picture = read_jpeg(path.read_bytes(), accept_cut_short=True)
-    except (FractureCoreError, OSError) as error:
-        raise DatasetError(f"{path.name} is not a readable picture: download FracAtlas again.") from error
+        picture = read_radiograph(path, accept_cut_short=True)
+    except UnreadableRadiograph as error:
+        raise DatasetError(f"{path.name} is not a readable picture: get the dataset again.") from error
     return picture.missing, 0.0 if picture.missing else overwritten_share(picture.pixels)
+
+
+def _any_format(data: bytes, least_side: int | None = None) -> np.ndarray:
+    return read_radiograph(data, accept_cut_short=True).pixels
 
 
 def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:
@@ -216,14 +223,10 @@ def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:
     return ExifTurn(image_id, orientation, boxes, drawn, spoiled)
 
 
-def _key(dataset: FracAtlas) -> str:
+def _key(dataset: Dataset) -> str:
     """Of all that the findings rest on: every image's and source's name, size and time, and our own version."""
     digest = hashlib.sha256(f"{_VERSION} {dataset.root.resolve()}".encode())
-    sources = [
-        dataset.root / "dataset.csv",
-        *sorted((dataset.root / "Annotations" / "COCO JSON").glob("*.json")),
-    ]
-    for path in [*sources, *(dataset.path(image_id) for image_id in dataset.table.index)]:
+    for path in [*dataset.sources, *(dataset.path(image_id) for image_id in dataset.table.index)]:
         status = path.stat()
         digest.update(f"\n{path.name} {path.parent.name} {status.st_size} {status.st_mtime_ns}".encode())
     return digest.hexdigest()[:24]

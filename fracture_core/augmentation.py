@@ -7,6 +7,9 @@ import numpy as np
 
 from fracture_core.recipe import Augmentation
 
+#: The boxes of a fractured radiograph that nobody has outlined.
+UNKNOWN = np.full((1, 4), np.nan, np.float32)
+
 
 def augment(
     square: np.ndarray, boxes: np.ndarray, size: int, augmentation: Augmentation, rng: np.random.Generator
@@ -73,7 +76,7 @@ def _move_boxes(boxes: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     moved = np.einsum("ij,kjn->kin", matrix[:, :2], corners) + matrix[:, 2][None, :, None] + 0.5
     low = np.clip(moved.min(0), 0, size)
     high = np.clip(moved.max(0), 0, size)
-    kept = ((high - low) > 1).all(0)
+    kept = ~((high - low) <= 1).any(0)  # UNKNOWN is not a number, and stays
     return np.concatenate([low, high - low]).T[kept].astype(np.float32)
 
 
@@ -81,8 +84,11 @@ def cell_targets(boxes: np.ndarray, size: int, cell: int) -> np.ndarray:
     """Share of each cell that lies in a box: float32 (size / cell, size / cell), 0..1.
 
     A box smaller than a cell still marks the cell of its centre fully, or the smallest fractures would teach nothing.
+    For UNKNOWN every cell is nan.
     """
     n = size // cell
+    if np.isnan(boxes).any():
+        return np.full((n, n), np.nan, np.float32)
     target = np.zeros((n, n), np.float32)
     edges = np.arange(n + 1) * cell
     for x, y, w, h in np.asarray(boxes, np.float32).reshape(-1, 4):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.calibration import expected_calibration_error
+from fracture_core.fracatlas import FracAtlas
 from fracture_core.intervals import area_estimates, delong_interval, threshold_table, wilson
 from fracture_core.metrics import Confusion, confusion, roc_auc, sigmoid
 from fracture_core.operating_points import OperatingPoint, default_operating_points, triage_zones
@@ -28,15 +29,16 @@ def write_card(
     """Write card.md for the predictions `table` (columns as in predictions.csv)."""
     table = table.assign(probability=sigmoid(table["logit"].to_numpy() / temperature))
     val, test = (table[table["split"] == part] for part in ("val", "test"))
+    fracatlas = _dataset(provenance) == FracAtlas.name
     points = default_operating_points(val["label"], val["probability"])
     parts = [
         _introduction(name, recipe, provenance, val, test),
-        _figures(val, test, points),
+        _figures(val, test, points, fracatlas),
         _triage(test, points),
         _pointing(test),
         _subgroups(test, points["single"]),
         _origin(recipe, provenance),
-        _LIMITS,
+        _LIMITS if fracatlas else _OWN_LIMITS.format(dataset=_dataset(provenance)),
     ]
     write_text(folder / "card.md", "\n\n".join(part for part in parts if part) + "\n")
 
@@ -49,13 +51,18 @@ def _introduction(
         "Research demonstrator: a reading aid, not a medical device, and no diagnosis.\n\n"
         f"A {recipe.backbone} that reads one bone radiograph at {recipe.image_size} x {recipe.image_size} pixels and "
         "gives the probability that it shows a fracture. "
-        f"Trained on {provenance.get('trained_on', 'an unknown number of')} images of FracAtlas; thresholds and "
-        f"calibration come from {len(val)} validation images ({int(val['label'].sum())} fractured), the figures below "
-        f"from {len(test)} test images ({int(test['label'].sum())} fractured) that took no part in any choice."
+        f"Trained on {provenance.get('trained_on', 'an unknown number of')} images of {_dataset(provenance)}; "
+        f"thresholds and calibration come from {len(val)} validation images ({int(val['label'].sum())} fractured), "
+        f"the figures below from {len(test)} test images ({int(test['label'].sum())} fractured) that took no part "
+        "in any choice."
     )
 
 
-def _figures(val: pd.DataFrame, test: pd.DataFrame, points: Mapping[str, OperatingPoint]) -> str:
+def _dataset(provenance: Mapping[str, Any]) -> str:
+    return str(provenance.get("dataset") or FracAtlas.name)
+
+
+def _figures(val: pd.DataFrame, test: pd.DataFrame, points: Mapping[str, OperatingPoint], fracatlas: bool) -> str:
     areas = area_estimates(test["label"], test["logit"])
     lines = [
         "## Figures\n",
@@ -71,7 +78,8 @@ def _figures(val: pd.DataFrame, test: pd.DataFrame, points: Mapping[str, Operati
     for point in points.values():
         matrix = confusion(test["label"], test["probability"], point.threshold)
         lines.append(_row(f"{point.name}: {point.criterion}", f"{point.threshold:.3f}", matrix))
-    lines.append(_row("the reference study, as published", "", REFERENCE_STUDY.confusion))
+    if fracatlas:
+        lines.append(_row("the reference study, as published", "", REFERENCE_STUDY.confusion))
     return "\n".join(lines)
 
 
@@ -125,6 +133,8 @@ def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
     lines.append(f"- split: {provenance.get('split', 'unknown')[:16]} (digest of the three lists of ids)")
     if np.isfinite(provenance.get("offset", np.nan)):
         lines.append(f"- logit offset fitted on validation: {provenance['offset']:.3f}")
+    if (dataset := _dataset(provenance)) != FracAtlas.name:
+        return "\n".join([*lines, "", f"Data: {dataset}, a user's own radiographs. They do not ship with the bundle."])
     lines += [
         "",
         "Data: FracAtlas, Abedeen et al., Scientific Data 10, 521 (2023), doi 10.1038/s41597-023-02432-4, "
@@ -156,4 +166,11 @@ _LIMITS = """## Limits
 - Hip and shoulder have very few fractures: the counts above say how few.
 - Orthopaedic hardware nearly always comes with a fracture in FracAtlas, so it raises the score by itself.
 - The labels are readings, not follow-up: a fracture that the readers missed counts as none.
+- Prevalence differs between clinics, and PPV and NPV with it."""
+
+_OWN_LIMITS = """## Limits
+
+- Trained and validated on {dataset} alone; nothing is known of other hospitals, machines, body parts and ages.
+- Where the data name no patients, one patient's images may lie in train and test, which flatters every figure.
+- The labels are as they were given; nobody checked them here.
 - Prevalence differs between clinics, and PPV and NPV with it."""

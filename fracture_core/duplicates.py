@@ -13,6 +13,7 @@ import io
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,9 @@ _SAME, _SAME_TOP = 0.66, 0.9
 _LARGE = 1024
 _LEAST_SHARED = 0.1  # of the picture; below, a strip of background could match any other
 _END_OF_IMAGE = b"\xff\xd9"
+
+#: A file's bytes and the least side that is needed, or None for all of it -> upright grey uint8 (H, W).
+Decode = Callable[[bytes, int | None], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,19 +53,20 @@ def find_duplicates(
     paths: Mapping[str, Path],
     missing: Mapping[str, float],
     progress: Callable[[int, int], None] | None = None,
+    decode: Decode | None = None,
 ) -> tuple[DuplicatePair, ...]:
     """Every pair of files in `paths` (image id -> file) that shows one picture, best score first.
 
     `missing` gives, for cut-short files, the share (0..1) of the picture's bottom that is not there.
-    `progress(done, total)` is called as files are read.
+    `progress(done, total)` is called as files are read. `decode` reads a file's bytes, by default as `decode_grey`.
     """
-    ids = list(paths)
-    thumbnails, shown = _read_all([paths[i] for i in ids], [missing.get(i, 0.0) for i in ids], progress)
+    ids, decode = list(paths), decode or decode_grey
+    thumbnails, shown = _read_all([paths[i] for i in ids], [missing.get(i, 0.0) for i in ids], progress, decode)
     fine, pairs = _FineScores(thumbnails, shown), []
     for (i, j), (turn, tops_agree) in _candidates(thumbnails, shown).items():
         score, turn = fine.score(i, j, turn, tops_agree)
         if score > 0:
-            exact = turn == 0 and same_pixels(paths[ids[i]], paths[ids[j]])
+            exact = turn == 0 and same_pixels(paths[ids[i]], paths[ids[j]], decode)
             pairs.append(DuplicatePair(ids[i], ids[j], "exact" if exact else "near", round(score, 4), turn))
     return tuple(sorted(pairs, key=lambda pair: (-pair.score, pair.first, pair.second)))
 
@@ -83,10 +88,11 @@ def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(tuple(sorted(members)) for members in groups.values()))
 
 
-def same_pixels(first: Path, second: Path) -> bool:
+def same_pixels(first: Path, second: Path, decode: Decode | None = None) -> bool:
     """Whether two files decode to the same upright grey pixels."""
     a, b = first.read_bytes(), second.read_bytes()
-    return a == b or np.array_equal(decode_grey(a), decode_grey(b))
+    decode = decode or decode_grey
+    return a == b or np.array_equal(decode(a, None), decode(b, None))
 
 
 def decode_grey(data: bytes, least_side: int | None = None) -> np.ndarray:
@@ -101,10 +107,10 @@ def decode_grey(data: bytes, least_side: int | None = None) -> np.ndarray:
         return np.asarray(ImageOps.exif_transpose(image).convert("L"))
 
 
-def _read_one(path: Path, missing: float) -> tuple[np.ndarray, np.ndarray]:
+def _read_one(path: Path, missing: float, decode: Decode) -> tuple[np.ndarray, np.ndarray]:
     """Thumbnail uint8 (192, 192), aspect given up, and bool (192, 192): which of it the file really has."""
     data = path.read_bytes()
-    thumbnail = cv2.resize(decode_grey(data, _FINE), (_FINE, _FINE), interpolation=cv2.INTER_AREA)
+    thumbnail = cv2.resize(decode(data, _FINE), (_FINE, _FINE), interpolation=cv2.INTER_AREA)
     stored = np.zeros((_FINE, _FINE), np.uint8)
     stored[: round((1 - missing) * _FINE) or 1] = 255
     if missing:
@@ -115,11 +121,11 @@ def _read_one(path: Path, missing: float) -> tuple[np.ndarray, np.ndarray]:
     return thumbnail, stored > 0
 
 
-def _read_all(paths, missing, progress) -> tuple[np.ndarray, np.ndarray]:
+def _read_all(paths, missing, progress, decode: Decode) -> tuple[np.ndarray, np.ndarray]:
     thumbnails = np.empty((len(paths), _FINE, _FINE), np.uint8)
     shown = np.empty((len(paths), _FINE, _FINE), bool)
     with ThreadPoolExecutor() as pool:
-        for k, (thumbnail, mask) in enumerate(pool.map(_read_one, paths, missing)):
+        for k, (thumbnail, mask) in enumerate(pool.map(_read_one, paths, missing, repeat(decode))):
             thumbnails[k], shown[k] = thumbnail, mask
             if progress and (k % 50 == 49 or k == len(paths) - 1):
                 progress(k + 1, len(paths))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.calibration import calibration_summary
+from fracture_core.fracatlas import FracAtlas
 from fracture_core.gradcam import heatmap
 from fracture_core.intervals import Estimate, area_estimates, threshold_table
 from fracture_core.localize import centre_in_box, hottest_point_in_box
@@ -21,7 +22,7 @@ from fracture_core.score import Scorer
 
 if TYPE_CHECKING:
     from fracture_core.bundle import Bundle
-    from fracture_core.fracatlas import FracAtlas
+    from fracture_core.dataset import Dataset
     from fracture_core.split import Split
 
 #: The dataset's columns that predictions carry along, for subgroups.
@@ -31,7 +32,7 @@ COLUMNS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan", "
 def predict_split(
     scorer: Scorer,
     kernel: np.ndarray,
-    dataset: FracAtlas,
+    dataset: Dataset,
     split: Split,
     *,
     progress: Callable[[int, int], None] | None = None,
@@ -87,6 +88,7 @@ class Evaluation:
     thresholds: dict[str, float]
     confusions: dict[str, Confusion]
     pointing: dict[str, tuple[int, int]]
+    dataset: str = FracAtlas.name
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data."""
@@ -136,6 +138,7 @@ def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | Non
         thresholds,
         {name: confusion(truth, probability, t) for name, t in thresholds.items()},
         {name: (int(h.sum()), len(h)) for name, h in hits.items()},
+        str(bundle.manifest.get("provenance", {}).get("dataset") or FracAtlas.name),
     )
 
 
@@ -152,7 +155,7 @@ def describe(evaluation: Evaluation) -> str:
         lines.append(f"hottest point in a box, {name}: {hits} of {n}" + (f" ({hits / n:.2f})" if n else ""))
     for name, matrix in e.confusions.items():
         lines += ["", f"at {name} (probability >= {e.thresholds[name]:.4f})", *_table(matrix)]
-    if e.split == "test":
+    if e.split == "test" and e.dataset == FracAtlas.name:
         lines += ["", f"for comparison, {REFERENCE_STUDY.name.lower()}", *_table(REFERENCE_STUDY.confusion)]
     return "\n".join(lines)
 

@@ -66,6 +66,8 @@ class FracAtlas:
     Raises DatasetError where the folder is not a FracAtlas, or files that dataset.csv lists are missing.
     """
 
+    name = "FracAtlas"
+
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = find_fracatlas() if root is None else Path(root)
         rows = _read_csv(self.root / "dataset.csv")
@@ -119,6 +121,11 @@ class FracAtlas:
         table[_INTEGERS] = rows[_INTEGERS]
         return table[["path", "label", "csv_label", *_INTEGERS, "conflict"]]
 
+    @property
+    def sources(self) -> list[Path]:
+        """The files that say what the images show."""
+        return [self.root / "dataset.csv", *sorted((self.root / "Annotations" / "COCO JSON").glob("*.json"))]
+
     def path(self, image_id: str) -> Path:
         """The image's file; where it lies in both folders, the one under its label's."""
         self._entry(image_id)
@@ -132,6 +139,10 @@ class FracAtlas:
             low, high = points.min(axis=0), points.max(axis=0)
             boxes.append([*low, *(high - low)])
         return np.array(boxes, np.float32).reshape(-1, 4)
+
+    def outlined(self, image_id: str) -> bool:
+        """Whether it is known where the image's fractures are; all of FracAtlas was looked through for outlines."""
+        return image_id in self.table.index
 
     def polygons(self, image_id: str) -> list[np.ndarray]:
         """The outlines, each float32 (k, 2) of x, y in pixels of the upright picture."""

@@ -20,7 +20,8 @@ def objective(
     """Give the weighted terms, scalars to be summed: `label`, and `global` and `box` where the recipe asks for them.
 
     `outputs` are the model's (logits). `targets`: `label` float32 (n,), 0..1; `weight` float32 (n,), of each image;
-    `cells` float32 (n, S/8, S/8), each cell's share of a box. Call it inside a replica: each gives its own share.
+    `cells` float32 (n, S/8, S/8), each cell's share of a box, nan where nobody knows. Call it inside a replica: each
+    gives its own share.
     """
     label, weight = targets["label"], targets["weight"]
     count = _over_replicas(tf.cast(tf.shape(label)[0], tf.float32))
@@ -54,9 +55,11 @@ def box_loss(cells: tf.Tensor, target: tf.Tensor, positive_weight: float, count:
     """Cross-entropy of every cell, summed over the batch, over (cells on fractures + pictures): a scalar.
 
     `cells` logits and `target` shares, both (n, h, w); `count` the pictures of the whole batch. Dividing by what lies
-    on fractures rather than by all cells lets tiny boxes weigh as they must.
+    on fractures rather than by all cells lets tiny boxes weigh as they must. Cells whose target is nan teach nothing.
     """
-    loss = tf.nn.weighted_cross_entropy_with_logits(target, cells, positive_weight)
+    unknown = tf.math.is_nan(target)
+    target = tf.where(unknown, 0.0, target)
+    loss = tf.where(unknown, 0.0, tf.nn.weighted_cross_entropy_with_logits(target, cells, positive_weight))
     return tf.reduce_sum(loss) / (_over_replicas(tf.reduce_sum(target)) + count)
 
 

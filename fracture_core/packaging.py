@@ -17,11 +17,11 @@ from safetensors.numpy import save_file
 from fracture_core.bundle import MODELS, Bundle, check_name, load_bundle, publish, seal
 from fracture_core.calibration import fit_temperature
 from fracture_core.card import write_card
+from fracture_core.dataset import Dataset
 from fracture_core.engine import Engine
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluate import predict_split
 from fracture_core.familiarity import fit_familiarity
-from fracture_core.fracatlas import FracAtlas
 from fracture_core.graph import Graph
 from fracture_core.metrics import sigmoid
 from fracture_core.operating_points import default_operating_points
@@ -40,7 +40,7 @@ class PackagingError(FractureCoreError):
 def package(
     run: Path,
     name: str,
-    dataset: FracAtlas,
+    dataset: Dataset,
     *,
     root: Path = MODELS,
     progress: Callable[[int, int], None] | None = None,
@@ -137,13 +137,14 @@ def _calibrate(val: pd.DataFrame) -> tuple[float, float]:
 
 
 def _features(
-    scorer: Scorer, dataset: FracAtlas, split: Split, table: pd.DataFrame, embeddings: np.ndarray
+    scorer: Scorer, dataset: Dataset, split: Split, table: pd.DataFrame, embeddings: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Fit what is familiar and the traits on train's embeddings, and set their thresholds on val."""
     train = scorer.score_files([dataset.path(i) for i in split.train], ("embedding",))["embedding"]
     val = (table["split"] == "val").to_numpy()
-    on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in TRAITS}
-    on_val = {trait: table.loc[val, trait].to_numpy() for trait in TRAITS}
+    known = [trait for trait in TRAITS if trait in dataset.table]
+    on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in known}
+    on_val = {trait: table.loc[val, trait].to_numpy() for trait in known}
     arrays = fit_familiarity(train, embeddings[val]).to_arrays()
     return arrays | fit_traits(train, on_train, embeddings[val], on_val).to_arrays()
 

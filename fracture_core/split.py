@@ -1,20 +1,23 @@
-"""Train, val and test: the reference study's own partition, made leak-free."""
+"""Train, val and test: the reference study's own partition of FracAtlas, made leak-free; or a user's own."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.own_dataset import OwnDataset
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fracture_core.audit import Audit
-    from fracture_core.fracatlas import FracAtlas
+    from fracture_core.dataset import Dataset
 
 _SEED = 42
 
@@ -89,13 +92,92 @@ def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], damaged: 
     return Split(train, val, split.test, left_out)
 
 
-def project_split(dataset: FracAtlas, audit: Audit | None) -> Split:
-    """The split that everything here is trained and tested on: the reference study's, made leak-free by the audit.
+def project_split(dataset: Dataset, audit: Audit | None) -> Split:
+    """The split that everything here is trained and tested on.
 
-    Without an audit it is the reference study's as it was, leaks and all. Raises SplitError where the dataset is too
-    small to be divided.
+    For FracAtlas the reference study's, made leak-free by the audit; without an audit as it was, leaks and all. For a
+    user's own radiographs `own_split`. Raises SplitError where the dataset is too small to be divided.
     """
+    if isinstance(dataset, OwnDataset):
+        return own_split(dataset, audit)
     split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
     if audit is None:
         return split
     return leak_free(split, audit.duplicate_groups, (*audit.cut_short, *audit.overwritten))
+
+
+def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
+    """Split a user's own radiographs: as their split column says, else 70 % train, 10 % val, 20 % test.
+
+    A patient's images, and with an audit those that show one picture, stay together. Where the column says otherwise,
+    or names no val, duplicates leave train as in `leak_free` and val is taken from train. Damaged images leave train
+    with an audit. Raises SplitError where a part would lack a class.
+    """
+    table = dataset.table
+    patients = [tuple(ids) for patient, ids in table.groupby("patient", sort=False).groups.items() if patient]
+    duplicates = audit.duplicate_groups if audit else ()
+    together = _together(table.index, [*patients, *duplicates])
+    part = _given_parts(table) if (table["split"] != "").any() else _drawn_parts(table["label"], together)
+    if "val" not in part:
+        part = {**part, **_drawn_val(table["label"], together, part["train"])}
+    split = Split(*(tuple(map(str, part[name])) for name in ("train", "val", "test")), left_out={})
+    if audit:
+        split = leak_free(split, duplicates, (*audit.cut_short, *audit.overwritten))
+    for name in ("train", "val", "test"):
+        if table.loc[list(getattr(split, name)), "label"].nunique() < 2:
+            raise SplitError(
+                f"The {name} images of {dataset.name} would all be of one class: it takes more images, or more "
+                "patients, of the rarer class to divide them."
+            )
+    return split
+
+
+def _together(ids: Sequence[str], sets: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Image id -> the id that leads those it must stay with."""
+    leader = {image_id: image_id for image_id in ids}
+
+    def head(image_id: str) -> str:
+        while leader[image_id] != image_id:
+            image_id = leader[image_id]
+        return image_id
+
+    for members in sets:
+        for image_id in members:
+            leader[head(image_id)] = head(members[0])
+    return {image_id: head(image_id) for image_id in ids}
+
+
+def _given_parts(table: pd.DataFrame) -> dict[str, list[str]]:
+    blank = int((table["split"] == "").sum())
+    parts = {str(name): list(rows.index) for name, rows in table.groupby("split") if name}
+    if blank:
+        raise SplitError(f"{blank} images have no split: give every image train, val or test, or none.")
+    if missing := [name for name in ("train", "test") if name not in parts]:
+        raise SplitError(
+            f"No image has the split {missing[0]}: give train, test and if wanted val, or no split at all."
+        )
+    return parts
+
+
+def _drawn_parts(labels: pd.Series, together: Mapping[str, str]) -> dict[str, list[str]]:
+    folds = _folds(labels, together, 10)
+    return {"test": folds[0] + folds[1], "val": folds[2], "train": [i for fold in folds[3:] for i in fold]}
+
+
+def _drawn_val(labels: pd.Series, together: Mapping[str, str], train: Sequence[str]) -> dict[str, list[str]]:
+    folds = _folds(labels[list(train)], together, 8)
+    return {"val": folds[0], "train": [i for fold in folds[1:] for i in fold]}
+
+
+def _folds(labels: pd.Series, together: Mapping[str, str], n: int) -> list[list[str]]:
+    """Divide into `n` folds alike in size and classes; what must stay together does."""
+    groups = [together[i] for i in labels.index]
+    folds = StratifiedGroupKFold(n, shuffle=True, random_state=_SEED)
+    try:
+        divided = [held for _, held in folds.split(labels, labels, groups)]
+    except ValueError as error:
+        raise SplitError(
+            f"These {len(labels)} images cannot be split into train, val and test: it takes at least {n} of each "
+            f"class, and at least {n} patients where patients are named."
+        ) from error
+    return [[labels.index[k] for k in fold] for fold in divided]

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from fracture_core.augmentation import UNKNOWN
+from fracture_core.dataset import Dataset
 from fracture_core.features import FeatureSource, FrozenPart, compute_features, split_at_boundary
-from fracture_core.fracatlas import FracAtlas
 from fracture_core.pictures import Pictures, decode
 from fracture_core.pipeline import Arrays, Examples, PictureExamples
 from fracture_core.progress import Reporter, TrainingError
@@ -44,7 +45,7 @@ class TrainingData:
 
 
 def load_training_data(
-    recipe: Recipe, dataset: FracAtlas, split: Split, model: keras.Model, report: Reporter
+    recipe: Recipe, dataset: Dataset, split: Split, model: keras.Model, report: Reporter
 ) -> TrainingData:
     """Decode the dataset (once, ever) and, on the fast path, compute what the frozen blocks make of it.
 
@@ -78,7 +79,7 @@ def load_training_data(
     return TrainingData(features, labels, dict(val_maps), val_labels, part.trainable, part.names)
 
 
-def _decoded(dataset: FracAtlas, recipe: Recipe, size: int, report: Reporter) -> Pictures:
+def _decoded(dataset: Dataset, recipe: Recipe, size: int, report: Reporter) -> Pictures:
     def progress(done: int, total: int) -> None:
         report.counted("decoding", done, total)
         report.stop_if_asked()
@@ -99,5 +100,6 @@ def _rows(pictures: Pictures, ids: Sequence[str]) -> np.ndarray:
     return pictures.squares[[pictures.rows[i] for i in ids]]
 
 
-def _boxes(dataset: FracAtlas, pictures: Pictures, ids: Sequence[str]) -> list[np.ndarray]:
-    return [pictures.placement(i).boxes_in_square(dataset.boxes(i)) for i in ids]
+def _boxes(dataset: Dataset, pictures: Pictures, ids: Sequence[str]) -> list[np.ndarray]:
+    boxes = (dataset.boxes(i) if dataset.outlined(i) else UNKNOWN for i in ids)
+    return [pictures.placement(i).boxes_in_square(one) for i, one in zip(ids, boxes, strict=True)]

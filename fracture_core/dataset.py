@@ -1,0 +1,39 @@
+"""What can be trained on: FracAtlas, or a user's own radiographs. Both are read and used alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from fracture_core.fracatlas import FracAtlas, find_fracatlas
+from fracture_core.own_dataset import OwnDataset
+
+Dataset = FracAtlas | OwnDataset
+#: Columns of FracAtlas's dataset.csv that no other csv is likely to have together.
+_FRACATLAS = {"image_id", "fractured", "fracture_count", "multiscan"}
+
+
+def open_dataset(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Open a folder or a csv as what it is; None means FracAtlas where it is usually found.
+
+    The first look at a user's own data reads every file; `progress(done, total)` hears of it. Raises DatasetError with
+    a sentence where it is neither.
+    """
+    root = find_fracatlas() if path is None else Path(path).expanduser()
+    if is_fracatlas(root):
+        return FracAtlas(root)
+    return OwnDataset(root, progress=progress)
+
+
+def is_fracatlas(root: Path) -> bool:
+    """Whether a folder has FracAtlas's dataset.csv, whole or not."""
+    try:
+        with (root / "dataset.csv").open(encoding="utf-8-sig") as file:
+            return set(file.readline().strip().split(",")) >= _FRACATLAS
+    except (OSError, UnicodeDecodeError):
+        return False
