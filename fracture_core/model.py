@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import keras
+from keras.src.utils.naming import reset_uids
 
 from fracture_core.recipe import Recipe
 
@@ -135,8 +136,9 @@ def build_model(recipe: Recipe) -> keras.Model:
         >>> model(np.zeros((1, 64, 64, 1)))["logit"].shape
         TensorShape([1, 1])
     """
-    # Layer names count up per process otherwise, and the names are how weights find their layers.
-    keras.utils.clear_session()
+    # Layer names count up per process otherwise, and the names are how weights find their layers. Keras' public
+    # clear_session would do it too, but breaks the scope of a tf.distribute strategy.
+    reset_uids()
     backbone = BACKBONES[recipe.backbone]
     size = recipe.image_size
     radiograph = keras.Input((size, size, 1), name="radiograph")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from keras.src.utils.naming import reset_uids
 
 from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.errors import FractureCoreError
@@ -132,7 +133,7 @@ def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
 
 def _application(recipe: Recipe, weights: str) -> keras.Model:
     """The backbone alone, with its weights; layer names counted from nothing, as in our own model."""
-    keras.utils.clear_session()
+    reset_uids()
     options = {"include_preprocessing": False} if recipe.backbone.startswith("efficientnet") else {}
     application = getattr(keras.applications, BACKBONES[recipe.backbone].application)
     return application(include_top=False, weights=weights, **options)

@@ -1,15 +1,15 @@
-"""Train a network: a recipe and FracAtlas in, a run folder out.
+"""Train a network: a recipe and a dataset in, a run folder out.
 
 `train` reads from top to bottom: what to train on, the network and its start, where an earlier attempt stopped, the
 loop, the end. A step depends on the recipe and its own number alone and everything that changes is in the
 checkpoint, so a run that was killed anywhere ends with the weights it would have had.
 
-It runs unchanged under `tf.distribute`: give a strategy, or set TF_CONFIG for several machines.
+It runs unchanged under `tf.distribute`: set TF_CONFIG for several machines, or give a strategy. Shared by several
+processors the losses and weights are those of one with the same batch, but for rounding and for dropout's dice.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,8 +19,17 @@ import keras
 import tensorflow as tf
 
 from fracture_core.audit import Audit
+from fracture_core.dataset import Dataset
 from fracture_core.describe import describe
-from fracture_core.fracatlas import FracAtlas
+from fracture_core.distribution import (
+    asked_together,
+    available_strategy,
+    check_batch,
+    is_chief,
+    normalise_over_replicas,
+    share_of_yes,
+    wait_for_all,
+)
 from fracture_core.learner import Learner
 from fracture_core.model import build_model, train_last_blocks
 from fracture_core.pipeline import Batches
@@ -38,8 +47,11 @@ __all__ = ["TrainingError", "TrainingStoppedError", "print_progress", "split_for
 ShouldStop = Callable[[], str | None]
 
 
-def split_for(recipe: Recipe, dataset: FracAtlas, audit: Audit | None = None) -> Split:
-    """The split a recipe trains on: the reference study's, and made leak-free by an audit if it asks for that."""
+def split_for(recipe: Recipe, dataset: Dataset, audit: Audit | None = None) -> Split:
+    """The split a recipe trains on, made leak-free by an audit if it asks for that.
+
+    FracAtlas is split as the reference study did, a user's own radiographs as they say or else by patient.
+    """
     if recipe.leak_free and audit is None:
         from fracture_core.audit import audit as look
 
@@ -49,7 +61,7 @@ def split_for(recipe: Recipe, dataset: FracAtlas, audit: Audit | None = None) ->
 
 def train(
     recipe: Recipe,
-    dataset: FracAtlas,
+    dataset: Dataset,
     *,
     run: Path | None = None,
     split: Split | None = None,
@@ -67,9 +79,9 @@ def train(
     TrainingStoppedError raised. Raises TrainingError where recipe, data and folder do not fit together,
     StartingWeightsError, FeaturesError, SplitError or DatasetError as their names say.
     """
-    strategy = strategy or _default_strategy()
-    folder = RunFolder(run or new_run_path(recipe), writes=_is_chief(strategy))
-    resumed = folder.started
+    strategy = strategy or available_strategy()
+    folder = RunFolder(run or new_run_path(recipe), writes=is_chief(strategy))
+    resumed = _resumed(folder, strategy)
     if resumed:
         _check_same(folder, recipe, split)
         if folder.finished:
@@ -83,6 +95,7 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = build_model(recipe)
+        normalise_over_replicas(model, strategy)
         start = None if resumed else start_from(model, recipe)
         train_last_blocks(model, recipe)
         learner = Learner(model, recipe, strategy)
@@ -92,16 +105,20 @@ def train(
         folder.write_graph(describe(model).to_json())
         folder.save("checkpoint", *learner.state())
         folder.note(**provenance(), name=recipe.name, start=start.to_json(), split=split.digest, finished=False)
+        folder.note(dataset=dataset.name)
+    folder.note(replicas=strategy.num_replicas_in_sync)
     folder.log(f"{'resumed' if resumed else 'started'} at step {learner.step}")
 
     # What it learns from, and the loop.
     report = Reporter(folder.path, recipe.epochs, progress, should_stop)
     data = load_training_data(recipe, dataset, split, model, report)
     batches = Batches(data.examples, data.labels, recipe)
-    _check_batch(batches, strategy)
+    check_batch(batches.batch_size, strategy)
     learner.read(data)
+    report.should_stop = asked_together(should_stop, strategy)
     _loop(learner, batches, folder, report, checkpoint_seconds)
     _finish(learner, folder, split)
+    wait_for_all(strategy)
     report.tell("finished", done=learner.step, total=learner.step)
     return folder.path
 
@@ -154,32 +171,18 @@ def _enough(history: list[dict[str, float]], recipe: Recipe) -> bool:
     return recipe.early_stopping is not None and stale_epochs(history, recipe) >= recipe.early_stopping
 
 
+def _resumed(folder: RunFolder, strategy: tf.distribute.Strategy) -> bool:
+    """Whether the run goes on from a checkpoint, asked before the chief writes the first file."""
+    share = share_of_yes(strategy, folder.started)
+    if 0 < share < 1:
+        raise TrainingError(
+            f"Some workers see the run {folder.path.name} and some do not: put it on a disk that all machines share."
+        )
+    return bool(share)
+
+
 def _check_same(folder: RunFolder, recipe: Recipe, split: Split | None) -> None:
     if folder.recipe() != recipe:
         raise TrainingError(f"The run {folder.path.name} was started with another recipe; start a new run.")
     if split is not None and folder.split().digest != split.digest:
         raise TrainingError(f"The run {folder.path.name} was started with another split; start a new run.")
-
-
-def _check_batch(batches: Batches, strategy: tf.distribute.Strategy) -> None:
-    replicas = strategy.num_replicas_in_sync
-    if batches.batch_size % replicas:
-        raise TrainingError(
-            f"A batch of {batches.batch_size} images cannot be shared evenly by {replicas} replicas: "
-            "choose another batch_size."
-        )
-
-
-def _default_strategy() -> tf.distribute.Strategy:
-    if os.environ.get("TF_CONFIG"):
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if len(tf.config.list_physical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
-
-
-def _is_chief(strategy: tf.distribute.Strategy) -> bool:
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return True
-    return resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0)
