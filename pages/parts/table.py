@@ -20,16 +20,16 @@ def offer_table(entries: Sequence[Entry], choice: Choice, keys: Sequence[str]) -
     opened = st.session_state.get("open")
     row = order.index(keys.index(opened)) if opened in keys else 0
     ordered_keys = [keys[place] for place in order]
+    _mark(row)
     st.dataframe(
-        _shown(table, row),
+        _shown(table),
         key="worklist",
         on_select=partial(_select, ordered_keys),
-        selection_mode="single-row",
+        selection_mode="single-row-required",
         hide_index=True,
         height=264,
         row_height=44,
         column_config={
-            "": st.column_config.TextColumn(width=20),
             "picture": st.column_config.ImageColumn("", width=48),
             "file": st.column_config.TextColumn("File"),
             "finding": st.column_config.TextColumn("Finding"),
@@ -60,10 +60,16 @@ def offer_table(entries: Sequence[Entry], choice: Choice, keys: Sequence[str]) -
     return order[row]
 
 
-def _shown(table: pd.DataFrame, row: int) -> pd.DataFrame:
+def _mark(row: int) -> None:
+    """Select the row of what is open, however it was opened."""
+    kept = st.session_state.get("worklist")
+    if kept is None or list(kept["selection"]["rows"]) != [row]:
+        st.session_state["worklist"] = {"selection": {"rows": [row]}}
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
     pictures = ["data:image/png;base64," + b64encode(png).decode() if png else None for png in table["thumbnail"]]
-    shown = pd.DataFrame({"": "", "picture": pictures, "file": table["file"].tolist()})
-    shown.loc[row, ""] = "▸"
+    shown = pd.DataFrame({"picture": pictures, "file": table["file"].tolist()})
     shown["finding"] = table["finding"].tolist()
     shown["probability"] = table["probability"].tolist()
     shown["notes"] = [error or warnings for error, warnings in zip(table["error"], table["warnings"], strict=True)]
@@ -72,11 +78,8 @@ def _shown(table: pd.DataFrame, row: int) -> pd.DataFrame:
 
 def _select(keys: Sequence[str]) -> None:
     rows = st.session_state["worklist"]["selection"]["rows"]
-    # A click on the row that is marked already clears the mark; the reader still means that row.
-    row = rows[0] if rows else st.session_state.get("marked")
-    if row is not None and row < len(keys):
-        st.session_state["marked"] = row
-        _show(keys[row])
+    if rows and rows[0] < len(keys):
+        _show(keys[rows[0]])
 
 
 def _show(key: str) -> None:

@@ -160,6 +160,16 @@ def test_a_bad_file_gets_a_sentence_and_no_traceback(page, tmp_path, name, data)
     assert "Traceback" not in page.locator("body").inner_text()
 
 
+def marked(page, row: int) -> None:
+    """Wait until the table marks this row, from 0, and no other; to those who listen it counts from 1, header first."""
+    chosen = page.locator("[data-testid=stDataFrame] [role=row][aria-selected=true]")
+    for _ in range(300):
+        if chosen.evaluate_all("rows => rows.map(r => r.getAttribute('aria-rowindex'))") == [str(row + 2)]:
+            return
+        page.wait_for_timeout(200)
+    raise AssertionError(f"{chosen.evaluate_all('rows => rows.map(r => r.outerHTML.slice(0, 200))')}, not row {row}")
+
+
 def test_twenty_make_a_worklist_that_a_bad_file_does_not_stop(page, known, findings, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"nothing")
@@ -179,9 +189,11 @@ def test_twenty_make_a_worklist_that_a_bad_file_does_not_stop(page, known, findi
     assert shares[0] == pytest.approx(by_name[rows[0]["file"]].probability, abs=1e-3)
     page.keyboard.press("ArrowRight")
     page.get_by_text(f"2 of 20: {rows[1]['file']}").wait_for(timeout=WAIT)
+    marked(page, 1)
     # The fourth row of the table: the header is 36 px high, a row 44.
     page.locator("[data-testid=stDataFrame]").click(position={"x": 16, "y": 36 + 3 * 44 + 22})
     page.get_by_text(f"4 of 20: {rows[3]['file']}").wait_for(timeout=WAIT)
+    marked(page, 3)
 
 
 def test_the_report_opens_and_says_the_same(opened, known, findings):
