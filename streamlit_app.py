@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.parts.access import keep_uploads_in_memory, login_page, may_enter, offer_logout
+from pages.parts.faults import in_a_sentence
 
 keep_uploads_in_memory()
 # Without icons: named ones would make the browser fetch a favicon from a font server.
@@ -15,7 +16,8 @@ pages = [
 ]
 if may_enter():
     offer_logout()
-    st.navigation(pages).run()
+    with in_a_sentence():
+        st.navigation(pages).run()
 else:
     # A page list all the same: without one Streamlit would offer whatever lies in the folder named pages.
     st.navigation([st.Page(login_page, title="Log in", default=True)], position="hidden").run()

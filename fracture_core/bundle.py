@@ -19,8 +19,6 @@ import csv
 import hashlib
 import io
 import json
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,11 +29,11 @@ import numpy as np
 from safetensors import SafetensorError
 
 from fracture_core.bundle_files import (
+    MOST_SMALL,
     BundleError,
     check_history,
     check_network,
     check_predictions,
-    hashes_of,
     parse_arrays,
     parse_json,
     read_file,
@@ -46,33 +44,34 @@ from fracture_core.graph import Graph
 from fracture_core.metrics import sigmoid
 from fracture_core.operating_points import OperatingPoint
 from fracture_core.recipe import Recipe
-from fracture_core.storage import alone, exchange, write_text
+from fracture_core.sealing import FILES, MODELS, NAME, check_name, publish, read_manifest, seal, verify
+from fracture_core.storage import alone, write_text
 from fracture_core.traits import Traits
 from fracture_core.weights import Weights
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FORMAT = 1
-#: Where bundles live: FRACTURE_MODELS_DIR, else models/ beside the package.
-MODELS = Path(os.environ.get("FRACTURE_MODELS_DIR") or Path(__file__).resolve().parents[1] / "models")
-#: The one that comes with the project, and is used until another is promoted.
+#: The way to all that concerns bundles, the parts in other rooms too.
+__all__ = [
+    "CURRENT_FILE",
+    "DEFAULT_BUNDLE",
+    "FILES",
+    "MODELS",
+    "Bundle",
+    "BundleError",
+    "check_name",
+    "current_bundle",
+    "list_bundles",
+    "load_bundle",
+    "publish",
+    "seal",
+    "verify",
+]
+
 DEFAULT_BUNDLE = "densenet121-fracatlas"
 #: Under models/: which bundle was promoted. A user's choice, no part of any bundle.
 CURRENT_FILE = "current.json"
-FILES = (
-    "network.json",
-    "weights.safetensors",
-    "recipe.json",
-    "predictions.csv",
-    "operating_points.json",
-    "features.safetensors",
-    "history.csv",
-    "card.md",
-)
-#: Largest bundle.json and chosen_points.json, in bytes.
-_MOST_SMALL = 2**20
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +152,7 @@ class Bundle:
         """The points users saved, oldest first; raise BundleError where their file is damaged."""
         file = "chosen_points.json"
         try:
-            entries = parse_json(read_file(self.folder, file, most=_MOST_SMALL))
+            entries = parse_json(read_file(self.folder, file, most=MOST_SMALL))
             return [OperatingPoint.from_dict(entry) for entry in entries]
         except (ValueError, TypeError, FractureCoreError) as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -176,7 +175,7 @@ class Bundle:
                         )
                     saved.append(point)
                 text = json.dumps([p.to_dict() for p in saved], indent=1) + "\n"
-                if len(text) > _MOST_SMALL:
+                if len(text) > MOST_SMALL:
                     raise BundleError(f"Too many points were saved beside {self.name}; no more fit.")
                 write_text(self.folder / "chosen_points.json", text)
         except OSError as error:
@@ -186,26 +185,19 @@ class Bundle:
         return read_file(self.folder, file, sha256=self.manifest["files"][file])
 
 
-def check_name(name: str) -> str:
-    """Give the name back, or raise BundleError where it could not be a folder of its own under models/."""
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise BundleError(f"{name[:100]!r} cannot name a bundle; use letters, digits, dots and hyphens.")
-    return name
-
-
 def current_bundle(root: Path = MODELS) -> str:
     """Name of the bundle that is used where none is named: the promoted one while it is there, else the default."""
     try:
         name = json.loads((Path(root) / CURRENT_FILE).read_text("utf-8"))["bundle"]
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT_BUNDLE
-    there = isinstance(name, str) and _NAME.fullmatch(name) and (Path(root) / name / "bundle.json").is_file()
+    there = isinstance(name, str) and NAME.fullmatch(name) and (Path(root) / name / "bundle.json").is_file()
     return name if there else DEFAULT_BUNDLE
 
 
 def list_bundles(root: Path = MODELS) -> list[str]:
     """Names of the bundles under `root`, the one in use first."""
-    names = sorted(p.parent.name for p in Path(root).glob("*/bundle.json") if _NAME.fullmatch(p.parent.name))
+    names = sorted(p.parent.name for p in Path(root).glob("*/bundle.json") if NAME.fullmatch(p.parent.name))
     current = current_bundle(root)
     return sorted(names, key=lambda name: name != current)
 
@@ -214,7 +206,27 @@ def load_bundle(name: str | None = None, root: Path = MODELS) -> Bundle:
     """Read and verify a bundle (the one in use where none is named); raise BundleError where it is not as published."""
     name = name or current_bundle(root)
     folder = _folder(root, name)
-    manifest = _manifest(folder)
+    met = _identity(folder)
+    try:
+        return _read(folder)
+    except FractureCoreError:
+        # Published anew between one file and the next: the new one is read instead.
+        if _identity(folder) == met:
+            raise
+        return _read(folder)
+
+
+def _identity(folder: Path) -> tuple[int, ...]:
+    try:
+        status = (folder / "bundle.json").stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _read(folder: Path) -> Bundle:
+    name = folder.name
+    manifest = read_manifest(folder)
     verify(folder, manifest)
 
     def read(file: str) -> bytes:
@@ -258,78 +270,6 @@ def _folder(root: Path, name: str) -> Path:
     if folder.resolve().parent != Path(root).resolve():
         raise BundleError(f"The bundle {name!r} is a link to another folder; copy that folder here instead.")
     return folder
-
-
-def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise BundleError unless every file is there with the hash that the manifest says."""
-    for file in FILES:
-        # A file that the manifest leaves out has no hash that could fit.
-        read_file(folder, file, sha256=manifest["files"].get(file, ""))
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = parse_json(read_file(folder, "bundle.json", most=_MOST_SMALL))
-        version, files, temperature = manifest["format"], hashes_of(manifest), float(manifest["temperature"])
-        created, provenance = manifest["created"], manifest.get("provenance", {})
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
-        raise BundleError(f"The bundle {folder.name!r} is damaged: bundle.json cannot be read.") from error
-    if version != FORMAT:
-        raise BundleError(
-            f"The bundle {folder.name!r} has format {str(version)[:20]}; this version of the program reads format "
-            f"{FORMAT}."
-        )
-    sensible = isinstance(created, str) and len(created) <= 64 and isinstance(provenance, Mapping)
-    if not (0.01 <= temperature <= 100) or not sensible:
-        raise BundleError(f"The bundle {folder.name!r} is damaged: its temperature or date makes no sense.")
-    return manifest | {"files": files}
-
-
-def seal(folder: Path, *, temperature: float, created: str, provenance: Mapping[str, Any]) -> None:
-    """Write bundle.json for a folder that holds every other file; until then the folder is no bundle."""
-    hashes = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES}
-    manifest = {
-        "format": FORMAT,
-        "created": created,
-        "temperature": temperature,
-        "provenance": dict(provenance),
-        "files": hashes,
-    }
-    write_text(folder / "bundle.json", json.dumps(manifest, indent=1) + "\n")
-
-
-def publish(folder: Path, name: str, root: Path = MODELS) -> Path:
-    """Move a sealed folder to root/name; an earlier bundle of that name is kept as name.1, .2 …
-
-    On Linux the two change places in one step: whoever looks meets the one or the other, whole, and whatever
-    interrupts this, both are still there. Elsewhere there is no bundle of that name for the moment between two renames.
-    """
-    target = Path(root) / check_name(name)
-    verify(folder, _manifest(folder))
-    # One name a bundle for what waits to be kept: after an interruption the next publishing finds it there.
-    replaced = target.with_name(f".{name}.replaced")
-    with alone(target):
-        if replaced.exists():
-            replaced.rename(_free_name(target))
-        if not target.exists():
-            return folder.rename(target)
-        folder.rename(replaced)
-        if exchange(replaced, target):
-            replaced.rename(_free_name(target))
-            return target
-        kept = target.rename(_free_name(target))
-        try:
-            return replaced.rename(target)
-        except OSError:
-            kept.rename(target)
-            raise
-
-
-def _free_name(target: Path) -> Path:
-    number = 1
-    while (kept := target.with_name(f"{target.name}.{number}")).exists():
-        number += 1
-    return kept
 
 
 def _digest(hashes: Mapping[str, str]) -> str:

@@ -27,6 +27,8 @@ from fracture_core.recipe import Recipe
 #: Largest file of a bundle, and largest one of plain text, in bytes.
 MOST_BYTES = 256 * 2**20
 MOST_TEXT = 32 * 2**20
+#: Largest bundle.json and chosen_points.json, in bytes.
+MOST_SMALL = 2**20
 #: What every network gives; one with a localiser gives `cells` too.
 _OUTPUTS = frozenset({"logit", "global_logit", "embedding", "last_map"})
 #: Far above any real network's: strides, factors, windows and paddings, in pixels or places.

@@ -73,11 +73,15 @@ def plain(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$&])", r"\\\1", text)
 
 
-def _stamp(name: str) -> int:
+def _stamp(name: str) -> tuple[int, ...]:
+    """What tells one published bundle from the next: another file, whatever the clock says."""
     manifest = MODELS / name / "bundle.json"
-    return manifest.stat().st_mtime_ns if manifest.is_file() else 0
+    if not manifest.is_file():
+        return ()
+    status = manifest.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _verified(name: str, stamp: int) -> Bundle:
+def _verified(name: str, stamp: tuple[int, ...]) -> Bundle:
     return load_bundle(name, MODELS)
