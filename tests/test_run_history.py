@@ -1,0 +1,326 @@
+"""The runs so far, which bundle is in use, whether two may be compared, and what a run will take."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fracture_core import estimate as estimating
+from fracture_core.bundle import Bundle, BundleError, current_bundle, list_bundles, load_bundle
+from fracture_core.challenge import challenge, matched_table, scores_file
+from fracture_core.compare import ComparisonError
+from fracture_core.estimate import EstimateError, Speed, check_room, estimate, keep, learn_from_run
+from fracture_core.fairness import fairness
+from fracture_core.metrics import roc_auc
+from fracture_core.promotion import promote
+from fracture_core.recipe import Recipe, RecipeError
+from fracture_core.recipe_choices import FRONT, choices, recipe_names, with_values
+from fracture_core.run_folder import RunError, RunFolder
+from fracture_core.run_history import (
+    best_epoch,
+    bundle_of,
+    delete_run,
+    history_rows,
+    note,
+    recipe_differences,
+    write_note,
+)
+from fracture_core.split import Split
+from fracture_core.training_charts import auc_chart, loss_chart, overlaid
+from fracture_core.training_words import duration, estimate_in_words, size
+
+HISTORY = [
+    {"epoch": 1.0, "loss": 0.9, "val_loss": 0.8, "val_auc": 0.6, "seconds": 10.0},
+    {"epoch": 2.0, "loss": 0.7, "val_loss": 0.6, "val_auc": 0.9, "seconds": 11.0},
+    {"epoch": 3.0, "loss": 0.5, "val_loss": 0.7, "val_auc": 0.8, "seconds": 12.0},
+]
+
+
+@pytest.fixture
+def models(small_models, tmp_path):
+    folder = tmp_path / "models"
+    shutil.copytree(small_models, folder)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
+    folder = RunFolder(tmp_path / "runs" / "20260102-030405-one")
+    folder.path.mkdir(parents=True)
+    folder.write_recipe(Recipe(name="one", monitor="auc", epochs=9))
+    folder.write_history(HISTORY)
+    return folder.path
+
+
+def test_promotion_is_a_name_and_moves_no_bundle(models):
+    shutil.copytree(models / "small", models / "new")
+    before = {p: p.read_bytes() for p in models.glob("*/*")}
+    assert list_bundles(models) == ["new", "small"]
+    promoted = promote("small", models)
+    assert (promoted.name, promoted.before) == ("small", None)
+    assert list_bundles(models) == ["small", "new"] and load_bundle(root=models).name == "small"
+    assert promote("new", models).before == "small"
+    assert load_bundle(root=models).name == "new"
+    promote("small", models)  # put back
+    assert current_bundle(models) == "small"
+    assert {p: p.read_bytes() for p in models.glob("*/*")} == before
+
+
+def test_a_damaged_bundle_is_not_put_in_use(models):
+    shutil.copytree(models / "small", models / "new")
+    promote("small", models)
+    (models / "new" / "card.md").write_text("altered")
+    with pytest.raises(BundleError):
+        promote("new", models)
+    assert current_bundle(models) == "small"
+    shutil.rmtree(models / "small")
+    assert current_bundle(models) == "densenet121-fracatlas"  # the one in use has gone
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"bundle": 3}', '{"bundle": "../small"}', '{"bundle": "nothing"}'])
+def test_an_odd_note_of_the_bundle_in_use_is_passed_over(models, text):
+    (models / "current.json").write_text(text)
+    assert current_bundle(models) == "densenet121-fracatlas"
+
+
+def test_a_run_knows_its_bundle_by_the_weights(models, run):
+    manifest = json.loads((models / "small" / "bundle.json").read_text())
+    manifest["provenance"]["weights_sha256"] = "abc"
+    (models / "small" / "bundle.json").write_text(json.dumps(manifest))
+    assert bundle_of(run, models) is None
+    RunFolder(run).note(finished=True, weights_sha256="abc")
+    assert bundle_of(run, models) == "small"
+    table = load_bundle("small", models).predictions()
+    test = table[table["split"] == "test"]
+    row = history_rows(root=models)[0]
+    assert row["test_auc"] == pytest.approx(roc_auc(test["label"], test["logit"]))
+    assert (row["run"], row["state"], row["bundle"], row["epoch"], row["epochs"]) == (
+        run.name,
+        "finished",
+        "small",
+        3,
+        9,
+    )
+    assert (row["val_auc"], row["val_loss"], row["seconds"]) == (0.9, 0.6, 33)
+
+
+def test_the_best_epoch_is_by_the_recipes_monitor():
+    assert best_epoch(HISTORY, Recipe(name="x", monitor="auc"))["epoch"] == 2
+    assert best_epoch(HISTORY, Recipe(name="x", monitor="loss"))["epoch"] == 2
+    assert best_epoch(HISTORY[:1], Recipe(name="x"))["epoch"] == 1
+
+
+def test_notes_and_deletion_stay_among_the_runs(run, tmp_path):
+    write_note(run, " as before, with a smaller rate \n")
+    assert note(run) == "as before, with a smaller rate"
+    with pytest.raises(RunError, match=r"at most 4,000"):
+        write_note(run, "x" * 5000)
+    stranger = tmp_path / "elsewhere"
+    shutil.copytree(run, stranger)
+    for outside in (stranger, run / ".." / ".." / "elsewhere"):
+        with pytest.raises(RunError, match="not a run under"):
+            delete_run(outside)
+        with pytest.raises(RunError, match="not a run under"):
+            write_note(outside, "x")
+    delete_run(run)
+    assert not run.exists() and stranger.is_dir() and history_rows() == []
+
+
+def test_recipes_are_told_apart_by_their_choices():
+    one = Recipe(name="one")
+    other = one.replace(name="two", epochs=3, augmentation=replace(one.augmentation, zoom=0.2))
+    assert recipe_differences({"a": one, "b": other}) == [
+        {"choice": "epochs", "a": "25", "b": "3"},
+        {"choice": "augmentation.zoom", "a": "0.0", "b": "0.2"},
+    ]
+    assert recipe_differences({"a": one, "b": one.replace(name="two")}) == []
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_form_holds_every_choice_of_a_recipe(name):
+    recipe = Recipe.load(name)
+    offered = choices(recipe)
+    assert with_values(recipe, {one.key: one.value for one in offered}) == recipe
+    assert tuple(one.key for one in offered[: len(FRONT)]) == FRONT
+    assert all(one.low <= one.value <= one.high for one in offered if one.kind in ("whole", "number"))
+    with pytest.raises(RecipeError, match="must be a multiple of 32"):
+        with_values(recipe, {"image_size": 100})
+
+
+# Comparisons.
+
+
+def altered(bundle: Bundle, **changes) -> Bundle:
+    """The same bundle with another provenance."""
+    provenance = {**bundle.manifest.get("provenance", {}), **changes}
+    return replace(bundle, manifest={**bundle.manifest, "provenance": provenance})
+
+
+def test_a_bundle_against_itself_differs_in_nothing(models):
+    shutil.copytree(models / "small", models / "new")
+    found = challenge(load_bundle("new", models), load_bundle("small", models))
+    assert found.auc.difference.value == 0 and not found.differ.rows
+    assert found.verdict.startswith("Neither can be called the better") and not found.fairness.unfair
+    table = matched_table(found)
+    assert table["Model"].tolist() == ["new", "small"]
+    counts = table[["Caught (TP)", "Missed (FN)", "False alarms (FP)", "Left alone (TN)"]]
+    assert (counts.iloc[0] == counts.iloc[1]).all() and counts.iloc[0].sum() == len(found.test.labels)
+    wrong = counts.iloc[0]["Missed (FN)"] + counts.iloc[0]["False alarms (FP)"]
+    assert len(found.worst) == min(wrong, 12)
+
+
+def test_without_common_images_what_the_run_scored_is_taken(models, run):
+    one, other = load_bundle("small", models), load_bundle("small", models)
+    table = one.predictions()
+    renamed = table.assign(image_id="mine-" + table["image_id"])
+    new = replace(one)
+    new.__dict__["predictions"] = lambda: renamed
+    with pytest.raises(ComparisonError, match="same radiographs"):
+        challenge(new, other)
+    RunFolder(run).begin(
+        Recipe(name="one"),
+        Split(("mine-x",), *(tuple(renamed.loc[renamed["split"] == p, "image_id"]) for p in ("val", "test")), {}),
+    )
+    scored = renamed[["image_id", "split", "label", "logit"]].assign(logit=-renamed["logit"])
+    scored.to_csv(scores_file(run, other), index=False)
+    found = challenge(new, other, run)
+    test = renamed[renamed["split"] == "test"]
+    assert found.auc.second == pytest.approx(1 - roc_auc(test["label"], test["logit"]))
+
+
+def test_test_images_that_were_trained_on_are_said_in_red(models):
+    bundle = load_bundle("small", models)
+    table = bundle.predictions()
+    tested = table.loc[table["split"] == "test", "image_id"].tolist()
+    said = fairness(bundle, bundle, tested, [*tested[:3], "another"]).unfair
+    assert len(said) == 1 and f"trained on 3 of the {len(tested)} test images" in said[0]
+    assert fairness(bundle, bundle, tested, ["another"]).unfair == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "split", "said"),
+    [
+        ({"source": "imagenet"}, "a", None),
+        ({"source": "bundle:small", "split": "a"}, "a", None),
+        ({"source": "bundle:gone", "split": "a"}, "a", None),
+        ({"source": "bundle:gone", "split": "b"}, "a", "which is not here and was trained on another split"),
+        ({"source": "/x/mine.safetensors"}, "a", "the file mine.safetensors; whether that saw test images"),
+    ],
+)
+def test_starting_weights_that_may_have_seen_the_test_images(models, start, split, said):
+    bundle = load_bundle("small", models)
+    table = bundle.predictions()
+    tested = table.loc[table["split"] == "test", "image_id"].tolist()
+    found = fairness(altered(bundle, start=start, split=split), bundle, tested).unfair
+    assert [said in one for one in found] == ([True] if said else [])
+
+
+def test_a_starting_bundle_of_another_split_is_counted_against_the_images_it_may_have_seen(models):
+    bundle = load_bundle("small", models)
+    table = bundle.predictions()
+    validated = table.loc[table["split"] == "val", "image_id"].tolist()
+    tested = table.loc[table["split"] == "test", "image_id"].tolist()
+    new = altered(bundle, start={"source": "bundle:small", "split": "old"}, split="new")
+    assert fairness(new, bundle, tested).unfair == ()  # it was tested on these itself
+    (said,) = fairness(new, bundle, tested + validated).unfair
+    assert f"may have seen {len(validated)} of these {len(tested) + len(validated)}" in said
+
+
+def test_remarks_of_a_pre_training_are_passed_on(models):
+    bundle = load_bundle("small", models)
+    before = {"split": "other", "remarks": ["it saw one image"]}
+    start = {"source": "runs/pretrain/weights.safetensors"}
+    found = fairness(altered(bundle, start=start, split="own", pretraining=before), bundle, ["x"])
+    assert found.unfair == () and found.remarks == ("small: it saw one image.",)
+    del before["remarks"]
+    found = fairness(altered(bundle, start=start, split="own", pretraining=before), bundle, ["x"])
+    assert "pre-trained on another split" in found.unfair[0]
+
+
+# What a run will take.
+
+
+@pytest.fixture
+def split():
+    ids = [str(n) for n in range(100)]
+    return Split(tuple(ids[:64]), tuple(ids[64:80]), tuple(ids[80:]), {})
+
+
+def test_an_estimate_adds_up_what_was_measured(split, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
+    recipe = Recipe(name="x", epochs=10, batch_size=16, image_size=64, trainable_blocks=1, fast_path=True)
+    assert estimate(recipe, split) is None
+    assert estimate_in_words(None) == "Not measured on this machine yet."
+    keep(recipe, Speed(2.0, 30.0, 0.5, 1000, 5000, 0.0))
+    found = estimate(recipe, split)
+    # 4 steps an epoch and a third of a step for 16 images of val; 80 views; 100 images read once more.
+    epochs = 10 * (4 + 1 / 3) * 2.0
+    assert found.seconds == pytest.approx(30 + epochs + 80 * 0.5 + 100 * (0.5 + 2.0 / 16 / 3))
+    assert found.bytes == 100 * 64 * 64 + 80 * 1000 + 2 * 5000
+    assert "From a short measurement on this machine" in found.basis and "2.00 s a batch of 16" in found.basis
+    assert estimate(recipe.replace(epochs=20), split).seconds == pytest.approx(found.seconds + epochs)
+    assert estimate(recipe.replace(image_size=96), split) is None
+
+    # A run's own epochs replace the measured step, and the words say so.
+    learn_from_run(recipe, "20260101-000000-x", seconds=10 * (4 + 1 / 3) * 3.0, epochs=10, train=64, val=16)
+    learned = estimate(recipe, split)
+    assert "From the run 20260101-000000-x" in learned.basis and "3.00 s a batch" in learned.basis
+
+
+def test_a_run_that_would_not_fit_the_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
+    free = shutil.disk_usage(tmp_path).free
+    check_room(estimating.Estimate(1.0, 1000, ""))
+    with pytest.raises(EstimateError, match="The disk is too full"):
+        check_room(estimating.Estimate(1.0, 2 * free, ""))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (0.4, "0 s"),
+        (89, "89 s"),
+        (91, "2 min"),
+        (5000, "83 min"),
+        (5401, "1 h 30 min"),
+    ],
+)
+def test_durations(seconds, said):
+    assert duration(seconds) == said
+
+
+def test_sizes():
+    assert (size(1), size(2.5e6), size(2.5e9)) == ("1 MB", "3 MB", "2.5 GB")
+
+
+def test_learning_curves_draw_every_epoch_and_no_broken_figure():
+    option = loss_chart([*HISTORY, {"epoch": 4.0, "loss": float("nan"), "val_loss": 0.1}], [(0.1, 2.0), (0.2, 1.5)])
+    lines = {one["name"]: one["data"] for one in option["series"]}
+    assert lines["batches"] == [[0.1, 2.0], [0.2, 1.5]]
+    assert lines["training"][-1] == [4.0, None] and lines["validation"][1] == [2.0, 0.6]
+    assert json.loads(json.dumps(option, allow_nan=False)) == option
+    many = [(k / 100, 1.0) for k in range(5000)]
+    assert len(loss_chart([], many)["series"][0]["data"]) <= 400
+    assert [one["name"] for one in loss_chart([], many)["series"]] == ["batches"]
+    assert auc_chart(HISTORY)["series"][0]["data"] == [[1.0, 0.6], [2.0, 0.9], [3.0, 0.8]]
+    both = overlaid({"a": HISTORY, "b": HISTORY[:1]}, "val_loss", "loss")
+    assert [len(one["data"]) for one in both["series"]] == [3, 1]
+    assert len({(one["color"], one["lineStyle"]["type"]) for one in both["series"]}) == 2
+
+
+def test_tables_for_people_hold_what_is_known(run, models):
+    from fracture_core.training_words import history_table
+
+    table = history_table(history_rows(root=models), "small")
+    assert table["Run"].tolist() == [run.name] and table["State"].tolist() == ["interrupted"]
+    assert table["Val AUC"].tolist() == [0.9] and np.isnan(table["Test AUC"][0])
+    assert isinstance(table, pd.DataFrame) and table["Time"].tolist() == ["33 s"]
