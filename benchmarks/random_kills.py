@@ -1,0 +1,92 @@
+"""Kill a small training run at random, again and again, and see whether it ends with the weights it would have had.
+
+    python -m benchmarks.random_kills --kills 20 --seed 0
+
+The process is killed by SIGKILL at a random moment: while it starts, decodes, trains, validates, writes a checkpoint
+or makes the bundle. Each attempt resumes. The last one is left alone; its weights are held against those of a run that
+nobody disturbed, bit for bit. The dataset is drawn, the network DenseNet's architecture in small. Prints one line a
+kill and a JSON object at the end; the exit status is 0 where the weights are equal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+
+def main() -> int:
+    """Run the kills; give the exit status."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--kills", type=int, default=20)
+    arguments.add_argument("--seed", type=int, default=0)
+    parsed = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("RUNS", "MODELS", "CACHE"):
+            os.environ[f"FRACTURE_{name}_DIR"] = str(root / name.lower())
+        os.environ["FRACTURE_TEST_STEP_SECONDS"] = "0.1"
+        found = _kill_and_compare(root, parsed.kills, random.Random(parsed.seed))
+    print(json.dumps(found, indent=1))
+    return 0 if found["equal"] else 1
+
+
+def _kill_and_compare(root: Path, kills: int, dice: random.Random) -> dict:
+    from fracture_core import job
+    from fracture_core.run_folder import RunFolder
+    from tests.training import SMALL, miniature
+
+    job.COMMAND = (sys.executable, "-m", "tests.tiny_command")
+    miniature(root / "data")
+    recipe = SMALL.replace(epochs=3 * max(kills, 1), fast_path=True)
+    whole = job.start(recipe, root / "data", "whole")
+    began = time.monotonic()
+    _finish(whole)
+    lasted = time.monotonic() - began
+    run, hit = job.start(recipe, root / "data", "killed"), Counter()
+    for number in range(kills):
+        time.sleep(dice.uniform(0, lasted / 2))
+        stage = _kill(run)
+        hit[stage] += 1
+        print(f"kill {number + 1}: {stage}", flush=True)
+        if stage == "finished":
+            break
+        job.resume(run)
+    _finish(run)
+    digests = [RunFolder(one).record()["weights_sha256"] for one in (whole, run)]
+    return {"kills": sum(hit.values()), "at": dict(hit), "equal": digests[0] == digests[1], "sha256": digests[0]}
+
+
+def _kill(run: Path) -> str:
+    """Kill the run's process; give the stage that it was in, or "finished" where it came too late."""
+    from fracture_core import job
+    from fracture_core.run_status import status
+    from fracture_core.training_lock import trainer
+
+    holder = trainer()
+    if holder is None:
+        return "finished"
+    stage = status(run).stage
+    os.kill(holder.pid, signal.SIGKILL)
+    found = job.wait(run, 60)
+    assert found.resumable, found
+    return stage
+
+
+def _finish(run: Path) -> None:
+    from fracture_core import job
+    from fracture_core.run_status import log_tail
+
+    found = job.wait(run, 3600)
+    assert found.state == "finished", (found, log_tail(run))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
