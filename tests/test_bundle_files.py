@@ -282,3 +282,25 @@ print(sorted(event for event, mode in seen if event != "open" or "w" in str(mode
         "open",
     )
     assert not [event for event in events if event.startswith(unwanted)], events
+
+
+def test_words_of_a_bundle_make_no_browser_fetch_anything(stranger, monkeypatch) -> None:
+    import streamlit
+    from streamlit.testing.v1 import AppTest
+
+    from fracture_core.operating_points import OperatingPoint
+    from pages.parts import frame
+
+    beacon = "![x](http://tracker.example/x.png)"
+    (stranger / "card.md").write_text(f"# Card\n\n{beacon}\n\n<img src='http://tracker.example/y.png'>\n")
+    load_bundle("small", sealed(stranger)).save_point(OperatingPoint(beacon, 0.4, "by eye", "val", 0.8, 0.7))
+    monkeypatch.setattr(frame, "MODELS", stranger.parent)
+    streamlit.cache_resource.clear()
+    app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=200)
+    app.run()
+    app.selectbox(key="operating_point").set_value(f"Saved: {beacon}").run()
+    app.switch_page("pages/model_card.py").run()
+    assert not app.exception
+    told = [one for kind in ("markdown", "caption") for one in app.get(kind)]
+    assert any("tracker" in one.value for one in told)
+    assert not [one.value for one in told if "![" in one.value or one.proto.allow_html]
