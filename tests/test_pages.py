@@ -5,18 +5,23 @@ from __future__ import annotations
 import ast
 import io
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.answer import DISCLAIMER
 from fracture_core.bundle import load_bundle
 from fracture_core.operating_points import OperatingPoint
+from fracture_core.waiting_line import WaitingLine
 from pages.parts import frame
+from pages.parts import turn as turns
 from pages.parts.frame import ONE_THRESHOLD, THREE_ANSWERS, plain
 
 ROOT = Path(__file__).parents[1]
@@ -122,6 +127,41 @@ def test_a_cut_short_file_can_be_read_as_far_as_it_goes(app):
     app.checkbox(key="damaged").check().run()
     assert not app.exception
     assert not app.error
+    assert 'class="answer"' in text(app)
+
+
+def test_a_busy_engine_shows_the_place_in_the_line_until_its_turn_comes(app, small_models, monkeypatch):
+    line, told = WaitingLine(at_once=1), []
+    monkeypatch.setattr(turns, "_line", line)
+    info = DeltaGenerator.info
+    monkeypatch.setattr(DeltaGenerator, "info", lambda self, text, **how: told.append(text) or info(self, text, **how))
+    app.run()
+    app.file_uploader[0].set_value(files(small_models, 1))
+    with ThreadPoolExecutor(1) as pool:
+        with line.turn():
+            run = pool.submit(app.run)
+            end = time.monotonic() + 60
+            while not told and time.monotonic() < end:
+                time.sleep(0.05)
+            assert not run.done()
+        run.result(60)
+    assert told == ["Busy with other radiographs: position 1 in the line."]
+    assert not app.exception and 'class="answer"' in text(app)
+    assert "position 1" not in text(app)
+
+
+def test_a_full_line_is_a_sentence_and_the_file_is_read_later(app, small_models, monkeypatch):
+    line = WaitingLine(places=0, at_once=1)
+    monkeypatch.setattr(turns, "_line", line)
+    app.run()
+    app.file_uploader[0].set_value(files(small_models, 1))
+    with line.turn():
+        app.run()
+        assert not app.exception and not app.error
+        assert "The computer is busy" in app.warning[0].value
+        assert 'class="answer"' not in text(app) and DISCLAIMER in text(app)
+    next(b for b in app.button if b.label == "Try again").click().run()
+    assert not app.exception and not any("busy" in one.value for one in app.warning)
     assert 'class="answer"' in text(app)
 
 

@@ -1,0 +1,144 @@
+"""Does memory stay flat? A thousand diagnoses in a row, and how much the process grew.
+
+    python -m benchmarks.endurance [FOLDER] [--bundle NAME] [--diagnoses 1000] [--through core|page|both]
+
+"core": file -> finding -> every heatmap that the page shows, as PNG, in this process. "page": the same through the app
+itself, which it starts on a free loopback port: one visitor after the other, ten uploads each, over Streamlit's own
+websocket. Memory is resident memory (RSS) after warming up, at every tenth of the way, and at the end.
+
+Streamlit keeps a visitor who has gone for two minutes, in case the connection was only lost; the page's figure is
+therefore taken when the last of them have been let go. Ends with 1 where growth passes 50 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import itertools
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fracture_core.bundle import DEFAULT_BUNDLE
+from fracture_core.fracatlas import FracAtlas
+from fracture_core.overlay import colour_layer, to_png
+from fracture_core.predict import load_reader
+from fracture_core.radiograph import read_radiograph
+from tests.browser.app import Server
+from tests.web_session import WebSession
+
+BAR = 50 * 2**20
+_A_VISIT = 10
+#: How long Streamlit keeps a lost session, and a little more.
+_KEPT = 150.0
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmRSS:")[2].split()[0])
+
+
+def diagnose(reader, path: Path) -> None:
+    """Do all that the page does with a file, and keep nothing of it."""
+    finding = reader.read(read_radiograph(path, accept_cut_short=True))
+    to_png(finding.radiograph.pixels)
+    for method in ("localiser", "grad-cam") if "cells" in finding.outputs else ("grad-cam",):
+        to_png(colour_layer(finding.heatmap(method), method, longest=512))
+
+
+def watch(
+    what: str, n: int, once: Callable[[], object], memory: Callable[[], int], *, warm_up: int = 100, rest: float = 0.0
+) -> int:
+    """Run `once` n times, print memory on the way, and give the growth in bytes.
+
+    Before the first look come `warm_up` runs, in which libraries fill their caches and allocators their pools. `rest`
+    seconds before the first and the last look let go what is kept for a while.
+    """
+    for _ in range(warm_up):
+        once()
+    time.sleep(rest)
+    gc.collect()
+    first, began = memory(), time.process_time()
+    print(f"{what}: {first / 2**20:.0f} MB after {warm_up} diagnoses of warming up", flush=True)
+    for done in range(1, n + 1):
+        once()
+        if done % max(1, n // 10) == 0:
+            print(f"{what}: {done:6d} diagnoses, {(memory() - first) / 2**20:+7.1f} MB", flush=True)
+    time.sleep(rest)
+    gc.collect()
+    growth = memory() - first
+    spent = time.process_time() - began
+    print(
+        f"{what}: growth {growth / 2**20:.1f} MB over {n} diagnoses (bar 50 MB); {spent:.0f} s of this process's time"
+    )
+    return growth
+
+
+def through_core(bundle: str, files: list[Path], n: int, warm_up: int) -> int:
+    """Give the growth of this process."""
+    reader, coming = load_reader(bundle), itertools.cycle(files)
+    return watch("core", n, lambda: diagnose(reader, next(coming)), resident, warm_up=warm_up)
+
+
+class Visitors:
+    """One visitor after the other, each with a few uploads."""
+
+    def __init__(self, url: str, files: list[Path]):
+        self._url, self._coming, self._done = url, itertools.cycle(files), 0
+        self._visitor: WebSession | None = None
+
+    def diagnose(self) -> None:
+        """Upload the next file and wait for its answer; raise where there is none."""
+        if self._done % _A_VISIT == 0:
+            self.leave()
+            self._visitor = WebSession(self._url, 120)
+        self._done += 1
+        path = next(self._coming)
+        self._visitor.upload(path.name, path.read_bytes())
+        self._visitor.until(lambda: self._visitor.finished)
+        if not self._visitor.answer:
+            raise RuntimeError(f"{path.name} got no answer: {self._visitor.alerts}")
+
+    def leave(self) -> None:
+        """Close the present visitor's tab."""
+        if self._visitor is not None:
+            self._visitor.close()
+
+
+def through_page(files: list[Path], n: int, warm_up: int, rest: float) -> int:
+    """Give the growth of the app's own process."""
+    with tempfile.TemporaryDirectory() as scratch:
+        server = Server(Path(scratch) / "log")
+        try:
+            server.wait()
+            visitors = Visitors(server.url, files)
+            growth = watch("page", n, visitors.diagnose, server.memory, warm_up=warm_up, rest=rest)
+            visitors.leave()
+            return growth
+        finally:
+            server.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--bundle", default=DEFAULT_BUNDLE)
+    parser.add_argument("--diagnoses", type=int, default=1000)
+    parser.add_argument("--warm-up", type=int, default=100, help="diagnoses before the first look")
+    parser.add_argument("--through", choices=("core", "page", "both"), default="both")
+    parser.add_argument("--rest", type=float, default=_KEPT, help="seconds for the page to let go of lost sessions")
+    arguments = parser.parse_args()
+    folder = arguments.folder or FracAtlas().root / "images" / "Fractured"
+    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    growths = []
+    if arguments.through in ("core", "both"):
+        growths.append(through_core(arguments.bundle, files, arguments.diagnoses, arguments.warm_up))
+    if arguments.through in ("page", "both"):
+        growths.append(through_page(files, arguments.diagnoses, arguments.warm_up, arguments.rest))
+    return int(max(growths) > BAR)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
