@@ -134,7 +134,10 @@ def _plain(name: str) -> str:
 
 
 def _folders(root: Path) -> list[str]:
-    return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    try:
+        return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise DatasetError(f"The folder {root} cannot be read ({error.strerror}).") from error
 
 
 def _files(folder: Path) -> list[Path]:

@@ -1,0 +1,203 @@
+"""What makes a training step of the whole network fast on a CPU: one setting changed at a time, beside the default.
+
+    python -m benchmarks.training_step [--only NAME ...] [--steps 3] [--rounds 4] [--size 224] [--write]
+
+Every setting runs in a process of its own, because TensorFlow reads most of them once. The default's process lives
+through the whole benchmark, and each other one takes turns with it, round by round, while the one that is not measured
+sleeps: whatever else the machine does hits both alike. Given are images a second relative to the default in the same
+rounds, and the spread over the rounds; only the ratios mean something on another machine. Pictures are random, which
+changes no step's time. `--write` puts the table into docs/tensorflow_speed.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "tensorflow_speed.md"
+BEGIN = "<!-- measurements: written by python -m benchmarks.training_step --write -->"
+END = "<!-- end of measurements -->"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one process does differently; the defaults are what the project's training does."""
+
+    batch: int = 32
+    intra: int = 0  # threads within an operation; 0 lets TensorFlow choose
+    inter: int = 0  # operations at a time; 0 lets TensorFlow choose
+    policy: str = "float32"
+    xla: bool = False
+    onednn: bool = True
+
+
+def settings() -> dict[str, Setting]:
+    """Every setting by name, the default first."""
+    cores = os.cpu_count() or 1
+    made = {"default": Setting()}
+    made |= {f"batch of {n}": Setting(batch=n) for n in (8, 16, 64)}
+    made |= {f"{n} intra-op threads": Setting(intra=n) for n in sorted({1, cores, 2 * cores})}
+    made |= {f"{n} inter-op threads": Setting(inter=n) for n in sorted({1, cores})}
+    made["oneDNN off"] = Setting(onednn=False)
+    made["bfloat16 (mixed policy)"] = Setting(policy="mixed_bfloat16")
+    made["XLA"] = Setting(xla=True)
+    made["XLA and bfloat16"] = Setting(xla=True, policy="mixed_bfloat16")
+    return made
+
+
+def work(setting: Setting, size: int) -> None:
+    """Be the process of one setting: for every line `n` on stdin run n steps and print their seconds as JSON."""
+    import keras
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(setting.intra)
+    tf.config.threading.set_inter_op_parallelism_threads(setting.inter)
+    keras.mixed_precision.set_global_policy(setting.policy)
+    step = _step(setting, size)
+    for line in sys.stdin:
+        began = time.perf_counter()
+        for _ in range(int(line)):
+            step()
+        print(json.dumps(time.perf_counter() - began), flush=True)
+
+
+def _step(setting: Setting, size: int):
+    """The project's own training step, with its objective and optimiser, on a random batch."""
+    import tensorflow as tf
+
+    from fracture_core.learner import Learner
+    from fracture_core.model import CELL, build_model
+    from fracture_core.recipe import Recipe
+    from fracture_core.training_data import TrainingData
+
+    recipe = Recipe.load("default").replace(
+        start="none", trainable_blocks=None, fast_path=False, image_size=size, batch_size=setting.batch
+    )
+    model = build_model(recipe)
+    learner = Learner(model, recipe, tf.distribute.get_strategy())
+    rng, n = np.random.default_rng(0), setting.batch
+    labels = (np.arange(n) % 2).astype(np.float32)
+    inputs = {"radiograph": tf.constant(rng.integers(0, 256, (n, size, size)), tf.uint8)}
+    cells = rng.random((n, size // CELL, size // CELL)) < 0.05
+    targets = {"label": labels, "weight": np.ones(n, np.float32), "cells": cells.astype(np.float32)}
+    learner.read(TrainingData((), labels, inputs, labels, model, ("radiograph",)))
+    run = tf.function(learner._step_on_all_replicas, jit_compile=True) if setting.xla else learner._run_step
+    targets = {name: tf.constant(values) for name, values in targets.items()}
+    return lambda: [float(value) for value in run(inputs, targets).values()]
+
+
+@contextlib.contextmanager
+def process(setting: Setting, size: int) -> Iterator[subprocess.Popen]:
+    """A setting's process, ready to be told how many steps to run."""
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": str(int(setting.onednn))}
+    command = [sys.executable, "-m", "benchmarks.training_step", "--work", json.dumps(asdict(setting))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*command, "--size", str(size)], text=True, env=environment, **pipes) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def seconds(running: subprocess.Popen, steps: int) -> float:
+    """Let a process run some steps; raise RuntimeError with its last words where it died."""
+    try:
+        running.stdin.write(f"{steps}\n")
+        running.stdin.flush()
+        return float(json.loads(running.stdout.readline()))
+    except (BrokenPipeError, ValueError) as error:
+        running.kill()
+        words = [line for line in running.stderr.read().splitlines() if line.strip()]
+        raise RuntimeError(words[-1][:160] if words else "the process died without a word") from error
+
+
+def compare(chosen: dict[str, Setting], size: int, steps: int, rounds: int) -> list[tuple[str, ...]]:
+    """Rows of the table: setting, first step in seconds, relative speed, lowest and highest of the rounds."""
+    rows = []
+    with process(Setting(), size) as default:
+        first = seconds(default, 1)
+        rows.append(("default", f"{first:.0f}", "1.00", "", ""))
+        for name, setting in chosen.items():
+            if setting == Setting():
+                continue
+            try:
+                with process(setting, size) as other:
+                    first, ratios = seconds(other, 1), []
+                    for _ in range(rounds):
+                        beside = seconds(default, steps) / Setting().batch
+                        ratios.append(beside / (seconds(other, steps) / setting.batch))
+                row = (name, f"{first:.0f}", f"{np.median(ratios):.2f}", f"{min(ratios):.2f}", f"{max(ratios):.2f}")
+            except RuntimeError as error:
+                row = (name, "", f"does not run: {error}", "", "")
+            print("  ".join(row), flush=True)
+            rows.append(row)
+    return rows
+
+
+def as_markdown(rows: Sequence[Sequence[str]], size: int, steps: int, rounds: int) -> str:
+    """The table, with what it was measured on."""
+    from importlib.metadata import version
+
+    lines = [
+        f"Measured {date.today()} on {os.cpu_count()} processors ({_processor()}), TensorFlow {version('tensorflow')}, "
+        f"Keras {version('keras')}, at {size} px: {rounds} rounds of {steps} steps, medians.",
+        "",
+        "| setting | first step, s | images/s, of the default's | lowest round | highest round |",
+        "|---|---|---|---|---|",
+        *("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+        return next(line for line in lines if line.startswith("model name")).partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def write(block: str) -> None:
+    """Put the table between the document's markers."""
+    from fracture_core.storage import write_text
+
+    before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
+    write_text(DOCUMENT, f"{before}{BEGIN}\n\n{block}\n\n{END}{rest.partition(END)[2]}")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--only", nargs="+", metavar="NAME", help="some of the settings, by name")
+    arguments.add_argument("--steps", type=int, default=3, help="of each turn")
+    arguments.add_argument("--rounds", type=int, default=4)
+    arguments.add_argument("--size", type=int, default=224, help="side of the picture, in pixels")
+    arguments.add_argument("--write", action="store_true", help="put the table into docs/tensorflow_speed.md")
+    arguments.add_argument("--work", help=argparse.SUPPRESS)
+    arguments = arguments.parse_args()
+    if arguments.work:
+        work(Setting(**json.loads(arguments.work)), arguments.size)
+        return
+    made = settings()
+    if unknown := set(arguments.only or ()) - set(made):
+        raise SystemExit(f"There is no setting {sorted(unknown)[0]!r}; there is {', '.join(made)}.")
+    chosen = {name: made[name] for name in arguments.only or made}
+    rows = compare(chosen, arguments.size, arguments.steps, arguments.rounds)
+    block = as_markdown(rows, arguments.size, arguments.steps, arguments.rounds)
+    print(f"\n{block}")
+    if arguments.write:
+        write(block)
+
+
+if __name__ == "__main__":
+    main()
