@@ -13,9 +13,12 @@ from PIL import Image
 from pypdf import PdfReader
 
 from fracture_core.answer import DISCLAIMER, OUTSIDE, answer, percent
+from fracture_core.dicom import dicom_identifiers
 from fracture_core.predict import Reader, load_reader
 from fracture_core.radiograph import read_radiograph
 from fracture_core.report import csv_line, file_stem, report_pdf, report_png
+from tests import dicom_files as dicom
+from tests.miniature import picture
 
 WHEN = datetime(2031, 5, 6, 7, 8, tzinfo=UTC)
 
@@ -67,6 +70,19 @@ def test_without_the_name_only_the_hash_tells_the_file(finding, reader):
     assert "Anna" not in csv_line(named, reader.bundle, named=False)
     assert file_stem(named, named=False) == f"fracture-report-{secret.sha256[:12]}"
     assert file_stem(named) == "fracture-report-Müller--Anna-1960"
+
+
+def test_a_patients_identifiers_stand_in_it_only_where_they_are_handed_over(reader):
+    header = {"PatientName": "Doe^Jane", "PatientBirthDate": "19600102", "InstitutionName": "St <b>Elsewhere</b>"}
+    data = dicom.file_bytes(dicom.dataset(picture(7), **header, PatientID="MRN-0042"))
+    read = reader.read(read_radiograph(data, name="r.dcm"))
+    shown = text_of(report_pdf(read, reader.bundle, patient=dicom_identifiers(data)))
+    for words in ("Patient's Name Doe^Jane", "Patient ID MRN-0042", "19600102", "St <b>Elsewhere</b>"):
+        assert words in shown
+    hidden = report_pdf(read, reader.bundle)
+    for word in ("Doe", "MRN-0042", "19600102", "Elsewhere"):
+        assert word not in text_of(hidden) + csv_line(read, reader.bundle)
+        assert word not in str(PdfReader(io.BytesIO(hidden)).metadata)
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "", "...", "a" * 300 + ".jpg", "骨折\x00\n.png", "<para>&"])
