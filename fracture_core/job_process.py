@@ -59,6 +59,8 @@ def carry_out(run: Path, *, listener: Callable[[Progress], None] | None = None) 
     if job is None:
         raise RunError(f"The run {run.name} says neither its dataset nor its bundle; resume it by `train --resume`.")
     with sole_trainer(run), _Ear(run, Teller(run)) as ear:
+        for left in run.glob(".*-*"):  # by a process that was killed while it wrote; nobody else writes here now
+            left.unlink(missing_ok=True)
         try:
             bundle = _train_and_package(run, recipe, job, ear, listener)
         except TrainingStoppedError:

@@ -6,11 +6,17 @@ import os
 import sys
 import time
 
+from fracture_core import job_process
 from fracture_core.__main__ import main
 
+_train_and_package = job_process._train_and_package
 
-def run() -> int:
-    """Run one command; with FRACTURE_TEST_STEP_SECONDS every step waits so long, so that there is time to meddle."""
+
+def _with_the_tiny_network(*arguments):
+    """Put it in place when the training begins: as in the real command nothing heavy is imported before.
+
+    With FRACTURE_TEST_STEP_SECONDS every step waits so long, so that there is time to meddle.
+    """
     import keras
 
     from fracture_core.learner import Learner
@@ -19,13 +25,14 @@ def run() -> int:
     keras.applications.DenseNet121 = tiny_densenet
     step, pause = Learner.train_step, float(os.environ.get("FRACTURE_TEST_STEP_SECONDS", "0"))
 
-    def slower(self, *arguments):
+    def slower(self, *batch):
         time.sleep(pause)
-        return step(self, *arguments)
+        return step(self, *batch)
 
     Learner.train_step = slower
-    return main()
+    return _train_and_package(*arguments)
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    job_process._train_and_package = _with_the_tiny_network
+    sys.exit(main())
