@@ -58,12 +58,15 @@ def recognise(dataset: FracAtlas, bundle: Bundle, radiograph: Radiograph) -> Tru
 
 def _identify(dataset: FracAtlas, radiograph: Radiograph) -> str | None:
     """The image whose file has these very bytes; among files alike to the byte the one of the same name."""
-    alike = _by_length(dataset).get(radiograph.length, ())
     named = radiograph.name.rpartition(".")[0]
-    for image_id in sorted(alike, key=lambda image_id: image_id != named):
-        if hashlib.sha256(dataset.path(image_id).read_bytes()).hexdigest() == radiograph.sha256:
-            return image_id
-    return None
+    if named in dataset.table.index and _same(dataset, named, radiograph):
+        return named
+    alike = _by_length(dataset).get(radiograph.length, ())
+    return next((image_id for image_id in alike if _same(dataset, image_id, radiograph)), None)
+
+
+def _same(dataset: FracAtlas, image_id: str, radiograph: Radiograph) -> bool:
+    return hashlib.sha256(dataset.path(image_id).read_bytes()).hexdigest() == radiograph.sha256
 
 
 @lru_cache(maxsize=2)
