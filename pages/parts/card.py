@@ -31,13 +31,14 @@ def _in_short(bundle: Bundle, test: Predictions) -> None:
     single = bundle.points["single"]
     matrix = test.confusion(single.threshold)
     columns = st.columns(3)
-    columns[0].metric(f"AUC on test (95 % interval {interval(test.auc)})", figure(test.auc.value), border=True)
+    columns[0].metric("AUC on test", figure(test.auc.value), border=True)
     columns[1].metric(
         "Fractures caught, one threshold", f"{matrix.tp} of {matrix.positives}", border=True, help=single.criterion
     )
     columns[2].metric(
         "False alarms, one threshold", f"{matrix.fp} of {matrix.negatives}", border=True, help=single.criterion
     )
+    st.caption(f"95 % interval of the AUC: {interval(test.auc)}. All on {len(test)} test radiographs.")
     st.markdown("**Where it must not be trusted**\n\n" + "\n".join(f"- {limit}" for limit in LIMITS))
     st.markdown(f"**What its three answers were worth on {len(test)} test radiographs**")
     thresholds = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
