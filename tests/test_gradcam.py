@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fracture_core.engine import Engine
 from fracture_core.gradcam import METHODS, AutodiffGradCAM, HeatmapError, heatmap
 from fracture_core.letterbox import letterbox
+from fracture_core.localize import hottest_point_in_box
 from tests.networks import SIZE, keras_outputs, network, pictures, real_square
 
 GRADIENT_METHODS = ("grad-cam", "grad-cam++", "hires-cam")
@@ -142,6 +143,30 @@ def test_a_hot_cell_lands_on_its_place_in_the_radiograph(shape: tuple[int, int],
     y, x = np.unravel_index(np.argmax(made), shape)
     in_square = placement.boxes_in_square(np.array([[x + 0.5, y + 0.5, 0, 0]]))[0, :2]
     assert (column * 8, row * 8) <= tuple(in_square) and np.abs(in_square - (column * 8 + 4, row * 8 + 4)).max() <= 4.5
+
+
+@pytest.mark.parametrize("method", METHODS)
+@given(st.sampled_from(((720, 576), (373, 454), (454, 373), (224, 224))), st.integers(0, 6), st.integers(0, 6))
+def test_the_hottest_point_is_in_the_box_round_the_hot_cell_and_in_no_mirrored_one(
+    method: str, shape: tuple[int, int], row: int, column: int
+) -> None:
+    """The coarse map's whole way at the shipped size: a flip, a transpose or an offset by half a cell would show."""
+    _, placement = letterbox(np.zeros(shape, np.uint8), 224)
+    longer, cell = max(shape), max(shape) / 7
+    # By hand: the radiograph is centred in a square as long as its longer side.
+    x, y = column * cell - (longer - shape[1]) / 2, row * cell - (longer - shape[0]) / 2
+    if not (0 <= x + cell / 2 < shape[1] and 0 <= y + cell / 2 < shape[0]):
+        return  # the middle of the cell lies on the letterbox's border
+    maps = np.full((7, 7, 2), 0.1, np.float32)
+    maps[row, column, 0] = 3.0
+    outputs = {"last_map": maps, "cells": np.where(maps[..., 0] > 1, 2.0, -9.0).astype(np.float32)}
+    made = heatmap(method, outputs, np.array([1.0, -0.5], np.float32), placement, shape)
+    # Not the whole cell, or half a cell's offset might pass; at the map's rim the hot part reaches to the rim.
+    part = 0.6 * cell
+    assert hottest_point_in_box(made, [[x + 0.2 * cell, y + 0.2 * cell, part, part]])
+    mirrored = shape[1] - (x + 0.2 * cell) - part
+    if abs(mirrored - (x + 0.2 * cell)) >= part:
+        assert not hottest_point_in_box(made, [[mirrored, y + 0.2 * cell, part, part]])
 
 
 def test_methods_explain_themselves_in_a_sentence() -> None:
