@@ -83,6 +83,21 @@ def test_an_empty_box_target_still_divides_by_the_pictures():
     assert float(box_loss(cells, tf.zeros((2, 3, 3)), 8.0, tf.constant(2.0))) == pytest.approx(9 * np.log(2))
 
 
+def test_cells_that_nobody_knows_teach_nothing():
+    """The loss of two pictures, one of them not outlined, is that of the other; no gradient reaches the unknown."""
+    rng = np.random.default_rng(5)
+    cells = tf.constant(rng.normal(size=(2, 3, 3)), tf.float32)
+    target = (rng.random((2, 3, 3)) < 0.3).astype(np.float32)
+    target[1] = np.nan
+    with tf.GradientTape() as tape:
+        tape.watch(cells)
+        loss = box_loss(cells, tf.constant(target), 8.0, tf.constant(2.0))
+    known = box_loss(cells[:1], tf.constant(target[:1]), 8.0, tf.constant(2.0))
+    assert float(loss) == pytest.approx(float(known), rel=1e-6)
+    gradient = tape.gradient(loss, cells).numpy()
+    assert np.isfinite(gradient).all() and np.abs(gradient[0]).min() > 0 and not gradient[1].any()
+
+
 def test_class_weights_of_one_class_or_none_asked_are_even():
     assert class_weights(np.array([0, 0, 1]), "none").tolist() == [1, 1, 1]
     assert class_weights(np.array([0, 0, 1]), "weights").tolist() == [0.75, 0.75, 1.5]

@@ -1,0 +1,174 @@
+"""The fast path beside ordinary training of the same blocks: wall time and validation AUC, all in one run.
+
+    python -m benchmarks.fast_path [--images 320] [--epochs 25] [--ordinary-epochs 2] [--bundle NAME]
+
+Both train the default recipe's blocks on the same radiographs of FracAtlas from the shipped bundle's weights: the fast
+path with nothing stored yet, ordinary training, and the fast path again with its activations on disk. Early stopping is
+off, so that all have the same epochs. The time of a run is everything from the call of `train` to the finished folder,
+but for decoding, which comes once before all of them and is told by itself.
+
+An epoch of ordinary training takes as long as the next. With `--ordinary-epochs` below `--epochs` the first ones are
+run and timed, and the mean of those after the first (which pays for tracing) stands for those that were left out; what
+is scaled is said to be, and then the AUCs are compared at the last epoch that both have run. Both times grow with the
+number of images, so a subset (drawn by class, val in the same proportion) stands for the whole; a run's constant part
+weighs more on a small one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from fracture_core.audit import audit
+from fracture_core.bundle import DEFAULT_BUNDLE
+from fracture_core.fracatlas import FracAtlas
+from fracture_core.pictures import decode
+from fracture_core.progress import Progress, TrainingStoppedError
+from fracture_core.recipe import Recipe
+from fracture_core.run_folder import RunFolder
+from fracture_core.split import Split, project_split
+from fracture_core.train import train
+from fracture_core.training_data import MARGIN
+
+
+@dataclass
+class Run:
+    """A timed run: seconds as measured, and scaled to all the epochs; `history` has a row for each that was run."""
+
+    name: str
+    seconds: float
+    features: float
+    history: list[dict[str, float]]
+    epochs: int
+
+    @property
+    def whole(self) -> float:
+        """Seconds for all the epochs: those that were left out take the mean of those after the first."""
+        left = self.epochs - len(self.history)
+        return self.seconds + (left * float(np.mean([row["seconds"] for row in self.history[1:]])) if left else 0.0)
+
+    def auc(self, epochs: int) -> float:
+        """The best validation AUC of the first `epochs`."""
+        return max(row["val_auc"] for row in self.history[:epochs])
+
+
+def timed(name: str, recipe: Recipe, dataset: FracAtlas, split: Split, folder: Path, epochs: int | None = None) -> Run:
+    """Train, and stop after `epochs` where that is fewer than the recipe's."""
+    ended, spent, began = 0, {"features": 0.0}, time.monotonic()
+    last = began
+
+    def hear(progress: Progress) -> None:
+        nonlocal ended, last
+        now = time.monotonic()
+        if progress.stage == "features":
+            spent["features"] += now - last if progress.done else 0.0
+        elif progress.stage == "epoch ended":
+            ended = progress.epoch
+            print(
+                f"  {name}: epoch {ended}, {progress.row['seconds']:.1f} s, AUC {progress.row['val_auc']:.3f}",
+                flush=True,
+            )
+        last = now
+
+    def enough() -> str | None:
+        return "measured" if epochs and ended >= epochs else None
+
+    with contextlib.suppress(TrainingStoppedError):
+        train(recipe, dataset, run=folder, split=split, progress=hear, should_stop=enough, checkpoint_seconds=1e9)
+    return Run(name, time.monotonic() - began, spent["features"], RunFolder(folder).history(), recipe.epochs)
+
+
+def subset(dataset: FracAtlas, images: int) -> Split:
+    """Draw `images` of the project's train images and as many of val as keep the proportion, class by class."""
+    whole = project_split(dataset, audit(dataset))
+    share = min(1.0, images / len(whole.train)) if images else 1.0
+    rng = np.random.default_rng(0)
+
+    def drawn(ids: Sequence[str]) -> tuple[str, ...]:
+        labels = dataset.table.loc[list(ids), "label"].to_numpy()
+        kept = [rng.permutation(np.flatnonzero(labels == y))[: round(share * (labels == y).sum())] for y in (0, 1)]
+        return tuple(ids[k] for k in sorted(np.concatenate(kept)))
+
+    return Split(drawn(whole.train), drawn(whole.val), (), {})
+
+
+def decode_once(dataset: FracAtlas, split: Split, recipe: Recipe) -> float:
+    """Leave only the split's images in the dataset, and decode them as training will want them; give the seconds."""
+    began = time.monotonic()
+    dataset.table = dataset.table.loc[[*split.train, *split.val]]
+    paths = {i: dataset.path(i) for i in dataset.table.index}
+    for size in (recipe.image_size, round(recipe.image_size * MARGIN / 32) * 32):
+        decode(paths, size, crop_to_field=recipe.crop_to_field)
+    return time.monotonic() - began
+
+
+def table(runs: Sequence[Run]) -> list[str]:
+    """Lines of the comparison; the second run is the ordinary one."""
+    ordinary, shared = runs[1], min(len(run.history) for run in runs)
+    heading = f"val AUC by epoch {shared}"
+    lines = [f"{'':24}{'features':>10}{'a run':>10}{'of ordinary':>13}{heading:>24}{'at its best':>13}"]
+    for run in runs:
+        scaled = " *" if len(run.history) < run.epochs else "  "
+        best = f"{run.auc(run.epochs):.3f}" if len(run.history) == run.epochs else "not run"
+        lines.append(
+            f"{run.name:24}{run.features:>8.1f} s{run.whole:>8.1f} s{run.whole / ordinary.whole:>13.3f}"
+            f"{run.auc(shared):>24.3f}{best:>13}{scaled}"
+        )
+    if len(ordinary.history) < ordinary.epochs:
+        lines.append(
+            f"* {len(ordinary.history)} of {ordinary.epochs} epochs were run, in {ordinary.seconds:.1f} s; the others "
+            "are taken to last as long as the mean of those after the first."
+        )
+    cold, warm = (run.whole / ordinary.whole for run in (runs[0], runs[2]))
+    lines.append(f"bars: cold at most 0.200: {_held(cold <= 0.2)}; warm at most 0.100: {_held(warm <= 0.1)}")
+    return lines
+
+
+def _held(yes: bool) -> str:
+    return "held" if yes else "missed"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--images", type=int, default=320, help="of train; 0 for all (default: 320)")
+    arguments.add_argument("--epochs", type=int, default=25)
+    arguments.add_argument("--ordinary-epochs", type=int, default=2, help="how many are really run, at least 2")
+    arguments.add_argument("--bundle", default=DEFAULT_BUNDLE, help="whose weights all start from")
+    arguments.add_argument("--recipe", default="default")
+    arguments = arguments.parse_args()
+    recipe = Recipe.load(arguments.recipe).replace(
+        start=f"bundle:{arguments.bundle}", epochs=arguments.epochs, early_stopping=None, fast_path=True
+    )
+    really = min(max(2, arguments.ordinary_epochs), arguments.epochs)
+    dataset = FracAtlas()
+    split = subset(dataset, arguments.images)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["FRACTURE_CACHE_DIR"] = folder
+        seconds = decode_once(dataset, split, recipe)
+        print(
+            f"{len(split.train)} train and {len(split.val)} val images, {recipe.epochs} epochs, {recipe.views} views, "
+            f"last {recipe.trainable_blocks} block(s) and heads of {recipe.backbone} at {recipe.image_size} px, from "
+            f"{recipe.start}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; decoded in {seconds:.1f} s",
+            flush=True,
+        )
+        ordinary = recipe.replace(fast_path=False)
+        runs = [
+            timed("fast path, cold", recipe, dataset, split, Path(folder) / "cold"),
+            timed("ordinary", ordinary, dataset, split, Path(folder) / "ordinary", really),
+            timed("fast path, warm", recipe, dataset, split, Path(folder) / "warm"),
+        ]
+    print("\n" + "\n".join(table(runs)))
+
+
+if __name__ == "__main__":
+    main()
