@@ -67,9 +67,7 @@ class GradCAM(_GradientMethod):
     """Each channel weighs its mean gradient (Selvaraju et al. 2017); the cells sum to the logit less its bias."""
 
     title = "Grad-CAM"
-    sentence = (
-        "How the whole-image part of the score spreads over the picture; too coarse to point at a fracture."
-    )
+    sentence = "How the whole-image part of the score spreads over the picture; too coarse to point at a fracture."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Sum the maps, each times its mean gradient."""
