@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -11,12 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from fracture_core.augmentation import cell_targets
+from fracture_core.bundle import load_bundle
+from fracture_core.evaluate import predict_split
 from fracture_core.exposed_field import exposed_field, fit
 from fracture_core.fracatlas import FracAtlas
 from fracture_core.letterbox import letterbox
 from fracture_core.pictures import decode
+from fracture_core.predict import Reader
+from fracture_core.progress import Reporter
 from fracture_core.radiograph import read_radiograph
 from fracture_core.recipe import Recipe
+from fracture_core.split import Split
+from fracture_core.training_data import load_training_data
 from tests.miniature import Entry, build
 
 
@@ -135,3 +143,36 @@ def test_no_outlined_fracture_is_cut_on_real_radiographs(fracatlas_dir: Path) ->
     kept, lost = measure(dataset, fractured[::12])
     assert len(lost) >= 60 and (lost <= 0.05).all()
     assert kept[:, 0].mean() < 0.9
+
+
+def test_training_scoring_and_reading_see_the_same_square(small_models: Path, tmp_path: Path, monkeypatch) -> None:
+    """A network trained on exposed fields must be asked about exposed fields, whoever asks."""
+    monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
+    entries = []
+    for k in range(20):
+        part = (60 + k, 30, 70, 110)
+        box = ((float(part[0]), 40.0, 30.0, 40.0),) if k % 2 else ()
+        pixels = limb((240, 200), part, seed=k)
+        folder = ("Fractured",) if box else ("Non_fractured",)
+        entries.append(Entry(f"IMG{k:07}", folder, k % 2, boxes=box, picture=pixels))
+    dataset = FracAtlas(build(tmp_path / "data", entries))
+    ids = tuple(dataset.table.index)
+    split = Split(ids[:8], ids[8:14], ids[14:], {})
+    recipe = Recipe(name="field", image_size=64, localiser=8, crop_to_field=True)
+    squares = {i: fit(read_radiograph(dataset.path(i)).pixels, 64, crop_to_field=True) for i in ids}
+
+    data = load_training_data(recipe, dataset, split, None, Reporter(tmp_path, 1, None, None))
+    np.testing.assert_array_equal(data.val_inputs["radiograph"], [squares[i][0] for i in split.val])
+    drawn, cells = data.examples.draw(1, np.random.default_rng(0))
+    np.testing.assert_array_equal(drawn["radiograph"], squares[ids[1]][0])
+    np.testing.assert_array_equal(cells, cell_targets(squares[ids[1]][1].boxes_in_square(dataset.boxes(ids[1])), 64, 8))
+
+    bundle = dataclasses.replace(load_bundle("small", small_models), recipe=recipe)
+    reader = Reader(bundle)
+    expected = reader.scorer.score(np.stack([squares[i][0] for i in ids[8:]]))["logit"]
+    files = reader.scorer.score_files([dataset.path(i) for i in ids[8:]])["logit"]
+    table, _ = predict_split(reader.scorer, np.ones(1024), dataset, split)
+    findings = [reader.read(read_radiograph(dataset.path(i))) for i in ids[8:]]
+    for found in (files, table["logit"], [finding.logit for finding in findings]):
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert findings[0].heatmap().shape == (240, 200) and findings[0].placement == squares[ids[8]][1]
