@@ -15,13 +15,17 @@ History = Sequence[Mapping[str, float]]
 
 
 def loss_chart(history: History, live: Sequence[tuple[float, float]] = ()) -> dict[str, Any]:
-    """Give the loss by epoch: live (epochs so far, loss) as it comes, and val's after each epoch."""
+    """Give the loss by epoch: live (epochs so far, loss) as it comes, and val's after each epoch.
+
+    They are not one figure: training's is the whole objective, boxes and smoothing included, val's the image's
+    cross-entropy alone, so that recipes can be compared.
+    """
     train = [[row["epoch"], _short(row["loss"])] for row in history if "loss" in row]
     val = [[row["epoch"], _short(row["val_loss"])] for row in history if "val_loss" in row]
     series = [
         _line("batches", [[_short(x), _short(y)] for x, y in _thinned(live)], GREY, width=1, symbol=False),
-        _line("training", train, BLUE),
-        _line("validation", val, VERMILION, dash="dashed"),
+        _line("training objective", train, BLUE),
+        _line("validation cross-entropy", val, VERMILION, dash="dashed"),
     ]
     return _frame("epoch", "loss", [one for one in series if one["data"]])
 
@@ -60,7 +64,7 @@ def _frame(x: str, y: str, series: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "animation": False,
         "grid": {
-            "left": 52,
+            "left": 62,
             "right": 16,
             "top": 18,
             "bottom": bottom,
@@ -68,7 +72,7 @@ def _frame(x: str, y: str, series: list[dict[str, Any]]) -> dict[str, Any]:
         },
         "tooltip": {"trigger": "item", "confine": True},
         "xAxis": {"type": "value", "min": 0, "minInterval": 1, "name": x, "nameLocation": "middle", "nameGap": 24},
-        "yAxis": {"type": "value", "scale": True, "name": y, "nameLocation": "middle", "nameGap": 38},
+        "yAxis": {"type": "value", "scale": True, "name": y, "nameLocation": "middle", "nameGap": 40},
         "legend": {"data": names, "bottom": 0, "itemWidth": 14, "type": "plain"},
         "series": series,
     }

@@ -306,7 +306,7 @@ def test_learning_curves_draw_every_epoch_and_no_broken_figure():
     option = loss_chart([*HISTORY, {"epoch": 4.0, "loss": float("nan"), "val_loss": 0.1}], [(0.1, 2.0), (0.2, 1.5)])
     lines = {one["name"]: one["data"] for one in option["series"]}
     assert lines["batches"] == [[0.1, 2.0], [0.2, 1.5]]
-    assert lines["training"][-1] == [4.0, None] and lines["validation"][1] == [2.0, 0.6]
+    assert lines["training objective"][-1] == [4.0, None] and lines["validation cross-entropy"][1] == [2.0, 0.6]
     assert json.loads(json.dumps(option, allow_nan=False)) == option
     many = [(k / 100, 1.0) for k in range(5000)]
     assert len(loss_chart([], many)["series"][0]["data"]) <= 400
