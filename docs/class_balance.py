@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fracture_core.bundle import load_bundle
 from fracture_core.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.graph import Graph
 from fracture_core.metrics import average_precision, confusion, roc_auc, sigmoid
@@ -82,6 +83,7 @@ def prepare(start: str, base: Recipe, root: Path) -> Comparison:
     from fracture_core.start import read_start
     from fracture_core.weights import save_weights
 
+    base = _seen_by(start, base)
     weights, digest, _ = read_start(base.replace(start=start))
     folder = root / f"class-balance-{digest[:8]}-{base.epochs}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,6 +91,14 @@ def prepare(start: str, base: Recipe, root: Path) -> Comparison:
     heads = ("global_logit/", "local_logit/", "cells")
     save_weights(trunk, {key: array for key, array in weights.items() if not key.startswith(heads)})
     return Comparison(folder, base.replace(start=str(trunk)), digest, start)
+
+
+def _seen_by(start: str, base: Recipe) -> Recipe:
+    """A bundle's trunk is asked about squares such as it was trained on."""
+    if not start.startswith("bundle:"):
+        return base
+    recipe = load_bundle(start.removeprefix("bundle:")).recipe
+    return base.replace(backbone=recipe.backbone, image_size=recipe.image_size, crop_to_field=recipe.crop_to_field)
 
 
 def run(comparison: Comparison, dataset: FracAtlas, answers: Sequence[str], seeds: Sequence[int]) -> None:
@@ -114,7 +124,8 @@ def figures_on_val(folder: Path, recipe: Recipe, dataset: FracAtlas, ids: Sequen
     from fracture_core.weights import load_weights
 
     graph = Graph.from_json(json.loads((folder / "network.json").read_text("utf-8")))
-    pictures = decode({i: dataset.path(i) for i in dataset.table.index}, recipe.image_size)
+    paths = {i: dataset.path(i) for i in dataset.table.index}
+    pictures = decode(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
     squares = np.stack([pictures.square(i) for i in ids])
     logits = Engine(graph, load_weights(folder / "weights.safetensors")).run(squares)["logit"][:, 0].astype(np.float64)
     truth = dataset.table.loc[list(ids), "label"].to_numpy()
