@@ -48,11 +48,31 @@ def _rebuild(graph: Graph, weights: Mapping[str, np.ndarray], batch: int) -> ope
     for node in graph.nodes[1:]:
         values[node.name] = _build(node, [values[name] for name in node.inputs], weights)
         values[node.name].set_friendly_name(node.name)
-        shape = values[node.name].output(0).get_partial_shape()
-        if int(np.prod([n.get_max_length() for n in list(shape)[1:]], dtype=object)) > _MOST_VALUES:
+        if int(np.prod(_lengths(values[node.name]), dtype=object)) > _MOST_VALUES:
             raise GraphError(f"The network would fill the memory at the layer {node.name[:60]!r}.")
+    _check_outputs({name: _lengths(values[node]) for name, node in graph.outputs.items()})
     results = [_result(name, values[node]) for name, node in graph.outputs.items()]
     return openvino.Model(results, [radiograph], "network")
+
+
+def _lengths(value: openvino.Node) -> list[int]:
+    """(C,) or (C, H, W) of one picture."""
+    return [length.get_max_length() for length in list(value.output(0).get_partial_shape())[1:]]
+
+
+def _check_outputs(shapes: Mapping[str, list[int]]) -> None:
+    """Raise ValueError where an output that has a meaning is not of the shape which that meaning has."""
+    channels = shapes.get("embedding", [])
+    sound = {
+        "logit": lambda shape: shape == [1],
+        "global_logit": lambda shape: shape == [1],
+        "embedding": lambda shape: len(shape) == 1,
+        "last_map": lambda shape: len(shape) == 3 and channels in ([], shape[:1]),
+        "cells": lambda shape: len(shape) == 3 and shape[0] == 1,
+    }
+    for name in sound.keys() & shapes.keys():
+        if not sound[name](shapes[name]):
+            raise ValueError(f"{name} has the shape {shapes[name]}")
 
 
 def _result(name: str, value: openvino.Node) -> openvino.Node:

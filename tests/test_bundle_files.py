@@ -170,6 +170,24 @@ def test_a_network_that_would_fill_the_memory_is_refused_before_it_does(stranger
 
 
 @pytest.mark.parametrize(
+    ("output", "source"),
+    [
+        ("logit", "embedding"),
+        ("embedding", "last_map"),
+        ("last_map", "cells"),
+        ("cells", "logit"),
+        ("cells", "last_map"),
+    ],
+)
+def test_an_output_of_another_meanings_shape_is_refused(stranger, output, source) -> None:
+    description = json.loads((stranger / "network.json").read_text())
+    description["outputs"][output] = description["outputs"][source]
+    (stranger / "network.json").write_text(json.dumps(description))
+    bundle = load_bundle("small", sealed(stranger))
+    assert refused(lambda: openvino_graph(bundle.graph, bundle.weights(), batch=1))
+
+
+@pytest.mark.parametrize(
     ("line", "words"),
     [
         ("IMG1,train,0,0.5", "makes no sense"),
