@@ -14,7 +14,7 @@ import numpy as np
 
 from fracture_core.exposed_field import fit
 from fracture_core.letterbox import Placement
-from fracture_core.radiograph import read_radiograph
+from fracture_core.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.storage import cache_folder, replacing, write_text
 
 _VERSION = 1
@@ -77,7 +77,11 @@ def _build(
     progress: Callable[[int, int], None] | None,
 ) -> None:
     def one(path: Path) -> tuple[np.ndarray, Placement]:
-        return fit(read_radiograph(path, accept_cut_short=True).pixels, size, crop_to_field=crop_to_field)
+        try:
+            pixels = read_radiograph(path, accept_cut_short=True).pixels
+        except UnreadableRadiograph as error:
+            raise UnreadableRadiograph(f"{path.name} cannot be trained on. {error}") from error
+        return fit(pixels, size, crop_to_field=crop_to_field)
 
     placements = []
     with replacing(pixels_path) as temporary:

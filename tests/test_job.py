@@ -19,6 +19,7 @@ from fracture_core import job, job_process, training_lock
 from fracture_core.errors import FractureCoreError
 from fracture_core.job import JobError
 from fracture_core.job_process import carry_out, in_a_sentence
+from fracture_core.pictures import decode
 from fracture_core.recipe import Recipe
 from fracture_core.run_folder import RunFolder, runs_folder
 from fracture_core.run_status import Job, Teller, find_run, list_runs, log_tail, losses, status, wish_for
@@ -204,6 +205,16 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on_later(here):
         assert status(run).state == "trained"
         carry_out(run)
     assert [one.name for one in (here / "models").iterdir() if not one.name.startswith(".")] == ["tiny"]
+
+
+def test_an_image_that_cannot_be_read_is_named_and_nothing_half_decoded_stays(here):
+    dataset = miniature(here / "data", 12)
+    paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
+    spoilt = list(paths.values())[7]
+    spoilt.write_text("Dear doctor")
+    with pytest.raises(FractureCoreError, match=f"{spoilt.name} cannot be trained on. This is no picture"):
+        decode(paths, 32)
+    assert not [file for file in (here / "cache").rglob("*") if file.is_file()]
 
 
 def test_failures_in_sentences():
