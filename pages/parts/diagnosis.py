@@ -77,11 +77,15 @@ def _answer(sources: Sequence[Source], choice: Choice) -> None:
     if not recorded(entries, choice):
         return
     place = offer_table(entries, choice, [s.key for s in sources]) if len(sources) > 1 else 0
+    # What was open before leaves the screen at once: nobody shall take its finding for that of the next.
+    fresh = not _is_open(sources[place], choice, damaged)
+    body = st.empty() if fresh else st.container()
     opened = _open(sources[place], choice, damaged, slot)
-    if isinstance(opened.result, Failure):
-        st.error(f"**{plain(opened.result.name)}** was not read. {plain(opened.result.error)}")
-    else:
-        _show(opened, choice, sources[place].data)
+    with body.container() if fresh else body:
+        if isinstance(opened.result, Failure):
+            st.error(f"**{plain(opened.result.name)}** was not read. {plain(opened.result.error)}")
+        else:
+            _show(opened, choice, sources[place].data)
     if damaged or any(entry.error for entry in entries):
         st.checkbox(
             "Read cut-short files as far as they go",
@@ -120,12 +124,17 @@ def _result(source: Source, choice: Choice, damaged: bool) -> Finding | Failure:
 
 def _open(source: Source, choice: Choice, damaged: bool, slot: DeltaGenerator) -> Opened:
     """Everything about one file; made again only when the file, the model or the operating point is another."""
-    opened: Opened | None = st.session_state.get("opened")
-    if opened is None or opened.key != _key(source, choice, damaged):
-        with turn(slot), st.spinner("Reading …"):
+    if not _is_open(source, choice, damaged):
+        with turn(slot), slot, st.spinner("Reading …"):
             opened = _prepare(source, _result(source, choice, damaged), choice, damaged)
         st.session_state["opened"] = opened
-    return opened
+        slot.empty()
+    return st.session_state["opened"]
+
+
+def _is_open(source: Source, choice: Choice, damaged: bool) -> bool:
+    opened: Opened | None = st.session_state.get("opened")
+    return opened is not None and opened.key == _key(source, choice, damaged)
 
 
 def _prepare(source: Source, result: Finding | Failure, choice: Choice, damaged: bool) -> Opened:
