@@ -18,6 +18,7 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fracture_core.bundle import DEFAULT_BUNDLE
@@ -49,25 +50,29 @@ def diagnose(reader, path: Path) -> None:
 
 
 def watch(
-    what: str, n: int, once: Callable[[], object], memory: Callable[[], int], *, warm_up: int = 100, rest: float = 0.0
+    what: str,
+    n: int,
+    once: Callable[[], object],
+    memory: Callable[[], int],
+    *,
+    warm_up: int = 100,
+    settle: Callable[[], object] = gc.collect,
 ) -> int:
     """Run `once` n times, print memory on the way, and give the growth in bytes.
 
-    Before the first look come `warm_up` runs, in which libraries fill their caches and allocators their pools. `rest`
-    seconds before the first and the last look let go what is kept for a while.
+    Before the first look come `warm_up` runs, in which libraries fill their caches and allocators their pools. Before
+    the first and the last look `settle` lets go what is kept for a while.
     """
     for _ in range(warm_up):
         once()
-    time.sleep(rest)
-    gc.collect()
+    settle()
     first, began = memory(), time.process_time()
     print(f"{what}: {first / 2**20:.0f} MB after {warm_up} diagnoses of warming up", flush=True)
     for done in range(1, n + 1):
         once()
         if done % max(1, n // 10) == 0:
             print(f"{what}: {done:6d} diagnoses, {(memory() - first) / 2**20:+7.1f} MB", flush=True)
-    time.sleep(rest)
-    gc.collect()
+    settle()
     growth = memory() - first
     spent = time.process_time() - began
     print(
@@ -105,6 +110,14 @@ class Visitors:
         """Close the present visitor's tab."""
         if self._visitor is not None:
             self._visitor.close()
+        self._visitor, self._done = None, 0
+
+    def forgotten(self, rest: float) -> None:
+        """Return when Streamlit has let go of all who left: `rest` seconds on, and some way into the next visit."""
+        self.leave()
+        time.sleep(rest)
+        for _ in range(_A_VISIT):
+            self.diagnose()
 
 
 def through_page(files: list[Path], n: int, warm_up: int, rest: float) -> int:
@@ -114,9 +127,8 @@ def through_page(files: list[Path], n: int, warm_up: int, rest: float) -> int:
         try:
             server.wait()
             visitors = Visitors(server.url, files)
-            growth = watch("page", n, visitors.diagnose, server.memory, warm_up=warm_up, rest=rest)
-            visitors.leave()
-            return growth
+            settle = partial(visitors.forgotten, rest)
+            return watch("page", n, visitors.diagnose, server.memory, warm_up=warm_up, settle=settle)
         finally:
             server.stop()
 

@@ -40,6 +40,7 @@ class WebSession:
         self.session_id = ""
         self._uploads = 0
         self._file_urls = None
+        self._there = ""
         self._http = requests.Session()
         self._http.trust_env = False
         self._http.get(f"{url}/_stcore/health", timeout=timeout).raise_for_status()
@@ -79,6 +80,9 @@ class WebSession:
         put = self._http.put(urljoin(self.url, urls.upload_url), files={"file": (name, data)}, timeout=self.timeout)
         if not put.ok:
             raise TroubleError(f"the upload was refused: {put.status_code}")
+        if self._there:  # as the browser does with a file that is taken out
+            self._http.delete(urljoin(self.url, self._there), timeout=self.timeout)
+        self._there = urls.delete_url
         message = BackMsg()
         widget = message.rerun_script.widget_states.widgets.add(id=uploader.file_uploader.id)
         info = widget.file_uploader_state_value.uploaded_file_info.add(file_id=urls.file_id, name=name, size=len(data))
