@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from fracture_core.compare import (
@@ -125,10 +126,19 @@ def _cells(matrix: Confusion) -> dict[str, str | int]:
 
 
 def _worst(test: Paired, threshold: float) -> pd.DataFrame:
-    """The new bundle's errors at its threshold, the furthest from it first."""
+    """The new bundle's errors at its threshold, the furthest from it first.
+
+    Far is meant in log-odds: below a small threshold a miss has no room to lie far off in probability.
+    """
     table = pd.DataFrame({"image_id": test.image_ids, "label": test.labels, "new": test.first, "current": test.second})
     wrong = table[(table["new"] >= threshold) != (table["label"] == 1)]
-    order = (wrong["new"] - threshold).abs().sort_values(ascending=False, kind="stable").index
+    far = np.abs(_log_odds(wrong["new"].to_numpy()) - _log_odds(np.array(threshold)))
+    order = wrong.index[np.argsort(-far, kind="stable")]
     shown = wrong.loc[order].head(_WORST).reset_index(drop=True)
     shown["error"] = shown["label"].map({1: "missed fracture", 0: "false alarm"})
     return shown[["image_id", "error", "new", "current"]]
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    kept = np.clip(probability, 1e-9, 1 - 1e-9)
+    return np.log(kept / (1 - kept))

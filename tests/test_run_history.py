@@ -173,6 +173,12 @@ def test_a_bundle_against_itself_differs_in_nothing(models):
     assert (counts.iloc[0] == counts.iloc[1]).all() and counts.iloc[0].sum() == len(found.test.labels)
     wrong = counts.iloc[0]["Missed (FN)"] + counts.iloc[0]["False alarms (FP)"]
     assert len(found.worst) == min(wrong, 12)
+    threshold = found.matched.thresholds[0]
+    odds = [p / (1 - p) for p in (threshold, *found.worst["new"])]
+    ratios = [max(one / odds[0], odds[0] / one) for one in odds[1:]]
+    assert ratios == sorted(ratios, reverse=True)
+    alarms = found.worst["error"] == "false alarm"
+    assert ((found.worst["new"] >= threshold) == alarms).all()
 
 
 def test_without_common_images_what_the_run_scored_is_taken(models, run):
