@@ -38,7 +38,7 @@ FIGURES = {
     "ap": "average precision",
     "sensitivity": "sensitivity at specificity 0.70",
     "specificity": "specificity at sensitivity 0.90",
-    "log_loss": "log loss at logit / 1",
+    "log_loss": "log loss, uncalibrated",
 }
 BASE = Recipe(
     name="class-balance",
