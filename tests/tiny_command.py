@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 from fracture_core import job_process
 from fracture_core.__main__ import main
@@ -15,7 +16,8 @@ _train_and_package = job_process._train_and_package
 def _with_the_tiny_network(*arguments):
     """Put it in place when the training begins: as in the real command nothing heavy is imported before.
 
-    With FRACTURE_TEST_STEP_SECONDS every step waits so long, so that there is time to meddle.
+    With FRACTURE_TEST_STEP_SECONDS every step waits so long, so that there is time to meddle; it may name a file that
+    holds the figure, to be changed while the run goes on.
     """
     import keras
 
@@ -23,10 +25,10 @@ def _with_the_tiny_network(*arguments):
     from tests.training import tiny_densenet
 
     keras.applications.DenseNet121 = tiny_densenet
-    step, pause = Learner.train_step, float(os.environ.get("FRACTURE_TEST_STEP_SECONDS", "0"))
+    step, pause = Learner.train_step, os.environ.get("FRACTURE_TEST_STEP_SECONDS", "0")
 
     def slower(self, *batch):
-        time.sleep(pause)
+        time.sleep(float(Path(pause).read_text() if "/" in pause else pause))
         return step(self, *batch)
 
     Learner.train_step = slower

@@ -1,0 +1,114 @@
+"""Training in a real browser: start, see the curve grow, cancel, resume, finish, compare, promote, diagnose with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fracture_core.bundle import current_bundle, load_bundle
+from fracture_core.run_folder import RunFolder
+from fracture_core.run_status import RunStatus, losses, status
+from tests.browser.app import Server
+from tests.browser.test_diagnose import answer, upload
+from tests.training import miniature
+
+WAIT = 400_000  # ms; new processes import TensorFlow
+
+
+@pytest.fixture
+def trainer_server(small_models, tmp_path) -> Iterator[Server]:
+    """The app with models, runs and data of its own; its training processes train the tiny network, slowly."""
+    shutil.copytree(small_models, tmp_path / "models")
+    (tmp_path / "models" / "current.json").write_text('{"bundle": "small"}')
+    miniature(tmp_path / "data")
+    (tmp_path / "step seconds").write_text("1.5")
+    running = Server(
+        tmp_path / "log",
+        command=[sys.executable, "-m", "tests.browser.tiny_app", "{port}"],
+        FRACTURE_MODELS_DIR=str(tmp_path / "models"),
+        FRACTURE_RUNS_DIR=str(tmp_path / "runs"),
+        FRACTURE_CACHE_DIR=str(tmp_path / "cache"),
+        FRACATLAS_DIR=str(tmp_path / "data"),
+        FRACTURE_TEST_STEP_SECONDS=str(tmp_path / "step seconds"),
+    )
+    running.wait()
+    yield running
+    running.stop()
+    holder = tmp_path / "runs" / ".training.json"
+    if holder.exists():
+        os.kill(json.loads(holder.read_text())["pid"], signal.SIGKILL)
+
+
+def press(page, key: str) -> None:
+    page.locator(f".st-key-{key} button").click(timeout=WAIT)
+
+
+def fill(page, key: str, value: str) -> None:
+    field = page.locator(f".st-key-{key} input")
+    field.fill(value)
+    field.press("Enter")
+    page.wait_for_timeout(300)
+
+
+def choose(page, key: str, option: str) -> None:
+    page.locator(f".st-key-{key} [data-baseweb=select], .st-key-{key} input").first.click()
+    page.get_by_role("option", name=option, exact=True).click()
+
+
+def until(page, run: Path, fits) -> RunStatus:
+    for _ in range(WAIT // 200):
+        if fits(found := status(run)):
+            return found
+        page.wait_for_timeout(200)
+    raise AssertionError(found)
+
+
+@pytest.mark.timeout(1200)
+def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer_server, tmp_path):
+    context = browser.new_context(viewport={"width": 1280, "height": 1700})
+    page = context.new_page()
+    page.goto(f"{trainer_server.url}/training")
+    page.locator(".st-key-start_run").wait_for(timeout=WAIT)
+    choose(page, "train_start", "Nothing: random weights")
+    for key, value in (("image_size", "32"), ("epochs", "12"), ("batch_size", "8")):
+        fill(page, f"choice_default_{key}", value)
+    press(page, "start_run")
+
+    # The curve grows while other pages work.
+    page.get_by_role("heading", name="-mine: at work").wait_for(timeout=WAIT)
+    (run,) = (tmp_path / "runs").glob("*-mine")
+    page.locator(".st-key-live_loss canvas").wait_for(timeout=WAIT)
+    early = len(losses(run))
+    until(page, run, lambda found: len(losses(run)) > early + 1)
+    page.locator(".st-key-live_auc canvas").wait_for(timeout=WAIT)
+    assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "At work"
+
+    press(page, "cancel")
+    page.get_by_role("heading", name="-mine: cancelled").wait_for(timeout=WAIT)
+    stopped = status(run)
+    assert stopped.state == "stopped" and 0 < stopped.epoch < 12 and not RunFolder(run).finished
+
+    (tmp_path / "step seconds").write_text("0")
+    press(page, "resume")
+    page.get_by_text("In use: small").wait_for(timeout=WAIT)  # the result comes by itself
+    assert status(run).state == "finished" and status(run).bundle == "mine"
+    assert len(RunFolder(run).history()) <= 12
+    page.locator(".st-key-challenge_curves canvas, .st-key-result_loss canvas").first.wait_for(timeout=WAIT)
+
+    press(page, "use_this")
+    page.get_by_text("mine is now in use on every page.").wait_for(timeout=WAIT)
+    assert current_bundle(tmp_path / "models") == "mine"
+
+    page.goto(trainer_server.url)
+    page.locator("[data-testid=stFileUploader]").wait_for(timeout=WAIT)
+    upload(page, next((tmp_path / "data" / "images" / "Fractured").iterdir()))
+    assert answer(page)
+    page.get_by_text(load_bundle("mine", tmp_path / "models").version).first.wait_for(timeout=WAIT)
+    context.close()
