@@ -11,7 +11,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from fracture_core.dataset import Dataset
     from fracture_core.recipe import Recipe
 
+AUTOGROUP = Path("/proc/self/autogroup")
+
 _NICE = 10
 _LOOK_EVERY = 0.2  # seconds, while it waits
 
@@ -40,6 +42,10 @@ def give_way() -> None:
     """
     if hasattr(os, "nice"):
         os.nice(max(0, _NICE - os.nice(0)))
+    with suppress(OSError):
+        # Where Linux groups processes by session, the nice value counts only within one; the session has its own.
+        if os.getsid(0) == os.getpid() and AUTOGROUP.exists():
+            AUTOGROUP.write_text(str(_NICE), "ascii")
     processors = os.cpu_count() or 1
     threads = str(max(min(2, processors), processors - 1))
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
