@@ -3,8 +3,9 @@
     python -m benchmarks.endurance [FOLDER] [--bundle NAME] [--diagnoses 1000] [--through core|page|both]
 
 "core": file -> finding -> every heatmap that the page shows, as PNG, in this process. "page": the same through the app
-itself, which it starts on a free loopback port: one visitor after the other, ten uploads each, over Streamlit's own
-websocket. Memory is resident memory (RSS) after warming up, at every tenth of the way, and at the end.
+itself, which it starts on a free loopback port: one visitor after the other over Streamlit's own websocket, each with
+the same ten uploads, because an open page keeps its picture and pictures differ in size. Memory is resident memory
+(RSS) after warming up, at every tenth of the way, and at the end.
 
 Streamlit keeps a visitor who has gone for two minutes, in case the connection was only lost; the page's figure is
 therefore taken when the last of them have been let go. Ends with 1 where growth passes 50 MB.
@@ -126,7 +127,7 @@ def through_page(files: list[Path], n: int, warm_up: int, rest: float) -> int:
         server = Server(Path(scratch) / "log")
         try:
             server.wait()
-            visitors = Visitors(server.url, files)
+            visitors = Visitors(server.url, files[:: -(-len(files) // _A_VISIT)])
             settle = partial(visitors.forgotten, rest)
             return watch("page", n, visitors.diagnose, server.memory, warm_up=warm_up, settle=settle)
         finally:
