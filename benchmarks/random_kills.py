@@ -26,6 +26,7 @@ def main() -> int:
     """Run the kills; give the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=20)
+    arguments.add_argument("--epochs", type=int, default=200)
     arguments.add_argument("--seed", type=int, default=0)
     parsed = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -33,19 +34,19 @@ def main() -> int:
         for name in ("RUNS", "MODELS", "CACHE"):
             os.environ[f"FRACTURE_{name}_DIR"] = str(root / name.lower())
         os.environ["FRACTURE_TEST_STEP_SECONDS"] = "0.1"
-        found = _kill_and_compare(root, parsed.kills, random.Random(parsed.seed))
+        found = _kill_and_compare(root, parsed.kills, parsed.epochs, random.Random(parsed.seed))
     print(json.dumps(found, indent=1))
     return 0 if found["equal"] else 1
 
 
-def _kill_and_compare(root: Path, kills: int, dice: random.Random) -> dict:
+def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) -> dict:
     from fracture_core import job
     from fracture_core.run_folder import RunFolder
     from tests.training import SMALL, miniature
 
     job.COMMAND = (sys.executable, "-m", "tests.tiny_command")
     miniature(root / "data")
-    recipe = SMALL.replace(epochs=3 * max(kills, 1), fast_path=True)
+    recipe = SMALL.replace(epochs=epochs, fast_path=True)
     whole = job.start(recipe, root / "data", "whole")
     began = time.monotonic()
     _finish(whole)
@@ -54,10 +55,11 @@ def _kill_and_compare(root: Path, kills: int, dice: random.Random) -> dict:
     for number in range(kills):
         time.sleep(dice.uniform(0, lasted / 2))
         stage = _kill(run)
+        if stage == "finished":  # too late; what was killed before still counts
+            print(f"ended before kill {number + 1}; a longer run has more --epochs", flush=True)
+            break
         hit[stage] += 1
         print(f"kill {number + 1}: {stage}", flush=True)
-        if stage == "finished":
-            break
         job.resume(run)
     _finish(run)
     digests = [RunFolder(one).record()["weights_sha256"] for one in (whole, run)]
