@@ -116,7 +116,7 @@ def _train_and_package(
     seconds = sum(row["seconds"] for row in history)
     learn_from_run(recipe, run.name, seconds, len(history), len(parts.train), len(parts.val))
     made = _made_already(folder, job.bundle)
-    bundle = made or package(run, job.bundle, dataset, progress=counted("packaging"))
+    bundle = made or package(run, job.bundle, dataset, root=MODELS, progress=counted("packaging"))
     _score_current(run, bundle, dataset, counted("comparing"))
     return bundle
 

@@ -37,7 +37,14 @@ def wait_for_matrix(page, matrix: Confusion) -> None:
         assert cell(page, name).locator("strong").inner_text() == str(n)
 
 
+def settle(page) -> None:
+    """Wait until the server has said all: what is pressed while a plot or the slider is drawn anew goes nowhere."""
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=WAIT)
+    page.wait_for_timeout(500)
+
+
 def slide(page, key: str) -> None:
+    settle(page)
     page.get_by_role("slider").first.press(key)
 
 
@@ -61,6 +68,7 @@ def test_the_slider_moves_the_matrix_and_a_cell_its_radiographs(opened, val):
 
 def click_plot(page, key: str, grid: dict, x: float, y: float) -> None:
     """Click where the axes, both from 0 to 1 here, stand at x and y."""
+    settle(page)
     canvas = page.locator(f".st-key-{key} canvas").first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
@@ -71,6 +79,8 @@ def click_plot(page, key: str, grid: dict, x: float, y: float) -> None:
 def test_a_click_on_a_curve_goes_there_and_stays_when_the_split_changes(opened, val):
     chart = curve_chart("roc", val, [])
     index = len(val.roc.x) // 2
+    slide(opened, "Home")  # or the threshold might stand there already, and the click come after all waiting
+    wait_for_matrix(opened, val.confusion(0.0))
     click_plot(opened, "curve_roc", chart.option["grid"], val.roc.x[index], val.roc.y[index])
     wait_for_matrix(opened, val.confusion(chart.threshold_at("curve", index)))
     slide(opened, "End")
@@ -78,6 +88,7 @@ def test_a_click_on_a_curve_goes_there_and_stays_when_the_split_changes(opened, 
     opened.get_by_text("Test: check here").click()
     opened.get_by_text("the threshold is locked").wait_for(timeout=WAIT)
     click_plot(opened, "histogram", chart.option["grid"], 0.2, 0.9)
+    opened.wait_for_timeout(1500)  # for the server to hear of it while the threshold is locked
     opened.get_by_text("Validation: choose here").click()
     opened.get_by_text("choose by them").wait_for(timeout=WAIT)
     opened.wait_for_timeout(1500)
@@ -86,8 +97,8 @@ def test_a_click_on_a_curve_goes_there_and_stays_when_the_split_changes(opened, 
 
 def test_a_click_anywhere_on_the_scores_goes_there_a_second_time_too(opened, val):
     grid = histogram_chart(val, {}).option["grid"]
-    probabilities = sorted(val.probabilities)
-    # Halfway across the widest gap between two scores, so that a pixel more or less changes nothing.
+    probabilities = [*sorted(val.probabilities), 1.0]
+    # Halfway across the widest gap above a score, so that a pixel more or less changes nothing.
     gap, low = max((b - a, a) for a, b in pairwise(probabilities))
     place = low + gap / 2
     for height in (0.9, 0.2):
@@ -100,6 +111,7 @@ def test_a_click_anywhere_on_the_scores_goes_there_a_second_time_too(opened, val
 def test_on_test_the_slider_is_locked_until_asked_for(opened):
     opened.get_by_text("Test: check here").click()
     opened.get_by_text("the threshold is locked").wait_for(timeout=WAIT)
+    settle(opened)
     assert opened.get_by_role("slider").first.get_attribute("aria-disabled") == "true" or not (
         opened.get_by_role("slider").first.is_enabled()
     )
