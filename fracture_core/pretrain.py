@@ -120,19 +120,22 @@ def pretrain(
                 matches = match(plan.teacher, recipe.backbone, network, student)
             schedule = Schedule(**stage.schedule)
             loop = Pretraining(stage_folder, recipe, schedule, describe(student), weights, teacher, matches, report)
-            loop.run(*_data(dataset, split, stage.image_size))
+            loop.run(*_data(dataset, split, recipe))
         weights = load_weights(finished)
         histories.append(stage_folder / "history.jsonl")
     return _finish(plan, folder, weights, split, origin, histories)
 
 
-def _data(dataset: FracAtlas, split: Split, size: int) -> tuple[Pictures, dict, dict, tuple[np.ndarray, np.ndarray]]:
+def _data(
+    dataset: FracAtlas, split: Split, recipe: Recipe
+) -> tuple[Pictures, dict, dict, tuple[np.ndarray, np.ndarray]]:
     """Training pictures, a quarter larger so that zooming in loses nothing, and val as inference sees it."""
+    size, crop = recipe.image_size, recipe.crop_to_field
     larger = round(size * 1.25 / 32) * 32
-    train = decode({i: dataset.path(i) for i in split.train}, larger)
+    train = decode({i: dataset.path(i) for i in split.train}, larger, crop_to_field=crop)
     boxes = {i: train.placement(i).boxes_in_square(dataset.boxes(i)) for i in split.train}
     labels = {i: int(dataset.table.at[i, "label"]) for i in split.train}
-    val = decode({i: dataset.path(i) for i in split.val}, size)
+    val = decode({i: dataset.path(i) for i in split.val}, size, crop_to_field=crop)
     truth = dataset.table.loc[list(split.val), "label"].to_numpy()
     return train, boxes, labels, (val.squares, truth)
 
