@@ -38,7 +38,7 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "dense": ("kernel",),
     "log_mean_exp_pool": (),
 }
-ACTIVATIONS = ("linear", "relu", "silu", "sigmoid")
+ACTIVATIONS = ("linear", "relu", "relu6", "silu", "sigmoid")
 
 
 class GraphError(FractureCoreError):

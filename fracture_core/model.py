@@ -1,4 +1,4 @@
-"""The network: a keras.applications backbone as one flat functional graph, its preprocessing inside.
+"""The network: a backbone as keras.applications builds it, as one flat functional graph, its preprocessing inside.
 
 The input is the letterboxed grey radiograph as it is, 0..255, so no caller can scale twice. Two heads read the
 backbone. The global head is global average pooling and one dense unit, which makes Grad-CAM exact in closed form.
@@ -8,11 +8,14 @@ joins the global logit, so one small spot can carry the answer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 from keras.src.utils.naming import reset_uids
 
+from fracture_core.efficientnet_lite import efficientnet_lite2
 from fracture_core.recipe import Recipe
 
 #: Pixels of the letterboxed picture along one side of a localiser cell.
@@ -87,6 +90,22 @@ BACKBONES: dict[str, Backbone] = {
             "block6a_expand_conv",
         ),
     ),
+    "efficientnet-lite2": Backbone(
+        "EfficientNetLite2",
+        (1 / 128,) * 3,
+        (-127 / 128,) * 3,
+        middle="block5d_add",
+        last="top_activation",
+        stages=(
+            "stem_conv",
+            "block1a_dwconv",
+            "block2a_expand_conv",
+            "block3a_expand_conv",
+            "block4a_expand_conv",
+            "block5a_expand_conv",
+            "block6a_expand_conv",
+        ),
+    ),
     "xception": Backbone(
         "Xception",
         *_SYMMETRIC,
@@ -102,6 +121,14 @@ BACKBONES: dict[str, Backbone] = {
         ),
     ),
 }
+
+
+def application(name: str) -> Callable[..., keras.Model]:
+    """The function that builds a backbone alone: `application(name)(include_top=False, weights=..., ...)`."""
+    if name == "efficientnet-lite2":
+        return efficientnet_lite2
+    made = getattr(keras.applications, BACKBONES[name].application)
+    return partial(made, include_preprocessing=False) if name == "efficientnetv2-b0" else made
 
 
 @keras.saving.register_keras_serializable(package="fracture_core")
@@ -144,9 +171,7 @@ def build_model(recipe: Recipe) -> keras.Model:
     radiograph = keras.Input((size, size, 1), name="radiograph")
     x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
     x = keras.layers.Rescaling(list(backbone.scale), list(backbone.offset), name="normalise")(x)
-    options = {"include_preprocessing": False} if recipe.backbone.startswith("efficientnet") else {}
-    application = getattr(keras.applications, backbone.application)
-    trunk = application(include_top=False, weights=None, input_tensor=x, **options)
+    trunk = application(recipe.backbone)(include_top=False, weights=None, input_tensor=x)
     last = trunk.get_layer(backbone.last).output
     embedding = keras.layers.GlobalAveragePooling2D(name="embedding")(last)
     dropped = keras.layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout")(embedding)

@@ -142,6 +142,8 @@ def _activate(function: str, x: openvino.Node) -> openvino.Node:
     match function:
         case "relu":
             return ops.relu(x)
+        case "relu6":
+            return ops.clamp(x, 0.0, 6.0)
         case "silu":
             return ops.swish(x)
         case "sigmoid":

@@ -145,7 +145,7 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
     import keras
     from keras.src.utils.naming import reset_uids
 
-    from fracture_core.model import BACKBONES, build_model
+    from fracture_core.model import BACKBONES, application, build_model
     from fracture_core.start import read_start
 
     backbone = BACKBONES[plan.teacher]
@@ -159,7 +159,7 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
     radiograph = keras.Input((size, size, 1), name="radiograph")
     x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
     x = keras.layers.Rescaling(list(backbone.scale), list(backbone.offset), name="normalise")(x)
-    trunk = getattr(keras.applications, backbone.application)(include_top=False, weights=None, input_tensor=x)
+    trunk = application(plan.teacher)(include_top=False, weights=None, input_tensor=x)
     set_weights(trunk, weights)
     return keras.Model(radiograph, {"last_map": trunk.output})
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fracture_core.errors import FractureCoreError
 
-BackboneName = Literal["densenet121", "resnet50v2", "efficientnetv2-b0", "xception"]
+BackboneName = Literal["densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnet-lite2", "xception"]
 ClassBalance = Literal["none", "weights", "oversample"]
 Loss = Literal["cross_entropy", "focal"]
 Schedule = Literal["constant", "cosine", "reduce_on_plateau"]

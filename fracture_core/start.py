@@ -16,7 +16,8 @@ from keras.src.utils.naming import reset_uids
 
 from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.errors import FractureCoreError
-from fracture_core.model import BACKBONES
+from fracture_core.efficientnet_lite import PublishedWeightsError
+from fracture_core.model import application
 from fracture_core.recipe import Recipe
 from fracture_core.weights import Weights, load_weights, set_weights, weights_of
 
@@ -118,6 +119,8 @@ def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
     try:
         with _patience(_SECONDS):
             weights = weights_of(_application(recipe, "imagenet"))
+    except PublishedWeightsError as error:
+        raise StartingWeightsError(str(error)) from error
     # get_file raises a bare Exception where the network fails and a ValueError where the file is not as published.
     except Exception as error:
         raise StartingWeightsError(
@@ -134,9 +137,7 @@ def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
 def _application(recipe: Recipe, weights: str) -> keras.Model:
     """The backbone alone, with its weights; layer names counted from nothing, as in our own model."""
     reset_uids()
-    options = {"include_preprocessing": False} if recipe.backbone.startswith("efficientnet") else {}
-    application = getattr(keras.applications, BACKBONES[recipe.backbone].application)
-    return application(include_top=False, weights=weights, **options)
+    return application(recipe.backbone)(include_top=False, weights=weights)
 
 
 @contextmanager

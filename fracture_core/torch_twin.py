@@ -39,10 +39,12 @@ class TorchTwin(torch.nn.Module):
                 self.modules_by_node[_safe(node.name)] = module
         self._last_use = _last_uses(graph, taps)
 
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Run the graph."""
-        values: dict[str, torch.Tensor] = {}
+    def forward(self, x: torch.Tensor, frozen: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
+        """Run the graph; where `frozen` gives what `frozen_part` makes of x, only the nodes after it."""
+        values: dict[str, torch.Tensor] = dict(frozen or {})
         for position, node in enumerate(self.graph.nodes):
+            if frozen is not None and position < self.frozen:
+                continue
             inputs = [values[name] for name in node.inputs]
             with torch.set_grad_enabled(torch.is_grad_enabled() and position >= self.frozen):
                 values[node.name] = x if node.operation == "input" else self._run(node, inputs)
@@ -61,6 +63,13 @@ class TorchTwin(torch.nn.Module):
             if (module := self._module_of(name)) is not None:
                 module.requires_grad_(position >= self.frozen)
         self.train(self.training)
+
+    def frozen_part(self) -> Graph:
+        """The nodes that learn nothing, as a graph of their own whose outputs are what the others read of them."""
+        kept = {node.name for node in self.graph.nodes[: self.frozen]}
+        read = [name for node in self.graph.nodes[self.frozen :] for name in node.inputs]
+        read += [*self.graph.outputs.values(), *self.taps]
+        return Graph(self.graph.nodes[: self.frozen], {name: name for name in dict.fromkeys(read) if name in kept})
 
     def train(self, mode: bool = True) -> TorchTwin:
         """Switch as `torch.nn.Module.train` does, but leave frozen nodes at inference."""
@@ -145,6 +154,8 @@ def _activate(function: str, x: torch.Tensor) -> torch.Tensor:
     match function:
         case "relu":
             return F.relu(x)
+        case "relu6":
+            return F.relu6(x)
         case "silu":
             return F.silu(x)
         case "sigmoid":

@@ -10,7 +10,7 @@ import numpy as np
 from fracture_core.recipe import Recipe
 
 SIZE = 64
-BACKBONES = ("densenet121", "resnet50v2", "efficientnetv2-b0", "xception")
+BACKBONES = ("densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnet-lite2", "xception")
 
 
 def recipe(backbone: str = "densenet121", localiser: int = 16) -> Recipe:
