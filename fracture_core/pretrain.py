@@ -166,6 +166,11 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
 
 #: (teacher, student) -> pairs of nodes whose maps have one size, chosen by hand.
 MATCHES = {
+    ("efficientnet-lite2", "densenet121"): (
+        ("block5d_add", "pool4_relu"),
+        ("block6e_add", "relu"),
+        ("top_activation", "relu"),
+    ),
     ("xception", "densenet121"): (
         ("add.1", "pool2_pool"),
         ("add.5", "pool3_pool"),

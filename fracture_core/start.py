@@ -15,8 +15,8 @@ import keras
 from keras.src.utils.naming import reset_uids
 
 from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
-from fracture_core.errors import FractureCoreError
 from fracture_core.efficientnet_lite import PublishedWeightsError
+from fracture_core.errors import FractureCoreError
 from fracture_core.model import application
 from fracture_core.recipe import Recipe
 from fracture_core.weights import Weights, load_weights, set_weights, weights_of

@@ -137,14 +137,14 @@ def batches(
 
 
 class Teacher:
-    """A frozen network whose standardised maps the student matches."""
+    """A frozen network, run by the inference engine, whose standardised maps the student matches."""
 
-    def __init__(self, twin: TorchTwin, matches: tuple[tuple[str, str], ...]):
-        self.twin = twin.eval().requires_grad_(False)
+    def __init__(self, graph: Graph, weights: Weights, matches: tuple[tuple[str, str], ...]):
+        taps = {node: node for node, _ in matches}
+        self.engine = Engine(Graph(graph.nodes, {**graph.outputs, **taps}), weights)
         self.matches = matches
         self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    @torch.no_grad()
     def measure(self, pictures: list[torch.Tensor]) -> None:
         """Fix each channel's mean and deviation over some batches of pictures."""
         maps = [self._maps(self._outputs(batch)) for batch in pictures]
@@ -153,7 +153,6 @@ class Teacher:
             deviation, mean = torch.std_mean(values, (0, 2, 3), keepdim=True)
             self.statistics.append((mean, deviation + 1e-3))
 
-    @torch.no_grad()
     def targets(self, pictures: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
         """The maps to match, float32 (n, C, h, w) within +-4, one a match; and all outputs of the network."""
         outputs = self._outputs(pictures)
@@ -161,11 +160,16 @@ class Teacher:
         return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs], outputs
 
     def _outputs(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        with half_where_faster():
-            return self.twin(pictures)
+        return in_torch(self.engine.run(pictures[:, 0].numpy()))
 
     def _maps(self, outputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        return [outputs[node].float() for node, _ in self.matches]
+        return [outputs[node] for node, _ in self.matches]
+
+
+def in_torch(outputs: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The engine's maps (n, h, w, C) as PyTorch's (n, C, h, w), channels last in memory; vectors as they are."""
+    tensors = {name: torch.from_numpy(values) for name, values in outputs.items()}
+    return {name: tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}
 
 
 class Pretraining:
@@ -200,8 +204,7 @@ class Pretraining:
         self.teacher = None
         self.projections = torch.nn.ModuleList()
         if teacher:
-            twin = TorchTwin(*teacher, taps=tuple(dict.fromkeys(node for node, _ in matches)))
-            self.teacher = Teacher(twin.to(memory_format=torch.channels_last), matches)
+            self.teacher = Teacher(*teacher, matches)
         self.optimiser: torch.optim.Optimizer | None = None
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
@@ -296,8 +299,7 @@ class Pretraining:
     def _frozen_maps(self, pictures: torch.Tensor) -> dict[str, torch.Tensor] | None:
         if self.frozen is None:
             return None
-        maps = self.frozen.run(pictures[:, 0].numpy())
-        return {name: torch.from_numpy(values).permute(0, 3, 1, 2) for name, values in maps.items()}
+        return in_torch(self.frozen.run(pictures[:, 0].numpy()))
 
     def _teaching(self, x: torch.Tensor, outputs: Mapping, projected: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         s, losses = self.schedule, {}
@@ -306,7 +308,7 @@ class Pretraining:
             dense = [F.smooth_l1_loss(p.float(), target) for p, target in zip(projected, maps, strict=True)]
             losses["dense"] = s.dense_weight * sum(dense) / len(dense)
         if s.logit_weight:
-            probability = torch.sigmoid(taught["logit"].float())
+            probability = torch.sigmoid(taught["logit"])
             losses["logit"] = s.logit_weight * F.binary_cross_entropy_with_logits(outputs["logit"].float(), probability)
         if s.cell_weight:
             # Far below zero a cell says nothing, however far: only what could be a fracture is worth matching.
