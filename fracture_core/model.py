@@ -123,6 +123,15 @@ BACKBONES: dict[str, Backbone] = {
 }
 
 
+def count_layers_anew() -> None:
+    """Let Keras number unnamed layers from nothing, as in every network here: names are how weights find layers.
+
+    Names count up per process otherwise. Keras' public clear_session would do it too, but breaks the scope of a
+    tf.distribute strategy.
+    """
+    reset_uids()
+
+
 def application(name: str) -> Callable[..., keras.Model]:
     """The function that builds a backbone alone: `application(name)(include_top=False, weights=..., ...)`."""
     if name == "efficientnet-lite2":
@@ -163,9 +172,7 @@ def build_model(recipe: Recipe) -> keras.Model:
         >>> model(np.zeros((1, 64, 64, 1)))["logit"].shape
         TensorShape([1, 1])
     """
-    # Layer names count up per process otherwise, and the names are how weights find their layers. Keras' public
-    # clear_session would do it too, but breaks the scope of a tf.distribute strategy.
-    reset_uids()
+    count_layers_anew()
     backbone = BACKBONES[recipe.backbone]
     size = recipe.image_size
     radiograph = keras.Input((size, size, 1), name="radiograph")

@@ -106,7 +106,9 @@ def _read_run(run: Path) -> tuple[Recipe, Graph, Weights, Split, dict[str, Any]]
 
 
 def _pretraining(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the pre-training that the run started from, where it lies beside its starting weights."""
+    """The record of the pre-training: the run's own, or the one that lies beside its starting weights."""
+    if "stages" in record:
+        return {key: record.get(key) for key in ("start", "teacher", "stages")}
     source = (record.get("start") or {}).get("source", "")
     beside = Path(source).parent / "run.json"
     if not source.endswith(".safetensors") or not beside.is_file():

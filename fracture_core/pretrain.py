@@ -21,14 +21,15 @@ import numpy as np
 from fracture_core.errors import FractureCoreError
 from fracture_core.pictures import Pictures, decode
 from fracture_core.recipe import RECIPES, Recipe
+from fracture_core.run_folder import RunFolder, provenance
 from fracture_core.split import Split
-from fracture_core.storage import replacing, write_text
 from fracture_core.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
 
 if TYPE_CHECKING:
     import keras
 
     from fracture_core.fracatlas import FracAtlas
+    from fracture_core.graph import Graph
     from fracture_core.start import Start
 
 
@@ -88,7 +89,7 @@ def pretrain(
     *,
     report: Callable[[dict], None] | None = None,
 ) -> Path:
-    """Run or resume a plan in `folder`; give the folder, which then holds weights.safetensors.
+    """Run or resume a plan in `folder`; give the folder, which is then a finished run: `package` takes it.
 
     `start` puts the starting weights into a fresh Keras model (see `fracture_core.start.start_from`). Raises
     PretrainingError where PyTorch is not installed.
@@ -123,7 +124,8 @@ def pretrain(
             loop.run(*_data(dataset, split, recipe))
         weights = load_weights(finished)
         histories.append(stage_folder / "history.jsonl")
-    return _finish(plan, folder, weights, split, origin, histories)
+    last = build_model(plan.recipe.replace(image_size=plan.stages[-1].image_size))
+    return _finish(plan, folder, weights, describe(last), split, origin, histories)
 
 
 def _data(
@@ -143,9 +145,8 @@ def _data(
 def _teacher(plan: Plan, size: int) -> keras.Model:
     """The teacher with its own preprocessing inside; with heads where its weights have them (a run of ours)."""
     import keras
-    from keras.src.utils.naming import reset_uids
 
-    from fracture_core.model import BACKBONES, application, build_model
+    from fracture_core.model import BACKBONES, application, build_model, count_layers_anew
     from fracture_core.start import read_start
 
     backbone = BACKBONES[plan.teacher]
@@ -155,7 +156,7 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
         model = build_model(recipe.replace(localiser=weights["cells_coarse/kernel"].shape[3]))
         set_weights(model, weights)
         return model
-    reset_uids()
+    count_layers_anew()
     radiograph = keras.Input((size, size, 1), name="radiograph")
     x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
     x = keras.layers.Rescaling(list(backbone.scale), list(backbone.offset), name="normalise")(x)
@@ -201,18 +202,33 @@ def _last_maps(model: keras.Model) -> dict[int, str]:
     return found
 
 
-def _finish(plan: Plan, folder: Path, weights: Weights, split: Split, origin: dict, histories: Iterable[Path]) -> Path:
+def _finish(
+    plan: Plan,
+    folder: Path,
+    weights: Weights,
+    graph: Graph,
+    split: Split,
+    origin: dict,
+    histories: Iterable[Path],
+) -> Path:
     save_weights(folder / "weights.safetensors", weights)
-    write_text(folder / "split.json", json.dumps(dataclasses.asdict(split)) + "\n")
-    with replacing(folder / "history.jsonl") as temporary:
-        temporary.write_text("".join(path.read_text("utf-8") for path in histories if path.exists()), "utf-8")
-    record = {
-        "finished": True,
-        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-        "start": origin,
-        "teacher": plan.teacher,
-        "stages": [dataclasses.asdict(stage) for stage in plan.stages],
-        "split": split.digest,
-    }
-    write_text(folder / "run.json", json.dumps(record, indent=1) + "\n")
+    run = RunFolder(folder)
+    run.begin(plan.recipe.replace(image_size=plan.stages[-1].image_size), split)
+    run.write_graph(graph.to_json())
+    run.write_history(_validations(histories))
+    run.note(**provenance(), name=plan.recipe.name, start=origin, split=split.digest, finished=True)
+    run.note(ended=datetime.now(UTC).isoformat(timespec="seconds"), trained_on=len(split.train))
+    run.note(teacher=plan.teacher, stages=[dataclasses.asdict(stage) for stage in plan.stages])
     return folder
+
+
+def _validations(histories: Iterable[Path]) -> list[dict[str, float]]:
+    """A row for each look at val: its number, the stage counted from 1, the stage's step, and the figures."""
+    rows = []
+    for stage, path in enumerate(histories, 1):
+        entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+        for entry in entries:
+            if "val_auc" in entry:
+                figures = {key: entry[key] for key in ("step", "val_auc", "val_ap")}
+                rows.append({"epoch": len(rows) + 1, "stage": stage} | figures)
+    return rows

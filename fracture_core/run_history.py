@@ -39,7 +39,7 @@ def _row(one: RunStatus, root: Path) -> dict[str, Any]:
     row |= {"epoch": len(history), "epochs": recipe.epochs, "error": one.error}
     if history and "val_auc" in history[0]:
         best = best_epoch(history, recipe)
-        row |= {"val_auc": best["val_auc"], "val_loss": best["val_loss"]}
+        row |= {"val_auc": best["val_auc"], "val_loss": best.get("val_loss")}
         row["seconds"] = round(sum(epoch.get("seconds", 0.0) for epoch in history))
     name = bundle_of(one.run, root)
     if name:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras.src.utils.naming import reset_uids
 
 from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.efficientnet_lite import PublishedWeightsError
 from fracture_core.errors import FractureCoreError
-from fracture_core.model import application
+from fracture_core.model import application, count_layers_anew
 from fracture_core.recipe import Recipe
 from fracture_core.weights import Weights, load_weights, set_weights, weights_of
 
@@ -136,7 +135,7 @@ def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
 
 def _application(recipe: Recipe, weights: str) -> keras.Model:
     """The backbone alone, with its weights; layer names counted from nothing, as in our own model."""
-    reset_uids()
+    count_layers_anew()
     return application(recipe.backbone)(include_top=False, weights=weights)
 
 

@@ -20,7 +20,7 @@ ROOMS = {path.stem for path in CORE.glob("*.py")}
 ASKED_FOR = {
     *("predict", "answer", "worklist", "report"),
     *("train", "learner", "pretrain", "packaging", "evaluate"),
-    *("job", "job_process", "speed", "__main__"),
+    *("job", "job_process", "speed", "commands", "training_commands", "__main__"),
 }
 #: Files and the dataset as they are: the ground knows nothing of networks.
 GROUND = {

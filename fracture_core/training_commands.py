@@ -1,0 +1,175 @@
+"""The commands that train: `train`, `estimate`, `runs`, `resume`, `promote`, `pretrain`, `package`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from fracture_core.commands import add_dataset, bar, command
+
+
+def add_training_commands(commands) -> None:
+    """Add them to the top parser's subparsers."""
+    one = command(commands, "train", "Train a network by a recipe and make a bundle of it.", _train)
+    one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
+    add_dataset(one, own=True)
+    one.add_argument("--start", metavar="WEIGHTS", help="start from these weights instead of the recipe's own")
+    one.add_argument(
+        "--set", action="append", default=[], metavar="CHOICE=VALUE", help="change one choice of the recipe"
+    )
+    one.add_argument("--bundle", metavar="NAME", help="the bundle's name (default: the recipe's name)")
+    one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run folder")
+    one = command(commands, "estimate", "Measure some training steps; say what a run would take.", _estimate)
+    one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
+    add_dataset(one, own=True)
+    one = command(commands, "runs", "List the training runs: how they stand, and their figures.", _runs)
+    one.add_argument("--json", action="store_true", help="print one JSON list")
+    one = command(commands, "resume", "Go on with a run that was stopped, killed or failed.", _resume)
+    one.add_argument("named", metavar="RUN", help="the run's folder, its name, or a part of the name")
+    one.add_argument("--background", action="store_true", help="give way to other programs, and print nothing")
+    one = command(commands, "promote", "Make a bundle the one that is used; earlier ones stay.", _promote)
+    one.add_argument("named", metavar="RUN|BUNDLE", help="a finished run, or a bundle under models/")
+    one = command(commands, "pretrain", "Pre-train a network with labels, boxes and a teacher (PyTorch).", _pretrain)
+    one.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
+    add_dataset(one)
+    one.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
+    one.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
+    one.add_argument("--run", dest="folder", type=Path, default=Path("runs/pretrain"), help="made, or resumed")
+    one = command(commands, "package", "Make a bundle of a finished run folder.", _package)
+    one.add_argument("run_folder", type=Path, metavar="RUN")
+    one.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
+    add_dataset(one, own=True)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from fracture_core.recipe import Recipe, RecipeError
+
+    recipe = Recipe.load(arguments.resume / "recipe.json" if arguments.resume else arguments.recipe)
+    changes = {}
+    for change in arguments.set:
+        choice, separator, value = change.partition("=")
+        if not separator:
+            raise RecipeError(f"--set takes CHOICE=VALUE, not {change!r}.")
+        try:
+            changes[choice] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[choice] = value
+    if arguments.start:
+        changes["start"] = arguments.start
+    recipe = recipe.replace(**changes)
+    if os.environ.get("TF_CONFIG"):
+        return _train_as_worker(arguments, recipe)
+    from fracture_core.job import check, prepare, prepare_resumption
+    from fracture_core.job_process import carry_out
+    from fracture_core.progress import print_progress
+
+    if arguments.resume:
+        run = prepare_resumption(arguments.resume, recipe, arguments.dataset, arguments.bundle)
+    else:
+        check(recipe, arguments.dataset)
+        run = prepare(recipe, arguments.dataset, arguments.bundle or recipe.name)
+    return _say_bundle(carry_out(run, listener=print_progress))
+
+
+def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
+    """Train as one of several processes, which share a run: none of them is the only one."""
+    from fracture_core.dataset import open_dataset
+    from fracture_core.distribution import available_strategy, is_chief
+    from fracture_core.packaging import package
+    from fracture_core.train import print_progress, train
+
+    strategy = available_strategy()
+    dataset = open_dataset(arguments.dataset)
+    run = train(recipe, dataset, run=arguments.resume, progress=print_progress, strategy=strategy)
+    if not is_chief(strategy):
+        return 0
+    return _say_bundle(package(run, arguments.bundle or recipe.name, dataset, progress=bar("scoring")))
+
+
+def _say_bundle(bundle) -> int:
+    print(f"The bundle {bundle.name} is in {bundle.folder}.")
+    return 0
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    import time
+
+    began = time.monotonic()
+    from fracture_core.estimate import estimate
+    from fracture_core.job import check
+    from fracture_core.recipe import Recipe
+    from fracture_core.speed import measure
+    from fracture_core.training_words import estimate_in_words
+
+    recipe = Recipe.load(arguments.recipe)
+    split = check(recipe, arguments.dataset)[1]
+    measure(recipe, began)
+    print(estimate_in_words(estimate(recipe, split)))
+    return 0
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from fracture_core.run_history import history_rows, in_lines
+
+    rows = history_rows()
+    print(json.dumps(rows, indent=1) if arguments.json else in_lines(rows))
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from fracture_core.job_process import carry_out, give_way
+    from fracture_core.progress import print_progress
+    from fracture_core.run_status import find_run
+
+    run = find_run(arguments.named)
+    if arguments.background:
+        give_way()
+    return _say_bundle(carry_out(run, listener=None if arguments.background else print_progress))
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from fracture_core.promotion import promote
+
+    promoted = promote(arguments.named)
+    before = f" Before it: {promoted.before}; `promote {promoted.before}` puts it back." if promoted.before else ""
+    print(f"The bundle {promoted.name} is now the one that is used.{before}")
+    return 0
+
+
+def _pretrain(arguments: argparse.Namespace) -> int:
+    import dataclasses
+
+    from fracture_core.audit import audit
+    from fracture_core.fracatlas import FracAtlas
+    from fracture_core.pretrain import Plan, pretrain
+    from fracture_core.split import project_split
+    from fracture_core.start import start_from
+
+    plan = Plan.load(arguments.plan)
+    if arguments.teacher_weights:
+        plan = dataclasses.replace(plan, teacher_weights=arguments.teacher_weights)
+    dataset = FracAtlas(arguments.dataset)
+    split = project_split(dataset, audit(dataset, progress=bar("auditing")))
+    recipe = plan.recipe.replace(start=arguments.start)
+    folder = pretrain(
+        plan,
+        dataset,
+        split,
+        arguments.folder,
+        lambda model: start_from(model, recipe),
+        report=lambda e: print(json.dumps(e)),
+    )
+    print(f"The weights are in {folder / 'weights.safetensors'}; train with --start and that path.")
+    return 0
+
+
+def _package(arguments: argparse.Namespace) -> int:
+    from fracture_core.dataset import open_dataset
+    from fracture_core.packaging import package
+
+    dataset = open_dataset(arguments.dataset)
+    bundle = package(arguments.run_folder, arguments.bundle, dataset, progress=bar("scoring"))
+    print(f"The bundle {bundle.name} is in {bundle.folder}.")
+    return 0
