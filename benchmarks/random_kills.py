@@ -26,7 +26,7 @@ def main() -> int:
     """Run the kills; give the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=20)
-    arguments.add_argument("--epochs", type=int, default=200)
+    arguments.add_argument("--epochs", type=int, default=1000)
     arguments.add_argument("--seed", type=int, default=0)
     parsed = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -53,7 +53,8 @@ def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) 
     lasted = time.monotonic() - began
     run, hit = job.start(recipe, root / "data", "killed"), Counter()
     for number in range(kills):
-        time.sleep(dice.uniform(0, lasted / 2))
+        # So that the kills spread over the whole run, start-up included, which every attempt goes through anew.
+        time.sleep(dice.uniform(0, 2 * lasted / kills))
         stage = _kill(run)
         if stage == "finished":  # too late; what was killed before still counts
             print(f"ended before kill {number + 1}; a longer run has more --epochs", flush=True)

@@ -49,7 +49,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Plan:
-    """The student's recipe, the teacher (a keras.applications name and its weights), and the stages in order."""
+    """The student's recipe, the teacher (a backbone's name and its weights), and the stages in order.
+
+    The recipe's picture size and test-time views are those that the finished network reads with.
+    """
 
     recipe: Recipe
     stages: tuple[Stage, ...]
@@ -124,8 +127,7 @@ def pretrain(
             loop.run(*_data(dataset, split, recipe))
         weights = load_weights(finished)
         histories.append(stage_folder / "history.jsonl")
-    last = build_model(plan.recipe.replace(image_size=plan.stages[-1].image_size))
-    return _finish(plan, folder, weights, describe(last), split, origin, histories)
+    return _finish(plan, folder, weights, describe(model), split, origin, histories)
 
 
 def _data(
@@ -213,7 +215,7 @@ def _finish(
 ) -> Path:
     save_weights(folder / "weights.safetensors", weights)
     run = RunFolder(folder)
-    run.begin(plan.recipe.replace(image_size=plan.stages[-1].image_size), split)
+    run.begin(plan.recipe, split)
     run.write_graph(graph.to_json())
     run.write_history(_validations(histories))
     run.note(**provenance(), name=plan.recipe.name, start=origin, split=split.digest, finished=True)
