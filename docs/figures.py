@@ -1,4 +1,4 @@
-"""Write the README's figures from the default bundle's own predictions; none is typed in.
+"""Write the README's figures from the shipped bundles' own predictions; none is typed in.
 
 python -m docs.figures [--check]
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fracture_core.bundle import load_bundle
+from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.evaluate import Evaluation, evaluate
 from fracture_core.intervals import threshold_table
 from fracture_core.metrics import Confusion
 from fracture_core.reference import REFERENCE_STUDY
 from fracture_core.storage import write_text
 
+SHIPPED = (DEFAULT_BUNDLE, "efficientnet-lite2-fracatlas")
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- figures: written by python -m docs.figures -->", "<!-- end of figures -->"
 
@@ -41,6 +42,11 @@ def figures(evaluation: Evaluation) -> str:
     return "\n".join(rows).rstrip()
 
 
+def all_figures() -> str:
+    """Give the blocks of every shipped bundle, one below the other."""
+    return "\n\n".join(figures(evaluate(load_bundle(name))) for name in SHIPPED)
+
+
 def _row(name: str, matrix: Confusion) -> str:
     rates = threshold_table(matrix)
     counts = " | ".join(str(n) for n in (matrix.tn, matrix.fp, matrix.fn, matrix.tp))
@@ -57,7 +63,7 @@ def with_figures(text: str, block: str) -> str:
 def main() -> int:
     """Rewrite README.md; with --check only say whether it is up to date."""
     text = README.read_text("utf-8")
-    fresh = with_figures(text, figures(evaluate(load_bundle())))
+    fresh = with_figures(text, all_figures())
     if "--check" in sys.argv:
         return int(fresh != text)
     write_text(README, fresh)
