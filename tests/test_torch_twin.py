@@ -81,3 +81,21 @@ def test_training_moves_the_running_statistics_as_keras_does() -> None:
     np.testing.assert_allclose(twin.export()[f"{key}/mean"], layer.moving_mean.numpy(), atol=1e-5)
     # PyTorch divides a batch's variance by n - 1, Keras by n; with thousands of cells that is the same.
     np.testing.assert_allclose(twin.export()[f"{key}/variance"], layer.moving_variance.numpy(), rtol=1e-3)
+
+
+def test_what_is_frozen_may_run_on_the_engine() -> None:
+    from fracture_core.engine import Engine
+    from fracture_core.torch_training import in_torch
+    from fracture_core.torch_twin import TorchTwin
+
+    _, graph, weights = network("efficientnet-lite2")
+    twin = TorchTwin(graph, weights).eval()
+    twin.freeze_through("block3c_add")
+    squares = pictures(2)
+    part = twin.frozen_part()
+    assert list(part.outputs) == ["block3c_add"]
+    frozen = in_torch(Engine(part, weights).run(squares))
+    x = torch.from_numpy(squares[:, None].astype(np.float32))
+    with torch.no_grad():
+        whole, split = twin(x), twin(x, frozen)
+    assert_same({k: v.numpy() for k, v in split.items()}, {k: v.numpy() for k, v in whole.items()})
