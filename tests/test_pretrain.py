@@ -158,7 +158,7 @@ def test_the_rate_of_the_trunk_rises_stays_and_falls_and_the_heads_learn_at_once
     assert heads[0] == 3.0 and heads[-1] < 0.06
 
 
-@pytest.mark.parametrize("name", ["pretrain", "pretrain-xception"])
+@pytest.mark.parametrize("name", ["pretrain", "pretrain-xception", "pretrain-efficientnet-lite2"])
 def test_the_projects_own_plans_can_be_read(name):
     plan = Plan.load(name)
     for stage in plan.stages:
