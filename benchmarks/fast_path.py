@@ -1,10 +1,11 @@
 """The fast path beside ordinary training of the same blocks: wall time and validation AUC, all in one run.
 
-    python -m benchmarks.fast_path [--images 320] [--epochs 25] [--ordinary-epochs 2] [--bundle NAME]
+    python -m benchmarks.fast_path [--images 320] [--epochs 25] [--ordinary-epochs 2] [--start WEIGHTS]
 
-Both train the default recipe's blocks on the same radiographs of FracAtlas from the shipped bundle's weights: the fast
-path with nothing stored yet, ordinary training, and the fast path again with its activations on disk. Early stopping is
-off, so that all have the same epochs. The time of a run is everything from the call of `train` to the finished folder,
+Both train the default recipe's blocks on the same radiographs of FracAtlas from the same weights: the fast path with
+nothing stored yet, ordinary training, and the fast path again with its activations on disk. Early stopping is off, so
+that all have the same epochs. The shipped bundle has seen these images before and has little left to learn from them:
+for the AUCs to tell more, `--start` weights without heads (a backbone's file). The time of a run is everything from the call of `train` to the finished folder,
 but for decoding, which comes once before all of them and is told by itself.
 
 An epoch of ordinary training takes as long as the next. With `--ordinary-epochs` below `--epochs` the first ones are
@@ -155,11 +156,11 @@ def main() -> None:
     arguments.add_argument("--images", type=int, default=320, help="of train; 0 for all (default: 320)")
     arguments.add_argument("--epochs", type=int, default=25, help="at least 2 (default: 25)")
     arguments.add_argument("--ordinary-epochs", type=int, default=2, help="how many are really run, at least 2")
-    arguments.add_argument("--bundle", default=DEFAULT_BUNDLE, help="whose weights all start from")
+    arguments.add_argument("--start", default=f"bundle:{DEFAULT_BUNDLE}", help="the weights that all start from")
     arguments.add_argument("--recipe", default="default")
     arguments = arguments.parse_args()
     recipe = Recipe.load(arguments.recipe).replace(
-        start=f"bundle:{arguments.bundle}", epochs=max(2, arguments.epochs), early_stopping=None, fast_path=True
+        start=arguments.start, epochs=max(2, arguments.epochs), early_stopping=None, fast_path=True
     )
     really = min(max(2, arguments.ordinary_epochs), recipe.epochs)
     dataset = FracAtlas()
@@ -170,7 +171,7 @@ def main() -> None:
         print(
             f"{len(split.train)} train and {len(split.val)} val images, {recipe.epochs} epochs, {recipe.views} views, "
             f"last {recipe.trainable_blocks} block(s) and heads of {recipe.backbone} at {recipe.image_size} px, from "
-            f"{recipe.start}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; decoded in {seconds:.1f} s",
+            f"{Path(recipe.start).name}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; decoded in {seconds:.1f} s",
             flush=True,
         )
         ordinary = recipe.replace(fast_path=False)

@@ -41,6 +41,7 @@ class Setting:
     policy: str = "float32"
     xla: bool = False
     onednn: bool = True
+    pointwise: bool = True  # 1x1 convolutions by matrix products
 
 
 def settings() -> dict[str, Setting]:
@@ -50,6 +51,7 @@ def settings() -> dict[str, Setting]:
     made |= {f"batch of {n}": Setting(batch=n) for n in (8, 16, 64)}
     made |= {f"{n} intra-op threads": Setting(intra=n) for n in sorted({1, cores, 2 * cores})}
     made |= {f"{n} inter-op threads": Setting(inter=n) for n in sorted({1, cores})}
+    made["1x1 convolutions as such"] = Setting(pointwise=False)
     made["oneDNN off"] = Setting(onednn=False)
     made["bfloat16 (mixed policy)"] = Setting(policy="mixed_bfloat16")
     made["XLA"] = Setting(xla=True)
@@ -86,6 +88,9 @@ def _step(setting: Setting, size: int):
         start="none", trainable_blocks=None, fast_path=False, image_size=size, batch_size=setting.batch
     )
     model = build_model(recipe)
+    if not setting.pointwise:
+        for layer in model.layers:
+            vars(layer).pop("convolution_op", None)
     learner = Learner(model, recipe, tf.distribute.get_strategy())
     rng, n = np.random.default_rng(0), setting.batch
     labels = (np.arange(n) % 2).astype(np.float32)

@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -191,11 +192,10 @@ def _compute(
         for name, shape in wanted.items()
     }
     progress(done)
-    for start in range(done, rows, _CHUNK):
-        end = min(start + _CHUNK, rows)
-        made = [source.view(row, recipe) for row in range(start, end)]
-        outputs = engine.run(np.stack([picture for picture, _ in made]))
-        files["cells.npy"][start:end] = np.stack([cells for _, cells in made])
+    for start, pictures, cells in _views_ahead(source, recipe, done, rows):
+        end = start + len(pictures)
+        outputs = engine.run(pictures)
+        files["cells.npy"][start:end] = cells
         for place, name in enumerate(shapes):
             files[f"{place}.npy"][start:end] = np.clip(outputs[name], -_LARGEST, _LARGEST)
         # Written pages reach the disk before the note that says so, or a power cut would leave zeros behind it.
@@ -205,6 +205,24 @@ def _compute(
         progress(end)
     about = {"maps": list(shapes), "rows": rows, "recipe": recipe.name}
     write_text(folder / "features.json", json.dumps(about))
+
+
+def _views_ahead(
+    source: FeatureSource, recipe: Recipe, first: int, rows: int
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """First row, pictures and cells of every chunk; the next one is made by a thread while the engine works."""
+
+    def make(start: int) -> tuple[int, np.ndarray, np.ndarray]:
+        made = [source.view(row, recipe) for row in range(start, min(start + _CHUNK, rows))]
+        return start, np.stack([picture for picture, _ in made]), np.stack([cells for _, cells in made])
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, first) if first < rows else None
+        for start in range(first, rows, _CHUNK):
+            chunk = coming.result()
+            if start + _CHUNK < rows:
+                coming = pool.submit(make, start + _CHUNK)
+            yield chunk
 
 
 def _make_room(folder: Path, size: int) -> None:

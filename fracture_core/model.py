@@ -16,6 +16,7 @@ import keras
 from keras.src.utils.naming import reset_uids
 
 from fracture_core.efficientnet_lite import efficientnet_lite2
+from fracture_core.pointwise import multiply_pointwise
 from fracture_core.recipe import Recipe
 
 #: Pixels of the letterboxed picture along one side of a localiser cell.
@@ -192,7 +193,9 @@ def build_model(recipe: Recipe) -> keras.Model:
         outputs["logit"] = keras.layers.Add(name="logit", dtype="float32")([global_logit, share(pooled)])
     else:
         outputs["logit"] = global_logit
-    return keras.Model(radiograph, outputs, name=recipe.backbone.replace("-", "_"))
+    model = keras.Model(radiograph, outputs, name=recipe.backbone.replace("-", "_"))
+    multiply_pointwise(model)
+    return model
 
 
 def _localiser(middle: keras.KerasTensor, last: keras.KerasTensor, channels: int) -> keras.KerasTensor:

@@ -70,6 +70,10 @@ class Plan:
             raise PretrainingError(f"This is no plan for pre-training ({error}).") from error
         if not stages or (any(s.teacher for s in stages) and not plan.teacher):
             raise PretrainingError("A plan needs stages, and a teacher where a stage asks for one.")
+        if any(s.schedule.get("mixing") and not (s.teacher and s.schedule.get("logit_weight")) for s in stages):
+            raise PretrainingError(
+                "Only a teacher's logit says what a blend of two radiographs shows: mixing needs both."
+            )
         return plan
 
     @classmethod
@@ -98,7 +102,8 @@ def pretrain(
     PretrainingError where PyTorch is not installed.
     """
     try:
-        from fracture_core.torch_training import Pretraining, Schedule
+        from fracture_core.pretraining_batches import Schedule
+        from fracture_core.torch_training import Pretraining
     except ImportError as error:
         raise PretrainingError(
             "Pre-training runs in PyTorch, which is not installed: pip install -r requirements-pretrain.txt."

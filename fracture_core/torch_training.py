@@ -16,9 +16,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,46 +25,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fracture_core.augmentation import augment, cell_targets
 from fracture_core.engine import Engine
 from fracture_core.graph import Graph
 from fracture_core.metrics import average_precision, roc_auc
 from fracture_core.pictures import Pictures
+from fracture_core.pretraining_batches import Batch, Schedule, batches
 from fracture_core.recipe import Recipe
 from fracture_core.storage import replacing
+from fracture_core.teacher import Teacher, in_torch
 from fracture_core.torch_twin import TorchTwin
 from fracture_core.weights import Weights, save_weights
-
-_CELL = 8  # fracture_core.model.CELL, which cannot be imported without TensorFlow
-_CLIP = 4.0
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how hard. Steps are batches.
-
-    The trunk's learning rate rises over `warmup` steps (the heads, which start at random, learn at once), stays, and
-    falls as a cosine over the last `decay` (a share) of the steps.
-    """
-
-    steps: int
-    learning_rate: float = 5e-4
-    warmup: int = 40
-    weight_decay: float = 0.02
-    averaging: float = 0.995
-    positives: float = 0.35  # share of fractured pictures in a batch
-    box_weight: float = 0.5
-    box_positive_weight: float = 2.0
-    global_weight: float = 0.3  # the global head's own cross-entropy, so that it learns to stand alone
-    dense_weight: float = 3.0
-    logit_weight: float = 0.0  # cross-entropy towards the teacher's probability, where the teacher has the heads
-    cell_weight: float = 0.0  # smooth L1 between student's and teacher's cells, where the teacher has them
-    frozen_through: str | None = None  # the last node of the trunk that learns nothing
-    head_rate: float = 1.0  # the heads' learning rate over the trunk's
-    decay: float = 1.0
-    statistics_momentum: float = 0.01  # batch normalisation's, for every new batch
-    checkpoint_every: int = 50
-    validate_every: int = 100
 
 
 @lru_cache
@@ -91,85 +60,6 @@ def bfloat16_is_faster() -> bool:
 def half_where_faster() -> torch.autocast:
     """Compute in bfloat16 where the processor is faster at it, in single precision elsewhere."""
     return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_faster())
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Pictures float32 (n, 1, S, S) 0..255, labels float32 (n,), cell targets float32 (n, S/8, S/8)."""
-
-    pictures: torch.Tensor
-    labels: torch.Tensor
-    cells: torch.Tensor
-
-
-def batches(
-    pictures: Pictures,
-    boxes: Mapping[str, np.ndarray],
-    labels: Mapping[str, int],
-    recipe: Recipe,
-    schedule: Schedule,
-    first: int,
-) -> Iterator[Batch]:
-    """Yield the batches from step `first` on; a step's batch depends on the seed and the step alone."""
-    positives = [i for i, label in labels.items() if label]
-    negatives = [i for i, label in labels.items() if not label]
-
-    def picture(image_id: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return augment(pictures.square(image_id), boxes[image_id], recipe.image_size, recipe.augmentation, rng)
-
-    def make(step: int) -> Batch:
-        rng = np.random.default_rng([recipe.seed, step])
-        n = min(recipe.batch_size - 1, max(1, round(recipe.batch_size * schedule.positives)))
-        ids = [*rng.choice(positives, n, replace=n > len(positives))]
-        ids += [*rng.choice(negatives, recipe.batch_size - n, replace=recipe.batch_size > len(negatives))]
-        made = [picture(i, rng) for i in ids]
-        squares = np.stack([square for square, _ in made])[:, None].astype(np.float32)
-        cells = np.stack([cell_targets(b, recipe.image_size, _CELL) for _, b in made])
-        truth = np.array([labels[i] for i in ids], np.float32)
-        return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells)))
-
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, first)
-        for step in range(first, schedule.steps):
-            batch = coming.result()
-            coming = pool.submit(make, step + 1)
-            yield batch
-
-
-class Teacher:
-    """A frozen network, run by the inference engine, whose standardised maps the student matches."""
-
-    def __init__(self, graph: Graph, weights: Weights, matches: tuple[tuple[str, str], ...]):
-        taps = {node: node for node, _ in matches}
-        self.engine = Engine(Graph(graph.nodes, {**graph.outputs, **taps}), weights)
-        self.matches = matches
-        self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
-
-    def measure(self, pictures: list[torch.Tensor]) -> None:
-        """Fix each channel's mean and deviation over some batches of pictures."""
-        maps = [self._maps(self._outputs(batch)) for batch in pictures]
-        for place in range(len(self.matches)):
-            values = torch.cat([m[place] for m in maps])
-            deviation, mean = torch.std_mean(values, (0, 2, 3), keepdim=True)
-            self.statistics.append((mean, deviation + 1e-3))
-
-    def targets(self, pictures: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-        """The maps to match, float32 (n, C, h, w) within +-4, one a match; and all outputs of the network."""
-        outputs = self._outputs(pictures)
-        pairs = zip(self._maps(outputs), self.statistics, strict=True)
-        return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs], outputs
-
-    def _outputs(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        return in_torch(self.engine.run(pictures[:, 0].numpy()))
-
-    def _maps(self, outputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
-        return [outputs[node] for node, _ in self.matches]
-
-
-def in_torch(outputs: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The engine's maps (n, h, w, C) as PyTorch's (n, C, h, w), channels last in memory; vectors as they are."""
-    tensors = {name: torch.from_numpy(values) for name, values in outputs.items()}
-    return {name: tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}
 
 
 class Pretraining:
@@ -282,10 +172,12 @@ class Pretraining:
         with half_where_faster():
             outputs = self.student(x, frozen)
             projected = [p(outputs[node]) for p, (_, node) in zip(self.projections, self._matches, strict=True)]
-        losses["label"] = F.binary_cross_entropy_with_logits(outputs["logit"].float()[:, 0], batch.labels)
-        alone = F.binary_cross_entropy_with_logits(outputs["global_logit"].float()[:, 0], batch.labels)
+        known = {name: outputs[name].float()[batch.whole] for name in ("logit", "global_logit", "cells")}
+        labels = batch.labels[batch.whole]
+        losses["label"] = F.binary_cross_entropy_with_logits(known["logit"][:, 0], labels)
+        alone = F.binary_cross_entropy_with_logits(known["global_logit"][:, 0], labels)
         losses["global"] = self.schedule.global_weight * alone
-        losses["box"] = self.schedule.box_weight * self._box_loss(outputs["cells"].float()[:, 0], batch.cells)
+        losses["box"] = self.schedule.box_weight * self._box_loss(known["cells"][:, 0], batch.cells[batch.whole])
         if self.teacher:
             losses |= self._teaching(x, outputs, projected)
         total = sum(losses.values())

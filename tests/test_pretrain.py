@@ -15,10 +15,11 @@ from fracture_core.graph import GraphError  # noqa: E402
 from fracture_core.model import CELL, build_model  # noqa: E402
 from fracture_core.pictures import decode  # noqa: E402
 from fracture_core.pretrain import Plan, PretrainingError, match, pretrain  # noqa: E402
-from fracture_core.recipe import Augmentation, Recipe  # noqa: E402
+from fracture_core.pretraining_batches import Schedule, batches  # noqa: E402
+from fracture_core.recipe import RECIPES, Augmentation, Recipe  # noqa: E402
 from fracture_core.split import reference_split  # noqa: E402
 from fracture_core.start import start_from  # noqa: E402
-from fracture_core.torch_training import Pretraining, Schedule, batches  # noqa: E402
+from fracture_core.torch_training import Pretraining  # noqa: E402
 from fracture_core.weights import load_weights, weights_of  # noqa: E402
 from tests.small import small_dataset  # noqa: E402
 
@@ -93,6 +94,29 @@ def test_a_batch_depends_on_seed_and_step_alone(material):
     assert straight[0].labels.sum() == round(8 * SCHEDULE.positives)
 
 
+def test_a_blend_is_known_by_its_teacher_alone(tmp_path, material, network):
+    _, pictures, boxes, labels, _ = material
+    mixing = dataclasses.replace(SCHEDULE, mixing=0.6, logit_weight=1.0)
+    plain = next(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 0))
+    mixed = next(batches(pictures, boxes, labels, RECIPE, mixing, 0))
+    same = [torch.equal(a, b) for a, b in zip(plain.pictures, mixed.pictures, strict=True)]
+    assert same == mixed.whole.tolist() and same[0] and not all(same)
+    speaking = teacher()
+    run = Pretraining(tmp_path, RECIPE, mixing, *network, *speaking)
+    run._prepare(pictures, boxes, labels)
+    before = run.average.export()
+    wrong = dataclasses.replace(mixed, labels=torch.where(mixed.whole, mixed.labels, 1 - mixed.labels))
+    wrong = dataclasses.replace(wrong, cells=torch.where(mixed.whole[:, None, None], mixed.cells, 1 - mixed.cells))
+    told = run._train_step(wrong)
+    again = Pretraining(tmp_path, RECIPE, mixing, *network, *speaking)
+    again._prepare(pictures, boxes, labels)
+    assert again._train_step(mixed) == told
+    after = again.average.export()
+    assert any(not np.array_equal(after[key], before[key]) for key in before)
+    for key, array in run.average.export().items():
+        np.testing.assert_allclose(after[key], array, rtol=0, atol=1e-6, err_msg=key)
+
+
 def test_a_plan_runs_from_its_stages_to_weights_that_training_takes(tmp_path, material):
     dataset, *_ = material
     stages = [{"name": "one", "image_size": 64, "teacher": False, "schedule": {"steps": 2, "warmup": 1}}]
@@ -114,6 +138,15 @@ def test_a_plan_runs_from_its_stages_to_weights_that_training_takes(tmp_path, ma
 @pytest.mark.parametrize("data", [None, [], {}, {"stages": []}, {"recipe": {"name": "x"}, "stages": [{"name": "a"}]}])
 def test_what_is_no_plan_is_refused(data):
     with pytest.raises(PretrainingError):
+        Plan.from_json(data)
+
+
+def test_blends_without_a_teacher_are_refused():
+    data = json.loads((RECIPES / "pretrain.json").read_text("utf-8"))
+    data["stages"][0]["schedule"]["mixing"] = 0.5
+    Plan.from_json(data)
+    data["stages"][0]["teacher"] = False
+    with pytest.raises(PretrainingError, match="blend"):
         Plan.from_json(data)
 
 

@@ -85,7 +85,7 @@ def test_training_moves_the_running_statistics_as_keras_does() -> None:
 
 def test_what_is_frozen_may_run_on_the_engine() -> None:
     from fracture_core.engine import Engine
-    from fracture_core.torch_training import in_torch
+    from fracture_core.teacher import in_torch
     from fracture_core.torch_twin import TorchTwin
 
     _, graph, weights = network("efficientnet-lite2")
