@@ -5,8 +5,8 @@
 Both train the default recipe's blocks on the same radiographs of FracAtlas from the same weights: the fast path with
 nothing stored yet, ordinary training, and the fast path again with its activations on disk. Early stopping is off, so
 that all have the same epochs. The shipped bundle has seen these images before and has little left to learn from them:
-for the AUCs to tell more, `--start` weights without heads (a backbone's file). The time of a run is everything from the call of `train` to the finished folder,
-but for decoding, which comes once before all of them and is told by itself.
+for the AUCs to tell more, `--start` weights without heads (a backbone's file). The time of a run is everything from the
+call of `train` to the finished folder, but for decoding, which comes once before all of them and is told by itself.
 
 An epoch of ordinary training takes as long as the next. With `--ordinary-epochs` below `--epochs` the first ones are
 run and timed, and the mean of those after the first (which pays for tracing) stands for those that were left out;
@@ -171,7 +171,8 @@ def main() -> None:
         print(
             f"{len(split.train)} train and {len(split.val)} val images, {recipe.epochs} epochs, {recipe.views} views, "
             f"last {recipe.trainable_blocks} block(s) and heads of {recipe.backbone} at {recipe.image_size} px, from "
-            f"{Path(recipe.start).name}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; decoded in {seconds:.1f} s",
+            f"{Path(recipe.start).name}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}; "
+            f"decoded in {seconds:.1f} s",
             flush=True,
         )
         ordinary = recipe.replace(fast_path=False)

@@ -1,25 +1,32 @@
 """What a move of the threshold slider costs the server, tab by tab, and a change of a filter on the dataset page.
 
-    python -m benchmarks.threshold_slider [--bundle NAME] [--moves N]
+    python -m benchmarks.threshold_slider [--bundle NAME] [--moves N] [--beside-training]
 
 Runs the pages in Streamlit's own test harness, without a browser, and prints the median and the slowest of the moves
 in wall time (bars: 150 ms and 300 ms) and in processor time. The harness draws the whole page anew where a browser
-asks for what moves with the slider alone, so a browser's share is smaller.
+asks for what moves with the slider alone, so a browser's share is smaller. `--beside-training` first starts a training
+job on FracAtlas, as the training page does, and measures while its steps run.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
+import os
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from fracture_core import job
 from fracture_core.bundle import DEFAULT_BUNDLE
 from fracture_core.fracatlas import default_location
+from fracture_core.recipe import Recipe
+from fracture_core.run_status import status
 from pages.parts.threshold_tabs import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -81,14 +88,36 @@ def filters(bundle: str, moves: int) -> None:
     say("filter, dataset page", *timed(app, change), 300)
 
 
+@contextlib.contextmanager
+def training() -> Iterator[None]:
+    """A job in folders of its own that trains FracAtlas's radiographs end to end, from its first step to its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["FRACTURE_RUNS_DIR"] = folder
+        run = job.start(Recipe.load("default").replace(fast_path=False), None, "beside-a-benchmark")
+        try:
+            deadline = time.monotonic() + 900
+            while (now := status(run)).stage != "training":
+                if now.state != "running" or time.monotonic() > deadline:
+                    raise SystemExit(f"The training job did not get to its first step ({now.state}): {now.error}")
+                time.sleep(0.5)
+            print(f"beside a training job, at step {status(run).done}; load {os.getloadavg()[0]:.1f}", flush=True)
+            yield
+            print(f"the job is {status(run).state}, at step {status(run).done}")
+        finally:
+            job.stop_at_once(run)
+            job.wait(run, 60)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bundle", default=DEFAULT_BUNDLE)
     parser.add_argument("--moves", type=int, default=10)
+    parser.add_argument("--beside-training", action="store_true", help="measure while a training job runs")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # Streamlit's harness warns at every run that it is no server
-    slider(arguments.bundle, arguments.moves)
-    filters(arguments.bundle, arguments.moves)
+    with training() if arguments.beside_training else contextlib.nullcontext():
+        slider(arguments.bundle, arguments.moves)
+        filters(arguments.bundle, arguments.moves)
 
 
 if __name__ == "__main__":

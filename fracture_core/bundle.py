@@ -39,7 +39,7 @@ from fracture_core.bundle_files import (
     read_file,
 )
 from fracture_core.errors import FractureCoreError
-from fracture_core.familiarity import Familiarity
+from fracture_core.familiarity import MIDDLE_MAP, Familiarity
 from fracture_core.graph import Graph
 from fracture_core.metrics import sigmoid
 from fracture_core.operating_points import OperatingPoint
@@ -125,10 +125,16 @@ class Bundle:
             raise BundleError(f"The bundle {self.name!r} is damaged: its weights cannot be read.") from error
         weights = {key: array.astype(np.float32) for key, array in arrays.items()}
         self.graph.check_weights(weights)
-        features = self.familiarity.mean.shape
-        if weights.get("global_logit/kernel", np.empty(0)).shape != (*features, 1) or not self.traits.fit(*features):
+        kernel = weights.get("global_logit/kernel", np.empty(0))
+        if kernel.ndim != 2 or kernel.shape[1] != 1 or not self.traits.fit(len(kernel)):
             raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
         return weights
+
+    def check_features(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise BundleError unless what is familiar was fitted on a network whose outputs have these shapes."""
+        channels = 2 * shapes[MIDDLE_MAP][-1] if MIDDLE_MAP in shapes else shapes["embedding"][-1]
+        if self.familiarity.mean.shape != (channels,):
+            raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
         """Calibrate: sigmoid(logit / temperature)."""

@@ -36,14 +36,14 @@ def predict_split(
     split: Split,
     *,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Score val and test: the table of predictions.csv, and the embeddings float32 (n, C) in its order.
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Score val and test: the table of predictions.csv, and `embedding` and `appearance`, float32 (n, C), in its order.
 
     Columns: image_id, split, label, logit, the dataset's own, `fracture_count`, and for fractured images whether the
     hottest point of each heatmap method lies in a box (`hit_<method>`, 1 or 0) beside the picture's centre
     (`hit_centre`); blank where there is no box. `kernel` is the global head's, (C,).
     """
-    rows, embeddings = [], []
+    rows, features = [], {"embedding": [], "appearance": []}
     ids = [(i, part) for part in ("val", "test") for i in getattr(split, part)]
     methods = ["grad-cam"]
     for start in range(0, len(ids), 32):
@@ -65,13 +65,14 @@ def predict_split(
                     row[f"hit_{method}"] = int(hottest_point_in_box(shown, boxes))
                 row["hit_centre"] = int(centre_in_box(pictures[k].shape, boxes))
             rows.append(row)
-        embeddings.append(outputs["embedding"])
+        for name, parts in features.items():
+            parts.append(outputs[name])
         if progress:
             progress(len(rows), len(ids))
     table = pd.DataFrame(rows)
     for name in [c for c in table if c.startswith("hit_")]:
         table[name] = table[name].astype("Int8")
-    return table, np.concatenate(embeddings)
+    return table, {name: np.concatenate(parts) for name, parts in features.items()}
 
 
 @dataclass(frozen=True)

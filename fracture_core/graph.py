@@ -62,6 +62,12 @@ class Graph:
     nodes: tuple[Node, ...]
     outputs: Mapping[str, str]
 
+    def with_outputs(self, more: Mapping[str, str]) -> Graph:
+        """The same network giving more of its nodes, by public name; raise GraphError where it has no such node."""
+        graph = Graph(self.nodes, {**self.outputs, **more})
+        graph._check_order()
+        return graph
+
     @property
     def input_size(self) -> tuple[int, int]:
         """(height, width) of the grey picture the network reads, in pixels."""

@@ -68,6 +68,7 @@ def _check_outputs(shapes: Mapping[str, list[int]]) -> None:
         "global_logit": lambda shape: shape == [1],
         "embedding": lambda shape: len(shape) == 1,
         "last_map": lambda shape: len(shape) == 3 and channels in ([], shape[:1]),
+        "middle_map": lambda shape: len(shape) == 3,
         "cells": lambda shape: len(shape) == 3 and shape[0] == 1,
     }
     for name in sound.keys() & shapes.keys():

@@ -21,9 +21,10 @@ from fracture_core.dataset import Dataset
 from fracture_core.engine import Engine
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluate import predict_split
-from fracture_core.familiarity import fit_familiarity
+from fracture_core.familiarity import MIDDLE_MAP, fit_familiarity
 from fracture_core.graph import Graph
 from fracture_core.metrics import sigmoid
+from fracture_core.model import BACKBONES
 from fracture_core.operating_points import default_operating_points
 from fracture_core.recipe import Recipe
 from fracture_core.score import Scorer
@@ -55,12 +56,13 @@ def package(
     # Everything below is computed with the weights as they will be shipped, rounding included.
     weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
     kernel = weights["global_logit/kernel"][:, 0]
+    graph = graph.with_outputs({MIDDLE_MAP: BACKBONES[recipe.backbone].middle})
     scorer = Scorer(Engine(graph, weights), recipe)
-    table, embeddings = predict_split(scorer, kernel, dataset, split, progress=progress)
+    table, held = predict_split(scorer, kernel, dataset, split, progress=progress)
     offset, temperature = _calibrate(table[table["split"] == "val"])
     weights["global_logit/bias"] = weights["global_logit/bias"] + np.float32(offset)
     table["logit"] += round(offset, 6)
-    features = _features(scorer, dataset, split, table, embeddings)
+    features = _features(scorer, dataset, split, table, held)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     Path(root).mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
@@ -139,16 +141,16 @@ def _calibrate(val: pd.DataFrame) -> tuple[float, float]:
 
 
 def _features(
-    scorer: Scorer, dataset: Dataset, split: Split, table: pd.DataFrame, embeddings: np.ndarray
+    scorer: Scorer, dataset: Dataset, split: Split, table: pd.DataFrame, held: Mapping[str, np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Fit what is familiar and the traits on train's embeddings, and set their thresholds on val."""
-    train = scorer.score_files([dataset.path(i) for i in split.train], ("embedding",))["embedding"]
+    """Fit what is familiar and the traits on train, and set their thresholds on val."""
+    train = scorer.score_files([dataset.path(i) for i in split.train], tuple(held))
     val = (table["split"] == "val").to_numpy()
     known = [trait for trait in TRAITS if trait in dataset.table]
     on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in known}
     on_val = {trait: table.loc[val, trait].to_numpy() for trait in known}
-    arrays = fit_familiarity(train, embeddings[val]).to_arrays()
-    return arrays | fit_traits(train, on_train, embeddings[val], on_val).to_arrays()
+    arrays = fit_familiarity(train["appearance"], held["appearance"][val]).to_arrays()
+    return arrays | fit_traits(train["embedding"], on_train, held["embedding"][val], on_val).to_arrays()
 
 
 def _write_points(folder: Path, table: pd.DataFrame, temperature: float, created: str) -> None:

@@ -79,6 +79,7 @@ class Reader:
         weights = bundle.weights()
         self._kernel = weights["global_logit/kernel"][:, 0]
         local = Engine(bundle.graph, weights, threads=threads)
+        bundle.check_features(local.shapes)
         self.scorer = Scorer(reading_engine(local, served_name(bundle)), bundle.recipe)
 
     @property
@@ -97,7 +98,7 @@ class Reader:
         remarks = filter(None, [self.scorer.remark])
         logit = float(outputs["logit"])
         probability = float(self.bundle.probability(logit))
-        unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["embedding"])[0])
+        unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
         traits = self.bundle.traits.of(outputs["embedding"])
         return Finding(
             radiograph,

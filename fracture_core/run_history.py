@@ -34,11 +34,14 @@ def _row(one: RunStatus, root: Path) -> dict[str, Any]:
     folder = RunFolder(one.run)
     try:
         history, recipe = folder.history(), folder.recipe()
+        record = folder.record() if folder.started else {}
     except FractureCoreError as error:
         return row | {"epoch": 0, "epochs": 0, "error": str(error)}
-    row |= {"epoch": len(history), "epochs": recipe.epochs, "error": one.error}
+    # Pre-training has no epochs: its rows are looks at val, and what it keeps are the last one's weights.
+    pretrained = "stages" in record
+    row |= {"epoch": len(history), "epochs": len(history) if pretrained else recipe.epochs, "error": one.error}
     if history and "val_auc" in history[0]:
-        best = best_epoch(history, recipe)
+        best = history[-1] if pretrained else best_epoch(history, recipe)
         row |= {"val_auc": best["val_auc"], "val_loss": best.get("val_loss")}
         row["seconds"] = round(sum(epoch.get("seconds", 0.0) for epoch in history))
     name = bundle_of(one.run, root)

@@ -10,6 +10,7 @@ import numpy as np
 
 from fracture_core.engine import Engine
 from fracture_core.exposed_field import fit
+from fracture_core.familiarity import MIDDLE_MAP, appearance
 from fracture_core.letterbox import Placement
 from fracture_core.radiograph import read_radiograph
 from fracture_core.recipe import Recipe
@@ -38,12 +39,14 @@ class Scorer:
     def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
         """Score pictures uint8 (n, S, S), 0..255.
 
-        Gives float32 `logit` and `global_logit` (n,), `embedding` (n, C), `last_map` (n, h, w, C) and, with a
-        localiser, `cells` (n, S/8, S/8) logits. Logits and cells are means over the recipe's views, the flipped view
-        turned back; the embedding and the last map are the first view's.
+        Gives float32 `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A), `last_map` (n, h, w, C)
+        and, with a localiser, `cells` (n, S/8, S/8) logits. Logits and cells are means over the recipe's views, the
+        flipped view turned back; the others are the first view's. `appearance` is what familiarity is judged by.
         """
         views = [_upright(self._engine.run(_view(squares, view)), view) for view in self.recipe.test_time_views]
         outputs = dict(views[0])
+        middle = outputs.pop(MIDDLE_MAP, None)
+        outputs["appearance"] = outputs["embedding"] if middle is None else appearance(middle)
         if len(views) > 1:
             for name in set(_AVERAGED) & set(outputs):
                 outputs[name] = np.mean([o[name] for o in views], axis=0, dtype=np.float32)

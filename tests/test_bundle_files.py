@@ -22,6 +22,7 @@ from safetensors.numpy import load_file, save_file
 from fracture_core.bundle import FILES, BundleError, check_name, load_bundle, seal
 from fracture_core.errors import FractureCoreError
 from fracture_core.openvino_graph import openvino_graph
+from fracture_core.predict import Reader
 
 ROOT = Path(__file__).parents[1]
 _DESCRIPTIONS = ("network.json", "recipe.json", "operating_points.json")
@@ -144,7 +145,7 @@ def test_features_of_another_network_are_refused(stranger) -> None:
         arrays[part] = np.ascontiguousarray(arrays[part][..., :-1])
     save_file({name: array for name, array in arrays.items() if not name.startswith("trait/")}, path)
     bundle = load_bundle("small", sealed(stranger))
-    assert "does not fit together" in refused(bundle.weights)
+    assert "does not fit together" in refused(lambda: Reader(bundle))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -13,9 +13,12 @@ torch = pytest.importorskip("torch", reason="pre-training needs PyTorch: pip ins
 from fracture_core.describe import describe  # noqa: E402
 from fracture_core.graph import GraphError  # noqa: E402
 from fracture_core.model import CELL, build_model  # noqa: E402
+from fracture_core.packaging import package  # noqa: E402
 from fracture_core.pictures import decode  # noqa: E402
+from fracture_core.predict import Reader  # noqa: E402
 from fracture_core.pretrain import Plan, PretrainingError, match, pretrain  # noqa: E402
 from fracture_core.pretraining_batches import Schedule, batches  # noqa: E402
+from fracture_core.radiograph import read_radiograph  # noqa: E402
 from fracture_core.recipe import RECIPES, Augmentation, Recipe  # noqa: E402
 from fracture_core.split import reference_split  # noqa: E402
 from fracture_core.start import start_from  # noqa: E402
@@ -133,6 +136,13 @@ def test_a_plan_runs_from_its_stages_to_weights_that_training_takes(tmp_path, ma
     assert not start.left
     stored = load_weights(folder / "weights.safetensors")
     assert np.allclose(weights_of(model)["cells/bias"], stored["cells/bias"])
+
+    bundle = package(folder, "pretrained", dataset, root=tmp_path / "models")
+    shipped = bundle.weights()
+    np.testing.assert_allclose(shipped["cells/kernel"], stored["cells/kernel"], rtol=1e-3, atol=1e-6)
+    assert bundle.history()["stage"].tolist() == [1, 2]
+    assert len(bundle.predictions()) == len(split.val) + len(split.test)
+    assert 0 < Reader(bundle).read(read_radiograph(dataset.path(split.test[0]))).probability < 1
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"stages": []}, {"recipe": {"name": "x"}, "stages": [{"name": "a"}]}])

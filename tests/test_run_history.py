@@ -58,6 +58,14 @@ def run(tmp_path, monkeypatch):
     return folder.path
 
 
+def test_a_pre_training_run_counts_its_looks_at_val_and_keeps_the_last(run, models):
+    folder = RunFolder(run)
+    folder.note(name="one", finished=True)
+    assert [history_rows(root=models)[0][key] for key in ("epoch", "epochs", "val_auc")] == [3, 9, 0.9]
+    folder.note(stages=[{"name": "all", "image_size": 64}])
+    assert [history_rows(root=models)[0][key] for key in ("epoch", "epochs", "val_auc")] == [3, 3, 0.8]
+
+
 def test_promotion_is_a_name_and_moves_no_bundle(models):
     shutil.copytree(models / "small", models / "new")
     before = {p: p.read_bytes() for p in models.glob("*/*")}

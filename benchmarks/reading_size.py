@@ -1,0 +1,88 @@
+"""At which picture size, and with which views, a bundle's network reads best: figures on val and time a picture.
+
+    python -m benchmarks.reading_size [--bundle NAME] [--sizes 256 320 384]
+
+A convolutional network reads pictures of any size, and not always best at the one it was trained on. For every size,
+and for the plain view beside plain and mirrored together: AUC, average precision, how often the localiser's hottest
+point lies in a box of the fractured val images, and the time of a picture relative to the first row's, measured in the
+same run. Val decides; test is not looked at.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from fracture_core.audit import audit
+from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.describe import describe
+from fracture_core.engine import Engine
+from fracture_core.fracatlas import FracAtlas, find_fracatlas
+from fracture_core.gradcam import heatmap
+from fracture_core.localize import hottest_point_in_box
+from fracture_core.metrics import average_precision, roc_auc
+from fracture_core.model import build_model
+from fracture_core.radiograph import read_radiograph
+from fracture_core.score import Scorer
+from fracture_core.split import project_split
+from fracture_core.weights import Weights
+
+VIEWS = (("plain",), ("plain", "flip"))
+
+
+def measure(
+    scorer: Scorer, weights: Weights, dataset: FracAtlas, ids: tuple[str, ...]
+) -> tuple[np.ndarray, int, int, float]:
+    """Logits (n,), hits, images with boxes, and seconds a picture of the network alone."""
+    kernel, logits, hits, boxed, spent = weights["global_logit/kernel"][:, 0], [], 0, 0, 0.0
+    for start in range(0, len(ids), 32):
+        chunk = ids[start : start + 32]
+        pictures = [read_radiograph(dataset.path(i), accept_cut_short=True).pixels for i in chunk]
+        fitted = [scorer.fit(pixels) for pixels in pictures]
+        squares = np.stack([square for square, _ in fitted])
+        began = time.perf_counter()
+        outputs = scorer.score(squares)
+        spent += time.perf_counter() - began
+        logits.append(outputs["logit"])
+        for k, image_id in enumerate(chunk):
+            boxes = dataset.boxes(image_id)
+            if len(boxes) and "cells" in outputs:
+                one = {name: values[k] for name, values in outputs.items()}
+                shown = heatmap("localiser", one, kernel, fitted[k][1], pictures[k].shape)
+                hits, boxed = hits + hottest_point_in_box(shown, boxes), boxed + 1
+    return np.concatenate(logits), hits, boxed, spent / len(ids)
+
+
+def main() -> None:
+    """Print a row for every size and set of views."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", default=DEFAULT_BUNDLE)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[256, 320, 384])
+    arguments = parser.parse_args()
+    bundle, dataset = load_bundle(arguments.bundle), FracAtlas(find_fracatlas())
+    weights, val = bundle.weights(), project_split(dataset, audit(dataset)).val
+    truth = dataset.table.loc[list(val), "label"].to_numpy()
+    print(
+        f"{bundle.version}, {len(val)} val images, {truth.sum()} fractured; it reads at {bundle.recipe.image_size} px"
+    )
+    print(f"{'size':>5}  {'views':12} {'AUC':>6} {'AP':>6} {'pointing':>10} {'time':>6}")
+    first = None
+    for size in arguments.sizes:
+        graph = describe(build_model(bundle.recipe.replace(image_size=size)))
+        for views in VIEWS:
+            scorer = Scorer(Engine(graph, weights), bundle.recipe.replace(image_size=size, test_time_views=views))
+            logits, hits, boxed, seconds = measure(scorer, weights, dataset, val)
+            first = first or seconds
+            figures = f"{roc_auc(truth, logits):6.3f} {average_precision(truth, logits):6.3f}"
+            print(
+                f"{size:5}  {' + '.join(views):12} {figures} {f'{hits}/{boxed}':>10} {seconds / first:6.2f}", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main()
