@@ -75,6 +75,9 @@ def split_at_boundary(model: keras.Model) -> FrozenPart:
     frozen = keras.Model(model.input, boundary)
     # Where the whole backbone is frozen its last map is not computed here but read.
     outputs = {name: tensor for name, tensor in model.output.items() if tensor._keras_history.operation.trainable}
+    if outputs["logit"] is outputs["global_logit"]:
+        # Without a localiser the two are one tensor, and Keras builds no model that starts at a map and gives it twice.
+        outputs["logit"] = keras.layers.Activation("linear", dtype="float32")(outputs["global_logit"])
     trainable = keras.Model(list(boundary.values()), outputs, name=f"{model.name}_trainable")
     return FrozenPart(tuple(boundary), describe(frozen), weights_of(frozen), trainable)
 

@@ -65,9 +65,9 @@ def folders(cache):
     return [path for path in cache.iterdir() if path.is_dir()]
 
 
-@pytest.mark.parametrize("blocks", [0, 1, 2])
-def test_frozen_and_trainable_part_make_the_whole(dataset, blocks):
-    recipe = RECIPE.replace(trainable_blocks=blocks)
+@pytest.mark.parametrize(("blocks", "localiser"), [(0, 8), (1, 8), (2, 8), (0, 0), (1, 0)])
+def test_frozen_and_trainable_part_make_the_whole(dataset, blocks, localiser):
+    recipe = RECIPE.replace(trainable_blocks=blocks, localiser=localiser, box_weight=0.5 if localiser else 0.0)
     model = build_model(recipe)
     train_last_blocks(model, recipe)
     squares = np.random.default_rng(0).integers(0, 256, (3, 32, 32)).astype(np.uint8)
@@ -77,7 +77,7 @@ def test_frozen_and_trainable_part_make_the_whole(dataset, blocks):
 
     maps = Engine(part.graph, part.weights).run(squares)
     given = part.trainable([tf.constant(maps[name]) for name in part.names], training=False)
-    assert {"logit", "global_logit", "cells", "embedding"} <= set(given)
+    assert {"logit", "global_logit", "embedding"} | ({"cells"} if localiser else set()) <= set(given)
     for name in given:
         np.testing.assert_allclose(given[name], wanted[name], rtol=1e-3, atol=1e-4, err_msg=name)
     own = {id(v) for v in model.trainable_variables}
