@@ -114,7 +114,7 @@ def status(run: Path) -> RunStatus:
 def list_runs() -> list[RunStatus]:
     """Every run, the newest first."""
     folders = (path.parent for path in runs_folder().glob("*/recipe.json"))
-    return [status(path) for path in sorted(folders, key=lambda path: path.name, reverse=True)]
+    return [status(path) for path in sorted(folders, key=_begun, reverse=True)]
 
 
 def find_run(name: str | Path) -> Path:
@@ -269,8 +269,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def created(run: Path) -> str:
-    """When a run was begun, as its folder says, ISO 8601 to the minute; "" where the name does not tell."""
+    """When a run was begun, ISO 8601 to the minute, local time."""
+    return _begun(run)[0].isoformat(sep=" ", timespec="minutes")
+
+
+def _begun(run: Path) -> tuple[datetime, str]:
+    """When a run was begun: as its folder says, or where a user named that, as its first file does. And its name."""
     try:
-        return datetime.strptime(run.name[:15], "%Y%m%d-%H%M%S").isoformat(sep=" ", timespec="minutes")
+        return datetime.strptime(run.name[:15], "%Y%m%d-%H%M%S"), run.name
     except ValueError:
-        return ""
+        file = run / "recipe.json"
+        return datetime.fromtimestamp(file.stat().st_mtime if file.exists() else 0), run.name

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from fracture_core.job_process import carry_out, in_a_sentence
 from fracture_core.pictures import decode
 from fracture_core.recipe import Recipe
 from fracture_core.run_folder import RunFolder, runs_folder
-from fracture_core.run_status import Job, Teller, find_run, list_runs, log_tail, losses, status, wish_for
+from fracture_core.run_status import Job, Teller, created, find_run, list_runs, log_tail, losses, status, wish_for
 from fracture_core.training_lock import BusyError, sole_trainer, trainer
 from tests.training import SMALL, miniature, tiny_network
 
@@ -240,6 +241,10 @@ def test_a_run_is_found_by_a_part_of_its_name(here):
     first, second = recipe_folder("20260101-000000-hand"), recipe_folder("20260102-000000-leg")
     assert find_run("hand") == find_run(first) == find_run(str(first)) == first.resolve()
     assert [one.run for one in list_runs()] == [second, first]
+    named = recipe_folder("shoulder")  # a name that tells no date: the folder's does
+    os.utime(named / "recipe.json", (0, datetime(2026, 1, 1, 12).timestamp()))
+    assert [one.run for one in list_runs()] == [second, named, first]
+    assert created(named) == "2026-01-01 12:00"
     for name in ("2026", "knee", ""):
         with pytest.raises(FractureCoreError, match=r"There is (no run|several runs) called"):
             find_run(name)
