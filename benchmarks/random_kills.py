@@ -53,8 +53,8 @@ def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) 
     lasted = time.monotonic() - began
     run, hit = job.start(recipe, root / "data", "killed"), Counter()
     for number in range(kills):
-        # So that the kills spread over the whole run, start-up included, which every attempt goes through anew.
-        time.sleep(dice.uniform(0, 2 * lasted / kills))
+        # So that the kills spread over most of the run and all come before its end, though the machine's speed varies.
+        time.sleep(dice.uniform(0, 1.2 * lasted / kills))
         stage = _kill(run)
         if stage == "finished":  # too late; what was killed before still counts
             print(f"ended before kill {number + 1}; a longer run has more --epochs", flush=True)
