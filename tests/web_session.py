@@ -52,6 +52,8 @@ class WebSession:
             additional_headers={"Cookie": f"{_COOKIE}={token}"},
             origin=url,
             max_size=None,
+            # A browser sends no pings of its own: what is too slow, `timeout` says.
+            ping_interval=None,
             compression=None,
             proxy=None,
             open_timeout=timeout,
