@@ -1,12 +1,13 @@
 """What makes a training step of the whole network fast on a CPU: one setting changed at a time, beside the default.
 
-    python -m benchmarks.training_step [--only NAME ...] [--steps 3] [--rounds 4] [--size 224] [--write]
+    python -m benchmarks.training_step [--only NAME ...] [--steps 3] [--rounds 4] [--size 224] [--stored] [--write]
 
 Every setting runs in a process of its own, because TensorFlow reads most of them once. The default's process lives
 through the whole benchmark, and each other one takes turns with it, round by round, while the one that is not measured
 sleeps: whatever else the machine does hits both alike. Given are images a second relative to the default in the same
 rounds, and the spread over the rounds; only the ratios mean something on another machine. Pictures are random, which
-changes no step's time. `--write` puts the table into docs/tensorflow_speed.md.
+changes no step's time. `--stored` measures the fast path's step instead, the default recipe's last block and heads from
+stored activations. `--write` puts the table into docs/tensorflow_speed.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -42,6 +43,7 @@ class Setting:
     xla: bool = False
     onednn: bool = True
     pointwise: bool = True  # 1x1 convolutions by matrix products
+    stored: bool = False  # the default recipe's last block and heads, from stored activations
 
 
 def settings() -> dict[str, Setting]:
@@ -79,25 +81,34 @@ def _step(setting: Setting, size: int):
     """The project's own training step, with its objective and optimiser, on a random batch."""
     import tensorflow as tf
 
+    from fracture_core.features import split_at_boundary
     from fracture_core.learner import Learner
-    from fracture_core.model import CELL, build_model
+    from fracture_core.model import CELL, build_model, train_last_blocks
     from fracture_core.recipe import Recipe
     from fracture_core.training_data import TrainingData
 
-    recipe = Recipe.load("default").replace(
-        start="none", trainable_blocks=None, fast_path=False, image_size=size, batch_size=setting.batch
-    )
+    recipe = Recipe.load("default").replace(start="none", image_size=size, batch_size=setting.batch)
+    if not setting.stored:
+        recipe = recipe.replace(trainable_blocks=None, fast_path=False)
     model = build_model(recipe)
     if not setting.pointwise:
         for layer in model.layers:
             vars(layer).pop("convolution_op", None)
+    train_last_blocks(model, recipe)
     learner = Learner(model, recipe, tf.distribute.get_strategy())
     rng, n = np.random.default_rng(0), setting.batch
     labels = (np.arange(n) % 2).astype(np.float32)
-    inputs = {"radiograph": tf.constant(rng.integers(0, 256, (n, size, size)), tf.uint8)}
+    if setting.stored:
+        part = split_at_boundary(model)
+        network, names = part.trainable, part.names
+        maps = zip(names, network.inputs, strict=True)
+        inputs = {name: tf.constant(rng.random((n, *values.shape[1:])), tf.float16) for name, values in maps}
+    else:
+        network, names = model, ("radiograph",)
+        inputs = {"radiograph": tf.constant(rng.integers(0, 256, (n, size, size)), tf.uint8)}
     cells = rng.random((n, size // CELL, size // CELL)) < 0.05
     targets = {"label": labels, "weight": np.ones(n, np.float32), "cells": cells.astype(np.float32)}
-    learner.read(TrainingData((), labels, inputs, labels, model, ("radiograph",)))
+    learner.read(TrainingData((), labels, inputs, labels, network, names))
     run = tf.function(learner._step_on_all_replicas, jit_compile=True) if setting.xla else learner._run_step
     targets = {name: tf.constant(values) for name, values in targets.items()}
     return lambda: [float(value) for value in run(inputs, targets).values()]
@@ -128,14 +139,17 @@ def seconds(running: subprocess.Popen, steps: int) -> float:
         raise RuntimeError(words[-1][:160] if words else "the process died without a word") from error
 
 
-def compare(chosen: dict[str, Setting], size: int, steps: int, rounds: int) -> list[tuple[str, ...]]:
+def compare(
+    chosen: dict[str, Setting], size: int, steps: int, rounds: int, stored: bool = False
+) -> list[tuple[str, ...]]:
     """Rows of the table: setting, first step in seconds, relative speed, lowest and highest of the rounds."""
-    rows = []
-    with process(Setting(), size) as default:
+    rows, base = [], Setting(stored=stored)
+    with process(base, size) as default:
         first = seconds(default, 1)
         rows.append(("default", f"{first:.0f}", "1.00", "", ""))
         for name, setting in chosen.items():
-            if setting == Setting():
+            setting = replace(setting, stored=stored)
+            if setting == base:
                 continue
             try:
                 with process(setting, size) as other:
@@ -187,6 +201,9 @@ def main() -> None:
     arguments.add_argument("--steps", type=int, default=3, help="of each turn")
     arguments.add_argument("--rounds", type=int, default=4)
     arguments.add_argument("--size", type=int, default=224, help="side of the picture, in pixels")
+    arguments.add_argument(
+        "--stored", action="store_true", help="the default recipe's last block, from stored activations"
+    )
     arguments.add_argument("--write", action="store_true", help="put the table into docs/tensorflow_speed.md")
     arguments.add_argument("--work", help=argparse.SUPPRESS)
     arguments = arguments.parse_args()
@@ -197,7 +214,7 @@ def main() -> None:
     if unknown := set(arguments.only or ()) - set(made):
         raise SystemExit(f"There is no setting {sorted(unknown)[0]!r}; there is {', '.join(made)}.")
     chosen = {name: made[name] for name in arguments.only or made}
-    rows = compare(chosen, arguments.size, arguments.steps, arguments.rounds)
+    rows = compare(chosen, arguments.size, arguments.steps, arguments.rounds, arguments.stored)
     block = as_markdown(rows, arguments.size, arguments.steps, arguments.rounds)
     print(f"\n{block}")
     if arguments.write:
