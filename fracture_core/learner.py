@@ -80,7 +80,7 @@ class Learner:
         return loss
 
     def _move_average(self, share: tf.Tensor) -> None:
-        # Inside the graph: fetching every variable, to average in NumPy, cost a twentieth of a step of the fast path.
+        # Inside the graph, because fetching every variable of a network to average in NumPy is slow.
         for kept, variable in zip(self.average, self.moving, strict=True):
             kept.assign_add(share * (variable.value - kept))
 

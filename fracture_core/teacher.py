@@ -19,7 +19,7 @@ class Teacher:
 
     def __init__(self, graph: Graph, weights: Weights, matches: tuple[tuple[str, str], ...]):
         taps = {node: node for node, _ in matches}
-        self.engine = Engine(Graph(graph.nodes, {**graph.outputs, **taps}), weights)
+        self.engine = Engine(graph.with_outputs(taps), weights)
         self.matches = matches
         self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
 
