@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from fracture_core.describe import describe
 from fracture_core.engine import Engine
 from fracture_core.errors import FractureCoreError
 from fracture_core.graph import Graph
+from fracture_core.lookahead import made_ahead
 from fracture_core.model import CELL
 from fracture_core.pictures import Pictures
 from fracture_core.pipeline import Arrays
@@ -219,13 +219,7 @@ def _views_ahead(
         made = [source.view(row, recipe) for row in range(start, min(start + _CHUNK, rows))]
         return start, np.stack([picture for picture, _ in made]), np.stack([cells for _, cells in made])
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, first) if first < rows else None
-        for start in range(first, rows, _CHUNK):
-            chunk = coming.result()
-            if start + _CHUNK < rows:
-                coming = pool.submit(make, start + _CHUNK)
-            yield chunk
+    return made_ahead(make, range(first, rows, _CHUNK))
 
 
 def _make_room(folder: Path, size: int) -> None:

@@ -38,7 +38,8 @@ class Backbone:
     """Where one architecture keeps what the heads and the training need.
 
     `middle` and `last` name the layers whose outputs have stride 16 and 32. `stages` gives, from the input to the
-    output, the name of the first layer of each block; a block trains with everything after it.
+    output, the name of the first layer of each block; a block trains with everything after it. `units` gives the same
+    of the parts that the last block is made of, so that a share of it can train.
     """
 
     application: str
@@ -47,6 +48,7 @@ class Backbone:
     middle: str
     last: str
     stages: tuple[str, ...]
+    units: tuple[str, ...]
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -62,6 +64,7 @@ BACKBONES: dict[str, Backbone] = {
             "conv4_block1_0_bn",
             "conv5_block1_0_bn",
         ),
+        units=tuple(f"conv5_block{n}_0_bn" for n in range(1, 17)),
     ),
     "resnet50v2": Backbone(
         "ResNet50V2",
@@ -75,6 +78,7 @@ BACKBONES: dict[str, Backbone] = {
             "conv4_block1_preact_bn",
             "conv5_block1_preact_bn",
         ),
+        units=tuple(f"conv5_block{n}_preact_bn" for n in range(1, 4)),
     ),
     "efficientnetv2-b0": Backbone(
         "EfficientNetV2B0",
@@ -90,6 +94,7 @@ BACKBONES: dict[str, Backbone] = {
             "block5a_expand_conv",
             "block6a_expand_conv",
         ),
+        units=tuple(f"block6{n}_expand_conv" for n in "abcdefgh"),
     ),
     "efficientnet-lite2": Backbone(
         "EfficientNetLite2",
@@ -106,6 +111,7 @@ BACKBONES: dict[str, Backbone] = {
             "block5a_expand_conv",
             "block6a_expand_conv",
         ),
+        units=(*(f"block6{n}_expand_conv" for n in "abcde"), "block7a_expand_conv"),
     ),
     "xception": Backbone(
         "Xception",
@@ -120,6 +126,7 @@ BACKBONES: dict[str, Backbone] = {
             "block9_sepconv1",
             "block13_sepconv1",
         ),
+        units=("block13_sepconv1", "block14_sepconv1"),
     ),
 }
 
@@ -218,12 +225,21 @@ def train_last_blocks(model: keras.Model, recipe: Recipe) -> None:
     Frozen batch normalisation runs on its stored statistics, as Keras defines it, so what is frozen computes the
     same function at every step.
     """
-    stages = BACKBONES[recipe.backbone].stages
-    if recipe.trainable_blocks is None or recipe.trainable_blocks > len(stages):
+    if recipe.trainable_blocks is None or recipe.trainable_blocks > len(BACKBONES[recipe.backbone].stages):
         return
     names = [layer.name for layer in model.layers]
-    heads = names.index("embedding")
-    first = names.index(stages[-recipe.trainable_blocks]) if recipe.trainable_blocks else heads
+    first = names.index(_first_trainable(names, recipe))
     own = ("embedding", "dropout", "global_logit", "local_logit", "logit", "pooled_cells")
     for position, layer in enumerate(model.layers):
         layer.trainable = position >= first or layer.name in own or layer.name.startswith("cells")
+
+
+def _first_trainable(names: list[str], recipe: Recipe) -> str:
+    """The layer that training begins at; a share of the last block is rounded to its parts, one at the least."""
+    backbone, blocks = BACKBONES[recipe.backbone], recipe.trainable_blocks
+    if not blocks:
+        return "embedding"
+    if blocks >= 1:
+        return backbone.stages[-int(blocks)]
+    units = [name for name in backbone.units if name in names]
+    return units[-max(1, round(blocks * len(units)))]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from fracture_core.augmentation import augment, cell_targets
+from fracture_core.lookahead import made_ahead
 from fracture_core.pictures import Pictures
 from fracture_core.recipe import Recipe
 
@@ -67,7 +67,7 @@ def batches(
     schedule: Schedule,
     first: int,
 ) -> Iterator[Batch]:
-    """Yield the batches from step `first` on; a step's batch depends on the seed and the step alone."""
+    """Give the batches from step `first` on; a step's batch depends on the seed and the step alone."""
     positives = [i for i, label in labels.items() if label]
     negatives = [i for i, label in labels.items() if not label]
 
@@ -86,12 +86,7 @@ def batches(
         squares, whole = _blend(squares, schedule.mixing, rng)
         return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells, whole)))
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(make, first)
-        for step in range(first, schedule.steps):
-            batch = coming.result()
-            coming = pool.submit(make, step + 1)
-            yield batch
+    return made_ahead(make, range(first, schedule.steps))
 
 
 def _blend(squares: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class Recipe:
     start: str = "imagenet"  # "imagenet", "none", "bundle:NAME", or the path of a weights file
     localiser: int = 0  # channels of the localisation head; 0 leaves it out
     dropout: float = 0.0
-    trainable_blocks: int | None = None  # blocks of the backbone that train, counted from the output; None: all
+    trainable_blocks: float | None = None  # of the backbone, from the output; 0.25: a quarter of the last; None: all
     crop_to_field: bool = False  # cut unexposed borders and empty margins off before letterboxing
     leak_free: bool = True  # duplicates across the split and cut-short files leave train and val
     # the objective
@@ -102,6 +102,8 @@ class Recipe:
             raise RecipeError("box_weight needs the localiser: give it channels, for instance localiser=128.")
         if self.localiser % 4:
             raise RecipeError(f"localiser is {self.localiser}; it must be a multiple of 4.")
+        if (self.trainable_blocks or 0) > 1 and self.trainable_blocks % 1:
+            raise RecipeError(f"trainable_blocks is {self.trainable_blocks}; above 1 it must be a whole number.")
         if not self.test_time_views or not set(self.test_time_views) <= set(get_args(View)):
             raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip.")
         if self.fast_path and (self.trainable_blocks is None or self.mixup):

@@ -13,7 +13,7 @@ from fracture_core import recipe as _recipe
 from fracture_core.errors import FractureCoreError
 from fracture_core.recipe import RECIPES, Augmentation, Recipe
 
-Kind = Literal["whole", "optional", "number", "switch", "one of"]
+Kind = Literal["whole", "number", "switch", "one of"]
 
 #: What matters, in the order of a form; every other choice is folded away.
 FRONT = ("epochs", "trainable_blocks", "learning_rate", "batch_size", "image_size", "fast_path")
@@ -23,7 +23,10 @@ _LABELS = {
 }
 _HELP = {
     "epochs": "Times that every picture is seen; the best epoch on validation is kept.",
-    "trainable_blocks": "Counted from the output; 0 trains the heads alone, an empty field the whole network.",
+    "trainable_blocks": (
+        "Counted from the output: 0.25 trains a quarter of the last block, 0 the heads alone, an empty field "
+        "the whole network."
+    ),
     "fast_path": "What the frozen blocks make of each view is computed once and kept on disk.",
     "image_size": "In pixels, a multiple of 32.",
     "batch_size": "Pictures a step; a smaller batch needs less memory.",
@@ -32,12 +35,16 @@ _HELP = {
     "views": "Augmented views a picture on the fast path.",
     "crop_to_field": "Borders and empty margins go.",
 }
+_STEPS = {"image_size": 32, "trainable_blocks": 0.25}
 _ELSEWHERE = {"name", "start", "augmentation", "test_time_views"}
 
 
 @dataclass(frozen=True)
 class RecipeChoice:
-    """One choice: `key` as `with_values` takes it, "augmentation.zoom" for one of the augmentation."""
+    """One choice: `key` as `with_values` takes it, "augmentation.zoom" for one of the augmentation.
+
+    A number whose `value` is None may be left empty.
+    """
 
     key: str
     label: str
@@ -91,10 +98,10 @@ def _choice(holder: Recipe | Augmentation, name: str, prefix: str, ranges: Mappi
     label = _LABELS.get(name, name.replace("_", " ").capitalize())
     if get_origin(hint) is Literal:
         return RecipeChoice(prefix + name, label, "one of", value, options=get_args(hint), help=_HELP.get(name))
-    kind: Kind = "optional" if isinstance(hint, UnionType) else {bool: "switch", int: "whole", float: "number"}[hint]
+    optional = isinstance(hint, UnionType)
+    kind: Kind = {bool: "switch", int: "whole", float: "number"}[get_args(hint)[0] if optional else hint]
+    step = _STEPS.get(name, None if kind == "switch" else 1)
     if kind == "number":
-        value, low, high = float(value), float(low), float(high)
-    step = None if kind == "switch" else 32 if name == "image_size" else 1
-    if kind == "number":
-        step = 10.0 ** math.floor(math.log10(value)) if value else 0.01
+        value, low, high = None if value is None else float(value), float(low), float(high)
+        step = _STEPS.get(name, 10.0 ** math.floor(math.log10(value)) if value else 0.01)
     return RecipeChoice(prefix + name, label, kind, value, low, high, step=step, help=_HELP.get(name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from fracture_core.engine import Engine
 from fracture_core.exposed_field import fit
 from fracture_core.familiarity import MIDDLE_MAP, appearance
 from fracture_core.letterbox import Placement
+from fracture_core.lookahead import made_ahead
 from fracture_core.radiograph import read_radiograph
 from fracture_core.recipe import Recipe
 from fracture_core.remote_engine import RemoteEngine
@@ -97,10 +97,4 @@ def _squares_ahead(
         chosen = paths[start : start + batch]
         return np.stack([place(read_radiograph(p, accept_cut_short=True).pixels)[0] for p in chosen])
 
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(load, 0)
-        for start in range(0, len(paths), batch):
-            squares = coming.result()
-            if start + batch < len(paths):
-                coming = pool.submit(load, start + batch)
-            yield squares
+    return made_ahead(load, range(0, len(paths), batch))

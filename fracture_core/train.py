@@ -90,8 +90,25 @@ def train(
     else:
         split = split or split_for(recipe, dataset, audit)
         folder.begin(recipe, split)
+    learner = _learner(folder, recipe, strategy, split, dataset, resumed)
 
-    # The network, where it starts, or where it stood.
+    report = Reporter(folder.path, recipe.epochs, progress, should_stop)
+    data = load_training_data(recipe, dataset, split, learner.model, report)
+    batches = Batches(data.examples, data.labels, recipe)
+    check_batch(batches.batch_size, strategy)
+    learner.read(data)
+    report.should_stop = asked_together(should_stop, strategy)
+    _loop(learner, batches, folder, report, checkpoint_seconds)
+    _finish(learner, folder, split)
+    wait_for_all(strategy)
+    report.tell("finished", done=learner.step, total=learner.step)
+    return folder.path
+
+
+def _learner(
+    folder: RunFolder, recipe: Recipe, strategy: tf.distribute.Strategy, split: Split, dataset: Dataset, resumed: bool
+) -> Learner:
+    """The network at its start, which is written down, or where the run's checkpoint left it."""
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
         model = build_model(recipe)
@@ -108,19 +125,7 @@ def train(
         folder.note(dataset=dataset.name)
     folder.note(replicas=strategy.num_replicas_in_sync)
     folder.log(f"{'resumed' if resumed else 'started'} at step {learner.step}")
-
-    # What it learns from, and the loop.
-    report = Reporter(folder.path, recipe.epochs, progress, should_stop)
-    data = load_training_data(recipe, dataset, split, model, report)
-    batches = Batches(data.examples, data.labels, recipe)
-    check_batch(batches.batch_size, strategy)
-    learner.read(data)
-    report.should_stop = asked_together(should_stop, strategy)
-    _loop(learner, batches, folder, report, checkpoint_seconds)
-    _finish(learner, folder, split)
-    wait_for_all(strategy)
-    report.tell("finished", done=learner.step, total=learner.step)
-    return folder.path
+    return learner
 
 
 def _loop(learner: Learner, batches: Batches, folder: RunFolder, report: Reporter, checkpoint_seconds: float) -> None:

@@ -156,7 +156,10 @@ def test_a_form_holds_every_choice_of_a_recipe(name):
     offered = choices(recipe)
     assert with_values(recipe, {one.key: one.value for one in offered}) == recipe
     assert tuple(one.key for one in offered[: len(FRONT)]) == FRONT
-    assert all(one.low <= one.value <= one.high for one in offered if one.kind in ("whole", "number"))
+    numbers = [one for one in offered if one.kind in ("whole", "number")]
+    assert all(one.low <= one.value <= one.high for one in numbers if one.value is not None)
+    kinds = {"whole": int, "number": float}
+    assert all({type(n) for n in (one.low, one.value, one.high)} <= {kinds[one.kind], type(None)} for one in numbers)
     with pytest.raises(RecipeError, match="must be a multiple of 32"):
         with_values(recipe, {"image_size": 100})
 
