@@ -178,7 +178,7 @@ def main() -> None:
     arguments.add_argument("--ordinary-epochs", type=int, default=2, help="how many are really run, at least 2")
     arguments.add_argument("--start", default=f"bundle:{DEFAULT_BUNDLE}", help="the weights that all start from")
     arguments.add_argument("--recipe", default="default")
-    arguments.add_argument("--blocks", type=int, help="how many of the last blocks train (default: as the recipe says)")
+    arguments.add_argument("--blocks", type=float, help="how many of the last blocks train (default: as the recipe says)")
     arguments = arguments.parse_args()
     recipe = Recipe.load(arguments.recipe).replace(
         start=arguments.start, epochs=max(2, arguments.epochs), early_stopping=None, fast_path=True

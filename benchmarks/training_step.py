@@ -6,7 +6,7 @@ Every setting runs in a process of its own, because TensorFlow reads most of the
 through the whole benchmark, and each other one takes turns with it, round by round, while the one that is not measured
 sleeps: whatever else the machine does hits both alike. Given are images a second relative to the default in the same
 rounds, and the spread over the rounds; only the ratios mean something on another machine. Pictures are random, which
-changes no step's time. `--stored` measures the fast path's step instead, the default recipe's last block and heads from
+changes no step's time. `--stored` measures the fast path's step instead, what the default recipe trains, from
 stored activations. `--write` puts the table into docs/tensorflow_speed.md.
 """
 
@@ -43,7 +43,7 @@ class Setting:
     xla: bool = False
     onednn: bool = True
     pointwise: bool = True  # 1x1 convolutions by matrix products
-    stored: bool = False  # the default recipe's last block and heads, from stored activations
+    stored: bool = False  # what the default recipe trains, from stored activations
 
 
 def settings() -> dict[str, Setting]:
@@ -202,7 +202,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=4)
     arguments.add_argument("--size", type=int, default=224, help="side of the picture, in pixels")
     arguments.add_argument(
-        "--stored", action="store_true", help="the default recipe's last block, from stored activations"
+        "--stored", action="store_true", help="what the default recipe trains, from stored activations"
     )
     arguments.add_argument("--write", action="store_true", help="put the table into docs/tensorflow_speed.md")
     arguments.add_argument("--work", help=argparse.SUPPRESS)
