@@ -17,7 +17,7 @@ app: $(APP)
 	$(VENV)/bin/python -m streamlit run streamlit_app.py --server.port $(PORT) --theme.base .streamlit/$(THEME).toml
 
 test: $(TEST) lint
-	$(VENV)/bin/python -m pytest -q
+	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(TEST)
 	$(VENV)/bin/python -m ruff check .
