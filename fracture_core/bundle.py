@@ -103,6 +103,13 @@ class Bundle:
         return _digest(self.manifest["files"])
 
     @property
+    def test_digest(self) -> str:
+        """SHA-256 (hex) that names the set of test images that it was scored on."""
+        table = self.predictions()
+        ids = sorted(table.loc[table["split"] == "test", "image_id"])
+        return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+    @property
     def version(self) -> str:
         """Name and the first digits of its hash, for reports."""
         return f"{self.name} {self.sha256[:12]}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fracture_core.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.own_dataset import OwnDataset
+from fracture_core.storage import typed_path
 
 Dataset = FracAtlas | OwnDataset
 #: Columns of FracAtlas's dataset.csv that no other csv is likely to have together.
@@ -24,7 +25,7 @@ def open_dataset(
     The first look at a user's own data reads every file; `progress(done, total)` hears of it. Raises DatasetError with
     a sentence where it is neither.
     """
-    root = find_fracatlas() if path is None else Path(path).expanduser()
+    root = find_fracatlas() if path is None else typed_path(path)
     if is_fracatlas(root):
         return FracAtlas(root)
     return OwnDataset(root, progress=progress)

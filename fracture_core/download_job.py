@@ -9,6 +9,7 @@ from typing import Any
 
 from fracture_core.background import Progress, Work
 from fracture_core.download import MD5, SIZE, download, partial_archive
+from fracture_core.storage import typed_path
 
 #: What a reader should know of the data before fetching them.
 ABOUT = (
@@ -30,7 +31,7 @@ def download_job(destination: str | os.PathLike[str], **source: Any) -> Work[Pat
     `source` is `url`, `size` and `md5` where another archive is meant than the published one. A download that is
     done is forgotten, so that the next one to the same place, should the data have gone, begins anew.
     """
-    key = (Path(destination).expanduser().resolve(), source.get("md5", MD5))
+    key = (typed_path(destination).resolve(), source.get("md5", MD5))
     with _lock:
         job = _jobs.get(key)
         if job is None or job.progress.state == "done":
@@ -42,7 +43,7 @@ def download_job(destination: str | os.PathLike[str], **source: Any) -> Work[Pat
 def kept_bytes(destination: str | os.PathLike[str], md5: str = MD5) -> int:
     """How many bytes an earlier, broken download to `destination` left to go on from."""
     try:
-        return partial_archive(Path(destination).expanduser().resolve(), md5).stat().st_size
+        return partial_archive(typed_path(destination).resolve(), md5).stat().st_size
     except OSError:
         return 0
 

@@ -45,7 +45,7 @@ def fairness(new: Bundle, current: Bundle, compared: Collection[str], trained_on
 def _ancestors(bundle: Bundle, compared: frozenset[str]) -> Fairness:
     unfair: list[str] = []
     remarks: list[str] = []
-    one: Bundle | None = bundle
+    one = bundle
     for _ in range(_DEEPEST):
         provenance = one.manifest.get("provenance", {})
         start = provenance.get("start") or {}
@@ -53,24 +53,34 @@ def _ancestors(bundle: Bundle, compared: frozenset[str]) -> Fairness:
         if not source.startswith("bundle:"):
             said = _beginning(bundle.name, source, provenance)
             return Fairness((*unfair, *said.unfair), (*remarks, *said.remarks))
-        name = source.removeprefix("bundle:")
-        try:
-            one = load_bundle(name, bundle.folder.parent)
-        except FractureCoreError:
-            if start.get("split") != provenance.get("split"):
+        name, same = source.removeprefix("bundle:"), start.get("split") == provenance.get("split")
+        before = _found(name, start, bundle.folder.parent)
+        if before is None:
+            # It is gone, or another has its name: what was noted of it at the time has to do.
+            if not same and start.get("test") != one.test_digest:
                 unfair.append(
                     f"{bundle.name} started from the bundle {name}, which is not here and was trained on another "
                     "split: it may have seen test images."
                 )
             return Fairness(tuple(unfair), tuple(remarks))
+        one = before
         scored = one.predictions()
         seen = compared - set(scored.loc[scored["split"] == "test", "image_id"])
-        if seen and start.get("split") != provenance.get("split"):
+        if seen and not same:
             unfair.append(
                 f"{bundle.name} started from the bundle {name}, which was trained on another split: it may have seen "
                 f"{len(seen)} of these {len(compared)} test images."
             )
     return Fairness((*unfair, f"{bundle.name} started from too long a line of bundles to be followed."), ())
+
+
+def _found(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
+    """The starting bundle itself; None where it is not here any more or its name means another one now."""
+    try:
+        bundle = load_bundle(name, root)
+    except FractureCoreError:
+        return None
+    return bundle if start.get("sha256") in (None, bundle.sha256) else None
 
 
 def _beginning(name: str, source: str, provenance: Mapping[str, Any]) -> Fairness:

@@ -93,6 +93,7 @@ class Features:
     cells: np.ndarray
     n: int
     views: int
+    folder: Path | None = None
 
     @property
     def signature(self) -> Mapping[str, tf.TensorSpec]:
@@ -150,14 +151,15 @@ def compute_features(
     recipe: Recipe,
     views: int,
     *,
+    beside: Features | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Features:
     """Compute the maps of every view, or map the files that an earlier call left.
 
     They are keyed by the frozen weights and graph, the pixels, the boxes, the augmentation and the seed. A call that
     was killed goes on where it stopped. `progress(done, total, bytes)` is called after every 32 views, and may raise
-    to stop. Older features leave the cache where all would pass FRACTURE_FEATURES_GB (default 20). Raises
-    FeaturesError where these alone would, or where the disk is too full.
+    to stop. Older features leave the cache where all would pass FRACTURE_FEATURES_GB (default 20), but for those that
+    are used `beside` them. Raises FeaturesError where these would pass it nevertheless, or where the disk is too full.
     """
     rows = len(source.ids) * views
     folder = cache_folder() / "features" / _key(part, source, recipe, views)
@@ -167,12 +169,12 @@ def compute_features(
             engine = Engine(part.graph, part.weights)
             shapes = _shapes(engine, part.graph)
             size = rows * 2 * (sum(int(np.prod(s)) for s in shapes.values()) + (recipe.image_size // CELL) ** 2)
-            _make_room(folder, size)
+            _make_room(folder, size, beside.folder if beside else None)
             _compute(engine, shapes, source, recipe, rows, folder, lambda done: progress and progress(done, rows, size))
     os.utime(folder)  # what was used last leaves last
     names = json.loads((folder / "features.json").read_text("utf-8"))["maps"]
     maps = {name: np.load(folder / f"{place}.npy", mmap_mode="r") for place, name in enumerate(names)}
-    return Features(maps, np.load(folder / "cells.npy", mmap_mode="r"), len(source.ids), views)
+    return Features(maps, np.load(folder / "cells.npy", mmap_mode="r"), len(source.ids), views, folder)
 
 
 def _compute(
@@ -222,18 +224,21 @@ def _views_ahead(
     return made_ahead(make, range(first, rows, _CHUNK))
 
 
-def _make_room(folder: Path, size: int) -> None:
+def _make_room(folder: Path, size: int, beside: Path | None) -> None:
     """Let older features go until `size` more bytes fit the bound; raise FeaturesError where they never will."""
     bound = float(os.environ.get("FRACTURE_FEATURES_GB", "20")) * 1e9
     free = shutil.disk_usage(folder.parent).free + _size(folder)
-    if size > bound:
+    needed = size + (_size(beside) if beside else 0)
+    if needed > bound:
         raise FeaturesError(
-            f"The features of this run take {size / 1e9:.1f} GB, more than the {bound / 1e9:g} GB they may: lower "
+            f"The features of this run take {needed / 1e9:.1f} GB, more than the {bound / 1e9:g} GB they may: lower "
             "`views` or the picture's size, raise FRACTURE_FEATURES_GB, or set fast_path to false."
         )
-    others = sorted((p for p in folder.parent.iterdir() if p.is_dir() and p != folder), key=lambda p: p.stat().st_mtime)
-    kept = sum(map(_size, others))
+    others = sorted((p for p in folder.parent.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
+    kept = sum(_size(other) for other in others if other != folder)
     for other in others:
+        if other in (folder, beside):
+            continue
         if kept + size <= bound and size + 5e8 <= free:
             break
         freed = _remove(other)
@@ -257,7 +262,9 @@ def _remove(folder: Path) -> int:
 
 
 def _size(folder: Path) -> int:
-    return sum(file.stat().st_size for file in folder.glob("*")) if folder.is_dir() else 0
+    """Bytes on disk; of a file that was begun at full length only what was written."""
+    files = [file.stat() for file in folder.glob("*")] if folder.is_dir() else []
+    return sum(min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in files)
 
 
 def _key(part: FrozenPart, source: FeatureSource, recipe: Recipe, views: int) -> str:

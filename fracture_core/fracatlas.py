@@ -23,6 +23,7 @@ import pandas as pd
 from PIL import Image
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.storage import typed_path
 
 FOLDERS = {"Fractured": 1, "Non_fractured": 0}
 _INTEGERS = ["hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan"]
@@ -40,7 +41,7 @@ class DatasetError(FractureCoreError):
 def default_location() -> Path:
     """Where FracAtlas is looked for, there or not: FRACATLAS_DIR, else data/FracAtlas beside the package."""
     named = os.environ.get("FRACATLAS_DIR")
-    return Path(named).expanduser() if named else Path(__file__).resolve().parents[1] / "data" / "FracAtlas"
+    return typed_path(named) if named else Path(__file__).resolve().parents[1] / "data" / "FracAtlas"
 
 
 def find_fracatlas() -> Path:

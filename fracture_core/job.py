@@ -24,7 +24,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.recipe import Recipe
 from fracture_core.run_folder import RunFolder, new_run_path
 from fracture_core.run_status import Job, RunStatus, find_run, status, wish_for
-from fracture_core.storage import write_text
+from fracture_core.storage import typed_path, write_text
 from fracture_core.training_lock import BusyError, busy_sentence, trainer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def start(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
     Raises BusyError where another run is training, and DatasetError, SplitError or JobError where it could not end
     well; then nothing was made.
     """
-    _check_idle()
+    check_idle()
     check(recipe, dataset)
     if bundle in list_bundles(MODELS):
         raise JobError(f"There is already a bundle named {bundle!r}; choose another name.")
@@ -64,7 +64,7 @@ def start(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
 
 def resume(run: str | Path) -> Path:
     """Go on with a run in a process of its own; raise BusyError, RunError or JobError where that cannot be."""
-    _check_idle()
+    check_idle()
     found = status(find_run(run))
     if not found.resumable:
         raise JobError(f"The run {found.name} has come to its end; there is nothing to resume.")
@@ -74,13 +74,24 @@ def resume(run: str | Path) -> Path:
 
 
 def prepare(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
-    """Make the folder of a run, with all that its process needs to know, and give it."""
+    """Make the folder of a run, with all that its process needs to know, and give it.
+
+    Raises JobError where it cannot be written; then nothing stays of it.
+    """
     check_name(bundle)
     run = new_run_path(recipe).resolve()
-    root = None if dataset is None else str(Path(dataset).expanduser().resolve())
-    RunFolder(run).write_recipe(recipe)
-    Job(root, bundle).write(run)
+    root = None if dataset is None else _resolved(dataset)
+    try:
+        RunFolder(run).write_recipe(recipe)
+        Job(root, bundle).write(run)
+    except OSError as error:
+        shutil.rmtree(run, ignore_errors=True)
+        raise JobError(f"The run cannot be written to {run.parent} ({error.strerror}).") from error
     return run
+
+
+def _resolved(folder: str | Path) -> str:
+    return str(typed_path(folder).resolve())
 
 
 def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, bundle: str | None = None) -> Path:
@@ -91,7 +102,7 @@ def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, b
     run, before = find_run(run), Job.read(find_run(run))
     if RunFolder(run).recipe() != recipe:
         raise JobError(f"The run {run.name} was started with another recipe; start a new run.")
-    root = str(Path(dataset).expanduser().resolve()) if dataset else before and before.dataset
+    root = _resolved(dataset) if dataset else before and before.dataset
     Job(root, check_name(bundle or (before.bundle if before else recipe.name))).write(run)
     return run
 
@@ -128,9 +139,9 @@ def check_dataset(
     return opened, split
 
 
-def free_name(stem: str) -> str:
-    """A bundle's name that is not taken: the stem, or with a number behind it."""
-    names, number = set(list_bundles(MODELS)), 1
+def free_name(stem: str, root: Path = MODELS) -> str:
+    """A bundle's name that is not taken in the folder `root`: the stem, or with a number behind it."""
+    names, number = set(list_bundles(root)), 1
     name = stem
     while name in names:
         number += 1
@@ -143,11 +154,11 @@ def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | 
 
     Raises BusyError while a run is training, which would be measured along, and JobError where it fails.
     """
-    _check_idle()
+    check_idle()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "recipe.json"
         write_text(file, json.dumps(recipe.to_json()))
-        command = [*COMMAND, "estimate", str(file)] + (["--dataset", str(Path(dataset).resolve())] if dataset else [])
+        command = [*COMMAND, "estimate", str(file)] + (["--dataset", _resolved(dataset)] if dataset else [])
         child = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment(), cwd=_PROJECT
         )
@@ -224,7 +235,7 @@ def _launch(run: Path) -> Path:
 def _environment() -> dict[str, str]:
     """Ours, with its folders spelled out: the process stands elsewhere."""
     found = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-    return found | {name: str(Path(found[name]).expanduser().resolve()) for name in _FOLDERS if found.get(name)}
+    return found | {name: _resolved(found[name]) for name in _FOLDERS if found.get(name)}
 
 
 def _last_words(run: Path) -> str:
@@ -232,7 +243,8 @@ def _last_words(run: Path) -> str:
     return lines[-1].strip()[-500:] if len(lines) > 1 else "The run's process ended before it began; see output.txt."
 
 
-def _check_idle() -> None:
+def check_idle() -> None:
+    """Raise BusyError, naming it, where another run is training on this machine."""
     if trainer() is not None:
         raise BusyError(busy_sentence())
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from fracture_core.bundle import MODELS, Bundle, list_bundles, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.estimate import learn_from_run
+from fracture_core.job import free_name
 from fracture_core.progress import Progress, TrainingError, TrainingStoppedError
 from fracture_core.run_folder import RunError, RunFolder
 from fracture_core.run_status import Job, Teller, wish_for, wished
@@ -115,8 +116,10 @@ def _train_and_package(
     history, parts = folder.history(), folder.split()
     seconds = sum(row["seconds"] for row in history)
     learn_from_run(recipe, run.name, seconds, len(history), len(parts.train), len(parts.val))
+    # The name may have been taken since the run began: what is in use is replaced by a promotion and by nothing else.
+    name = free_name(job.bundle, MODELS)
     made = _made_already(folder, job.bundle)
-    bundle = made or package(run, job.bundle, dataset, root=MODELS, progress=counted("packaging"))
+    bundle = made or package(run, name, dataset, root=MODELS, progress=counted("packaging"))
     _score_current(run, bundle, dataset, counted("comparing"))
     return bundle
 
@@ -141,11 +144,15 @@ def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callab
 
 def _made_already(folder: RunFolder, name: str) -> Bundle | None:
     """The bundle, where a kill fell between its last rename and the note that said so."""
-    if name not in list_bundles(MODELS):
-        return None
-    bundle = load_bundle(name, MODELS)
     ours = folder.record().get("weights_sha256")
-    return bundle if bundle.manifest["provenance"].get("weights_sha256") == ours else None
+    for one in list_bundles(MODELS):
+        if one != name and one.rpartition("-")[0] != name:
+            continue
+        with suppress(FractureCoreError):  # a damaged one is not ours to judge
+            bundle = load_bundle(one, MODELS)
+            if bundle.manifest.get("provenance", {}).get("weights_sha256") == ours:
+                return bundle
+    return None
 
 
 @dataclass

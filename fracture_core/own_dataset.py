@@ -16,7 +16,7 @@ import pandas as pd
 from fracture_core.fracatlas import DatasetError, FracAtlas
 from fracture_core.image_list import list_csv, list_folder, lists_images
 from fracture_core.radiograph import UnreadableRadiograph, read_radiograph
-from fracture_core.storage import cache_folder, write_text
+from fracture_core.storage import cache_folder, typed_path, write_text
 
 #: Fewer images of a class than this cannot be divided into train, val and test.
 LEAST = 10
@@ -44,7 +44,7 @@ class OwnDataset:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        path = Path(path).expanduser().resolve()
+        path = typed_path(path).resolve()
         self._csv = _csv_of(path)
         self.root = self._csv.parent if self._csv else path
         name = self._csv.stem if self._csv else self.root.name

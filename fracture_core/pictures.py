@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from fracture_core.exposed_field import fit
 from fracture_core.letterbox import Placement
@@ -53,8 +54,12 @@ def decode(
     """
     key = _key(paths, size, crop_to_field)
     pixels_path, index_path = (cache_folder() / "pictures" / f"{key}.{suffix}" for suffix in ("npy", "json"))
-    if not (pixels_path.exists() and index_path.exists()):
-        _build(list(paths.values()), size, crop_to_field, pixels_path, index_path, progress)
+    pixels_path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(pixels_path.with_suffix(".lock")):
+        if not (pixels_path.exists() and index_path.exists()):
+            for left in pixels_path.parent.glob(f".{key}-*"):  # by a process that was killed: as large as the dataset
+                left.unlink()
+            _build(list(paths.values()), size, crop_to_field, pixels_path, index_path, progress)
     placements = tuple(Placement(*entry) for entry in json.loads(index_path.read_text("utf-8")))
     squares = np.load(pixels_path, mmap_mode="r")
     return Pictures(squares, placements, {image_id: row for row, image_id in enumerate(paths)})

@@ -79,6 +79,8 @@ def bundle_of(run: Path, root: Path = MODELS) -> str | None:
     if not weights:
         return None
     for path in sorted(Path(root).glob("*/bundle.json")):
+        if path.parent.name.startswith("."):
+            continue  # one that was being made when its process was killed
         if _provenance(path, path.stat().st_mtime_ns).get("weights_sha256") == weights:
             return path.parent.name
     return None

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from fracture_core.progress import Progress
 from fracture_core.run_folder import RunError, RunFolder, runs_folder
-from fracture_core.storage import write_text
+from fracture_core.storage import typed_path, write_text
 from fracture_core.training_lock import trainer
 
 State = Literal["running", "paused", "stopping", "finished", "trained", "stopped", "failed", "interrupted"]
@@ -113,16 +113,21 @@ def status(run: Path) -> RunStatus:
 
 def list_runs() -> list[RunStatus]:
     """Every run, the newest first."""
-    folders = (path.parent for path in runs_folder().glob("*/recipe.json"))
-    return [status(path) for path in sorted(folders, key=_begun, reverse=True)]
+    return [status(path) for path in sorted(_folders(), key=_begun, reverse=True)]
+
+
+def _folders() -> list[Path]:
+    """The runs' folders; one whose name begins with a dot is on its way out."""
+    found = (path.parent for path in runs_folder().glob("*/recipe.json"))
+    return [path for path in found if not path.name.startswith(".")]
 
 
 def find_run(name: str | Path) -> Path:
     """Give the folder of a run named by its folder's name, by the beginning of that, or by a path."""
-    path = Path(name).expanduser()
+    path = typed_path(name)
     if (path / "recipe.json").is_file():
         return path.resolve()
-    names = sorted(folder.parent.name for folder in runs_folder().glob("*/recipe.json"))
+    names = sorted(folder.name for folder in _folders())
     fitting = [one for one in names if one == str(name)] or [one for one in names if str(name) and str(name) in one]
     if len(fitting) != 1:
         known = ", ".join(fitting or names) or "none"
@@ -241,7 +246,11 @@ def _ended(run: Path, told: Mapping[str, Any]) -> State:
     ended = told.get("ended")
     if ended in ("finished", "stopped", "failed"):
         return ended
-    if RunFolder(run).finished:
+    try:
+        finished = RunFolder(run).finished
+    except RunError:
+        return "failed"  # its record is damaged: it is still listed, and can be deleted
+    if finished:
         return "trained" if Job.read(run) else "finished"
     return "interrupted"
 

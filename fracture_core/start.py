@@ -18,6 +18,7 @@ from fracture_core.efficientnet_lite import PublishedWeightsError
 from fracture_core.errors import FractureCoreError
 from fracture_core.model import application, count_layers_anew
 from fracture_core.recipe import Recipe
+from fracture_core.storage import typed_path
 from fracture_core.weights import Weights, load_weights, set_weights, weights_of
 
 _SECONDS = 30  # without an answer, before a download counts as failed
@@ -32,7 +33,8 @@ class Start:
     """What a run started from: the recipe's words, and what of it was used.
 
     `sha256` is of the file, of the bundle's list of hashes, or of the ImageNet arrays; None where nothing was read.
-    `split` is the digest of the split that a bundle was trained on, where it says so.
+    `split` is the digest of the split that a bundle was trained on, where it says so, `test` that of the test images
+    it was scored on.
     """
 
     source: str
@@ -40,6 +42,7 @@ class Start:
     loaded: int  # arrays
     left: tuple[str, ...]  # keys of the network that keep their random values, where others do not
     split: str | None = None
+    test: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give plain data for the run's record."""
@@ -49,6 +52,7 @@ class Start:
             "loaded": self.loaded,
             "left_random": list(self.left),
             "split": self.split,
+            "test": self.test,
         }
 
 
@@ -72,7 +76,9 @@ def start_from(model: keras.Model, recipe: Recipe) -> Start:
             f"The starting weights {recipe.start!r} are not those of a {recipe.backbone}: "
             f"{len(missing)} of its {len(backbone)} arrays are missing or have another shape."
         )
-    return Start(recipe.start, sha256, len(fresh) - len(left), tuple(left), split)
+    name = recipe.start.removeprefix("bundle:")
+    test = None if name == recipe.start else load_bundle(name).test_digest
+    return Start(recipe.start, sha256, len(fresh) - len(left), tuple(left), split, test)
 
 
 def _is_head(key: str) -> bool:
@@ -89,7 +95,7 @@ def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
             return bundle.weights(), bundle.sha256, bundle.manifest.get("provenance", {}).get("split")
         except FractureCoreError as error:
             raise StartingWeightsError(f"The run cannot start from {recipe.start!r}: {error}") from error
-    path = Path(recipe.start).expanduser()
+    path = typed_path(recipe.start)
     if not path.is_file():
         raise StartingWeightsError(
             f"There are no starting weights {recipe.start!r}; give imagenet, none, bundle:NAME, "

@@ -24,6 +24,14 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("fracture-reader"))
 
 
+def typed_path(text: str | os.PathLike[str]) -> Path:
+    """A path as a user types it: a leading ~ is the home folder; that of nobody is a folder that is not there."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; on a clean exit it is flushed to disk and renamed onto `path`.

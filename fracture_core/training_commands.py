@@ -61,10 +61,11 @@ def _train(arguments: argparse.Namespace) -> int:
     recipe = recipe.replace(**changes)
     if os.environ.get("TF_CONFIG"):
         return _train_as_worker(arguments, recipe)
-    from fracture_core.job import check, prepare, prepare_resumption
+    from fracture_core.job import check, check_idle, prepare, prepare_resumption
     from fracture_core.job_process import carry_out
     from fracture_core.progress import print_progress
 
+    check_idle()
     if arguments.resume:
         run = prepare_resumption(arguments.resume, recipe, arguments.dataset, arguments.bundle)
     else:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from fracture_core.augmentation import UNKNOWN
 from fracture_core.dataset import Dataset
-from fracture_core.features import FeatureSource, FrozenPart, compute_features, split_at_boundary
+from fracture_core.features import Features, FeatureSource, FrozenPart, compute_features, split_at_boundary
 from fracture_core.pictures import Pictures, decode
 from fracture_core.pipeline import Arrays, Examples, PictureExamples
 from fracture_core.progress import Reporter, TrainingError
@@ -75,7 +75,7 @@ def load_training_data(
     )
     features = _features(part, train, recipe, views, report)
     held = FeatureSource(split.val, val, _boxes(dataset, plain, split.val), None, ())
-    val_maps = _features(part, held, recipe, 1, report).maps
+    val_maps = _features(part, held, recipe, 1, report, beside=features).maps
     return TrainingData(features, labels, dict(val_maps), val_labels, part.trainable, part.names)
 
 
@@ -88,12 +88,19 @@ def _decoded(dataset: Dataset, recipe: Recipe, size: int, report: Reporter) -> P
     return decode(paths, size, crop_to_field=recipe.crop_to_field, progress=progress)
 
 
-def _features(part: FrozenPart, source: FeatureSource, recipe: Recipe, views: int, report: Reporter):
+def _features(
+    part: FrozenPart,
+    source: FeatureSource,
+    recipe: Recipe,
+    views: int,
+    report: Reporter,
+    beside: Features | None = None,
+) -> Features:
     def progress(done: int, total: int, size: int) -> None:
         report.counted("features", done, total, bytes=size)
         report.stop_if_asked()
 
-    return compute_features(part, source, recipe, views, progress=progress)
+    return compute_features(part, source, recipe, views, beside=beside, progress=progress)
 
 
 def _rows(pictures: Pictures, ids: Sequence[str]) -> np.ndarray:

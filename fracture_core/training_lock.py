@@ -71,7 +71,10 @@ def sole_trainer(run: Path) -> Iterator[None]:
     except OSError as error:
         raise BusyError(f"Runs cannot be written to {folder} ({error.strerror}).") from error
     try:
-        write_text(folder / _HOLDER, json.dumps({"pid": os.getpid(), "run": str(Path(run).resolve())}))
+        try:
+            write_text(folder / _HOLDER, json.dumps({"pid": os.getpid(), "run": str(Path(run).resolve())}))
+        except OSError as error:
+            raise BusyError(f"Runs cannot be written to {folder} ({error.strerror}).") from error
         yield
     finally:
         (folder / _HOLDER).unlink(missing_ok=True)

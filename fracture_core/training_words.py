@@ -76,7 +76,8 @@ def stage_in_words(run: RunStatus) -> str:
     words = _STAGES.get(run.stage, run.stage)
     if run.stage in ("training", "validating", "epoch ended") and run.epochs:
         return f"{words}, epoch {max(run.epoch, 1)} of {run.epochs}"
-    return f"{words}, {run.done:,} of {run.total:,}" if run.total else f"{words} …"
+    room = f" ({size(run.bytes)} of disk)" if run.bytes else ""
+    return f"{words}, {run.done:,} of {run.total:,}{room}" if run.total else f"{words} …"
 
 
 def pace(run: RunStatus) -> list[tuple[str, str]]:

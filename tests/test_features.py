@@ -207,6 +207,18 @@ def test_the_cache_is_bounded_and_the_oldest_leave_first(dataset, cache, part, m
     assert first.exists() and not second.exists() and len(folders(cache)) == 2
 
 
+def test_features_in_use_stay_however_little_room_there_is(dataset, cache, part, monkeypatch):
+    sizes = set()
+    train = compute_features(part, source_of(dataset), RECIPE, VIEWS, progress=lambda d, t, size: sizes.add(size))
+    (size,) = sizes
+    monkeypatch.setenv("FRACTURE_FEATURES_GB", str(1.5 * size / 1e9))
+    with pytest.raises(FeaturesError, match="more than the"):
+        compute_features(part, source_of(dataset), RECIPE.replace(seed=2), VIEWS, beside=train)
+    assert folders(cache) == [train.folder]
+    compute_features(part, source_of(dataset), RECIPE.replace(seed=2), VIEWS)
+    assert train.folder not in folders(cache)
+
+
 def test_features_that_would_never_fit_are_refused_with_their_size(dataset, cache, part, monkeypatch):
     monkeypatch.setenv("FRACTURE_FEATURES_GB", "0.00001")
     with pytest.raises(FeaturesError, match=r"take .* GB, more than the 1e-05 GB .*fast_path"):

@@ -215,7 +215,47 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_half_decoded_stays(he
     spoilt.write_text("Dear doctor")
     with pytest.raises(FractureCoreError, match=f"{spoilt.name} cannot be trained on. This is no picture"):
         decode(paths, 32)
-    assert not [file for file in (here / "cache").rglob("*") if file.is_file()]
+    assert not [file for file in (here / "cache").rglob("*") if file.is_file() and file.suffix != ".lock"]
+
+
+def test_what_a_killed_decoding_left_goes_with_the_next_one(here):
+    dataset = miniature(here / "data", 12)
+    paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
+    decode(paths, 32)
+    (pixels,) = (here / "cache").rglob("*.npy")
+    left, other = pixels.with_name(f".{pixels.stem}-a1b2.npy"), pixels.with_name(".another-a1b2.npy")
+    for file in (left, other):
+        file.write_bytes(b"half")
+    pixels.unlink()
+    decode(paths, 32)
+    assert not left.exists() and other.exists() and pixels.exists()
+
+
+def test_a_name_that_was_taken_while_the_run_was_away_replaces_nothing(here):
+    data = here / "data"
+    miniature(data)
+    with tiny_network(here):
+        run = job.prepare(RECIPE.replace(epochs=1), data, "tiny")
+        taken = here / "models" / "tiny"
+        taken.mkdir()
+        (taken / "bundle.json").write_text("{}")
+        assert carry_out(run).name == "tiny-2"
+    assert (taken / "bundle.json").read_text() == "{}"
+
+
+def test_a_run_that_cannot_be_written_is_a_sentence_and_leaves_nothing(here, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Job, "write", full)
+    with pytest.raises(JobError, match=r"The run cannot be written to runs \(No space left"):
+        job.prepare(RECIPE, here / "data", "tiny")
+    assert list_runs() == []
+
+
+def test_a_home_of_nobody_is_a_folder_that_is_not_there(here):
+    with pytest.raises(FractureCoreError, match=r"no folder|not there|There is no"):
+        job.check_dataset("~nobody-of-that-name/radiographs")
 
 
 def test_failures_in_sentences():

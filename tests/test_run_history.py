@@ -30,6 +30,7 @@ from fracture_core.run_history import (
     recipe_differences,
     write_note,
 )
+from fracture_core.run_status import list_runs
 from fracture_core.split import Split
 from fracture_core.training_charts import auc_chart, loss_chart, overlaid
 from fracture_core.training_words import duration, estimate_in_words, size
@@ -104,6 +105,9 @@ def test_a_run_knows_its_bundle_by_the_weights(models, run):
     assert bundle_of(run, models) is None
     RunFolder(run).note(finished=True, weights_sha256="abc")
     assert bundle_of(run, models) == "small"
+    (models / "small").rename(models / ".making-a1")  # as a kill leaves it
+    assert bundle_of(run, models) is None
+    (models / ".making-a1").rename(models / "small")
     table = load_bundle("small", models).predictions()
     test = table[table["split"] == "test"]
     row = history_rows(root=models)[0]
@@ -116,6 +120,17 @@ def test_a_run_knows_its_bundle_by_the_weights(models, run):
         9,
     )
     assert (row["val_auc"], row["val_loss"], row["seconds"]) == (0.9, 0.6, 33)
+
+
+def test_a_damaged_run_is_listed_and_can_be_deleted(run, models):
+    shutil.copytree(run, run.parent / ".deleted-a1")  # a deletion that was cut short
+    (run / "run.json").write_text('{"finished": tr')
+    (one,) = list_runs()
+    assert one.run == run and one.state == "failed"
+    (row,) = history_rows(root=models)
+    assert "run.json" in row["error"] or "cannot be read" in row["error"], row
+    delete_run(run)
+    assert list_runs() == []
 
 
 def test_the_best_epoch_is_by_the_recipes_monitor():
@@ -236,6 +251,26 @@ def test_starting_weights_that_may_have_seen_the_test_images(models, start, spli
     tested = table.loc[table["split"] == "test", "image_id"].tolist()
     found = fairness(altered(bundle, start=start, split=split), bundle, tested).unfair
     assert [said in one for one in found] == ([True] if said else [])
+
+
+def test_a_start_whose_name_is_another_bundles_by_now_is_judged_by_what_was_noted_of_it(models):
+    bundle = load_bundle("small", models)
+    table = bundle.predictions()
+    tested = table.loc[table["split"] == "test", "image_id"].tolist()
+    start = {"source": "bundle:small", "sha256": "0" * 64, "split": "old"}
+    (said,) = fairness(altered(bundle, start=start, split="new"), bundle, tested).unfair
+    assert "which is not here and was trained on another split" in said
+    tested_alike = {**start, "test": bundle.test_digest}
+    assert fairness(altered(bundle, start=tested_alike, split="new"), bundle, tested).unfair == ()
+    assert fairness(altered(bundle, start=start, split="old"), bundle, tested).unfair == ()
+
+
+@pytest.mark.parametrize("new", list_bundles())
+@pytest.mark.parametrize("current", list_bundles())
+def test_nothing_speaks_against_comparing_the_shipped_bundles(new, current):
+    new, current = load_bundle(new), load_bundle(current)
+    table = new.predictions()
+    assert fairness(new, current, table.loc[table["split"] == "test", "image_id"].tolist()).unfair == ()
 
 
 def test_a_starting_bundle_of_another_split_is_counted_against_the_images_it_may_have_seen(models):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from fracture_core import job
 from fracture_core.background import Work
 from fracture_core.fracatlas import default_location
+from fracture_core.storage import typed_path
 from fracture_core.training_words import dataset_in_words
 from pages.parts.frame import plain
 
@@ -58,7 +57,7 @@ def _wait(folder: str | None) -> None:
 
 def _stamp(folder: str | None) -> float:
     """What changes when files come or go; a folder that is not there yet has none."""
-    path = Path(folder).expanduser() if folder else default_location() / "dataset.csv"
+    path = typed_path(folder) if folder else default_location() / "dataset.csv"
     return path.stat().st_mtime if path.exists() else 0.0
 
 

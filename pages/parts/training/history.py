@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from fracture_core import job
 from fracture_core.bundle import MODELS, current_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.run_folder import RunFolder
@@ -47,6 +48,8 @@ def _one(run: RunStatus) -> None:
     _curves([run])
     key = f"note_{run.name}"
     st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
+    if run.resumable:
+        st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
     with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive):
         st.markdown(f"Delete {plain(run.name)}, with its history and its checkpoints? Its bundle, if any, stays.")
         st.button("Yes, delete it", type="primary", key="delete_run", on_click=_delete, args=(run.run,))
@@ -90,8 +93,14 @@ def _delete(run: Path) -> None:
     _try(delete_run, run)
 
 
+def _resume(run: Path) -> None:
+    _try(job.resume, run)
+
+
 def _try(act, *arguments) -> None:
     try:
         act(*arguments)
     except FractureCoreError as error:
         st.session_state["training_history_said"] = str(error)
+    except OSError as error:
+        st.session_state["training_history_said"] = f"A file of this run cannot be written ({error.strerror})."

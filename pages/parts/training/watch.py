@@ -113,6 +113,8 @@ def _act(act: Callable[[Path], object], run: Path) -> None:
         act(run)
     except FractureCoreError as error:
         st.session_state["training_said_act"] = str(error)
+    except OSError as error:
+        st.session_state["training_said_act"] = f"A file of this run cannot be written ({error.strerror})."
 
 
 def _told(key: str) -> None:
