@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.calibration import expected_calibration_error
+from fracture_core.dataset import dataset_name
 from fracture_core.fracatlas import FracAtlas
 from fracture_core.intervals import area_estimates, delong_interval, threshold_table, wilson
 from fracture_core.metrics import Confusion, confusion, roc_auc, sigmoid
@@ -29,7 +30,7 @@ def write_card(
     """Write card.md for the predictions `table` (columns as in predictions.csv)."""
     table = table.assign(probability=sigmoid(table["logit"].to_numpy() / temperature))
     val, test = (table[table["split"] == part] for part in ("val", "test"))
-    fracatlas = _dataset(provenance) == FracAtlas.name
+    fracatlas = dataset_name(provenance) == FracAtlas.name
     points = default_operating_points(val["label"], val["probability"])
     parts = [
         _introduction(name, recipe, provenance, val, test),
@@ -38,7 +39,7 @@ def write_card(
         _pointing(test),
         _subgroups(test, points["single"]),
         _origin(recipe, provenance),
-        _LIMITS if fracatlas else _OWN_LIMITS.format(dataset=_dataset(provenance)),
+        _LIMITS if fracatlas else _OWN_LIMITS.format(dataset=dataset_name(provenance)),
     ]
     write_text(folder / "card.md", "\n\n".join(part for part in parts if part) + "\n")
 
@@ -51,15 +52,11 @@ def _introduction(
         "Research demonstrator: a reading aid, not a medical device, and no diagnosis.\n\n"
         f"A {recipe.backbone} that reads one bone radiograph at {recipe.image_size} x {recipe.image_size} pixels and "
         "gives the probability that it shows a fracture. "
-        f"Trained on {provenance.get('trained_on', 'an unknown number of')} images of {_dataset(provenance)}; "
+        f"Trained on {provenance.get('trained_on', 'an unknown number of')} images of {dataset_name(provenance)}; "
         f"thresholds and calibration come from {len(val)} validation images ({int(val['label'].sum())} fractured), "
         f"the figures below from {len(test)} test images ({int(test['label'].sum())} fractured) that took no part "
         "in any choice."
     )
-
-
-def _dataset(provenance: Mapping[str, Any]) -> str:
-    return str(provenance.get("dataset") or FracAtlas.name)
 
 
 def _figures(val: pd.DataFrame, test: pd.DataFrame, points: Mapping[str, OperatingPoint], fracatlas: bool) -> str:
@@ -133,7 +130,7 @@ def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
     lines.append(f"- split: {provenance.get('split', 'unknown')[:16]} (digest of the three lists of ids)")
     if np.isfinite(provenance.get("offset", np.nan)):
         lines.append(f"- logit offset fitted on validation: {provenance['offset']:.3f}")
-    if (dataset := _dataset(provenance)) != FracAtlas.name:
+    if (dataset := dataset_name(provenance)) != FracAtlas.name:
         return "\n".join([*lines, "", f"Data: {dataset}, a user's own radiographs. They do not ship with the bundle."])
     lines += [
         "",

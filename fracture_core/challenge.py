@@ -22,6 +22,7 @@ from fracture_core.compare import (
     matched_sensitivity,
     pair,
 )
+from fracture_core.dataset import dataset_name
 from fracture_core.fairness import Fairness, fairness
 from fracture_core.intervals import Estimate
 from fracture_core.metrics import Confusion, Curve, roc_curve
@@ -78,13 +79,15 @@ def challenge(new: Bundle, current: Bundle, run: Path | None = None) -> Challeng
     """
     ours, theirs = new.predictions(), current.predictions()
     kept = run and scores_file(run, current)
-    if not set(ours["image_id"]) & set(theirs["image_id"]) and kept and kept.is_file():
+    if not share_images(new, current) and kept and kept.is_file():
         theirs = pd.read_csv(kept, dtype={"image_id": str, "split": str})
         theirs["probability"] = current.probability(theirs["logit"].to_numpy())
+    elif not share_images(new, current):
+        raise ComparisonError(f"{new.name} and {current.name} have not read the same radiographs.")
     val, test = (pair(ours[ours["split"] == part], theirs[theirs["split"] == part]) for part in ("val", "test"))
     if len(set(test.labels.tolist())) < 2:
         raise ComparisonError("The test images that both bundles have read are all of one class.")
-    trained_on: Collection[str] = RunFolder(run).split().train if run else ()
+    trained_on: Collection[str] = RunFolder(run).split().train if run and _same_dataset(new, current) else ()
     matched = matched_sensitivity(val, test, TARGET)
     scores = (test.labels, test.first, test.second)
     return Challenge(
@@ -98,6 +101,18 @@ def challenge(new: Bundle, current: Bundle, run: Path | None = None) -> Challeng
         _worst(test, matched.thresholds[0]),
         fairness(new, current, test.image_ids.tolist(), trained_on),
     )
+
+
+def share_images(one: Bundle, other: Bundle) -> bool:
+    """Whether two bundles were scored on images of one dataset: equal names of files in two mean nothing."""
+    if not _same_dataset(one, other):
+        return False
+    return bool(set(one.predictions()["image_id"]) & set(other.predictions()["image_id"]))
+
+
+def _same_dataset(one: Bundle, other: Bundle) -> bool:
+    first, second = (dataset_name(bundle.manifest.get("provenance", {})) for bundle in (one, other))
+    return first == second
 
 
 def scores_file(run: Path, bundle: Bundle) -> Path:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from fracture_core.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.own_dataset import OwnDataset
@@ -38,3 +39,8 @@ def is_fracatlas(root: Path) -> bool:
             return set(file.readline().strip().split(",")) >= _FRACATLAS
     except (OSError, UnicodeDecodeError):
         return False
+
+
+def dataset_name(provenance: Mapping[str, Any]) -> str:
+    """The dataset that a bundle was made from, by its record; the first bundles, which do not say it, knew but one."""
+    return str(provenance.get("dataset") or FracAtlas.name)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.calibration import calibration_summary
+from fracture_core.dataset import dataset_name
 from fracture_core.fracatlas import FracAtlas
 from fracture_core.gradcam import heatmap
 from fracture_core.intervals import Estimate, area_estimates, threshold_table
@@ -139,7 +140,7 @@ def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | Non
         thresholds,
         {name: confusion(truth, probability, t) for name, t in thresholds.items()},
         {name: (int(h.sum()), len(h)) for name, h in hits.items()},
-        str(bundle.manifest.get("provenance", {}).get("dataset") or FracAtlas.name),
+        dataset_name(bundle.manifest.get("provenance", {})),
     )
 
 

@@ -126,7 +126,7 @@ def _train_and_package(
 
 def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
     """Let the bundle in use read the run's val and test images, where it has never been scored on any of them."""
-    from fracture_core.challenge import scores_file
+    from fracture_core.challenge import scores_file, share_images
     from fracture_core.evaluate import predict_split
     from fracture_core.predict import Reader
 
@@ -134,7 +134,7 @@ def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callab
         current = load_bundle(None, MODELS)
     except FractureCoreError:
         return  # there is none yet to compare with
-    if set(current.predictions()["image_id"]) & set(bundle.predictions()["image_id"]):
+    if share_images(bundle, current):
         return
     kernel = current.weights()["global_logit/kernel"][:, 0]
     table, _ = predict_split(Reader(current).scorer, kernel, dataset, RunFolder(run).split(), progress=progress)

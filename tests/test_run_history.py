@@ -226,6 +226,20 @@ def test_without_common_images_what_the_run_scored_is_taken(models, run):
     assert found.auc.second == pytest.approx(1 - roc_auc(test["label"], test["logit"]))
 
 
+def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, run):
+    current = load_bundle("small", models)
+    new = altered(current, dataset="another hospital's")
+    with pytest.raises(ComparisonError, match="not read the same radiographs"):
+        challenge(new, current)
+    table = current.predictions()
+    parts = (tuple(table.loc[table["split"] == part, "image_id"]) for part in ("test", "val", "test"))
+    RunFolder(run).begin(Recipe(name="one"), Split(*parts, {}))
+    scored = table[["image_id", "split", "label", "logit"]].assign(logit=-table["logit"])
+    scored.to_csv(scores_file(run, current), index=False)
+    found = challenge(new, current, run)
+    assert found.auc.first == pytest.approx(1 - found.auc.second) and not found.fairness.unfair
+
+
 def test_test_images_that_were_trained_on_are_said_in_red(models):
     bundle = load_bundle("small", models)
     table = bundle.predictions()
