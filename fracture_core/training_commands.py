@@ -75,18 +75,25 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
-    """Train as one of several processes, which share a run: none of them is the only one."""
+    """Train as one of several processes, which share a run; the chief, which writes it, keeps others from starting."""
     from fracture_core.dataset import open_dataset
     from fracture_core.distribution import available_strategy, is_chief
+    from fracture_core.job import free_name
     from fracture_core.packaging import package
+    from fracture_core.run_folder import new_run_path
     from fracture_core.train import print_progress, train
+    from fracture_core.training_lock import sole_trainer
 
     strategy = available_strategy()
     dataset = open_dataset(arguments.dataset)
-    run = train(recipe, dataset, run=arguments.resume, progress=print_progress, strategy=strategy)
+    run = arguments.resume or new_run_path(recipe)
     if not is_chief(strategy):
+        train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
         return 0
-    return _say_bundle(package(run, arguments.bundle or recipe.name, dataset, progress=bar("scoring")))
+    with sole_trainer(run):
+        train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
+        bundle = package(run, free_name(arguments.bundle or recipe.name), dataset, progress=bar("scoring"))
+    return _say_bundle(bundle)
 
 
 def _say_bundle(bundle) -> int:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,13 +19,14 @@ from fracture_core.distribution import available_strategy, check_batch
 from fracture_core.progress import TrainingError
 from fracture_core.run_folder import RunFolder
 from fracture_core.weights import load_weights
-from tests.training import miniature
+from tests.training import SMALL, miniature
 
 #: Trains in a process of its own, because a process meets its devices and its peers once. Dropout is off: each
 #: replica throws its own dice. Of several workers the last is asked to stop, once, and then all go on.
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
+from types import SimpleNamespace
 import tensorflow as tf
 from fracture_core.distribution import available_strategy
 from fracture_core.fracatlas import FracAtlas
@@ -146,3 +148,29 @@ def test_a_batch_that_cannot_be_shared_evenly_is_a_sentence() -> None:
     check_batch(9, Three("CPU:0"))
     with pytest.raises(TrainingError, match="shared evenly by 3 replicas"):
         check_batch(8, Three("CPU:0"))
+
+
+def test_the_chief_keeps_others_from_starting(tmp_path, monkeypatch):
+    from fracture_core import distribution, packaging, train
+    from fracture_core.__main__ import main
+    from fracture_core.training_lock import trainer
+
+    for name in ("RUNS", "CACHE"):
+        monkeypatch.setenv(f"FRACTURE_{name}_DIR", str(tmp_path / name.lower()))
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    seen = []
+
+    def note(step):
+        return lambda *given, **named: (
+            seen.append((step, trainer() and trainer().run)) or SimpleNamespace(name="w", folder=tmp_path)
+        )
+
+    monkeypatch.setattr(distribution, "available_strategy", tf.distribute.get_strategy)
+    monkeypatch.setattr(train, "train", note("train"))
+    monkeypatch.setattr(packaging, "package", note("package"))
+    miniature(tmp_path / "data")
+    run = tmp_path / "runs" / "shared"
+    run.mkdir(parents=True)
+    (run / "recipe.json").write_text(json.dumps(SMALL.to_json()))
+    assert main(["train", "--resume", str(run), "--dataset", str(tmp_path / "data")]) == 0
+    assert seen == [("train", run), ("package", run)] and trainer() is None
