@@ -36,6 +36,11 @@ def fairness(new: Bundle, current: Bundle, compared: Collection[str], trained_on
             "here, but its figures elsewhere are not to be held against those of this bundle."
         )
     for bundle in (new, current):
+        if not bundle.recipe.leak_free:
+            unfair.append(
+                f"{bundle.name} was trained without leaving out the copies of test images (leak_free is off): it may "
+                "have seen some of these."
+            )
         said = _ancestors(bundle, frozenset(compared))
         unfair += [one for one in said.unfair if one not in unfair]
         remarks += [one for one in said.remarks if one not in remarks]

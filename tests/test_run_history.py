@@ -298,6 +298,13 @@ def test_a_starting_bundle_of_another_split_is_counted_against_the_images_it_may
     assert f"may have seen {len(validated)} of these {len(tested) + len(validated)}" in said
 
 
+def test_a_bundle_that_kept_the_copies_of_test_images_says_so(models):
+    bundle = load_bundle("small", models)
+    leaky = replace(bundle, recipe=bundle.recipe.replace(leak_free=False))
+    (said,) = fairness(leaky, bundle, ["x"]).unfair
+    assert said.startswith("small was trained without leaving out the copies of test images")
+
+
 def test_remarks_of_a_pre_training_are_passed_on(models):
     bundle = load_bundle("small", models)
     before = {"split": "other", "remarks": ["it saw one image"]}
