@@ -128,6 +128,7 @@ def test_a_bundle_gives_backbone_heads_and_its_split(monkeypatch):
 
     class Stored:
         sha256 = "ab" * 32
+        test_digest = "ef" * 32
         manifest = {"provenance": {"split": "cd" * 32}}  # noqa: RUF012
 
         def weights(self):
@@ -136,7 +137,7 @@ def test_a_bundle_gives_backbone_heads_and_its_split(monkeypatch):
     monkeypatch.setattr(start_module, "load_bundle", lambda name: Stored() if name == "mine" else None)
     model = build_model(RECIPE)
     start = start_from(model, RECIPE.replace(start="bundle:mine"))
-    assert (start.sha256, start.split, start.left) == ("ab" * 32, "cd" * 32, ())
+    assert (start.sha256, start.split, start.test, start.left) == ("ab" * 32, "cd" * 32, "ef" * 32, ())
     assert_untouched(model, whole)
 
 

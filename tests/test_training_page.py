@@ -185,6 +185,10 @@ def test_all_runs_with_notes_and_the_way_to_delete_one(finished, root, monkeypat
     app.run()
     app.text_area(key="note_20260103-000000-later").set_value("a longer schedule next").run()
     assert (root / "runs" / "20260103-000000-later" / "note.txt").read_text() == "a longer schedule next\n"
+    resumed = []
+    monkeypatch.setattr(history.job, "resume", resumed.append)
+    app.button(key="resume_chosen").click().run()
+    assert [run.name for run in resumed] == ["20260103-000000-later"]
     app.button(key="delete_run").click()
     app.run()
     assert not (root / "runs" / "20260103-000000-later").exists() and finished.exists()
