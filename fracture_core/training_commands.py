@@ -19,7 +19,8 @@ def add_training_commands(commands) -> None:
     one.add_argument(
         "--set", action="append", default=[], metavar="CHOICE=VALUE", help="change one choice of the recipe"
     )
-    one.add_argument("--bundle", metavar="NAME", help="the bundle's name (default: the recipe's name; with a number behind it where that is taken)")
+    named = "the bundle's name (default: the recipe's; a number is put behind it where it is taken)"
+    one.add_argument("--bundle", metavar="NAME", help=named)
     one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run folder")
     one = command(commands, "estimate", "Measure some training steps; say what a run would take.", _estimate)
     one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
