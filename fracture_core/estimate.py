@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from fracture_core.errors import FractureCoreError
 from fracture_core.recipe import Recipe
 from fracture_core.run_folder import runs_folder
-from fracture_core.storage import cache_folder, write_text
+from fracture_core.storage import cache_folder, features_folder, size_on_disk, write_text
 
 if TYPE_CHECKING:
+    from fracture_core.dataset import Dataset
     from fracture_core.split import Split
 
-#: What else decides nothing of a step's time.
+#: What decides a step's time.
 _CHOICES = ("backbone", "image_size", "localiser", "trainable_blocks", "batch_size", "fast_path", "mixup", "box_weight")
 _SPARE = 500_000_000  # bytes that a run leaves free
 _FORWARD = 1 / 3  # of a training step; backwards costs twice the way forward
@@ -57,17 +58,15 @@ class Estimate:
     basis: str
 
 
-def estimate(recipe: Recipe, split: Split) -> Estimate | None:
-    """Give what a run on `split` will take; None where this machine was never measured at such a recipe."""
+def estimate(recipe: Recipe, dataset: Dataset, split: Split) -> Estimate | None:
+    """Give what a run on `split` of `dataset` will take; None where such a recipe was never measured here."""
     speed = known_speed(recipe)
     if speed is None:
         return None
     images = len(split.train) + len(split.val) + len(split.test)
     views = len(split.train) * (recipe.views if recipe.augmentation.active else 1) + len(split.val)
     views *= recipe.fast_path
-    seconds = speed.start_seconds + recipe.epochs * steps_an_epoch(recipe, len(split.train), len(split.val)) * (
-        speed.step_seconds
-    )
+    seconds = speed.start_seconds + recipe.epochs * steps_an_epoch(recipe, dataset, split) * speed.step_seconds
     # To make the bundle every picture is read once more, forward only.
     seconds += views * speed.view_seconds + images * (2 * speed.decode_seconds + forward_seconds(recipe, speed))
     pixels = images * recipe.image_size**2 * (1 + _LARGER * recipe.augmentation.active)
@@ -81,9 +80,15 @@ def estimate(recipe: Recipe, split: Split) -> Estimate | None:
     return Estimate(seconds, size, f"{basis}. What earlier runs left in the cache is saved; other programs slow it.")
 
 
-def steps_an_epoch(recipe: Recipe, train: int, val: int) -> float:
-    """An epoch's work in training steps; a step forward only, as val's are, counts as a third of one."""
-    return math.ceil(train / recipe.batch_size) + val / recipe.batch_size * _FORWARD
+def steps_an_epoch(recipe: Recipe, dataset: Dataset, split: Split) -> float:
+    """An epoch's work in training steps; a step forward only, as val's are, counts as a third of one.
+
+    Oversampling brings the rarer class up to the other.
+    """
+    images, fractured = len(split.train), int(dataset.table.loc[list(split.train), "label"].sum())
+    if recipe.class_balance == "oversample" and 0 < fractured < images:
+        images = 2 * max(fractured, images - fractured)
+    return math.ceil(images / recipe.batch_size) + len(split.val) / recipe.batch_size * _FORWARD
 
 
 def forward_seconds(recipe: Recipe, speed: Speed) -> float:
@@ -91,19 +96,25 @@ def forward_seconds(recipe: Recipe, speed: Speed) -> float:
     return speed.view_seconds + speed.step_seconds / recipe.batch_size * _FORWARD
 
 
-def learn_from_run(recipe: Recipe, run: str, seconds: float, epochs: int, train: int, val: int) -> None:
+def learn_from_run(recipe: Recipe, run: str, seconds: float, epochs: int, dataset: Dataset, split: Split) -> None:
     """Replace the measured step by what a run's epochs took; nothing happens where nothing was measured before."""
     speed = known_speed(recipe)
     if speed is not None and epochs:
-        step = seconds / epochs / steps_an_epoch(recipe, train, val)
+        step = seconds / epochs / steps_an_epoch(recipe, dataset, split)
         keep(recipe, replace(speed, step_seconds=step, of=run))
 
 
 def check_room(needed: Estimate) -> None:
-    """Raise EstimateError where the disk of the cache or of the runs has not enough left."""
-    for folder in (cache_folder(), runs_folder()):
-        there = next(one for one in (folder, *folder.parents) if one.exists())
-        free = shutil.disk_usage(there).free
+    """Raise EstimateError where the disk of the cache or of the runs has not enough left.
+
+    What earlier runs' features take counts as room: they are used again, or go to make room.
+    """
+    cache, runs = (
+        next(one for one in (folder, *folder.parents) if one.exists()) for folder in (cache_folder(), runs_folder())
+    )
+    kept = sum(size_on_disk(features) for features in features_folder().glob("*"))
+    for folder in (cache, runs):
+        free = shutil.disk_usage(folder).free + kept * (folder.stat().st_dev == cache.stat().st_dev)
         if needed.bytes + _SPARE > free:
             raise EstimateError(
                 f"The disk is too full: the run needs about {needed.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB are "

@@ -30,7 +30,7 @@ from fracture_core.model import CELL
 from fracture_core.pictures import Pictures
 from fracture_core.pipeline import Arrays
 from fracture_core.recipe import Recipe
-from fracture_core.storage import cache_folder, write_text
+from fracture_core.storage import features_folder, size_on_disk, write_text
 from fracture_core.weights import Weights, weights_of
 
 _VERSION = 1
@@ -134,12 +134,6 @@ class FeatureSource:
         return picture, cell_targets(boxes, recipe.image_size, CELL)
 
 
-def bytes_needed(graph: Graph, weights: Weights, rows: int, image_size: int) -> int:
-    """Size on disk of the features of `rows` views, in bytes."""
-    shapes = _shapes(Engine(graph, weights, threads=1), graph)
-    return rows * 2 * (sum(int(np.prod(shape)) for shape in shapes.values()) + (image_size // CELL) ** 2)
-
-
 def _shapes(engine: Engine, graph: Graph) -> dict[str, tuple[int, ...]]:
     outputs = engine.run(np.zeros((1, *graph.input_size), np.uint8))
     return {name: values.shape[1:] for name, values in outputs.items()}
@@ -162,7 +156,7 @@ def compute_features(
     are used `beside` them. Raises FeaturesError where these would pass it nevertheless, or where the disk is too full.
     """
     rows = len(source.ids) * views
-    folder = cache_folder() / "features" / _key(part, source, recipe, views)
+    folder = features_folder() / _key(part, source, recipe, views)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
         if not (folder / "features.json").exists():
@@ -227,15 +221,15 @@ def _views_ahead(
 def _make_room(folder: Path, size: int, beside: Path | None) -> None:
     """Let older features go until `size` more bytes fit the bound; raise FeaturesError where they never will."""
     bound = float(os.environ.get("FRACTURE_FEATURES_GB", "20")) * 1e9
-    free = shutil.disk_usage(folder.parent).free + _size(folder)
-    needed = size + (_size(beside) if beside else 0)
+    free = shutil.disk_usage(folder.parent).free + size_on_disk(folder)
+    needed = size + (size_on_disk(beside) if beside else 0)
     if needed > bound:
         raise FeaturesError(
             f"The features of this run take {needed / 1e9:.1f} GB, more than the {bound / 1e9:g} GB they may: lower "
             "`views` or the picture's size, raise FRACTURE_FEATURES_GB, or set fast_path to false."
         )
     others = sorted((p for p in folder.parent.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
-    kept = sum(_size(other) for other in others if other != folder)
+    kept = sum(size_on_disk(other) for other in others if other != folder)
     for other in others:
         if other in (folder, beside):
             continue
@@ -254,17 +248,11 @@ def _remove(folder: Path) -> int:
     """Delete features unless another run is computing them; give the bytes that were freed."""
     try:
         with FileLock(f"{folder}.lock", timeout=0):
-            size = _size(folder)
+            size = size_on_disk(folder)
             shutil.rmtree(folder, ignore_errors=True)
-            return size - _size(folder)
+            return size - size_on_disk(folder)
     except Timeout:
         return 0
-
-
-def _size(folder: Path) -> int:
-    """Bytes on disk; of a file that was begun at full length only what was written."""
-    files = [file.stat() for file in folder.glob("*")] if folder.is_dir() else []
-    return sum(min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in files)
 
 
 def _key(part: FrozenPart, source: FeatureSource, recipe: Recipe, views: int) -> str:

@@ -14,8 +14,11 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -28,6 +31,7 @@ WHOLE = {"normal", "healthy", "intact", "unfractured", "nonfracture", "nonfractu
 WHOLE |= {"notfracture", "notfractured", "withoutfracture", "negative", "neg", "0", "no", "none", "false"}
 _PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 _PARTS |= {"test": "test", "testing": "test"}
+_MOST_FOLDERS = 1000
 _COLUMNS = {
     "image": ("image", "path", "image_path", "imagepath", "file", "filename", "file_name", "image_id"),
     "label": ("label", "fractured", "fracture", "class", "target", "diagnosis"),
@@ -41,6 +45,22 @@ _SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm", 
 _LAYOUT = (
     "put the images into two folders, fractured and normal, or name them in a csv with the columns image and label"
 )
+
+
+def last_change(path: Path) -> float:
+    """When images last came to a folder or left it, or its csv files were written: seconds since 1970, 0.0 for none.
+
+    Looks at a thousand folders at most, so that a path typed wrong (the root of a disk) costs no wait.
+    """
+    if not path.is_dir():
+        return path.stat().st_mtime if path.exists() else 0.0
+    tables = (p for p in path.glob("*") if p.suffix.lower() == ".csv")
+    folders = (Path(name) for name, _, _ in islice(os.walk(path), _MOST_FOLDERS))
+    times = []
+    for one in (*tables, *folders):
+        with suppress(OSError):  # gone meanwhile
+            times.append(one.stat().st_mtime)
+    return max(times, default=0.0)
 
 
 def list_folder(root: Path) -> pd.DataFrame:

@@ -115,7 +115,7 @@ def _train_and_package(
         train(recipe, dataset, run=run, split=split, progress=progress, should_stop=ear.asked)
     history, parts = folder.history(), folder.split()
     seconds = sum(row["seconds"] for row in history)
-    learn_from_run(recipe, run.name, seconds, len(history), len(parts.train), len(parts.val))
+    learn_from_run(recipe, run.name, seconds, len(history), dataset, parts)
     # The name may have been taken since the run began: what is in use is replaced by a promotion and by nothing else.
     name = free_name(job.bundle, MODELS)
     made = _made_already(folder, job.bundle)

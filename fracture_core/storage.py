@@ -24,6 +24,17 @@ def cache_folder() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("fracture-reader"))
 
 
+def features_folder() -> Path:
+    """Where the fast path keeps what frozen blocks make of pictures, a folder a set."""
+    return cache_folder() / "features"
+
+
+def size_on_disk(folder: Path) -> int:
+    """Bytes of a folder's own files on disk; of a file that was begun at full length only what was written."""
+    files = [file.stat() for file in folder.glob("*")] if folder.is_dir() else []
+    return sum(min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in files)
+
+
 def typed_path(text: str | os.PathLike[str]) -> Path:
     """A path as a user types it: a leading ~ is the home folder; that of nobody is a folder that is not there."""
     try:

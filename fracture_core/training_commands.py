@@ -113,9 +113,9 @@ def _estimate(arguments: argparse.Namespace) -> int:
     from fracture_core.training_words import estimate_in_words
 
     recipe = Recipe.load(arguments.recipe)
-    split = check(recipe, arguments.dataset)[1]
+    dataset, split = check(recipe, arguments.dataset)
     measure(recipe, began)
-    print(estimate_in_words(estimate(recipe, split)))
+    print(estimate_in_words(estimate(recipe, dataset, split)))
     return 0
 
 

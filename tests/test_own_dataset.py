@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ from fracture_core.augmentation import UNKNOWN, augment, cell_targets
 from fracture_core.dataset import open_dataset
 from fracture_core.evaluate import describe, evaluate
 from fracture_core.fracatlas import DatasetError, FracAtlas
+from fracture_core.image_list import last_change
 from fracture_core.own_dataset import OwnDataset
 from fracture_core.packaging import package
 from fracture_core.recipe import Augmentation
@@ -275,3 +277,18 @@ def test_a_network_is_trained_on_a_folder_a_class(tmp_path) -> None:
     assert "on test: " in said and "FracAtlas" not in bundle.card + said and "reference study" not in bundle.card + said
     assert set(bundle.predictions()["image_id"]) == {*RunFolder(run).split().val, *RunFolder(run).split().test}
     assert all(i.startswith(("fractured/", "normal/")) for i in RunFolder(run).split().train)
+
+
+def test_images_that_come_or_go_at_any_depth_are_noticed(tmp_path):
+    deep = tmp_path / "fractured" / "patient 7"
+    deep.mkdir(parents=True)
+    table = tmp_path / "images.csv"
+    table.write_text("image,label\n")
+    for changed, again in ((deep, deep), (table, tmp_path)):
+        for path in (table, deep, deep.parent, tmp_path):
+            os.utime(path, (100, 100))
+        assert last_change(tmp_path) == 100
+        os.utime(changed, (200, 200))
+        assert last_change(tmp_path) == last_change(again) == 200
+    assert last_change(table) == 200
+    assert last_change(tmp_path / "not there") == 0

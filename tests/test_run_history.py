@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from fracture_core.compare import ComparisonError
 from fracture_core.estimate import EstimateError, Speed, check_room, estimate, keep, learn_from_run
 from fracture_core.fairness import fairness
 from fracture_core.metrics import roc_auc
+from fracture_core.pipeline import epoch_order
 from fracture_core.promotion import promote
 from fracture_core.recipe import Recipe, RecipeError
 from fracture_core.recipe_choices import FRONT, choices, recipe_names, with_values
@@ -325,25 +327,52 @@ def split():
     return Split(tuple(ids[:64]), tuple(ids[64:80]), tuple(ids[80:]), {})
 
 
-def test_an_estimate_adds_up_what_was_measured(split, tmp_path, monkeypatch):
+@pytest.fixture
+def labelled():
+    """100 images, a quarter of them fractured."""
+    return SimpleNamespace(table=pd.DataFrame({"label": [1, 0, 0, 0] * 25}, index=[str(n) for n in range(100)]))
+
+
+def test_an_estimate_adds_up_what_was_measured(labelled, split, tmp_path, monkeypatch):
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
     recipe = Recipe(name="x", epochs=10, batch_size=16, image_size=64, trainable_blocks=1, fast_path=True)
-    assert estimate(recipe, split) is None
+    assert estimate(recipe, labelled, split) is None
     assert estimate_in_words(None) == "Not measured on this machine yet."
     keep(recipe, Speed(2.0, 30.0, 0.5, 1000, 5000, 0.0))
-    found = estimate(recipe, split)
+    found = estimate(recipe, labelled, split)
     # 4 steps an epoch and a third of a step for 16 images of val; 80 views; 100 images read once more.
     epochs = 10 * (4 + 1 / 3) * 2.0
     assert found.seconds == pytest.approx(30 + epochs + 80 * 0.5 + 100 * (0.5 + 2.0 / 16 / 3))
     assert found.bytes == 100 * 64 * 64 + 80 * 1000 + 2 * 5000
     assert "From a short measurement on this machine" in found.basis and "2.00 s a batch of 16" in found.basis
-    assert estimate(recipe.replace(epochs=20), split).seconds == pytest.approx(found.seconds + epochs)
-    assert estimate(recipe.replace(image_size=96), split) is None
+    assert estimate(recipe.replace(epochs=20), labelled, split).seconds == pytest.approx(found.seconds + epochs)
+    assert estimate(recipe.replace(image_size=96), labelled, split) is None
 
     # A run's own epochs replace the measured step, and the words say so.
-    learn_from_run(recipe, "20260101-000000-x", seconds=10 * (4 + 1 / 3) * 3.0, epochs=10, train=64, val=16)
-    learned = estimate(recipe, split)
+    learn_from_run(recipe, "20260101-000000-x", 10 * (4 + 1 / 3) * 3.0, 10, labelled, split)
+    learned = estimate(recipe, labelled, split)
     assert "From the run 20260101-000000-x" in learned.basis and "3.00 s a batch" in learned.basis
+
+
+def test_an_estimate_of_oversampling_counts_the_steps_that_a_run_takes(labelled, split):
+    labels = labelled.table.loc[list(split.train), "label"].to_numpy()
+    for balance in ("none", "weights", "oversample"):
+        recipe = Recipe(name="x", batch_size=7, class_balance=balance)
+        steps = len(epoch_order(labels, 7, balance, seed=0, epoch=0))
+        assert estimating.steps_an_epoch(recipe, labelled, split) == pytest.approx(steps + len(split.val) / 7 / 3)
+
+
+def test_what_features_take_counts_as_room(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=600_000_000))
+    needed = estimating.Estimate(1.0, 101_000_000, "")
+    with pytest.raises(EstimateError, match=r"0\.6 GB are left"):
+        check_room(needed)
+    kept = tmp_path / "cache" / "features" / "earlier" / "0.npy"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(bytes(1_100_000))
+    check_room(needed)
 
 
 def test_a_run_that_would_not_fit_the_disk_is_refused(tmp_path, monkeypatch):

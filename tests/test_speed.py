@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from fracture_core.estimate import estimate, known_speed
@@ -37,5 +39,7 @@ def test_a_measurement_is_kept_and_counts_what_a_run_will_store(tmp_path, fast):
         else:
             assert speed.view_bytes == speed.view_seconds == 0
         ids = [str(n) for n in range(60)]
-        found = estimate(recipe, Split(tuple(ids[:40]), tuple(ids[40:48]), tuple(ids[48:]), {}))
+        table = pd.DataFrame({"label": [0, 1] * 30}, index=ids)
+        split = Split(tuple(ids[:40]), tuple(ids[40:48]), tuple(ids[48:]), {})
+        found = estimate(recipe, SimpleNamespace(table=table), split)
         assert found.seconds > speed.start_seconds and found.bytes > speed.checkpoint_bytes

@@ -29,7 +29,17 @@ def trainer_server(small_models, tmp_path) -> Iterator[Server]:
     (tmp_path / "models" / "current.json").write_text('{"bundle": "small"}')
     miniature(tmp_path / "data")
     (tmp_path / "step seconds").write_text("1.5")
-    running = Server(
+    running = app(tmp_path)
+    running.wait()
+    yield running
+    running.stop()
+    holder = tmp_path / "runs" / ".training.json"
+    if holder.exists():
+        os.kill(json.loads(holder.read_text())["pid"], signal.SIGKILL)
+
+
+def app(tmp_path) -> Server:
+    return Server(
         tmp_path / "log",
         command=[sys.executable, "-m", "tests.browser.tiny_app", "{port}"],
         FRACTURE_MODELS_DIR=str(tmp_path / "models"),
@@ -38,12 +48,6 @@ def trainer_server(small_models, tmp_path) -> Iterator[Server]:
         FRACATLAS_DIR=str(tmp_path / "data"),
         FRACTURE_TEST_STEP_SECONDS=str(tmp_path / "step seconds"),
     )
-    running.wait()
-    yield running
-    running.stop()
-    holder = tmp_path / "runs" / ".training.json"
-    if holder.exists():
-        os.kill(json.loads(holder.read_text())["pid"], signal.SIGKILL)
 
 
 def press(page, key: str) -> None:
@@ -71,13 +75,13 @@ def until(page, run: Path, fits) -> RunStatus:
 
 
 @pytest.mark.timeout(1200)
-def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer_server, tmp_path):
+def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer_server, tmp_path, request):
     context = browser.new_context(viewport={"width": 1280, "height": 1700})
     page = context.new_page()
     page.goto(f"{trainer_server.url}/training")
     page.locator(".st-key-start_run").wait_for(timeout=WAIT)
     choose(page, "train_start", "Nothing: random weights")
-    for key, value in (("image_size", "32"), ("epochs", "12"), ("batch_size", "8")):
+    for key, value in (("image_size", "32"), ("epochs", "20"), ("batch_size", "8")):
         fill(page, f"choice_default_{key}", value)
     press(page, "start_run")
 
@@ -90,23 +94,34 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page.locator(".st-key-live_auc canvas").wait_for(timeout=WAIT)
     assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "At work"
 
+    # The app ends and starts anew; the run did not notice, and the new app knows it.
+    trainer_server.stop()
+    assert status(run).alive
+    again = app(tmp_path)
+    request.addfinalizer(again.stop)
+    again.wait()
+    page.goto(f"{again.url}/training")
+    page.get_by_role("heading", name="-mine: at work").wait_for(timeout=WAIT)
+    early = len(losses(run))
+    until(page, run, lambda found: len(losses(run)) > early)
+
     press(page, "cancel")
     page.get_by_role("heading", name="-mine: cancelled").wait_for(timeout=WAIT)
     stopped = status(run)
-    assert stopped.state == "stopped" and 0 < stopped.epoch < 12 and not RunFolder(run).finished
+    assert stopped.state == "stopped" and 0 < stopped.epoch < 20 and not RunFolder(run).finished
 
     (tmp_path / "step seconds").write_text("0")
     press(page, "resume")
     page.get_by_text("In use: small").wait_for(timeout=WAIT)  # the result comes by itself
     assert status(run).state == "finished" and status(run).bundle == "mine"
-    assert len(RunFolder(run).history()) <= 12
+    assert len(RunFolder(run).history()) <= 20
     page.locator(".st-key-challenge_curves canvas, .st-key-result_loss canvas").first.wait_for(timeout=WAIT)
 
     press(page, "use_this")
     page.get_by_text("mine is now in use on every page.").wait_for(timeout=WAIT)
     assert current_bundle(tmp_path / "models") == "mine"
 
-    page.goto(trainer_server.url)
+    page.goto(again.url)
     page.locator("[data-testid=stFileUploader]").wait_for(timeout=WAIT)
     upload(page, next((tmp_path / "data" / "images" / "Fractured").iterdir()))
     assert answer(page)

@@ -7,6 +7,7 @@ import streamlit as st
 from fracture_core import job
 from fracture_core.background import Work
 from fracture_core.fracatlas import default_location
+from fracture_core.image_list import last_change
 from fracture_core.storage import typed_path
 from fracture_core.training_words import dataset_in_words
 from pages.parts.frame import plain
@@ -14,9 +15,9 @@ from pages.parts.frame import plain
 _FRACATLAS, _OWN = "FracAtlas", "A folder of my own"
 
 
-def choose_dataset() -> tuple[str | None, object] | None:
-    """Draw the choice; give the folder (None: FracAtlas where it usually is) and its split, or None till both are
-    known.
+def choose_dataset() -> tuple[str | None, object, object] | None:
+    """Draw the choice; give the folder (None: FracAtlas where it usually is), the dataset and its split, or None
+    till they are known.
     """
     which = st.segmented_control("Radiographs", (_FRACATLAS, _OWN), default=_FRACATLAS, required=True, key="train_on")
     folder = None
@@ -44,7 +45,7 @@ def choose_dataset() -> tuple[str | None, object] | None:
         return None
     dataset, split = looked.result
     st.caption(plain(dataset_in_words(dataset, split)))
-    return folder, split
+    return folder, dataset, split
 
 
 @st.fragment(run_every=0.5)
@@ -57,8 +58,7 @@ def _wait(folder: str | None) -> None:
 
 def _stamp(folder: str | None) -> float:
     """What changes when files come or go; a folder that is not there yet has none."""
-    path = typed_path(folder) if folder else default_location() / "dataset.csv"
-    return path.stat().st_mtime if path.exists() else 0.0
+    return last_change(typed_path(folder) if folder else default_location() / "dataset.csv")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

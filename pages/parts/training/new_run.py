@@ -25,15 +25,14 @@ def new_run() -> None:
     recipe = _recipe()
     if recipe is None or chosen is None:
         return
-    folder, split = chosen
-    _estimate(recipe, folder, split)
+    _estimate(recipe, *chosen)
     if st.button("Start", type="primary", icon=":material/play_arrow:", key="start_run"):
-        _start(recipe, folder, split)
+        _start(recipe, *chosen)
 
 
-def _start(recipe: Recipe, folder: str | None, split) -> None:
+def _start(recipe: Recipe, folder: str | None, dataset, split) -> None:
     try:
-        if (needed := estimate(recipe, split)) is not None:
+        if (needed := estimate(recipe, dataset, split)) is not None:
             check_room(needed)
         with st.spinner("Starting …"):
             job.start(recipe, folder, recipe.name)
@@ -98,9 +97,9 @@ def _widget(base: str, choice: RecipeChoice):
     )
 
 
-def _estimate(recipe: Recipe, folder: str | None, split) -> None:
+def _estimate(recipe: Recipe, folder: str | None, dataset, split) -> None:
     """Say what the run will take, or offer to measure it."""
-    words = estimate_in_words(estimate(recipe, split))
+    words = estimate_in_words(estimate(recipe, dataset, split))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(plain(words), width="stretch")
         st.button(
