@@ -38,7 +38,6 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
     "dense": ("kernel",),
     "log_mean_exp_pool": (),
 }
-ACTIVATIONS = ("linear", "relu", "relu6", "silu", "sigmoid")
 
 
 class GraphError(FractureCoreError):

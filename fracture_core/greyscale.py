@@ -9,8 +9,6 @@ import numpy as np
 
 from fracture_core.reading import UnreadableRadiograph
 
-#: Luma weights of red, green and blue (ITU-R BT.601), as in JPEG.
-LUMA = (0.299, 0.587, 0.114)
 #: Largest difference between channels, in grey levels of 255, that is still no colour (rounding, chroma noise).
 COLOUR_TOLERANCE = 16
 #: Share of the pixels allowed beyond either end of an estimated window: hot pixels and burnt-in text.
