@@ -16,7 +16,6 @@ import keras
 from keras.src.utils.naming import reset_uids
 
 from fracture_core.efficientnet_lite import efficientnet_lite2
-from fracture_core.pointwise import multiply_pointwise
 from fracture_core.recipe import Recipe
 
 #: Pixels of the letterboxed picture along one side of a localiser cell.
@@ -200,9 +199,7 @@ def build_model(recipe: Recipe) -> keras.Model:
         outputs["logit"] = keras.layers.Add(name="logit", dtype="float32")([global_logit, share(pooled)])
     else:
         outputs["logit"] = global_logit
-    model = keras.Model(radiograph, outputs, name=recipe.backbone.replace("-", "_"))
-    multiply_pointwise(model)
-    return model
+    return keras.Model(radiograph, outputs, name=recipe.backbone.replace("-", "_"))
 
 
 def _localiser(middle: keras.KerasTensor, last: keras.KerasTensor, channels: int) -> keras.KerasTensor:
