@@ -88,7 +88,9 @@ class Server:
         return [p for p in Path("/proc").glob("[0-9]*") if _group(p) == self.process.pid]
 
     def stop(self) -> None:
-        """End the app and what it started."""
+        """End the app and what it started; nothing where it has ended."""
+        if self.process.poll() is not None:
+            return
         os.killpg(self.process.pid, 15)
         try:
             self.process.wait(20)

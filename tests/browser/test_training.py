@@ -23,12 +23,13 @@ WAIT = 400_000  # ms; new processes import TensorFlow
 
 
 @pytest.fixture
-def trainer_server(small_models, tmp_path) -> Iterator[Server]:
+def trainer_server(small_models, tmp_path, monkeypatch) -> Iterator[Server]:
     """The app with models, runs and data of its own; its training processes train the tiny network, slowly."""
     shutil.copytree(small_models, tmp_path / "models")
     (tmp_path / "models" / "current.json").write_text('{"bundle": "small"}')
     miniature(tmp_path / "data")
     (tmp_path / "step seconds").write_text("1.5")
+    monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))  # who trains is asked from here too
     running = app(tmp_path)
     running.wait()
     yield running
@@ -43,7 +44,6 @@ def app(tmp_path) -> Server:
         tmp_path / "log",
         command=[sys.executable, "-m", "tests.browser.tiny_app", "{port}"],
         FRACTURE_MODELS_DIR=str(tmp_path / "models"),
-        FRACTURE_RUNS_DIR=str(tmp_path / "runs"),
         FRACTURE_CACHE_DIR=str(tmp_path / "cache"),
         FRACATLAS_DIR=str(tmp_path / "data"),
         FRACTURE_TEST_STEP_SECONDS=str(tmp_path / "step seconds"),
