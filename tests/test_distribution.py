@@ -26,7 +26,6 @@ from tests.training import SMALL, miniature
 SCRIPT = """
 import json, os, sys
 from pathlib import Path
-from types import SimpleNamespace
 import tensorflow as tf
 from fracture_core.distribution import available_strategy
 from fracture_core.fracatlas import FracAtlas

@@ -284,11 +284,11 @@ def test_images_that_come_or_go_at_any_depth_are_noticed(tmp_path):
     deep.mkdir(parents=True)
     table = tmp_path / "images.csv"
     table.write_text("image,label\n")
-    for changed, again in ((deep, deep), (table, tmp_path)):
+    for changed in (deep, table):
         for path in (table, deep, deep.parent, tmp_path):
             os.utime(path, (100, 100))
         assert last_change(tmp_path) == 100
         os.utime(changed, (200, 200))
-        assert last_change(tmp_path) == last_change(again) == 200
+        assert last_change(tmp_path) == 200
     assert last_change(table) == 200
     assert last_change(tmp_path / "not there") == 0
