@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from pages.parts.access import keep_uploads_in_memory, login_page, may_enter, offer_logout
-from pages.parts.faults import in_a_sentence
+from pages.parts.shared.auth import keep_uploads_in_memory, login_page, may_enter, offer_logout
+from pages.parts.shared.error_boundary import in_a_sentence
 
 keep_uploads_in_memory()
 # Without icons: named ones would make the browser fetch a favicon from a font server.

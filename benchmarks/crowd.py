@@ -24,12 +24,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.bundle import DEFAULT_BUNDLE
-from fracture_core.fracatlas import FracAtlas
-from fracture_core.predict import Reader, load_reader
-from fracture_core.radiograph import read_radiograph
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.predictor import Reader, load_reader
 from tests.browser.app import Server
-from tests.web_session import TroubleError, WebSession
+from tests.support.web_session import TroubleError, WebSession
 
 STEPS = (1, 5, 10, 20, 40, 80, 160)
 _FULL = "The computer is busy"

@@ -22,13 +22,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from fracture_core.bundle import DEFAULT_BUNDLE
-from fracture_core.fracatlas import FracAtlas
-from fracture_core.overlay import colour_layer, to_png
-from fracture_core.predict import load_reader
-from fracture_core.radiograph import read_radiograph
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.explain.overlay import colour_layer, to_png
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.predictor import load_reader
 from tests.browser.app import Server
-from tests.web_session import WebSession
+from tests.support.web_session import WebSession
 
 BAR = 50 * 2**20
 _A_VISIT = 10

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.exposed_field import Field, exposed_field
-from fracture_core.fracatlas import FracAtlas
-from fracture_core.radiograph import read_radiograph
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.imaging.exposed_field import Field, exposed_field
+from fracture_core.imaging.radiograph import read_radiograph
 
 
 def lost_shares(boxes: np.ndarray, field: Field) -> np.ndarray:

@@ -32,21 +32,21 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from fracture_core.audit import audit
-from fracture_core.bundle import DEFAULT_BUNDLE
-from fracture_core.compare import auc_difference
-from fracture_core.engine import Engine
-from fracture_core.fracatlas import FracAtlas
-from fracture_core.graph import Graph
-from fracture_core.metrics import roc_auc
-from fracture_core.pictures import decode
-from fracture_core.progress import Progress, TrainingStoppedError
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.data.audit import audit
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.data.image_cache import decode
+from fracture_core.data.split import Split, project_split
+from fracture_core.inference.engine import Engine
+from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.paired_tests import auc_difference
+from fracture_core.network.graph import Graph
+from fracture_core.network.weights import load_weights
 from fracture_core.recipe import Recipe
-from fracture_core.run_folder import RunFolder
-from fracture_core.split import Split, project_split
-from fracture_core.train import train
-from fracture_core.training_data import MARGIN
-from fracture_core.weights import load_weights
+from fracture_core.training.progress import Progress, TrainingStoppedError
+from fracture_core.training.run_folder import RunFolder
+from fracture_core.training.train import train
+from fracture_core.training.training_data import MARGIN
 
 
 @dataclass
@@ -142,7 +142,7 @@ def arithmetic(recipe: Recipe) -> float:
     """
     import keras
 
-    from fracture_core.model import build_model, train_last_blocks
+    from fracture_core.network.model import build_model, train_last_blocks
 
     model = build_model(recipe)
     train_last_blocks(model, recipe)

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from fracture_core.fracatlas import FracAtlas
+from fracture_core.data.fracatlas import FracAtlas
 from tests.browser.app import Server, chromium
 
 

@@ -22,11 +22,11 @@ import numpy as np
 import openvino
 import tensorflow as tf
 
-from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
-from fracture_core.model import build_model
-from fracture_core.predict import Reader
-from fracture_core.radiograph import read_radiograph
-from fracture_core.weights import set_weights
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.predictor import Reader
+from fracture_core.network.model import build_model
+from fracture_core.network.weights import set_weights
 
 
 def keras_model(bundle) -> keras.Model:
@@ -132,7 +132,7 @@ def folder_throughput(bundle, paths: list[Path]) -> dict[str, float]:
 def main() -> None:
     import tempfile
 
-    from fracture_core.fracatlas import FracAtlas
+    from fracture_core.data.fracatlas import FracAtlas
 
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--bundle", default=DEFAULT_BUNDLE)

@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
-from fracture_core.bundle import DEFAULT_BUNDLE
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
-from fracture_core.fracatlas import FracAtlas
-from fracture_core.intervals import wilson
-from fracture_core.predict import Failure, Reader, load_reader
+from fracture_core.inference.predictor import Failure, Reader, load_reader
+from fracture_core.metrics.intervals import wilson
 
 Named = tuple[str, bytes]
 _WORDS = ["the", "patient", "fell", "on", "an", "outstretched", "hand", "with", "pain", "over", "distal", "radius"]

@@ -17,15 +17,15 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from fracture_core.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
-from fracture_core.exposed_field import fit
-from fracture_core.fracatlas import FracAtlas, find_fracatlas
-from fracture_core.gradcam import METHODS, heatmap
-from fracture_core.letterbox import Placement
-from fracture_core.localize import centre_in_box, hottest_point_in_box
-from fracture_core.model import BACKBONES
-from fracture_core.radiograph import read_radiograph
-from fracture_core.torch_twin import TorchTwin
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
+from fracture_core.explain.gradcam import METHODS, heatmap
+from fracture_core.imaging.exposed_field import fit
+from fracture_core.imaging.letterbox import Placement
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_box
+from fracture_core.network.model import BACKBONES
+from fracture_core.pretraining.torch_model import TorchTwin
 
 
 class Differentiator:

@@ -40,11 +40,11 @@ def main() -> int:
 
 
 def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) -> dict:
-    from fracture_core import job
-    from fracture_core.run_folder import RunFolder
-    from tests.training import SMALL, miniature
+    from fracture_core.jobs import launcher as job
+    from fracture_core.training.run_folder import RunFolder
+    from tests.support.training import SMALL, miniature
 
-    job.COMMAND = (sys.executable, "-m", "tests.tiny_command")
+    job.COMMAND = (sys.executable, "-m", "tests.support.tiny_command")
     miniature(root / "data")
     recipe = SMALL.replace(epochs=epochs, fast_path=True)
     whole = job.start(recipe, root / "data", "whole")
@@ -69,9 +69,9 @@ def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) 
 
 def _kill(run: Path) -> str:
     """Kill the run's process; give the stage that it was in, or "finished" where it came too late."""
-    from fracture_core import job
-    from fracture_core.run_status import status
-    from fracture_core.training_lock import trainer
+    from fracture_core.jobs import launcher as job
+    from fracture_core.jobs.lock import trainer
+    from fracture_core.jobs.status import status
 
     holder = trainer()
     if holder is None:
@@ -84,8 +84,8 @@ def _kill(run: Path) -> str:
 
 
 def _finish(run: Path) -> None:
-    from fracture_core import job
-    from fracture_core.run_status import log_tail
+    from fracture_core.jobs import launcher as job
+    from fracture_core.jobs.status import log_tail
 
     found = job.wait(run, 3600)
     assert found.state == "finished", (found, log_tail(run))

@@ -18,19 +18,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from fracture_core.audit import audit
-from fracture_core.bundle import DEFAULT_BUNDLE, load_bundle
-from fracture_core.describe import describe
-from fracture_core.engine import Engine
-from fracture_core.fracatlas import FracAtlas, find_fracatlas
-from fracture_core.gradcam import heatmap
-from fracture_core.localize import hottest_point_in_box
-from fracture_core.metrics import average_precision, roc_auc
-from fracture_core.model import build_model
-from fracture_core.radiograph import read_radiograph
-from fracture_core.score import Scorer
-from fracture_core.split import project_split
-from fracture_core.weights import Weights
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.data.audit import audit
+from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
+from fracture_core.data.split import project_split
+from fracture_core.explain.gradcam import heatmap
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.engine import Engine
+from fracture_core.inference.scorer import Scorer
+from fracture_core.metrics.confusion import average_precision, roc_auc
+from fracture_core.metrics.localisation import hottest_point_in_box
+from fracture_core.network.keras_graph import describe
+from fracture_core.network.model import build_model
+from fracture_core.network.weights import Weights
 
 VIEWS = (("plain",), ("plain", "flip"))
 

@@ -22,12 +22,12 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from fracture_core import job
-from fracture_core.bundle import DEFAULT_BUNDLE
-from fracture_core.fracatlas import default_location
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.data.fracatlas import default_location
+from fracture_core.jobs import launcher as job
+from fracture_core.jobs.status import status
 from fracture_core.recipe import Recipe
-from fracture_core.run_status import status
-from pages.parts.threshold_tabs import TITLES
+from pages.parts.threshold.tabs import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -85,11 +85,11 @@ def _step(setting: Setting, size: int):
     """The project's own training step, with its objective and optimiser, on a random batch."""
     import tensorflow as tf
 
-    from fracture_core.features import split_at_boundary
-    from fracture_core.learner import Learner
-    from fracture_core.model import CELL, build_model, train_last_blocks
+    from fracture_core.network.model import CELL, build_model, train_last_blocks
     from fracture_core.recipe import Recipe
-    from fracture_core.training_data import TrainingData
+    from fracture_core.training.feature_cache import split_at_boundary
+    from fracture_core.training.learner import Learner
+    from fracture_core.training.training_data import TrainingData
 
     recipe = Recipe.load("default").replace(start="none", image_size=size, batch_size=setting.batch)
     if not setting.stored:
@@ -207,7 +207,7 @@ def _processor() -> str:
 
 def write(block: str) -> None:
     """Put the table between the document's markers."""
-    from fracture_core.storage import write_text
+    from fracture_core.files import write_text
 
     before, _, rest = DOCUMENT.read_text("utf-8").partition(BEGIN)
     write_text(DOCUMENT, f"{before}{BEGIN}\n\n{block}\n\n{END}{rest.partition(END)[2]}")

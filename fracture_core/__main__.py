@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from fracture_core import __version__
-from fracture_core.commands import NOTICE, add_dataset, bar, command
+from fracture_core.cli.common import NOTICE, add_dataset, bar, command
+from fracture_core.cli.training import add_training_commands
 from fracture_core.errors import FractureCoreError
-from fracture_core.training_commands import add_training_commands
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,8 +66,8 @@ def _add_bundle(one: argparse.ArgumentParser) -> None:
 def _download(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from fracture_core.download import download
-    from fracture_core.fracatlas import default_location
+    from fracture_core.data.download import download
+    from fracture_core.data.fracatlas import default_location
 
     with tqdm(unit="B", unit_scale=True, unit_divisor=1024, desc="FracAtlas") as bar:
 
@@ -81,8 +81,8 @@ def _download(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from fracture_core.audit import audit
-    from fracture_core.fracatlas import FracAtlas
+    from fracture_core.data.audit import audit
+    from fracture_core.data.fracatlas import FracAtlas
 
     found = audit(FracAtlas(arguments.dataset), progress=bar("auditing"))
     print(found.to_json() if arguments.json else found.describe())
@@ -90,7 +90,7 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from fracture_core.predict import Failure, load_reader
+    from fracture_core.inference.predictor import Failure, load_reader
 
     reader = load_reader(arguments.bundle)
     entries, failed = [], False
@@ -104,7 +104,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             entry |= {"probability": result.probability, "logit": result.logit, "finding": result.finding}
             entry["warnings"] = list(result.warnings)
             if arguments.heatmap:
-                from fracture_core.overlay import write_heatmap
+                from fracture_core.cli.heatmap_files import write_heatmap
 
                 method = arguments.method or reader.default_method
                 entry["heatmap"] = str(write_heatmap(result, method, arguments.heatmap, Path(file).stem))
@@ -130,8 +130,8 @@ def _print_finding(entry: dict, bundle) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle import load_bundle
-    from fracture_core.evaluate import describe, evaluate
+    from fracture_core.bundle.bundle import load_bundle
+    from fracture_core.evaluation.evaluate import describe, evaluate
 
     evaluation = evaluate(load_bundle(arguments.bundle), arguments.split)
     print(json.dumps(evaluation.to_json(), indent=1) if arguments.json else describe(evaluation))
@@ -139,9 +139,9 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle import load_bundle
-    from fracture_core.remote_engine import SETTING
-    from fracture_core.served_model import export
+    from fracture_core.bundle.bundle import load_bundle
+    from fracture_core.inference.model_export import export
+    from fracture_core.inference.remote_engine import SETTING
 
     made = export(load_bundle(arguments.bundle), arguments.folder)
     print(f"The network is in {made}. Serve it, for example: mlserver start {arguments.folder}")
@@ -150,8 +150,8 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _bundles(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle import list_bundles, load_bundle
-    from fracture_core.evaluate import evaluate
+    from fracture_core.bundle.bundle import list_bundles, load_bundle
+    from fracture_core.evaluation.evaluate import evaluate
 
     rows = []
     for name in list_bundles():

@@ -219,4 +219,4 @@ _RANGES = {
 }
 
 #: The recipes that come with the project.
-RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+RECIPES = Path(__file__).resolve().parent / "recipes"

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.parts.head import head
+from pages.parts.shared.page_header import head
 
 head("Diagnose")
 uploads = st.file_uploader(
@@ -13,6 +13,6 @@ uploads = st.file_uploader(
 )
 
 # Imported here, not above: the page is on screen before the libraries behind it are in memory.
-from pages.parts.diagnosis import diagnose  # noqa: E402
+from pages.parts.diagnose.page import diagnose  # noqa: E402
 
 diagnose(uploads)

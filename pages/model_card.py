@@ -1,12 +1,12 @@
 """What the chosen model is, what it was made from, its figures, and where it must not be trusted."""
 
-from pages.parts.head import head
+from pages.parts.shared.page_header import head
 
 head("Model card")
 
 # Imported here, not above: the page is on screen before the libraries behind it are in memory.
-from pages.parts.card import card  # noqa: E402
-from pages.parts.frame import choose, disclaimer  # noqa: E402
+from pages.parts.model_card.page import card  # noqa: E402
+from pages.parts.shared.sidebar import choose, disclaimer  # noqa: E402
 
 card(choose().bundle)
 disclaimer()

@@ -1,12 +1,12 @@
 """Move the decision threshold and see what it does, on radiographs whose truth is known."""
 
-from pages.parts.head import head
+from pages.parts.shared.page_header import head
 
 head("Threshold")
 
 # Imported here, not above: the page is on screen before the libraries behind it are in memory.
-from pages.parts.frame import choose, disclaimer  # noqa: E402
-from pages.parts.threshold_lab import lab  # noqa: E402
+from pages.parts.shared.sidebar import choose, disclaimer  # noqa: E402
+from pages.parts.threshold.page import lab  # noqa: E402
 
 lab(choose().bundle)
 disclaimer()

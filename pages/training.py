@@ -1,11 +1,11 @@
 """Train a network on FracAtlas or on one's own radiographs, hold it against the one in use, and put it in its place."""
 
-from pages.parts.head import head
+from pages.parts.shared.page_header import head
 
 head("Training")
 
 # Imported here, not above: the page is on screen before the libraries behind it are in memory.
-from pages.parts.frame import disclaimer  # noqa: E402
+from pages.parts.shared.sidebar import disclaimer  # noqa: E402
 from pages.parts.training.page import training_page  # noqa: E402
 
 training_page()

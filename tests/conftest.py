@@ -39,7 +39,7 @@ def dicom_dir() -> Path:
 @pytest.fixture(scope="session")
 def small_models(tmp_path_factory) -> Path:
     """A models folder with one bundle, `small`; beside it its dataset, `data`, and its run folder, `run`."""
-    from tests.small import small_bundle
+    from tests.support.small import small_bundle
 
     root = tmp_path_factory.mktemp("small")
     small_bundle(root)

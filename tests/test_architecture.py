@@ -1,4 +1,4 @@
-"""The floors: nothing imports upwards, nothing goes round in a circle, and diagnosing stays light."""
+"""The order of the subpackages: nothing imports upwards, nothing imports in a circle, and diagnosing stays light."""
 
 from __future__ import annotations
 
@@ -14,71 +14,111 @@ import pytest
 
 PROJECT = Path(__file__).parents[1]
 CORE = PROJECT / "fracture_core"
-ROOMS = {path.stem for path in CORE.glob("*.py")}
+MODULES = {".".join(path.relative_to(CORE).with_suffix("").parts): path for path in CORE.rglob("*.py")}
 
-#: What a user asks for. A room that is in neither set lies between the two.
-ASKED_FOR = {
-    *("predict", "answer", "worklist", "report"),
-    *("train", "learner", "pretrain", "packaging", "evaluate"),
-    *("job", "job_process", "speed", "commands", "training_commands", "__main__"),
+#: From the lowest floor to the highest. A module imports from its own subpackage and from those above it in this list.
+ORDER = (
+    "base",
+    "imaging",
+    "metrics",
+    "data",
+    "network",
+    "explain",
+    "bundle",
+    "inference",
+    "evaluation",
+    "training",
+    "pretraining",
+    "jobs",
+    "reporting",
+    "cli",
+)
+#: Subpackages that an import below would be in order for, and that must not be used all the same.
+FORBIDDEN = {
+    "metrics": {"imaging"},
+    "network": {"imaging", "metrics", "data"},
+    "explain": {"metrics", "data", "network"},
+    "bundle": {"imaging", "explain"},
+    "inference": {"data"},
 }
-#: Files and the dataset as they are: the ground knows nothing of networks.
-GROUND = {
-    *("errors", "storage", "fracatlas", "image_list", "own_dataset", "dataset", "unpack", "download"),
-    *("radiograph", "reading", "jpeg", "raster", "orientation", "greyscale"),
-    *("dicom", "dicom_dataset", "dicom_frame", "voi"),
-}
-#: What the pages may bring beside the core: drawing and wiring, no arithmetic and no networks.
+MOST_MODULES_IN_A_FOLDER = 20
+MOST_LINES_IN_A_MODULE = 300
+#: What the pages may not import: they read widgets and draw, without networks and arithmetic.
 NOT_FOR_PAGES = {"tensorflow", "keras", "torch", "openvino", "sklearn", "scipy", "cv2"}
 
 
 def _imports(node: ast.AST) -> Iterator[str]:
-    """Yield every module that the code imports, now or later, but for what only type checkers see."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            continue
+    """Yield every module that the code imports: at import, later in a function, or for type checkers alone."""
+    for child in ast.walk(node):
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom) and child.module:
             yield child.module
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
-        yield from _imports(child)
 
 
-def _modules(path: Path) -> set[str]:
+def _names(path: Path) -> set[str]:
     return set(_imports(ast.parse(path.read_text("utf-8"))))
 
 
-def _rooms(path: Path) -> set[str]:
-    parts = (name.split(".") for name in _modules(path))
-    return {name[1] for name in parts if name[0] == "fracture_core" and len(name) > 1 and name[1] in ROOMS}
+def _core_imports(path: Path) -> set[str]:
+    within = {name.removeprefix("fracture_core.") for name in _names(path) if name.startswith("fracture_core.")}
+    return within & set(MODULES)
 
 
-CORE_IMPORTS = {room: _rooms(CORE / f"{room}.py") for room in sorted(ROOMS)}
+IMPORTS = {module: _core_imports(path) for module, path in MODULES.items()}
+
+
+def _subpackage(module: str) -> str:
+    """Return the subpackage of a module; modules beside them are the base, and `__main__` belongs to the commands."""
+    if module == "__main__":
+        return "cli"
+    return module.partition(".")[0] if "." in module else "base"
+
+
+def test_every_subpackage_has_a_place_in_the_order() -> None:
+    assert {_subpackage(module) for module in MODULES} == set(ORDER)
 
 
 def test_no_circles() -> None:
-    assert len(list(TopologicalSorter(CORE_IMPORTS).static_order())) == len(ROOMS)
-
-
-def _floor(room: str) -> int:
-    return 2 if room in ASKED_FOR else 0 if room in GROUND else 1
+    graph = {module: read - {module} for module, read in IMPORTS.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
 def test_nothing_imports_upwards() -> None:
-    upwards = {(room, other) for room, read in CORE_IMPORTS.items() for other in read if _floor(other) > _floor(room)}
+    edges = {(a, b) for a, read in IMPORTS.items() for b in read}
+    upwards = {(a, b) for a, b in edges if ORDER.index(_subpackage(b)) > ORDER.index(_subpackage(a))}
     assert upwards == set()
 
 
+def test_nothing_imports_what_it_has_no_business_with() -> None:
+    edges = {(a, b) for a, read in IMPORTS.items() for b in read}
+    assert {(a, b) for a, b in edges if _subpackage(b) in FORBIDDEN.get(_subpackage(a), ())} == set()
+
+
+def test_subpackages_re_export_nothing() -> None:
+    # An import in an `__init__` would load TensorFlow or pandas into a process that only diagnoses.
+    assert {str(p) for p in CORE.rglob("__init__.py") if p.parent != CORE and _names(p)} == set()
+
+
+def test_folders_and_modules_stay_small() -> None:
+    roots = [CORE, PROJECT / "pages", PROJECT / "studies", PROJECT / "benchmarks"]
+    files = [path for root in roots for path in root.rglob("*.py")]
+    folders = {folder: sum(path.parent == folder for path in files) for folder in {path.parent for path in files}}
+    assert {str(f): n for f, n in folders.items() if n > MOST_MODULES_IN_A_FOLDER + 1} == {}  # `__init__` on top
+    long = {str(p): n for p in files if (n := len(p.read_text("utf-8").splitlines())) > MOST_LINES_IN_A_MODULE}
+    assert long == {}
+
+
 def _foreign(paths: Collection[Path], unwanted: set[str]) -> set[tuple[str, str]]:
-    """(file, library) wherever one of the files imports an unwanted library."""
-    found = {(path.name, name.partition(".")[0]) for path in paths for name in _modules(path)}
+    """Return (file, library) for each unwanted library that one of the files imports."""
+    found = {(path.name, name.partition(".")[0]) for path in paths for name in _names(path)}
     return {(file, library) for file, library in found if library in unwanted}
 
 
 def test_the_core_knows_no_page() -> None:
-    unwanted = {"streamlit", "pages", "streamlit_app", "tests", "benchmarks"}
-    assert _foreign(list(CORE.glob("*.py")), unwanted) == set()
+    unwanted = {"streamlit", "pages", "streamlit_app", "tests", "benchmarks", "studies"}
+    assert _foreign(list(MODULES.values()), unwanted) == set()
 
 
 def test_pages_run_no_networks_and_do_no_arithmetic() -> None:
@@ -87,18 +127,31 @@ def test_pages_run_no_networks_and_do_no_arithmetic() -> None:
     assert _foreign(pages, NOT_FOR_PAGES) == set()
 
 
-@pytest.mark.parametrize("room", ["predict", "engine", "bundle", "radiograph", "gradcam", "overlay"])
-def test_diagnosing_imports_no_training_library(room: str) -> None:
+@pytest.mark.parametrize(
+    "module",
+    [
+        "inference.predictor",
+        "inference.engine",
+        "bundle.bundle",
+        "imaging.radiograph",
+        "imaging.dicom",
+        "explain.gradcam",
+        "explain.overlay",
+        "metrics.calibration",
+        "metrics.operating_points",
+    ],
+)
+def test_diagnosing_imports_no_training_library(module: str) -> None:
     code = (
-        f"import sys, json, fracture_core.{room}; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+        f"import sys, json, fracture_core.{module}; print(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True)
     assert not set(json.loads(done.stdout)) & {"tensorflow", "keras", "torch", "sklearn", "pandas", "streamlit"}
 
 
 def test_running_the_engine_imports_no_training_library(tmp_path: Path) -> None:
-    from fracture_core.weights import save_weights
-    from tests.networks import SIZE, network
+    from fracture_core.network.weights import save_weights
+    from tests.support.networks import SIZE, network
 
     _, graph, weights = network()
     save_weights(tmp_path / "weights.safetensors", weights)
@@ -107,10 +160,10 @@ def test_running_the_engine_imports_no_training_library(tmp_path: Path) -> None:
 import json, sys
 from pathlib import Path
 import numpy as np
-from fracture_core.engine import Engine
-from fracture_core.gradcam import METHODS
-from fracture_core.graph import Graph
-from fracture_core.weights import load_weights
+from fracture_core.inference.engine import Engine
+from fracture_core.explain.gradcam import METHODS
+from fracture_core.network.graph import Graph
+from fracture_core.network.weights import load_weights
 folder = Path({str(tmp_path)!r})
 weights = load_weights(folder / "weights.safetensors")
 engine = Engine(Graph.from_json(json.loads((folder / "network.json").read_text())), weights)

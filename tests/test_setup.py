@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fracture_core.bundle import DEFAULT_BUNDLE, list_bundles
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, list_bundles
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +32,7 @@ def test_the_lock_names_no_server():
 def test_the_readmes_figures_are_the_bundles_own():
     if DEFAULT_BUNDLE not in list_bundles():
         pytest.skip(f"needs the bundle {DEFAULT_BUNDLE} in models/")
-    from docs.figures import README, all_figures, with_figures
+    from studies.figures import README, all_figures, with_figures
 
     text = README.read_text("utf-8")
     assert with_figures(text, all_figures()) == text

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle import load_bundle, seal
-from fracture_core.overlay import FULL_COLOUR
-from fracture_core.predict import Reader, load_reader
-from fracture_core.radiograph import read_radiograph
-from fracture_core.weights import save_weights
+from fracture_core.bundle.bundle import load_bundle, seal
+from fracture_core.explain.overlay import FULL_COLOUR
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.predictor import Reader, load_reader
+from fracture_core.network.weights import save_weights
 from tests.browser.app import Server, chromium, find_chromium
 
 

@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from fracture_core.browse import Filters, catalogue, select
-from fracture_core.fracatlas import FracAtlas
-from fracture_core.split import project_split
+from fracture_core.data.catalogue import Filters, catalogue, select
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.data.split import project_split
 from tests.browser.app import Server
 
 WAIT = 120_000

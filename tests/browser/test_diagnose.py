@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from fracture_core.answer import DISCLAIMER, percent
+from fracture_core.reporting.finding_text import DISCLAIMER, percent
 
 WAIT = 90_000
 

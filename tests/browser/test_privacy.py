@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import dicom_files as dicom
 from tests.browser.app import ROOT, Server
-from tests.miniature import picture
+from tests.support import dicom_files as dicom
+from tests.support.miniature import picture
 
 WAIT = 120_000
 FOLDERS = ("home", "temporary", "cache", "config")

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from fracture_core.bundle import load_bundle
-from fracture_core.charts import curve_chart, histogram_chart
-from fracture_core.metrics import Confusion
-from fracture_core.predictions import Predictions, split_predictions
+from fracture_core.bundle.bundle import load_bundle
+from fracture_core.evaluation.predictions import Predictions, split_predictions
+from fracture_core.metrics.confusion import Confusion
+from fracture_core.reporting.threshold_charts import curve_chart, histogram_chart
 
 WAIT = 90_000
 

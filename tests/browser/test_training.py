@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from fracture_core.bundle import current_bundle, load_bundle
-from fracture_core.run_folder import RunFolder
-from fracture_core.run_status import RunStatus, losses, status
+from fracture_core.bundle.bundle import current_bundle, load_bundle
+from fracture_core.jobs.status import RunStatus, losses, status
+from fracture_core.training.run_folder import RunFolder
 from tests.browser.app import Server
 from tests.browser.test_diagnose import answer, upload
-from tests.training import miniature
+from tests.support.training import miniature
 
 WAIT = 400_000  # ms; new processes import TensorFlow
 

@@ -6,10 +6,10 @@ import sys
 
 from streamlit.web import cli
 
-from fracture_core import job
+from fracture_core.jobs import launcher as job
 
 if __name__ == "__main__":
-    job.COMMAND = (sys.executable, "-m", "tests.tiny_command")
+    job.COMMAND = (sys.executable, "-m", "tests.support.tiny_command")
     options = ["--server.headless", "true", "--server.port", sys.argv[1]]
     sys.argv = ["streamlit", "run", "streamlit_app.py", *options]
     sys.exit(cli.main())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.download_job import ABOUT, LICENCE, download_job, in_words, offer
-from fracture_core.fracatlas import default_location
-from pages.parts.frame import plain
+from fracture_core.data.download_job import ABOUT, LICENCE, download_job, in_words, offer
+from fracture_core.data.fracatlas import default_location
+from pages.parts.shared.sidebar import plain
 
 
 def offer_download(reason: str) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.bundle import MODELS, list_bundles
-from fracture_core.fracatlas import DatasetError
-from pages.parts.dataset.browse import browse
-from pages.parts.dataset.defects import defects, watch_audit
+from fracture_core.bundle.bundle import MODELS, list_bundles
+from fracture_core.data.fracatlas import DatasetError
+from pages.parts.dataset.audit_section import defects, watch_audit
+from pages.parts.dataset.cache import sources, thumbnails_work
+from pages.parts.dataset.composition import makeup
 from pages.parts.dataset.download import offer_download
-from pages.parts.dataset.image import close_image, opened, show_image
-from pages.parts.dataset.makeup import makeup
-from pages.parts.dataset.pointing import localisation
-from pages.parts.dataset.sources import sources, thumbnails_work
-from pages.parts.dataset.wrong import wrong
-from pages.parts.frame import choose
-from pages.parts.model import warm
+from pages.parts.dataset.grid import browse
+from pages.parts.dataset.image_view import close_image, opened, show_image
+from pages.parts.dataset.localisation import localisation
+from pages.parts.dataset.misclassified import wrong
+from pages.parts.shared.predictor_cache import warm
+from pages.parts.shared.sidebar import choose
 
 BROWSE, MAKEUP, AUDIT, WRONG, POINTING = "Browse", "Make-up", "Audit", "Mistakes", "Localisation"
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from fracture_core.browse import Page, page_of, tags
-from fracture_core.thumbnails import thumbnails
-from pages.parts.dataset.gallery import Tile
-from pages.parts.dataset.sources import Sources
+from fracture_core.data.catalogue import Page, page_of, tags
+from fracture_core.data.thumbnails import thumbnails
+from pages.parts.dataset.cache import Sources
+from pages.parts.shared.gallery import Tile
 
 
 def tile(sources: Sources, image_id: str, picture: bytes, more: str = "") -> Tile:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core import job
 from fracture_core.background import Work
-from fracture_core.fracatlas import default_location
-from fracture_core.image_list import last_change
-from fracture_core.storage import typed_path
-from fracture_core.training_words import dataset_in_words
-from pages.parts.frame import plain
+from fracture_core.data.fracatlas import default_location
+from fracture_core.data.user_index import last_change
+from fracture_core.files import typed_path
+from fracture_core.jobs import launcher as job
+from fracture_core.reporting.training_text import dataset_in_words
+from pages.parts.shared.sidebar import plain
 
 _FRACATLAS, _OWN = "FracAtlas", "A folder of my own"
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core import job
 from fracture_core.background import Work
-from fracture_core.bundle import DEFAULT_BUNDLE, MODELS, list_bundles
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, MODELS, list_bundles
 from fracture_core.errors import FractureCoreError
-from fracture_core.estimate import check_room, estimate
+from fracture_core.jobs import launcher as job
 from fracture_core.recipe import Recipe
-from fracture_core.recipe_choices import FRONT, RecipeChoice, about, choices, recipe_names, with_values
-from fracture_core.training_words import estimate_in_words
-from pages.parts.frame import plain
+from fracture_core.reporting.training_text import estimate_in_words
+from fracture_core.training.estimate import check_room, estimate
+from fracture_core.training.recipe_fields import FRONT, RecipeChoice, about, choices, recipe_names, with_values
+from pages.parts.shared.sidebar import plain
 from pages.parts.training.dataset_choice import choose_dataset
 
 _ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "Nothing: random weights"}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.run_status import list_runs
-from pages.parts.training.history import history
+from fracture_core.jobs.status import list_runs
+from pages.parts.training.comparison import result
+from pages.parts.training.live_run import watch
 from pages.parts.training.new_run import new_run
-from pages.parts.training.result import result
-from pages.parts.training.watch import watch
+from pages.parts.training.run_table import history
 
 _SECTIONS = {"new": "New run", "result": "Result", "history": "All runs"}
 

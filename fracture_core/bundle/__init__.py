@@ -1,0 +1,1 @@
+"""Read and write a finished model on disk."""

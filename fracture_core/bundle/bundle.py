@@ -1,0 +1,289 @@
+"""A bundle: one folder under models/ that holds a finished network and all that is known of it.
+
+    bundle.json             format, name, when and how it was made, temperature, SHA-256 of every file below
+    network.json            the graph, as data
+    weights.safetensors     half precision
+    recipe.json             every choice of its training
+    predictions.csv         image_id, split, label, logit and the dataset's columns, for val and test
+    operating_points.json   the thresholds chosen on val
+    features.safetensors    what is familiar, and the traits, in the network's own features
+    history.csv  card.md
+    chosen_points.json      points that a user saved later; not part of what was published, so not hashed
+
+Nothing in a bundle is code or a pickle. A file is read only when its hash fits, each time that it is read.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+
+from fracture_core.bundle.image_attributes import Traits
+from fracture_core.bundle.manifest import FILES, MODELS, NAME, check_name, publish, read_manifest, seal, verify
+from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, Familiarity
+from fracture_core.bundle.validation import (
+    MOST_SMALL,
+    BundleError,
+    check_history,
+    check_network,
+    check_predictions,
+    parse_arrays,
+    parse_json,
+    read_file,
+)
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import alone, write_text
+from fracture_core.metrics.confusion import sigmoid
+from fracture_core.metrics.operating_points import OperatingPoint
+from fracture_core.network.graph import Graph
+from fracture_core.network.weights import Weights
+from fracture_core.recipe import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The way to all that concerns bundles, the parts in other rooms too.
+__all__ = [
+    "CURRENT_FILE",
+    "DEFAULT_BUNDLE",
+    "FILES",
+    "MODELS",
+    "Bundle",
+    "BundleError",
+    "check_name",
+    "current_bundle",
+    "list_bundles",
+    "load_bundle",
+    "publish",
+    "seal",
+    "verify",
+]
+
+DEFAULT_BUNDLE = "densenet121-fracatlas"
+#: Under models/: which bundle was promoted. A user's choice, no part of any bundle.
+CURRENT_FILE = "current.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle. Small files are read when it is loaded, the weights when they are asked for."""
+
+    name: str
+    folder: Path
+    manifest: Mapping[str, Any]
+    graph: Graph
+    recipe: Recipe
+    points: Mapping[str, OperatingPoint]
+    card: str
+    _features: Mapping[str, np.ndarray] = field(repr=False)
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by before the sigmoid; fitted on val."""
+        return float(self.manifest["temperature"])
+
+    @property
+    def created(self) -> str:
+        """When it was made, ISO 8601."""
+        return str(self.manifest["created"])
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the list of its files' hashes: one figure that names the whole bundle."""
+        return _digest(self.manifest["files"])
+
+    @property
+    def test_digest(self) -> str:
+        """SHA-256 (hex) that names the set of test images that it was scored on."""
+        table = self.predictions()
+        ids = sorted(table.loc[table["split"] == "test", "image_id"])
+        return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+
+    @property
+    def version(self) -> str:
+        """Name and the first digits of its hash, for reports."""
+        return f"{self.name} {self.sha256[:12]}"
+
+    @cached_property
+    def familiarity(self) -> Familiarity:
+        """What pictures look like those it was trained on."""
+        return Familiarity.from_arrays(self._features)
+
+    @cached_property
+    def traits(self) -> Traits:
+        """What else its features tell of a radiograph."""
+        return Traits.from_arrays(self._features)
+
+    def weights(self) -> Weights:
+        """Read the weights, float32; raise BundleError or GraphError where they do not fit the rest."""
+        try:
+            arrays = parse_arrays(self._read("weights.safetensors"))
+        except (ValueError, TypeError, SafetensorError) as error:
+            raise BundleError(f"The bundle {self.name!r} is damaged: its weights cannot be read.") from error
+        weights = {key: array.astype(np.float32) for key, array in arrays.items()}
+        self.graph.check_weights(weights)
+        kernel = weights.get("global_logit/kernel", np.empty(0))
+        if kernel.ndim != 2 or kernel.shape[1] != 1 or not self.traits.fit(len(kernel)):
+            raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
+        return weights
+
+    def check_features(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise BundleError unless what is familiar was fitted on a network whose outputs have these shapes."""
+        channels = 2 * shapes[MIDDLE_MAP][-1] if MIDDLE_MAP in shapes else shapes["embedding"][-1]
+        if self.familiarity.mean.shape != (channels,):
+            raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
+
+    def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
+        """Calibrate: sigmoid(logit / temperature)."""
+        return sigmoid(np.asarray(logit, np.float64) / self.temperature)
+
+    def predictions(self) -> pd.DataFrame:
+        """Every val and test image: image_id, split, label, logit, probability, and the dataset's columns."""
+        import pandas as pd  # costs a third of a second, and diagnosing needs none of it
+
+        table = pd.read_csv(io.BytesIO(self._read("predictions.csv")), dtype={"image_id": str, "split": str})
+        table["probability"] = self.probability(table["logit"].to_numpy())
+        return table
+
+    def history(self) -> pd.DataFrame:
+        """How training went, a row an epoch or a step."""
+        import pandas as pd
+
+        return pd.read_csv(io.BytesIO(self._read("history.csv")))
+
+    def chosen_points(self) -> list[OperatingPoint]:
+        """The points users saved, oldest first; raise BundleError where their file is damaged."""
+        file = "chosen_points.json"
+        try:
+            entries = parse_json(read_file(self.folder, file, most=MOST_SMALL))
+            return [OperatingPoint.from_dict(entry) for entry in entries]
+        except (ValueError, TypeError, FractureCoreError) as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return []
+            raise BundleError(f"The saved operating points of {self.name} cannot be read; delete {file}.") from error
+
+    def save_point(self, *points: OperatingPoint) -> None:
+        """Add points to the saved ones, all or none, in one atomic step; earlier ones stay.
+
+        Whoever else saves at the same moment, in this program or another on the same folder, waits. Raise BundleError
+        on a taken name, and where the folder cannot be written.
+        """
+        try:
+            with alone(self.folder):
+                saved = self.chosen_points()
+                for point in points:
+                    if point.name in {p.name for p in saved} | set(self.points):
+                        raise BundleError(
+                            f"There is already an operating point named {point.name!r}; choose another name."
+                        )
+                    saved.append(point)
+                text = json.dumps([p.to_dict() for p in saved], indent=1) + "\n"
+                if len(text) > MOST_SMALL:
+                    raise BundleError(f"Too many points were saved beside {self.name}; no more fit.")
+                write_text(self.folder / "chosen_points.json", text)
+        except OSError as error:
+            raise BundleError(f"The point cannot be saved beside {self.name} ({error.strerror}).") from error
+
+    def _read(self, file: str) -> bytes:
+        return read_file(self.folder, file, sha256=self.manifest["files"][file])
+
+
+def current_bundle(root: Path = MODELS) -> str:
+    """Name of the bundle that is used where none is named: the promoted one while it is there, else the default."""
+    try:
+        name = json.loads((Path(root) / CURRENT_FILE).read_text("utf-8"))["bundle"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return DEFAULT_BUNDLE
+    there = isinstance(name, str) and NAME.fullmatch(name) and (Path(root) / name / "bundle.json").is_file()
+    return name if there else DEFAULT_BUNDLE
+
+
+def list_bundles(root: Path = MODELS) -> list[str]:
+    """Names of the bundles under `root`, the one in use first."""
+    names = sorted(p.parent.name for p in Path(root).glob("*/bundle.json") if NAME.fullmatch(p.parent.name))
+    current = current_bundle(root)
+    return sorted(names, key=lambda name: name != current)
+
+
+def load_bundle(name: str | None = None, root: Path = MODELS) -> Bundle:
+    """Read and verify a bundle (the one in use where none is named); raise BundleError where it is not as published."""
+    name = name or current_bundle(root)
+    folder = _folder(root, name)
+    met = _identity(folder)
+    try:
+        return _read(folder)
+    except FractureCoreError:
+        # Published anew between one file and the next: the new one is read instead.
+        if _identity(folder) == met:
+            raise
+        return _read(folder)
+
+
+def _identity(folder: Path) -> tuple[int, ...]:
+    try:
+        status = (folder / "bundle.json").stat()
+    except OSError:
+        return ()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _read(folder: Path) -> Bundle:
+    name = folder.name
+    manifest = read_manifest(folder)
+    verify(folder, manifest)
+
+    def read(file: str) -> bytes:
+        return read_file(folder, file, sha256=manifest["files"][file])
+
+    try:
+        graph = Graph.from_json(parse_json(read("network.json")))
+        recipe = Recipe.from_json(parse_json(read("recipe.json")))
+        check_network(graph, recipe)
+        points = parse_json(read("operating_points.json"))
+        points = {key: OperatingPoint.from_dict(entry) for key, entry in points.items()}
+        if missing := {"rule_out", "single", "rule_in"} - set(points):
+            raise BundleError(f"The bundle {name!r} lacks the operating point {min(missing)!r}.")
+        check_predictions(read("predictions.csv"))
+        check_history(read("history.csv"))
+        bundle = Bundle(
+            name,
+            folder,
+            manifest,
+            graph,
+            recipe,
+            points,
+            read("card.md").decode("utf-8"),
+            parse_arrays(read("features.safetensors")),
+        )
+        # Made now, not when the first radiograph is read, so that a misshapen one is refused here.
+        _ = bundle.familiarity, bundle.traits
+    except FractureCoreError:
+        raise
+    except (ValueError, TypeError, AttributeError, ArithmeticError, csv.Error, SafetensorError) as error:
+        raise BundleError(f"The bundle {name!r} is damaged ({str(error)[:200]}).") from error
+    return bundle
+
+
+def _folder(root: Path, name: str) -> Path:
+    """Where a bundle lies; raise BundleError where there is none, or a link that leads out of `root`."""
+    folder = Path(root) / check_name(name)
+    if not (folder / "bundle.json").is_file():
+        known = ", ".join(list_bundles(root)) or "none"
+        raise BundleError(f"There is no bundle {name!r} in {Path(root).name}/; there is: {known}.")
+    if folder.resolve().parent != Path(root).resolve():
+        raise BundleError(f"The bundle {name!r} is a link to another folder; copy that folder here instead.")
+    return folder
+
+
+def _digest(hashes: Mapping[str, str]) -> str:
+    return hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(hashes.items())).encode()).hexdigest()

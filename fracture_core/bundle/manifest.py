@@ -1,0 +1,111 @@
+"""Sealing a finished bundle with the hashes of its files, verifying the seal, and publishing it under models/."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fracture_core.bundle.validation import MOST_SMALL, BundleError, hashes_of, parse_json, read_file
+from fracture_core.files import alone, exchange, write_text
+
+FORMAT = 1
+#: Where bundles live: FRACTURE_MODELS_DIR, else models/ beside the package.
+MODELS = Path(os.environ.get("FRACTURE_MODELS_DIR") or Path(__file__).resolve().parents[2] / "models")
+#: The one that comes with the project, and is used until another is promoted.
+FILES = (
+    "network.json",
+    "weights.safetensors",
+    "recipe.json",
+    "predictions.csv",
+    "operating_points.json",
+    "features.safetensors",
+    "history.csv",
+    "card.md",
+)
+#: What can name a bundle.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """Give the name back, or raise BundleError where it could not be a folder of its own under models/."""
+    if not NAME.fullmatch(name) or ".." in name:
+        raise BundleError(f"{name[:100]!r} cannot name a bundle; use letters, digits, dots and hyphens.")
+    return name
+
+
+def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Raise BundleError unless every file is there with the hash that the manifest says."""
+    for file in FILES:
+        # A file that the manifest leaves out has no hash that could fit.
+        read_file(folder, file, sha256=manifest["files"].get(file, ""))
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read what a seal says; raise BundleError where it is none, makes no sense, or is of another format."""
+    try:
+        manifest = parse_json(read_file(folder, "bundle.json", most=MOST_SMALL))
+        version, files, temperature = manifest["format"], hashes_of(manifest), float(manifest["temperature"])
+        created, provenance = manifest["created"], manifest.get("provenance", {})
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        raise BundleError(f"The bundle {folder.name!r} is damaged: bundle.json cannot be read.") from error
+    if version != FORMAT:
+        raise BundleError(
+            f"The bundle {folder.name!r} has format {str(version)[:20]}; this version of the program reads format "
+            f"{FORMAT}."
+        )
+    sensible = isinstance(created, str) and len(created) <= 64 and isinstance(provenance, Mapping)
+    if not (0.01 <= temperature <= 100) or not sensible:
+        raise BundleError(f"The bundle {folder.name!r} is damaged: its temperature or date makes no sense.")
+    return manifest | {"files": files}
+
+
+def seal(folder: Path, *, temperature: float, created: str, provenance: Mapping[str, Any]) -> None:
+    """Write bundle.json for a folder that holds every other file; until then the folder is no bundle."""
+    hashes = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES}
+    manifest = {
+        "format": FORMAT,
+        "created": created,
+        "temperature": temperature,
+        "provenance": dict(provenance),
+        "files": hashes,
+    }
+    write_text(folder / "bundle.json", json.dumps(manifest, indent=1) + "\n")
+
+
+def publish(folder: Path, name: str, root: Path = MODELS) -> Path:
+    """Move a sealed folder to root/name; an earlier bundle of that name is kept as name.1, .2 …
+
+    On Linux the two change places in one step: whoever looks meets the one or the other, whole, and whatever
+    interrupts this, both are still there. Elsewhere there is no bundle of that name for the moment between two renames.
+    """
+    target = Path(root) / check_name(name)
+    verify(folder, read_manifest(folder))
+    # One name a bundle for what waits to be kept: after an interruption the next publishing finds it there.
+    replaced = target.with_name(f".{name}.replaced")
+    with alone(target):
+        if replaced.exists():
+            replaced.rename(_free_name(target))
+        if not target.exists():
+            return folder.rename(target)
+        folder.rename(replaced)
+        if exchange(replaced, target):
+            replaced.rename(_free_name(target))
+            return target
+        kept = target.rename(_free_name(target))
+        try:
+            return replaced.rename(target)
+        except OSError:
+            kept.rename(target)
+            raise
+
+
+def _free_name(target: Path) -> Path:
+    number = 1
+    while (kept := target.with_name(f"{target.name}.{number}")).exists():
+        number += 1
+    return kept

@@ -1,0 +1,54 @@
+"""Operating points that a user saves: single thresholds, and pairs that make the three answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from fracture_core.bundle.bundle import Bundle, BundleError
+from fracture_core.metrics.operating_points import OperatingPoint
+
+#: How the two halves of a saved pair are told apart; both carry the name that the user gave.
+RULE_OUT, RULE_IN = " (rule-out)", " (rule-in)"
+_LONGEST_NAME, _LONGEST_NOTE = 60, 500
+
+
+def save_single(bundle: Bundle, point: OperatingPoint, name: str, note: str = "") -> None:
+    """Save `point` under `name`; raise BundleError, with a sentence, where that cannot be."""
+    _check(bundle, name, note)
+    bundle.save_point(_dated(point, name.strip(), note))
+
+
+def save_pair(bundle: Bundle, rule_out: OperatingPoint, rule_in: OperatingPoint, name: str, note: str = "") -> None:
+    """Save two points as one pair, both or neither; raise BundleError, with a sentence, where that cannot be."""
+    _check(bundle, name, note)
+    name = name.strip()
+    bundle.save_point(_dated(rule_out, name + RULE_OUT, note), _dated(rule_in, name + RULE_IN, note))
+
+
+def offered(points: Sequence[OperatingPoint]) -> dict[str, tuple[OperatingPoint, OperatingPoint]]:
+    """Give (rule-out, rule-in) by name: a pair's two points, or a single point twice."""
+    by_name = {point.name: point for point in points}
+    found = {}
+    for point in points:
+        name = point.name.removesuffix(RULE_OUT).removesuffix(RULE_IN)
+        halves = by_name.get(name + RULE_OUT), by_name.get(name + RULE_IN)
+        found[name] = halves if name != point.name and all(halves) else (point, point)
+    return found
+
+
+def _check(bundle: Bundle, name: str, note: str) -> None:
+    name = name.strip()
+    if not name:
+        raise BundleError("Give the operating point a name.")
+    if len(name) > _LONGEST_NAME or len(note) > _LONGEST_NOTE or not name.isprintable():
+        raise BundleError(f"A name has at most {_LONGEST_NAME} plain characters, a note at most {_LONGEST_NOTE}.")
+    if name.endswith((RULE_OUT.strip(), RULE_IN.strip())):
+        raise BundleError("A name cannot end in (rule-out) or (rule-in); pairs use these themselves.")
+    if name in offered(bundle.chosen_points()):
+        raise BundleError(f"There is already an operating point named {name!r}; choose another name.")
+
+
+def _dated(point: OperatingPoint, name: str, note: str) -> OperatingPoint:
+    return replace(point, name=name, note=note.strip(), created=datetime.now(UTC).isoformat(timespec="seconds"))

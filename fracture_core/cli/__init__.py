@@ -1,0 +1,1 @@
+"""Define the commands of `python -m fracture_core`."""

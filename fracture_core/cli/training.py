@@ -1,0 +1,184 @@
+"""The commands that train: `train`, `estimate`, `runs`, `resume`, `promote`, `pretrain`, `package`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from fracture_core.cli.common import add_dataset, bar, command
+
+
+def add_training_commands(commands) -> None:
+    """Add them to the top parser's subparsers."""
+    one = command(commands, "train", "Train a network by a recipe and make a bundle of it.", _train)
+    one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
+    add_dataset(one, own=True)
+    one.add_argument("--start", metavar="WEIGHTS", help="start from these weights instead of the recipe's own")
+    one.add_argument(
+        "--set", action="append", default=[], metavar="CHOICE=VALUE", help="change one choice of the recipe"
+    )
+    named = "the bundle's name (default: the recipe's; a number is put behind it where it is taken)"
+    one.add_argument("--bundle", metavar="NAME", help=named)
+    one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run folder")
+    one = command(commands, "estimate", "Measure some training steps; say what a run would take.", _estimate)
+    one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
+    add_dataset(one, own=True)
+    one = command(commands, "runs", "List the training runs: how they stand, and their figures.", _runs)
+    one.add_argument("--json", action="store_true", help="print one JSON list")
+    one = command(commands, "resume", "Go on with a run that was stopped, killed or failed.", _resume)
+    one.add_argument("named", metavar="RUN", help="the run's folder, its name, or a part of the name")
+    one.add_argument("--background", action="store_true", help="give way to other programs, and print nothing")
+    one = command(commands, "promote", "Make a bundle the one that is used; earlier ones stay.", _promote)
+    one.add_argument("named", metavar="RUN|BUNDLE", help="a finished run, or a bundle under models/")
+    one = command(commands, "pretrain", "Pre-train a network with labels, boxes and a teacher (PyTorch).", _pretrain)
+    one.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
+    add_dataset(one)
+    one.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
+    one.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
+    one.add_argument("--run", dest="folder", type=Path, default=Path("runs/pretrain"), help="made, or resumed")
+    one = command(commands, "package", "Make a bundle of a finished run folder.", _package)
+    one.add_argument("run_folder", type=Path, metavar="RUN")
+    one.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
+    add_dataset(one, own=True)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from fracture_core.recipe import Recipe, RecipeError
+
+    recipe = Recipe.load(arguments.resume / "recipe.json" if arguments.resume else arguments.recipe)
+    changes = {}
+    for change in arguments.set:
+        choice, separator, value = change.partition("=")
+        if not separator:
+            raise RecipeError(f"--set takes CHOICE=VALUE, not {change!r}.")
+        try:
+            changes[choice] = json.loads(value)
+        except json.JSONDecodeError:
+            changes[choice] = value
+    if arguments.start:
+        changes["start"] = arguments.start
+    recipe = recipe.replace(**changes)
+    if os.environ.get("TF_CONFIG"):
+        return _train_as_worker(arguments, recipe)
+    from fracture_core.jobs.launcher import check, check_idle, prepare, prepare_resumption
+    from fracture_core.jobs.worker import carry_out
+    from fracture_core.training.progress import print_progress
+
+    check_idle()
+    if arguments.resume:
+        run = prepare_resumption(arguments.resume, recipe, arguments.dataset, arguments.bundle)
+    else:
+        check(recipe, arguments.dataset)
+        run = prepare(recipe, arguments.dataset, arguments.bundle or recipe.name)
+    return _say_bundle(carry_out(run, listener=print_progress))
+
+
+def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
+    """Train as one of several processes, which share a run; the chief, which writes it, keeps others from starting."""
+    from fracture_core.data.dataset import open_dataset
+    from fracture_core.jobs.launcher import free_name
+    from fracture_core.jobs.lock import sole_trainer
+    from fracture_core.training.distribution import available_strategy, is_chief
+    from fracture_core.training.packaging import package
+    from fracture_core.training.run_folder import new_run_path
+    from fracture_core.training.train import print_progress, train
+
+    strategy = available_strategy()
+    dataset = open_dataset(arguments.dataset)
+    run = arguments.resume or new_run_path(recipe)
+    if not is_chief(strategy):
+        train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
+        return 0
+    with sole_trainer(run):
+        train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
+        bundle = package(run, free_name(arguments.bundle or recipe.name), dataset, progress=bar("scoring"))
+    return _say_bundle(bundle)
+
+
+def _say_bundle(bundle) -> int:
+    print(f"The bundle {bundle.name} is in {bundle.folder}.")
+    return 0
+
+
+def _estimate(arguments: argparse.Namespace) -> int:
+    import time
+
+    began = time.monotonic()
+    from fracture_core.jobs.launcher import check
+    from fracture_core.recipe import Recipe
+    from fracture_core.reporting.training_text import estimate_in_words
+    from fracture_core.training.estimate import estimate
+    from fracture_core.training.step_timing import measure
+
+    recipe = Recipe.load(arguments.recipe)
+    dataset, split = check(recipe, arguments.dataset)
+    measure(recipe, began)
+    print(estimate_in_words(estimate(recipe, dataset, split)))
+    return 0
+
+
+def _runs(arguments: argparse.Namespace) -> int:
+    from fracture_core.jobs.history import history_rows, in_lines
+
+    rows = history_rows()
+    print(json.dumps(rows, indent=1) if arguments.json else in_lines(rows))
+    return 0
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from fracture_core.jobs.status import find_run
+    from fracture_core.jobs.worker import carry_out, give_way
+    from fracture_core.training.progress import print_progress
+
+    run = find_run(arguments.named)
+    if arguments.background:
+        give_way()
+    return _say_bundle(carry_out(run, listener=None if arguments.background else print_progress))
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from fracture_core.jobs.promotion import promote
+
+    promoted = promote(arguments.named)
+    before = f" Before it: {promoted.before}; `promote {promoted.before}` puts it back." if promoted.before else ""
+    print(f"The bundle {promoted.name} is now the one that is used.{before}")
+    return 0
+
+
+def _pretrain(arguments: argparse.Namespace) -> int:
+    import dataclasses
+
+    from fracture_core.data.audit import audit
+    from fracture_core.data.fracatlas import FracAtlas
+    from fracture_core.data.split import project_split
+    from fracture_core.pretraining.pretrain import Plan, pretrain
+    from fracture_core.training.initial_weights import start_from
+
+    plan = Plan.load(arguments.plan)
+    if arguments.teacher_weights:
+        plan = dataclasses.replace(plan, teacher_weights=arguments.teacher_weights)
+    dataset = FracAtlas(arguments.dataset)
+    split = project_split(dataset, audit(dataset, progress=bar("auditing")))
+    recipe = plan.recipe.replace(start=arguments.start)
+    folder = pretrain(
+        plan,
+        dataset,
+        split,
+        arguments.folder,
+        lambda model: start_from(model, recipe),
+        report=lambda e: print(json.dumps(e)),
+    )
+    print(f"The weights are in {folder / 'weights.safetensors'}; train with --start and that path.")
+    return 0
+
+
+def _package(arguments: argparse.Namespace) -> int:
+    from fracture_core.data.dataset import open_dataset
+    from fracture_core.training.packaging import package
+
+    dataset = open_dataset(arguments.dataset)
+    bundle = package(arguments.run_folder, arguments.bundle, dataset, progress=bar("scoring"))
+    print(f"The bundle {bundle.name} is in {bundle.folder}.")
+    return 0

@@ -1,0 +1,1 @@
+"""Load FracAtlas and user datasets; audit, split and cache them."""

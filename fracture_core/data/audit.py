@@ -1,0 +1,232 @@
+"""What is wrong with the dataset: files cut short, labels that disagree, the same picture twice, EXIF turns."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from fracture_core.data.dataset import Dataset
+from fracture_core.data.duplicates import DuplicatePair, decode_grey, find_duplicates, group
+from fracture_core.data.fracatlas import DatasetError, FracAtlas
+from fracture_core.data.overwritten import overwritten_share
+from fracture_core.files import cache_folder, write_text
+from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+
+_VERSION = 1  # of the findings' meaning; a new one retires every cached audit
+TURNS = {
+    2: "mirrored left to right",
+    3: "turned by 180 degrees",
+    4: "mirrored top to bottom",
+    5: "mirrored and turned by 90 degrees",
+    6: "turned by 90 degrees clockwise",
+    7: "mirrored and turned by 90 degrees",
+    8: "turned by 90 degrees counter-clockwise",
+}
+
+
+@dataclass(frozen=True)
+class ExifTurn:
+    """An image that EXIF says to turn before it is shown.
+
+    orientation: EXIF's 2..8. boxes: how many fractures are outlined on it. drawn: the frame they were drawn in,
+    "upright", "stored" or "undecided" ("" without boxes); see FracAtlas.annotation_frame. spoiled: in words, for
+    which reader the boxes miss the fracture; "" without boxes.
+    """
+
+    image_id: str
+    orientation: int
+    boxes: int
+    drawn: str
+    spoiled: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Every defect found in a dataset, by image id.
+
+    missing: the share (0..1) of the picture that each cut-short file lacks. overwritten: the share, from below,
+    of files that are whole but end in one block over and over (fracture_core.data.overwritten). conflicts: id -> what
+    csv, folder and outlines say, and which decided. duplicate_groups and opposite_labels: sets of ids with one
+    picture; the latter are those whose labels differ.
+    """
+
+    images: int
+    missing: dict[str, float]
+    overwritten: dict[str, float]
+    duplicate_pairs: tuple[DuplicatePair, ...]
+    opposite_labels: tuple[tuple[str, ...], ...]
+    conflicts: dict[str, str]
+    exif_turns: tuple[ExifTurn, ...]
+
+    @property
+    def cut_short(self) -> tuple[str, ...]:
+        """Ids of the files that end before their picture does."""
+        return tuple(self.missing)
+
+    @property
+    def exif_rotated(self) -> tuple[str, ...]:
+        """Ids of the images that EXIF turns."""
+        return tuple(turn.image_id for turn in self.exif_turns)
+
+    @cached_property
+    def duplicate_groups(self) -> tuple[tuple[str, ...], ...]:
+        """Sets of ids that show one picture, exactly or nearly."""
+        return group(self.duplicate_pairs)
+
+    @cached_property
+    def _group_of(self) -> dict[str, tuple[str, ...]]:
+        return {image_id: members for members in self.duplicate_groups for image_id in members}
+
+    def duplicates_of(self, image_id: str) -> tuple[str, ...]:
+        """The other ids that show this image's picture; empty for most."""
+        return tuple(other for other in self._group_of.get(image_id, ()) if other != image_id)
+
+    def to_json(self) -> str:
+        """One JSON object: cut_short, duplicate_groups, opposite_labels, conflicts, exif_rotated, and details."""
+        findings = {
+            "images": self.images,
+            "cut_short": self.cut_short,
+            "duplicate_groups": self.duplicate_groups,
+            "opposite_labels": self.opposite_labels,
+            "conflicts": self.conflicts,
+            "exif_rotated": self.exif_rotated,
+            "overwritten": tuple(self.overwritten),
+            "details": {
+                "missing": self.missing,
+                "overwritten": self.overwritten,
+                "duplicate_pairs": [asdict(pair) for pair in self.duplicate_pairs],
+                "exif_turns": [asdict(turn) for turn in self.exif_turns],
+            },
+        }
+        return json.dumps(findings, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Audit:
+        """The audit that `to_json` wrote."""
+        findings = json.loads(text)
+        details = findings["details"]
+        return cls(
+            images=findings["images"],
+            missing=details["missing"],
+            overwritten=details["overwritten"],
+            duplicate_pairs=tuple(DuplicatePair(**pair) for pair in details["duplicate_pairs"]),
+            opposite_labels=tuple(tuple(members) for members in findings["opposite_labels"]),
+            conflicts=findings["conflicts"],
+            exif_turns=tuple(ExifTurn(**turn) for turn in details["exif_turns"]),
+        )
+
+    def describe(self) -> str:
+        """The findings in words, for a terminal."""
+        exact = sum(pair.kind == "exact" for pair in self.duplicate_pairs)
+        copies = sum(len(members) for members in self.duplicate_groups)
+        lines = [f"{self.images} images audited."]
+        lines += [
+            "",
+            f"Cut short: {len(self.missing)}. The picture's bottom is missing, shown as plain grey.",
+        ]
+        lines += [f"  {i}  {share:.0%} missing" for i, share in self.missing.items()]
+        lines += ["", f"Overwritten: {len(self.overwritten)}. The picture ends in one block over and over."]
+        lines += [f"  {i}  {share:.0%} lost" for i, share in self.overwritten.items()]
+        lines += ["", f"Same picture more than once: {len(self.duplicate_groups)} groups, {copies} files"]
+        lines[-1] += f" ({exact} pairs equal to the pixel, {len(self.duplicate_pairs) - exact} nearly)."
+        lines += ["  " + " ".join(members) for members in self.duplicate_groups]
+        lines += ["", f"Same picture, opposite labels: {len(self.opposite_labels)} groups."]
+        lines += ["  " + " ".join(members) for members in self.opposite_labels]
+        lines += ["", f"Sources that disagree: {len(self.conflicts)}."]
+        lines += [f"  {i}  {words}" for i, words in self.conflicts.items()]
+        lines += ["", f"Turned by EXIF: {len(self.exif_turns)}."]
+        lines += [f"  {t.image_id}  {TURNS[t.orientation]}. {t.spoiled}".rstrip() for t in self.exif_turns]
+        return "\n".join(lines)
+
+
+def audit(
+    dataset: Dataset,
+    *,
+    cache_dir: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Audit:
+    """Look through the whole dataset, or give what an earlier look at the same files found.
+
+    A first look takes under a minute on two cores; the findings are kept under `cache_dir` (default: the user's
+    cache folder), keyed by each file's name, size and time. `progress(done, total)` counts files, each twice:
+    once for damage, once for duplicates.
+    """
+    key = _key(dataset)
+    kept = (cache_dir or cache_folder()) / "audit" / f"{key}.json"
+    try:
+        return Audit.from_json(kept.read_text("utf-8"))
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # never looked, or a file that something else damaged: look
+    findings = _look(dataset, progress)
+    write_text(kept, findings.to_json())
+    return findings
+
+
+def _look(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Audit:
+    paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
+    total = 2 * len(paths)
+    missing, overwritten = {}, {}
+    with ThreadPoolExecutor() as pool:
+        damages = zip(paths, pool.map(_damage, paths.values()), strict=True)
+        for done, (image_id, (lacks, lost)) in enumerate(damages, 1):
+            if lacks > 0:
+                missing[image_id] = round(lacks, 4)
+            elif lost > 0:
+                overwritten[image_id] = round(lost, 4)
+            if progress and done % 50 == 0:
+                progress(done, total)
+    later = (lambda done, of: progress(of + done, 2 * of)) if progress else None
+    decode = decode_grey if isinstance(dataset, FracAtlas) else _any_format
+    pairs = find_duplicates(paths, missing | overwritten, later, decode)
+    labels = dataset.table["label"]
+    return Audit(
+        images=len(paths),
+        missing=dict(sorted(missing.items())),
+        overwritten=dict(sorted(overwritten.items())),
+        duplicate_pairs=pairs,
+        opposite_labels=tuple(members for members in group(pairs) if labels[list(members)].nunique() > 1),
+        conflicts=dict(words.split(": ", 1) for words in dataset.conflicts),
+        exif_turns=tuple(_exif_turn(dataset, i, o) for i, o in sorted(dataset.exif_turned.items())),
+    )
+
+
+def _damage(path: Path) -> tuple[float, float]:
+    """(share that the file lacks, share that was overwritten); the latter is not looked for where EXIF turns."""
+    try:
+        picture = read_radiograph(path, accept_cut_short=True)
+    except UnreadableRadiograph as error:
+        raise DatasetError(f"{path.name} is not a readable picture: get the dataset again.") from error
+    return picture.missing, 0.0 if picture.missing else overwritten_share(picture.pixels)
+
+
+def _any_format(data: bytes, least_side: int | None = None) -> np.ndarray:
+    return read_radiograph(data, accept_cut_short=True).pixels
+
+
+def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:
+    boxes = len(dataset.boxes(image_id))
+    if not boxes:
+        return ExifTurn(image_id, orientation, 0, "", "")
+    drawn = dataset.annotation_frame(image_id)
+    spoiled = {
+        "upright": "Boxes were drawn on the upright picture: they miss for a reader that ignores EXIF.",
+        "stored": "Boxes were drawn on the unturned pixels: they miss for a reader that obeys EXIF; turned here.",
+        "undecided": "Cannot be told from the sizes how the boxes were drawn; taken as upright.",
+    }[drawn]
+    return ExifTurn(image_id, orientation, boxes, drawn, spoiled)
+
+
+def _key(dataset: Dataset) -> str:
+    """Of all that the findings rest on: every image's and source's name, size and time, and our own version."""
+    digest = hashlib.sha256(f"{_VERSION} {dataset.root.resolve()}".encode())
+    for path in [*dataset.sources, *(dataset.path(image_id) for image_id in dataset.table.index)]:
+        status = path.stat()
+        digest.update(f"\n{path.name} {path.parent.name} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:24]

@@ -1,0 +1,46 @@
+"""What can be trained on: FracAtlas, or a user's own radiographs. Both are read and used alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
+from fracture_core.data.user_dataset import OwnDataset
+from fracture_core.files import typed_path
+
+Dataset = FracAtlas | OwnDataset
+#: Columns of FracAtlas's dataset.csv that no other csv is likely to have together.
+_FRACATLAS = {"image_id", "fractured", "fracture_count", "multiscan"}
+
+
+def open_dataset(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Dataset:
+    """Open a folder or a csv as what it is; None means FracAtlas where it is usually found.
+
+    The first look at a user's own data reads every file; `progress(done, total)` hears of it. Raises DatasetError with
+    a sentence where it is neither.
+    """
+    root = find_fracatlas() if path is None else typed_path(path)
+    if is_fracatlas(root):
+        return FracAtlas(root)
+    return OwnDataset(root, progress=progress)
+
+
+def is_fracatlas(root: Path) -> bool:
+    """Whether a folder has FracAtlas's dataset.csv, whole or not."""
+    try:
+        with (root / "dataset.csv").open(encoding="utf-8-sig") as file:
+            return set(file.readline().strip().split(",")) >= _FRACATLAS
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def dataset_name(provenance: Mapping[str, Any]) -> str:
+    """The dataset that a bundle was made from, by its record; the first bundles, which do not say it, knew but one."""
+    return str(provenance.get("dataset") or FracAtlas.name)

@@ -1,0 +1,143 @@
+"""What FracAtlas is made of: sizes of pictures and boxes, where boxes lie, classes by part, view and split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS
+from fracture_core.data.fracatlas import FracAtlas, orientation_and_sizes
+from fracture_core.metrics.intervals import Estimate, wilson
+from fracture_core.metrics.localisation import PointingRow, pointing_by_size
+
+#: Below this many fractured images a rate says nothing, so none is given.
+LEAST_POSITIVES = 10
+_CELLS = 24
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What headers and annotations tell, without decoding a picture.
+
+    `pictures`: by image_id, `width` and `height` (pixels, upright), `orientation` (EXIF 1..8) and `box_size`, the
+    side of the largest box as a share of the picture's (nan without boxes). `boxes`: a row a box, `image_id`, `x`,
+    `y` (its middle) and `width`, `height`, all as shares 0..1 of the picture's sides.
+    """
+
+    pictures: pd.DataFrame
+    boxes: pd.DataFrame
+
+
+def survey(dataset: FracAtlas) -> Survey:
+    """Read every header, about a second for the whole of FracAtlas; raise DatasetError where a file is no picture."""
+    pictures, boxes = [], []
+    for image_id in dataset.table.index:
+        orientation, _, (width, height) = orientation_and_sizes(dataset.path(image_id))
+        drawn = dataset.boxes(image_id)
+        size = float(np.sqrt((drawn[:, 2] * drawn[:, 3]).max() / (width * height))) if len(drawn) else np.nan
+        pictures.append((width, height, orientation, size))
+        for x, y, w, h in (drawn / [width, height, width, height]).tolist():
+            boxes.append((image_id, x + w / 2, y + h / 2, w, h))
+    return Survey(
+        pd.DataFrame(pictures, columns=["width", "height", "orientation", "box_size"], index=dataset.table.index),
+        pd.DataFrame(boxes, columns=["image_id", "x", "y", "width", "height"]),
+    )
+
+
+def classes_by(table: pd.DataFrame, groups: tuple[str, ...]) -> pd.DataFrame:
+    """Count classes in each flag column of a catalogue: group, fractured, not fractured, n; an image may be in several.
+
+    Adds `share` (0..1) fractured with its 95 % interval `low`..`high`, nan below LEAST_POSITIVES fractured.
+    """
+    return pd.DataFrame([_classes(name, table.loc[table[name] > 0, "label"]) for name in groups])
+
+
+def classes_by_part(table: pd.DataFrame) -> pd.DataFrame:
+    """Give `classes_by` body part."""
+    return classes_by(table, PARTS)
+
+
+def classes_by_view(table: pd.DataFrame) -> pd.DataFrame:
+    """Give `classes_by` view, hardware and films with several views."""
+    return classes_by(table, (*VIEWS, "hardware", "multiscan"))
+
+
+def classes_by_split(table: pd.DataFrame) -> pd.DataFrame:
+    """Give the same counts as `classes_by`, for each part of the split, in the order of SPLITS."""
+    return pd.DataFrame([_classes(name, table.loc[table["split"] == name, "label"]) for name in SPLITS])
+
+
+def _classes(name: str, labels: pd.Series) -> dict[str, object]:
+    positives, n = int(labels.sum()), len(labels)
+    enough = positives >= LEAST_POSITIVES
+    rate = wilson(positives, n) if enough else Estimate(np.nan, np.nan, np.nan)
+    counts = {"group": name, "fractured": positives, "not fractured": n - positives, "n": n}
+    return counts | {"share": rate.value, "low": rate.low, "high": rate.high}
+
+
+def parts_by_split(table: pd.DataFrame) -> pd.DataFrame:
+    """Give what share (0..1) of each part of the split shows each body part: a row a split, a column a part."""
+    rows = {name: (table.loc[table["split"] == name, list(PARTS)] > 0).mean() for name in SPLITS}
+    return pd.DataFrame(rows).T.fillna(0.0)
+
+
+def sizes(pictures: pd.DataFrame, most: int = 12) -> pd.DataFrame:
+    """Count pictures by size, commonest first: `size` as "width x height" and n; those beyond `most` as one row."""
+    names = pictures["width"].astype(str) + " x " + pictures["height"].astype(str)
+    counts = names.value_counts(sort=True)
+    rows = list(counts.iloc[:most].items())
+    if len(counts) > most:
+        rows.append((f"{len(counts) - most} other sizes", int(counts.iloc[most:].sum())))
+    return pd.DataFrame(rows, columns=["size", "n"])
+
+
+def box_places(boxes: pd.DataFrame) -> np.ndarray:
+    """Count how many boxes cover each cell of the picture: int64 (24, 24), top row first."""
+    middles = (np.arange(_CELLS) + 0.5) / _CELLS
+    covers = []
+    for place, extent in (("y", "height"), ("x", "width")):
+        centre, half = boxes[place].to_numpy()[:, None], boxes[extent].to_numpy()[:, None] / 2
+        # A box thinner than a cell still lies in one.
+        covers.append(np.abs(middles - centre) <= np.maximum(half, 0.5 / _CELLS))
+    down, across = (cover.astype(np.int64) for cover in covers)
+    return down.T @ across
+
+
+def pointing(predictions: pd.DataFrame, pictures: pd.DataFrame, split: str) -> dict[str, list[PointingRow]]:
+    """Give, for each heatmap method of a bundle's predictions, its pointing game by box size on `split`.
+
+    Radiographs without boxes, or without a recorded hit, are not counted.
+    """
+    table = predictions[predictions["split"] == split].set_index("image_id")
+    table["box_size"] = pictures["box_size"].reindex(table.index)
+    found = {}
+    for column in table.columns:
+        if not column.startswith("hit_") or column == "hit_centre":
+            continue
+        scored = table.dropna(subset=[column, "hit_centre", "box_size"])
+        rows = pointing_by_size(scored[column], scored["hit_centre"], scored["box_size"])
+        found[column.removeprefix("hit_")] = rows
+    return found
+
+
+def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
+    """Print a pointing game: boxes, n, their sizes, and both rates in per cent with 95 % intervals."""
+
+    def words(rate: Estimate) -> str:
+        if not rate.defined:
+            return "undefined"
+        return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
+
+    return pd.DataFrame(
+        {
+            "Boxes": [row.name for row in rows],
+            "n": [row.n for row in rows],
+            "Side, % of the picture's": [
+                f"{100 * row.smallest:.1f} to {100 * row.largest:.1f}" if row.n else "" for row in rows
+            ],
+            "Heatmap's hottest point in a box": [words(row.pointing) for row in rows],
+            "Picture's middle in a box": [words(row.centre_pointing) for row in rows],
+        }
+    )

@@ -1,0 +1,103 @@
+"""Decoded once: every picture of a dataset, letterboxed, in one memory-mapped file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from fracture_core.files import cache_folder, replacing, write_text
+from fracture_core.imaging.exposed_field import fit
+from fracture_core.imaging.letterbox import Placement
+from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Letterboxed pictures, uint8 (n, size, size), memory-mapped, with their placements, by image id."""
+
+    squares: np.ndarray
+    placements: tuple[Placement, ...]
+    rows: Mapping[str, int]
+
+    def square(self, image_id: str) -> np.ndarray:
+        """The letterboxed picture, uint8 (size, size)."""
+        return self.squares[self.rows[image_id]]
+
+    def placement(self, image_id: str) -> Placement:
+        """Where the picture lies in its square."""
+        return self.placements[self.rows[image_id]]
+
+
+def decode(
+    paths: Mapping[str, Path],
+    size: int,
+    *,
+    crop_to_field: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pictures:
+    """Decode and letterbox pictures, or map the file that an earlier call left.
+
+    `paths` maps image ids to files; the file is keyed by every path's name, size and time, by `size` and by
+    `crop_to_field`, with which only the exposed field is letterboxed. Cut-short pictures are read as far as they go.
+    `progress(done, total)` is called now and then. Raises UnreadableRadiograph where a file is no radiograph; nothing
+    half-written stays behind.
+    """
+    key = _key(paths, size, crop_to_field)
+    pixels_path, index_path = (cache_folder() / "pictures" / f"{key}.{suffix}" for suffix in ("npy", "json"))
+    pixels_path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(pixels_path.with_suffix(".lock")):
+        if not (pixels_path.exists() and index_path.exists()):
+            for left in pixels_path.parent.glob(f".{key}-*"):  # by a process that was killed: as large as the dataset
+                left.unlink()
+            _build(list(paths.values()), size, crop_to_field, pixels_path, index_path, progress)
+    placements = tuple(Placement(*entry) for entry in json.loads(index_path.read_text("utf-8")))
+    squares = np.load(pixels_path, mmap_mode="r")
+    return Pictures(squares, placements, {image_id: row for row, image_id in enumerate(paths)})
+
+
+def _key(paths: Mapping[str, Path], size: int, crop_to_field: bool) -> str:
+    digest = hashlib.sha256(f"{_VERSION} {size}{' field' if crop_to_field else ''}".encode())
+    for image_id, path in paths.items():
+        status = path.stat()
+        digest.update(f"\n{image_id} {path.name} {status.st_size} {status.st_mtime_ns}".encode())
+    return digest.hexdigest()[:24]
+
+
+def _build(
+    paths: Sequence[Path],
+    size: int,
+    crop_to_field: bool,
+    pixels_path: Path,
+    index_path: Path,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    def one(path: Path) -> tuple[np.ndarray, Placement]:
+        try:
+            pixels = read_radiograph(path, accept_cut_short=True).pixels
+        except UnreadableRadiograph as error:
+            raise UnreadableRadiograph(f"{path.name} cannot be trained on. {error}") from error
+        return fit(pixels, size, crop_to_field=crop_to_field)
+
+    placements = []
+    with replacing(pixels_path) as temporary:
+        shape = (len(paths), size, size)
+        squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for row, (square, placement) in enumerate(pool.map(one, paths)):
+                squares[row] = square
+                placements.append(placement)
+                if progress and (row % 50 == 49 or row + 1 == len(paths)):
+                    progress(row + 1, len(paths))
+        squares.flush()
+    order = ("size", "height", "width", "left", "top", "fitted_width", "fitted_height", "x", "y")
+    write_text(index_path, json.dumps([[getattr(p, name) for name in order] for p in placements]))

@@ -1,0 +1,183 @@
+"""Train, val and test: the reference study's own partition of FracAtlas, made leak-free; or a user's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+from fracture_core.data.user_dataset import OwnDataset
+from fracture_core.errors import FractureCoreError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fracture_core.data.audit import Audit
+    from fracture_core.data.dataset import Dataset
+
+_SEED = 42
+
+
+class SplitError(FractureCoreError):
+    """A dataset that cannot be divided, for instance because one class has too few images."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three disjoint tuples of image ids, and what was taken out: id -> the reason in words."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    left_out: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the three lists in order; equal digests mean equal splits."""
+        text = "\n".join(f"{name}:{','.join(getattr(self, name))}" for name in ("train", "val", "test"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def part_of(self, image_id: str) -> str:
+        """'train', 'val', 'test', or 'left out'."""
+        return self._parts.get(image_id, "left out")
+
+    @property
+    def _parts(self) -> dict[str, str]:
+        return {i: name for name in ("train", "val", "test") for i in getattr(self, name)}
+
+
+def reference_split(image_ids: Sequence[str], labels: Sequence[int]) -> Split:
+    """Divide as the reference study did: 70 % train, 10 % val, 20 % test, stratified, seed 42.
+
+    `image_ids` in dataset.csv's order and `labels` (0 / 1) from its `fractured` column give the study's own 2,858 /
+    408 / 817. Raises SplitError where a class is too small to be in each part.
+    """
+    ids, y = np.asarray(image_ids), np.asarray(labels)
+    try:
+        if len(set(y.tolist())) < 2:
+            raise ValueError("one class only")
+        train, rest, _, y_rest = train_test_split(ids, y, test_size=0.3, random_state=_SEED, stratify=y)
+        val, test = train_test_split(rest, test_size=0.6667, random_state=_SEED, stratify=y_rest)
+    except ValueError as error:
+        raise SplitError(
+            "This dataset cannot be split into train, val and test: it needs at least ten images of each class."
+        ) from error
+    return Split(*(tuple(map(str, part)) for part in (train, val, test)), left_out={})
+
+
+def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], damaged: Iterable[str]) -> Split:
+    """Take out of train and val what would let the network recognise rather than read.
+
+    What is in train and duplicates something in val or test leaves train; what is in val and duplicates something
+    in test leaves val. Damaged images (cut short, or overwritten with one repeated block) leave train, because in
+    FracAtlas the damage tells the label. Test stays whole.
+    """
+    part = {i: name for name in ("train", "val", "test") for i in getattr(split, name)}
+    left_out = dict(split.left_out)
+    for group in duplicate_groups:
+        parts = {part.get(i) for i in group}
+        for image_id in group:
+            if part.get(image_id) == "train" and parts & {"val", "test"}:
+                left_out[image_id] = "duplicates an image of val or test"
+            elif part.get(image_id) == "val" and "test" in parts:
+                left_out[image_id] = "duplicates an image of test"
+    for image_id in damaged:
+        if part.get(image_id) == "train":
+            left_out.setdefault(image_id, "damaged file")
+    train, val = (tuple(i for i in ids if i not in left_out) for ids in (split.train, split.val))
+    return Split(train, val, split.test, left_out)
+
+
+def project_split(dataset: Dataset, audit: Audit | None) -> Split:
+    """The split that everything here is trained and tested on.
+
+    For FracAtlas the reference study's, made leak-free by the audit; without an audit as it was, leaks and all. For a
+    user's own radiographs `own_split`. Raises SplitError where the dataset is too small to be divided.
+    """
+    if isinstance(dataset, OwnDataset):
+        return own_split(dataset, audit)
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    if audit is None:
+        return split
+    return leak_free(split, audit.duplicate_groups, (*audit.cut_short, *audit.overwritten))
+
+
+def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
+    """Split a user's own radiographs: as their split column says, else 70 % train, 10 % val, 20 % test.
+
+    A patient's images, and with an audit those that show one picture, stay together. Where the column says otherwise,
+    or names no val, duplicates leave train as in `leak_free` and val is taken from train. Damaged images leave train
+    with an audit. Raises SplitError where a part would lack a class.
+    """
+    table = dataset.table
+    patients = [tuple(ids) for patient, ids in table.groupby("patient", sort=False).groups.items() if patient]
+    duplicates = audit.duplicate_groups if audit else ()
+    together = _together(table.index, [*patients, *duplicates])
+    part = _given_parts(table) if (table["split"] != "").any() else _drawn_parts(table["label"], together)
+    if "val" not in part:
+        part = {**part, **_drawn_val(table["label"], together, part["train"])}
+    split = Split(*(tuple(map(str, part[name])) for name in ("train", "val", "test")), left_out={})
+    if audit:
+        split = leak_free(split, duplicates, (*audit.cut_short, *audit.overwritten))
+    for name in ("train", "val", "test"):
+        if table.loc[list(getattr(split, name)), "label"].nunique() < 2:
+            raise SplitError(
+                f"The {name} images of {dataset.name} would all be of one class: it takes more images, or more "
+                "patients, of the rarer class to divide them."
+            )
+    return split
+
+
+def _together(ids: Sequence[str], sets: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Image id -> the id that leads those it must stay with."""
+    leader = {image_id: image_id for image_id in ids}
+
+    def head(image_id: str) -> str:
+        while leader[image_id] != image_id:
+            image_id = leader[image_id]
+        return image_id
+
+    for members in sets:
+        for image_id in members:
+            leader[head(image_id)] = head(members[0])
+    return {image_id: head(image_id) for image_id in ids}
+
+
+def _given_parts(table: pd.DataFrame) -> dict[str, list[str]]:
+    blank = int((table["split"] == "").sum())
+    parts = {str(name): list(rows.index) for name, rows in table.groupby("split") if name}
+    if blank:
+        raise SplitError(f"{blank} images have no split: give every image train, val or test, or none.")
+    if missing := [name for name in ("train", "test") if name not in parts]:
+        raise SplitError(
+            f"No image has the split {missing[0]}: give train, test and if wanted val, or no split at all."
+        )
+    return parts
+
+
+def _drawn_parts(labels: pd.Series, together: Mapping[str, str]) -> dict[str, list[str]]:
+    folds = _folds(labels, together, 10)
+    return {"test": folds[0] + folds[1], "val": folds[2], "train": [i for fold in folds[3:] for i in fold]}
+
+
+def _drawn_val(labels: pd.Series, together: Mapping[str, str], train: Sequence[str]) -> dict[str, list[str]]:
+    folds = _folds(labels[list(train)], together, 8)
+    return {"val": folds[0], "train": [i for fold in folds[1:] for i in fold]}
+
+
+def _folds(labels: pd.Series, together: Mapping[str, str], n: int) -> list[list[str]]:
+    """Divide into `n` folds alike in size and classes; what must stay together does."""
+    groups = [together[i] for i in labels.index]
+    folds = StratifiedGroupKFold(n, shuffle=True, random_state=_SEED)
+    try:
+        divided = [held for _, held in folds.split(labels, labels, groups)]
+    except ValueError as error:
+        raise SplitError(
+            f"These {len(labels)} images cannot be split into train, val and test: it takes at least {n} of each "
+            f"class, and at least {n} patients where patients are named."
+        ) from error
+    return [[labels.index[k] for k in fold] for fold in divided]

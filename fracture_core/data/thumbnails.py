@@ -1,0 +1,159 @@
+"""Small pictures made once: thumbnails of radiographs, kept in one bounded file of the cache folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from fracture_core.data.duplicates import decode_grey
+from fracture_core.data.fracatlas import DatasetError
+from fracture_core.files import cache_folder
+
+SIDE = 192
+#: All of FracAtlas takes 25 MB; the rest is for pictures with heatmaps.
+MOST_BYTES = 128 * 2**20
+_VERSION = 1
+_QUALITY = 82
+_TABLE = "CREATE TABLE IF NOT EXISTS pictures (place INTEGER PRIMARY KEY, key TEXT UNIQUE, size INTEGER, data BLOB)"
+
+Answer = TypeVar("Answer")
+
+
+class PictureStore:
+    """Pictures by key, in one SQLite file of at most about `most_bytes`; the oldest give way to new ones.
+
+    SQLite makes each write whole or not at all, for any number of threads and processes. It holds nothing that
+    cannot be made again, so a damaged file is replaced, and where nothing can be written nothing is kept.
+    """
+
+    def __init__(self, file: Path | None = None, most_bytes: int = MOST_BYTES) -> None:
+        self.file = file or cache_folder() / "pictures.sqlite"
+        self.most_bytes = most_bytes
+
+    def get(self, keys: Iterable[str]) -> dict[str, bytes]:
+        """Give those of `keys` that are there."""
+        keys = list(keys)
+
+        def read(database: sqlite3.Connection) -> dict[str, bytes]:
+            found: dict[str, bytes] = {}
+            for start in range(0, len(keys), 500):  # SQLite bounds the number of parameters
+                some = keys[start : start + 500]
+                marks = ",".join("?" * len(some))
+                found |= dict(database.execute(f"SELECT key, data FROM pictures WHERE key IN ({marks})", some))
+            return found
+
+        return self._ask(read) or {}
+
+    def put(self, pictures: Mapping[str, bytes]) -> None:
+        """Keep `pictures`, and let go of the oldest where there are too many."""
+        rows = [(key, len(data), data) for key, data in pictures.items()]
+
+        def write(database: sqlite3.Connection) -> None:
+            with database:
+                database.executemany("INSERT OR REPLACE INTO pictures (key, size, data) VALUES (?, ?, ?)", rows)
+                (held,) = database.execute("SELECT COALESCE(SUM(size), 0) FROM pictures").fetchone()
+                if held > self.most_bytes:
+                    _drop_oldest(database, held - 0.9 * self.most_bytes)
+
+        self._ask(write)
+
+    def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
+        """Ask of an open database; None where that fails, because what goes wrong in a cache is nobody's trouble."""
+        try:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.closing(sqlite3.connect(self.file, timeout=5)) as database:
+                # Nothing here is worth waiting for the disk: at worst it is made again.
+                database.execute("PRAGMA journal_mode=WAL")
+                database.execute("PRAGMA synchronous=NORMAL")
+                database.execute(_TABLE)
+                return question(database)
+        except (OSError, sqlite3.OperationalError):
+            return None  # locked for long, no room, read only
+        except sqlite3.DatabaseError:  # not a database any more
+            for file in self.file.parent.glob(f"{self.file.name}*"):
+                file.unlink(missing_ok=True)
+            return None
+
+
+def _drop_oldest(database: sqlite3.Connection, excess: float) -> None:
+    last = None
+    for place, size in database.execute("SELECT place, size FROM pictures ORDER BY place"):
+        if excess <= 0:
+            break
+        last, excess = place, excess - size
+    database.execute("DELETE FROM pictures WHERE place <= ?", (last,))
+
+
+def thumbnails(
+    paths: Mapping[str, Path], side: int = SIDE, store: PictureStore | None = None, *, threads: int | None = None
+) -> dict[str, bytes]:
+    """Give a JPEG for each of `paths` (image id -> file), its longer side `side` pixels, upright, grey.
+
+    Those never made before are made now and kept, by the file's name, size and time. A file that cannot be read is
+    left out of the answer.
+    """
+    store = store or PictureStore()
+    keys = {image_id: key for image_id, path in paths.items() if (key := _key(path, side))}
+    kept = store.get(keys.values())
+    lacking = [image_id for image_id, key in keys.items() if key not in kept]
+    if lacking:
+        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+            made = pool.map(lambda image_id: _thumbnail(paths[image_id], side), lacking)
+            fresh = {keys[image_id]: data for image_id, data in zip(lacking, made, strict=True) if data}
+        store.put(fresh)
+        kept |= fresh
+    return {image_id: kept[key] for image_id, key in keys.items() if key in kept}
+
+
+def make_all(
+    paths: Mapping[str, Path], side: int = SIDE, store: PictureStore | None = None, *, step: Callable | None = None
+) -> int:
+    """Make every thumbnail that is lacking, few at a time and on one thread; give how many there are now.
+
+    `step(done, total)` is called after each few; what it raises passes through.
+    """
+    ids, there = list(paths), 0
+    for start in range(0, len(ids), 64):
+        there += len(thumbnails({i: paths[i] for i in ids[start : start + 64]}, side, store, threads=1))
+        if step:
+            step(min(start + 64, len(ids)), len(ids))
+    return there
+
+
+def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Scale uint8 or float32 (H, W) until its longer side is `side`; smaller ones stay as they are."""
+    scale = side / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(n * scale)) for n in pixels.shape[:2])
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def to_jpeg(picture: np.ndarray) -> bytes:
+    """Encode uint8 (H, W), or (H, W, 3) red, green, blue, as JPEG."""
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+
+
+def _thumbnail(path: Path, side: int) -> bytes:
+    try:
+        return to_jpeg(shrink(decode_grey(path.read_bytes(), side), side))
+    except (OSError, SyntaxError, ValueError, DatasetError):
+        return b""
+
+
+def _key(path: Path, side: int) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{_VERSION} {path.parent.name}/{path.name} {status.st_size} {status.st_mtime_ns} {side}"

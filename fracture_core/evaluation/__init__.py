@@ -1,0 +1,1 @@
+"""Turn predictions into figures; compare bundles; check for leakage and shortcuts."""

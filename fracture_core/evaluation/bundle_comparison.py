@@ -1,0 +1,168 @@
+"""A new bundle against the one in use, on the same test images: figures, a verdict in words, the worst errors."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from fracture_core.data.dataset import dataset_name
+from fracture_core.evaluation.leakage import Fairness, fairness
+from fracture_core.metrics.confusion import Confusion, Curve, roc_curve
+from fracture_core.metrics.formatting import estimate_text, p_text, share_text
+from fracture_core.metrics.intervals import Estimate
+from fracture_core.metrics.paired_tests import (
+    AucDifference,
+    ComparisonError,
+    Disagreements,
+    MatchedSensitivity,
+    Paired,
+    auc_difference,
+    bootstrap_differences,
+    disagreements,
+    matched_sensitivity,
+    pair,
+)
+
+if TYPE_CHECKING:
+    from fracture_core.bundle.bundle import Bundle
+
+#: Validation's sensitivity at which the calls of two bundles are held side by side.
+TARGET = 0.90
+_WORST = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Challenge:
+    """The comparison, first the new bundle; `bootstrapped` by "roc_auc" and "average_precision"."""
+
+    new: str
+    current: str
+    test: Paired
+    auc: AucDifference
+    bootstrapped: dict[str, Estimate]
+    matched: MatchedSensitivity
+    differ: Disagreements
+    worst: pd.DataFrame
+    fairness: Fairness
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """The ROC curves of both on the common test images, by name."""
+        labels = self.test.labels
+        return {self.new: roc_curve(labels, self.test.first), self.current: roc_curve(labels, self.test.second)}
+
+    @property
+    def verdict(self) -> str:
+        """Which is the better by AUC, in a sentence."""
+        difference = self.auc.difference
+        by = f"the AUCs differ by {estimate_text(difference)} ({p_text(self.auc.p_value)})"
+        if not difference.defined:
+            return f"Too few test images to tell which is the better; {by}."
+        if difference.low > 0:
+            return f"{self.new} is the better on these images: {by}."
+        if difference.high < 0:
+            return f"{self.current} is the better on these images: {by}."
+        return f"Neither can be called the better: {by}, and the interval holds 0."
+
+
+def challenge(
+    new: Bundle, current: Bundle, *, trained_on: Collection[str] = (), kept_scores: Path | None = None
+) -> Challenge:
+    """Compare two bundles on the test images that both have scored.
+
+    Args:
+        new: The new bundle.
+        current: The bundle in use.
+        trained_on: Ids of the images that the new bundle was trained on, where they are known.
+        kept_scores: The current bundle's scores of the new bundle's images (see `scores_file`), read where the
+            current bundle's own predictions lack them.
+
+    Returns:
+        The comparison on the common test images.
+
+    Raises:
+        ComparisonError: The two have no test images in common, or those are all of one class.
+    """
+    ours, theirs = new.predictions(), current.predictions()
+    if not share_images(new, current) and kept_scores and kept_scores.is_file():
+        theirs = pd.read_csv(kept_scores, dtype={"image_id": str, "split": str})
+        theirs["probability"] = current.probability(theirs["logit"].to_numpy())
+    elif not share_images(new, current):
+        raise ComparisonError(f"{new.name} and {current.name} have not read the same radiographs.")
+    val, test = (pair(ours[ours["split"] == part], theirs[theirs["split"] == part]) for part in ("val", "test"))
+    if len(set(test.labels.tolist())) < 2:
+        raise ComparisonError("The test images that both bundles have read are all of one class.")
+    matched = matched_sensitivity(val, test, TARGET)
+    scores = (test.labels, test.first, test.second)
+    return Challenge(
+        new.name,
+        current.name,
+        test,
+        auc_difference(*scores),
+        bootstrap_differences(*scores),
+        matched,
+        disagreements(test, *matched.thresholds),
+        _worst(test, matched.thresholds[0]),
+        fairness(new, current, test.image_ids.tolist(), trained_on if _same_dataset(new, current) else ()),
+    )
+
+
+def share_images(one: Bundle, other: Bundle) -> bool:
+    """Whether two bundles were scored on images of one dataset: equal names of files in two mean nothing."""
+    if not _same_dataset(one, other):
+        return False
+    return bool(set(one.predictions()["image_id"]) & set(other.predictions()["image_id"]))
+
+
+def _same_dataset(one: Bundle, other: Bundle) -> bool:
+    first, second = (dataset_name(bundle.manifest.get("provenance", {})) for bundle in (one, other))
+    return first == second
+
+
+def scores_file(run: Path, bundle: Bundle) -> Path:
+    """Where a run keeps what a bundle makes of the run's own val and test images."""
+    return run / f"scores-{bundle.sha256[:12]}.csv"
+
+
+def matched_table(found: Challenge) -> pd.DataFrame:
+    """The calls of both on test at the thresholds that reach the target sensitivity on validation: a row a bundle."""
+    rows = []
+    pairs = ((found.new, found.matched.first), (found.current, found.matched.second))
+    for (name, matrix), threshold in zip(pairs, found.matched.thresholds, strict=True):
+        rows.append({"Model": name, "Threshold": f"{threshold:.3f}", **_cells(matrix)})
+    return pd.DataFrame(rows)
+
+
+def _cells(matrix: Confusion) -> dict[str, str | int]:
+    return {
+        "Caught (TP)": matrix.tp,
+        "Missed (FN)": matrix.fn,
+        "False alarms (FP)": matrix.fp,
+        "Left alone (TN)": matrix.tn,
+        "Sensitivity": share_text(matrix.tp, matrix.positives),
+        "Specificity": share_text(matrix.tn, matrix.negatives),
+    }
+
+
+def _worst(test: Paired, threshold: float) -> pd.DataFrame:
+    """The new bundle's errors at its threshold, the furthest from it first.
+
+    Far is meant in log-odds: below a small threshold a miss has no room to lie far off in probability.
+    """
+    table = pd.DataFrame({"image_id": test.image_ids, "label": test.labels, "new": test.first, "current": test.second})
+    wrong = table[(table["new"] >= threshold) != (table["label"] == 1)]
+    far = np.abs(_log_odds(wrong["new"].to_numpy()) - _log_odds(np.array(threshold)))
+    order = wrong.index[np.argsort(-far, kind="stable")]
+    shown = wrong.loc[order].head(_WORST).reset_index(drop=True)
+    shown["error"] = shown["label"].map({1: "missed fracture", 0: "false alarm"})
+    return shown[["image_id", "error", "new", "current"]]
+
+
+def _log_odds(probability: np.ndarray) -> np.ndarray:
+    kept = np.clip(probability, 1e-9, 1 - 1e-9)
+    return np.log(kept / (1 - kept))

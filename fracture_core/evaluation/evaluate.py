@@ -1,0 +1,172 @@
+"""A network and a split -> predictions; predictions -> the figures, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fracture_core.data.dataset import dataset_name
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.explain.gradcam import heatmap
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.scorer import Scorer
+from fracture_core.metrics.calibration import calibration_summary
+from fracture_core.metrics.confusion import Confusion, classification_table, confusion
+from fracture_core.metrics.intervals import Estimate, area_estimates, threshold_table
+from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_box
+from fracture_core.metrics.operating_points import OperatingPoint
+from fracture_core.metrics.reference_study import REFERENCE_STUDY
+
+if TYPE_CHECKING:
+    from fracture_core.bundle.bundle import Bundle
+    from fracture_core.data.dataset import Dataset
+    from fracture_core.data.split import Split
+
+#: The dataset's columns that predictions carry along, for subgroups.
+COLUMNS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan", "frontal", "lateral", "oblique")
+
+
+def predict_split(
+    scorer: Scorer,
+    kernel: np.ndarray,
+    dataset: Dataset,
+    split: Split,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Score val and test: the table of predictions.csv, and `embedding` and `appearance`, float32 (n, C), in its order.
+
+    Columns: image_id, split, label, logit, the dataset's own, `fracture_count`, and for fractured images whether the
+    hottest point of each heatmap method lies in a box (`hit_<method>`, 1 or 0) beside the picture's centre
+    (`hit_centre`); blank where there is no box. `kernel` is the global head's, (C,).
+    """
+    rows, features = [], {"embedding": [], "appearance": []}
+    ids = [(i, part) for part in ("val", "test") for i in getattr(split, part)]
+    methods = ["grad-cam"]
+    for start in range(0, len(ids), 32):
+        chunk = ids[start : start + 32]
+        pictures = [read_radiograph(dataset.path(i), accept_cut_short=True).pixels for i, _ in chunk]
+        fitted = [scorer.fit(p) for p in pictures]
+        outputs = scorer.score(np.stack([square for square, _ in fitted]))
+        methods = ["localiser", "grad-cam"] if "cells" in outputs else ["grad-cam"]
+        for k, (image_id, part) in enumerate(chunk):
+            record = dataset.table.loc[image_id]
+            row: dict[str, Any] = {"image_id": image_id, "split": part, "label": int(record["label"])}
+            row["logit"] = round(float(outputs["logit"][k]), 6)
+            row |= {c: int(record[c]) for c in (*COLUMNS, "fracture_count") if c in record}
+            boxes = dataset.boxes(image_id)
+            if len(boxes):
+                one = {name: values[k] for name, values in outputs.items()}
+                for method in methods:
+                    shown = heatmap(method, one, kernel, fitted[k][1], pictures[k].shape)
+                    row[f"hit_{method}"] = int(hottest_point_in_box(shown, boxes))
+                row["hit_centre"] = int(centre_in_box(pictures[k].shape, boxes))
+            rows.append(row)
+        for name, parts in features.items():
+            parts.append(outputs[name])
+        if progress:
+            progress(len(rows), len(ids))
+    table = pd.DataFrame(rows)
+    for name in [c for c in table if c.startswith("hit_")]:
+        table[name] = table[name].astype("Int8")
+    return table, {name: np.concatenate(parts) for name, parts in features.items()}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one split: areas with 95 % intervals, calibration, and the confusion at named thresholds."""
+
+    bundle: str
+    split: str
+    n: int
+    fractured: int
+    areas: dict[str, Estimate]
+    ece: float
+    brier: float
+    thresholds: dict[str, float]
+    confusions: dict[str, Confusion]
+    pointing: dict[str, tuple[int, int]]
+    dataset: str = FracAtlas.name
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data."""
+        return {
+            "bundle": self.bundle,
+            "split": self.split,
+            "n": self.n,
+            "fractured": self.fractured,
+            **{name: [e.value, e.low, e.high] for name, e in self.areas.items()},
+            "ece": self.ece,
+            "brier": self.brier,
+            "pointing": {name: {"hits": hits, "of": n} for name, (hits, n) in self.pointing.items()},
+            "at": {
+                name: {
+                    "threshold": self.thresholds[name],
+                    "confusion": {"tn": c.tn, "fp": c.fp, "fn": c.fn, "tp": c.tp},
+                    **{key: [e.value, e.low, e.high] for key, e in threshold_table(c).items()},
+                }
+                for name, c in self.confusions.items()
+            },
+        }
+
+
+def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | None = None) -> Evaluation:
+    """Compute every figure of a bundle's own predictions on `split` ("val" or "test"), at its points and at 0.5."""
+    table = bundle.predictions()
+    table = table[table["split"] == split]
+    truth, probability = table["label"].to_numpy(), table["probability"].to_numpy()
+    points = {
+        "single": bundle.points["single"],
+        "rule_out": bundle.points["rule_out"],
+        "rule_in": bundle.points["rule_in"],
+    }
+    thresholds = {name: p.threshold for name, p in points.items()} | {"0.5": 0.5}
+    if point is not None:
+        thresholds = {point.name: point.threshold, "0.5": 0.5}
+    calibration = calibration_summary(truth, table["logit"].to_numpy(), bundle.temperature)
+    hits = {c.removeprefix("hit_"): table[c].dropna() for c in table if c.startswith("hit_")}
+    return Evaluation(
+        bundle.version,
+        split,
+        len(table),
+        int(truth.sum()),
+        area_estimates(truth, table["logit"].to_numpy()),
+        calibration.ece,
+        calibration.brier,
+        thresholds,
+        {name: confusion(truth, probability, t) for name, t in thresholds.items()},
+        {name: (int(h.sum()), len(h)) for name, h in hits.items()},
+        dataset_name(bundle.manifest.get("provenance", {})),
+    )
+
+
+def describe(evaluation: Evaluation) -> str:
+    """Print an evaluation as the reference study's table does, each threshold by itself."""
+    e = evaluation
+    lines = [
+        f"{e.bundle} on {e.split}: {e.n} radiographs, {e.fractured} fractured",
+        f"AUC                {e.areas['roc_auc']}",
+        f"average precision  {e.areas['average_precision']}",
+        f"ECE {e.ece:.3f}   Brier {e.brier:.3f}",
+    ]
+    for name, (hits, n) in e.pointing.items():
+        lines.append(f"hottest point in a box, {name}: {hits} of {n}" + (f" ({hits / n:.2f})" if n else ""))
+    for name, matrix in e.confusions.items():
+        lines += ["", f"at {name} (probability >= {e.thresholds[name]:.4f})", *_table(matrix)]
+    if e.split == "test" and e.dataset == FracAtlas.name:
+        lines += ["", f"for comparison, {REFERENCE_STUDY.name.lower()}", *_table(REFERENCE_STUDY.confusion)]
+    return "\n".join(lines)
+
+
+def _table(matrix: Confusion) -> list[str]:
+    rows = [f"{'':18}{'precision':>10}{'recall':>10}{'f1':>10}{'support':>10}"]
+    for row in classification_table(matrix):
+        rows.append(f"{row.name:18}{row.precision:>10.2f}{row.recall:>10.2f}{row.f1:>10.2f}{row.support:>10}")
+    rows.append(f"TN {matrix.tn}  FP {matrix.fp}  FN {matrix.fn}  TP {matrix.tp}")
+    shown = ("accuracy", "sensitivity", "specificity")
+    figures = threshold_table(matrix)
+    return rows + [f"{name:18}{figures[name]}" for name in shown]

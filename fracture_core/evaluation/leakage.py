@@ -1,0 +1,103 @@
+"""Whether two bundles may be compared on a set of test images: has either, or what it started from, seen them?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.errors import FractureCoreError
+
+_DEEPEST = 8  # bundles that started from bundles
+
+
+@dataclass(frozen=True)
+class Fairness:
+    """What speaks against a comparison (`unfair`), and what a reader should know (`remarks`), a sentence each."""
+
+    unfair: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+
+def fairness(new: Bundle, current: Bundle, compared: Collection[str], trained_on: Collection[str] = ()) -> Fairness:
+    """Judge the comparison of two bundles on the `compared` test images; `trained_on` are the new run's train images.
+
+    A starting bundle counts as fair for the images that it was itself tested on; of any other image it may have seen
+    the answer.
+    """
+    unfair, remarks = [], []
+    tested = current.predictions()
+    tested = set(tested.loc[tested["split"] == "test", "image_id"])
+    if lost := len(tested & set(trained_on)):
+        unfair.append(
+            f"{new.name} was trained on {lost} of the {len(tested)} test images of {current.name}. They are left out "
+            "here, but its figures elsewhere are not to be held against those of this bundle."
+        )
+    for bundle in (new, current):
+        if not bundle.recipe.leak_free:
+            unfair.append(
+                f"{bundle.name} was trained without leaving out the copies of test images (leak_free is off): it may "
+                "have seen some of these."
+            )
+        said = _ancestors(bundle, frozenset(compared))
+        unfair += [one for one in said.unfair if one not in unfair]
+        remarks += [one for one in said.remarks if one not in remarks]
+    return Fairness(tuple(unfair), tuple(remarks))
+
+
+def _ancestors(bundle: Bundle, compared: frozenset[str]) -> Fairness:
+    unfair: list[str] = []
+    remarks: list[str] = []
+    one = bundle
+    for _ in range(_DEEPEST):
+        provenance = one.manifest.get("provenance", {})
+        start = provenance.get("start") or {}
+        source = str(start.get("source", "none"))
+        if not source.startswith("bundle:"):
+            said = _beginning(bundle.name, source, provenance)
+            return Fairness((*unfair, *said.unfair), (*remarks, *said.remarks))
+        name, same = source.removeprefix("bundle:"), start.get("split") == provenance.get("split")
+        before = _found(name, start, bundle.folder.parent)
+        if before is None:
+            # It is gone, or another has its name: what was noted of it at the time has to do.
+            if not same and start.get("test") != one.test_digest:
+                unfair.append(
+                    f"{bundle.name} started from the bundle {name}, which is not here and was trained on another "
+                    "split: it may have seen test images."
+                )
+            return Fairness(tuple(unfair), tuple(remarks))
+        one = before
+        scored = one.predictions()
+        seen = compared - set(scored.loc[scored["split"] == "test", "image_id"])
+        if seen and not same:
+            unfair.append(
+                f"{bundle.name} started from the bundle {name}, which was trained on another split: it may have seen "
+                f"{len(seen)} of these {len(compared)} test images."
+            )
+    return Fairness((*unfair, f"{bundle.name} started from too long a line of bundles to be followed."), ())
+
+
+def _found(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
+    """The starting bundle itself; None where it is not here any more or its name means another one now."""
+    try:
+        bundle = load_bundle(name, root)
+    except FractureCoreError:
+        return None
+    return bundle if start.get("sha256") in (None, bundle.sha256) else None
+
+
+def _beginning(name: str, source: str, provenance: Mapping[str, Any]) -> Fairness:
+    """Judge starting weights that are no bundle."""
+    if source in ("none", "imagenet"):
+        return Fairness(())
+    before = provenance.get("pretraining") or {}
+    noted = tuple(f"{name}: {remark}." for remark in before.get("remarks", ()))
+    if before.get("split") is None:
+        file = Path(source).name
+        return Fairness((f"{name} started from the file {file}; whether that saw test images is not recorded.",), noted)
+    if before["split"] != provenance.get("split") and not noted:
+        said = f"{name} was pre-trained on another split than it was trained on: it may have seen test images."
+        return Fairness((said,))
+    return Fairness((), noted)

@@ -1,0 +1,1 @@
+"""Compute heatmaps from a forward pass and draw them over the radiograph."""

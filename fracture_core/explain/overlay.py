@@ -1,0 +1,145 @@
+"""Drawing evidence on a radiograph: colours, contours and boxes, in NumPy and OpenCV alone.
+
+One scale serves every radiograph. Nothing is stretched to the picture's own maximum, so a clean radiograph stays
+clean. Only evidence for a fracture (above zero) is drawn. The colours run from pale yellow to vermilion (Okabe and
+Ito 2008), getting darker and denser together, so the order survives colour blindness and grey print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import cv2
+import numpy as np
+
+from fracture_core.errors import FractureCoreError
+
+#: Evidence at which the colour is full, by method, in the method's own units (see `fracture_core.explain.gradcam`).
+FULL_COLOUR = {"localiser": 0.7, "grad-cam": 0.25, "grad-cam++": 10.0, "hires-cam": 0.25}
+#: Contours are drawn where evidence reaches these shares of full colour.
+CONTOUR_LEVELS = (0.25, 0.5, 0.75)
+#: Below this share nothing is coloured: the haze of a network that is unsure everywhere says nothing about a place.
+_HAZE = 0.08
+_PALE, _STRONG = np.array([255, 224, 92]), np.array([222, 66, 0])
+_BOX_COLOUR = (86, 180, 233)
+_LONGEST = 512
+
+
+class DrawingError(FractureCoreError):
+    """An overlay that cannot be written."""
+
+
+def share_of_full(evidence: np.ndarray, method: str) -> np.ndarray:
+    """Give evidence, float (H, W), as a share of full colour, float32 0..1; what is below zero gives 0."""
+    return np.clip(np.asarray(evidence, np.float32) / FULL_COLOUR[method], 0, 1)
+
+
+@cache
+def _ramp() -> np.ndarray:
+    """Red, green, blue and alpha at shares 0 / 255 .. 255 / 255: uint8 (256, 4)."""
+    share = np.linspace(0, 1, 256)[:, None]
+    colour = _PALE + share * (_STRONG - _PALE)
+    alpha = 255 * np.clip((share - _HAZE) / (1 - _HAZE), 0, 1) ** 0.7
+    return np.rint(np.hstack([colour, alpha])).astype(np.uint8)
+
+
+def legend_stops() -> list[str]:
+    """Give CSS colours at shares 0, 1/4, 1/2, 3/4 and 1 of full colour, as the overlay draws them."""
+    return [f"rgba({r},{g},{b},{a / 255:.2f})" for r, g, b, a in _ramp()[[0, 64, 128, 191, 255]].tolist()]
+
+
+def colour_layer(evidence: np.ndarray, method: str, *, longest: int | None = None) -> np.ndarray:
+    """Colour evidence, float (H, W), as red, green, blue, alpha: uint8 (H, W, 4), to be laid over the radiograph.
+
+    With `longest` the layer is made no larger than that along its longer side; evidence is smooth, so a viewer that
+    scales it up loses nothing.
+    """
+    share = share_of_full(_reduced(evidence, longest), method)
+    return _ramp()[np.rint(share * 255).astype(np.uint8)]
+
+
+def contours(
+    evidence: np.ndarray, method: str, levels: Sequence[float] = CONTOUR_LEVELS
+) -> list[tuple[float, np.ndarray]]:
+    """Outline where evidence reaches each level (share of full colour).
+
+    Gives (level, float32 (k, 2) of x, y in the radiograph's pixels), closed, outer and inner rings alike.
+    """
+    share = share_of_full(_reduced(evidence, _LONGEST), method)
+    scale = np.array(evidence.shape[::-1], np.float32) / np.array(share.shape[::-1], np.float32)
+    found = []
+    for level in levels:
+        # One empty pixel around it: an outline that meets the picture's border then runs along it.
+        inside = np.pad((share >= level).astype(np.uint8), 1)
+        rings, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        found += [(level, (ring[:, 0].astype(np.float32) - 0.5) * scale) for ring in rings if len(ring) > 4]
+    return found
+
+
+def contour_paths(evidence: np.ndarray, method: str) -> list[tuple[str, str]]:
+    """Give the contours as (SVG path, CSS colour) pairs, in the radiograph's pixels."""
+    paths = []
+    for level, ring in contours(evidence, method):
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in cv2.approxPolyDP(ring, 0.5, True)[:, 0])
+        paths.append((f"M{points}Z", "rgb({},{},{})".format(*_ramp()[round(level * 255), :3])))
+    return paths
+
+
+def overlay(
+    pixels: np.ndarray,
+    evidence: np.ndarray,
+    method: str,
+    *,
+    style: str = "colour",
+    opacity: float = 0.6,
+    boxes: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw evidence, float (H, W), on a copy of a radiograph, uint8 (H, W): uint8 (H, W, 3), red, green, blue.
+
+    `style` is "colour" or "contour"; `opacity` 0..1 is that of full colour; `boxes` (n, 4) are x, y, width, height.
+    """
+    drawn = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+    thickness = max(1, round(max(pixels.shape) / 400))
+    if style == "colour":
+        layer = colour_layer(evidence, method)
+        alpha = layer[..., 3:].astype(np.float32) * (opacity / 255)
+        drawn = np.rint(drawn * (1 - alpha) + layer[..., :3] * alpha).astype(np.uint8)
+    else:
+        for level, ring in contours(evidence, method):
+            colour = [int(c) for c in _ramp()[round(level * 255), :3]]
+            cv2.polylines(drawn, [np.rint(ring).astype(np.int32)], True, colour, thickness, cv2.LINE_AA)
+    for x, y, w, h in np.asarray(boxes if boxes is not None else [], np.float32).reshape(-1, 4):
+        corners = [tuple(round(float(v)) for v in p) for p in ((x, y), (x + w, y + h))]
+        cv2.rectangle(drawn, *corners, _BOX_COLOUR, thickness)
+    return drawn
+
+
+def thumbnail(pixels: np.ndarray, side: int = 96) -> np.ndarray:
+    """Scale a radiograph, uint8 (H, W), into a black square uint8 (side, side)."""
+    scale = side / max(pixels.shape)
+    height, width = (max(1, round(n * scale)) for n in pixels.shape)
+    small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    square = np.zeros((side, side), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = small
+    return square
+
+
+def to_png(picture: np.ndarray) -> bytes:
+    """Encode uint8 (H, W), (H, W, 3) or (H, W, 4) as PNG, without loss and fast rather than small."""
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if not done:
+        raise DrawingError("The picture could not be encoded.")
+    return data.tobytes()
+
+
+def _reduced(evidence: np.ndarray, longest: int | None) -> np.ndarray:
+    evidence = np.asarray(evidence, np.float32)
+    scale = (longest or max(evidence.shape)) / max(evidence.shape)
+    if scale >= 1:
+        return evidence
+    height, width = (max(1, round(n * scale)) for n in evidence.shape)
+    return cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA)

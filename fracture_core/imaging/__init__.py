@@ -1,0 +1,1 @@
+"""Read any image file into a `Radiograph` and fit it to the network's input."""

@@ -1,0 +1,1 @@
+"""Run a bundle: engines, scorer, predictor and model servers."""

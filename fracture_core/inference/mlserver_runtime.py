@@ -1,0 +1,52 @@
+"""How MLServer runs an exported network: OpenVINO, at full precision. `fracture_core.inference.model_export` ships this file.
+
+It stands alone beside the network, where MLServer and OpenVINO are installed and nothing else of this project is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import numpy as np
+import openvino
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.errors import InferenceError
+from mlserver.types import InferenceRequest, InferenceResponse
+from mlserver.utils import get_model_uri
+
+
+class OpenVINORuntime(MLModel):
+    """One network in OpenVINO's format: float32 pictures (n, S, S, 1), 0..255, to each of its outputs by name."""
+
+    async def load(self) -> bool:
+        """Compile the network that `uri` in model-settings.json names."""
+        path = await get_model_uri(self.settings)
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        self._compiled = openvino.Core().compile_model(path, "CPU", options)
+        return True
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Answer with the outputs that were asked for, or with all."""
+        if len(payload.inputs) != 1 or payload.inputs[0].datatype != "FP32":
+            raise InferenceError("The network reads one input of the type FP32.")
+        try:
+            pictures = NumpyCodec.decode_input(payload.inputs[0])
+            results = await asyncio.to_thread(self._run, pictures)
+        except (RuntimeError, ValueError, TypeError) as error:
+            raise InferenceError(f"The network cannot read this input: {str(error).splitlines()[0]}") from error
+        wanted = [output.name for output in payload.outputs or []] or list(results)
+        if unknown := set(wanted) - set(results):
+            raise InferenceError(f"The network has no output {sorted(unknown)[0]!r}.")
+        return InferenceResponse(
+            id=payload.id,
+            model_name=self.name,
+            model_version=self.version,
+            outputs=[NumpyCodec.encode_output(name, results[name]) for name in wanted],
+        )
+
+    def _run(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+        request = self._compiled.create_infer_request()
+        request.infer([np.ascontiguousarray(pictures, np.float32)])
+        # Copies: what the request holds is gone with it.
+        return {port.any_name: request.get_tensor(port).data.copy() for port in self._compiled.outputs}

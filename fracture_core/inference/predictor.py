@@ -1,0 +1,159 @@
+"""A radiograph in, a finding out: the only door for pages and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fracture_core.bundle.bundle import MODELS, Bundle, load_bundle
+from fracture_core.errors import FractureCoreError
+from fracture_core.explain.gradcam import heatmap
+from fracture_core.imaging.letterbox import Placement
+from fracture_core.imaging.radiograph import Radiograph, read_radiograph
+from fracture_core.inference.engine import Engine
+from fracture_core.inference.model_export import served_name
+from fracture_core.inference.remote_engine import reading_engine
+from fracture_core.inference.scorer import Scorer
+from fracture_core.metrics.operating_points import OperatingPoint, triage
+
+#: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
+_SMALLEST_SIDE = 200
+#: What FracAtlas shows, in the words of a DICOM header's BodyPartExamined.
+_VALIDATED_PARTS = (
+    *("HAND", "WRIST", "FINGER", "THUMB", "FOREARM", "ELBOW", "HUMERUS", "ARM", "SHOULDER", "CLAVICLE", "SCAPULA"),
+    *("HIP", "PELVIS", "FEMUR", "KNEE", "LEG", "TIBIA", "FIBULA", "ANKLE", "FOOT", "TOE", "CALCANEUS", "EXTREMITY"),
+)
+_FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
+
+UNFAMILIAR = "This does not look like the radiographs the model was made for; do not rely on the score."
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What the network says of one radiograph, and how far to trust it.
+
+    `probability` is calibrated, 0..1; `finding` is "fracture likely", "uncertain" or "fracture unlikely" by the two
+    operating points `rule_out` and `rule_in`; `unfamiliarity` above 1 means unlike the training data.
+    """
+
+    radiograph: Radiograph
+    probability: float
+    logit: float
+    finding: str
+    warnings: tuple[str, ...]
+    unfamiliarity: float
+    traits: frozenset[str]
+    bundle: str
+    rule_out: OperatingPoint
+    rule_in: OperatingPoint
+    outputs: Mapping[str, np.ndarray] = field(repr=False)
+    placement: Placement = field(repr=False)
+    _kernel: np.ndarray = field(repr=False)
+
+    @property
+    def familiar(self) -> bool:
+        """Whether the picture looks like those the network was made for."""
+        return self.unfamiliarity <= 1
+
+    def heatmap(self, method: str = "localiser") -> np.ndarray:
+        """Return the evidence over the radiograph, float32 (H, W), by one of `explain.gradcam.METHODS`."""
+        return heatmap(method, self.outputs, self._kernel, self.placement, self.radiograph.pixels.shape)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that gave no finding, and why, in a sentence."""
+
+    name: str
+    error: str
+
+
+class Reader:
+    """One loaded bundle; thread-safe, made once and shared."""
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None):
+        self.bundle = bundle
+        weights = bundle.weights()
+        self._kernel = weights["global_logit/kernel"][:, 0]
+        local = Engine(bundle.graph, weights, threads=threads)
+        bundle.check_features(local.shapes)
+        self.scorer = Scorer(reading_engine(local, served_name(bundle)), bundle.recipe)
+
+    @property
+    def default_method(self) -> str:
+        """The heatmap shown first: the localiser's where the bundle has one, else Grad-CAM."""
+        return "localiser" if "cells" in self.bundle.graph.outputs else "grad-cam"
+
+    def read(
+        self, radiograph: Radiograph, *, rule_out: OperatingPoint | None = None, rule_in: OperatingPoint | None = None
+    ) -> Finding:
+        """Give the finding at the bundle's two operating points, or at others."""
+        rule_out = rule_out or self.bundle.points["rule_out"]
+        rule_in = rule_in or self.bundle.points["rule_in"]
+        square, placement = self.scorer.fit(radiograph.pixels)
+        outputs = {name: values[0] for name, values in self.scorer.score(square[None]).items()}
+        remarks = filter(None, [self.scorer.remark])
+        logit = float(outputs["logit"])
+        probability = float(self.bundle.probability(logit))
+        unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
+        traits = self.bundle.traits.of(outputs["embedding"])
+        return Finding(
+            radiograph,
+            probability,
+            logit,
+            triage(probability, rule_out.threshold, rule_in.threshold),
+            (*radiograph.warnings, *_doubts(radiograph, placement, traits, unfamiliarity), *remarks),
+            unfamiliarity,
+            traits,
+            self.bundle.version,
+            rule_out,
+            rule_in,
+            outputs,
+            placement,
+            self._kernel,
+        )
+
+    def read_many(
+        self, sources: Iterable[str | Path | tuple[str, bytes]], *, accept_cut_short: bool = False
+    ) -> Iterator[Finding | Failure]:
+        """Read files one after the other, as paths or (name, bytes); a bad one gives a Failure and the rest go on."""
+        for source in sources:
+            name = source[0] if isinstance(source, tuple) else Path(source).name
+            data = source[1] if isinstance(source, tuple) else source
+            try:
+                yield self.read(read_radiograph(data, name=name, accept_cut_short=accept_cut_short))
+            except FractureCoreError as error:
+                yield Failure(name, str(error))
+
+
+def _doubts(
+    radiograph: Radiograph, placement: Placement, traits: frozenset[str], unfamiliarity: float
+) -> Iterator[str]:
+    if unfamiliarity > 1:
+        yield UNFAMILIAR
+    header = radiograph.header
+    part = (header.body_part or "").upper() if header else ""
+    if part and not any(known in part for known in _VALIDATED_PARTS):
+        yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
+    if max(radiograph.pixels.shape) < _SMALLEST_SIDE:
+        height, width = radiograph.pixels.shape
+        yield f"The picture is very small ({width} x {height} pixels): a fine fracture line cannot be seen in it."
+    longer, shorter = max(radiograph.pixels.shape), min(radiograph.pixels.shape)
+    if longer > 3 * shorter:
+        yield "The picture is very long and narrow, so the bone takes up little of what the model sees."
+    elif max(placement.scale) < 0.05:
+        yield "The picture was scaled down heavily for the model: fine detail is lost."
+    if "hardware" in traits:
+        yield "Orthopaedic hardware seems to be visible; it raises the score, fracture or not."
+    if "multiscan" in traits:
+        yield "Several views seem to share this picture; read each view by itself if you can."
+    for trait in traits & set(_FEW_PARTS):
+        yield f"This looks like a {_FEW_PARTS[trait]}: the model has seen few fractures there."
+
+
+def load_reader(name: str | None = None, root: Path = MODELS, *, threads: int | None = None) -> Reader:
+    """Load a bundle by name and make its reader; raise BundleError with a sentence where that cannot be."""
+    return Reader(load_bundle(name, root), threads=threads)

@@ -1,0 +1,100 @@
+"""Scoring letterboxed pictures with a network: the recipe's test-time views, and whole folders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, appearance
+from fracture_core.imaging.exposed_field import fit
+from fracture_core.imaging.letterbox import Placement
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.engine import Engine
+from fracture_core.inference.remote_engine import RemoteEngine
+from fracture_core.lookahead import made_ahead
+from fracture_core.recipe import Recipe
+
+_AVERAGED = ("logit", "global_logit", "cells")
+
+
+class Scorer:
+    """A network on the engine, with the views that its recipe averages; thread-safe."""
+
+    def __init__(self, engine: Engine | RemoteEngine, recipe: Recipe):
+        self.recipe = recipe
+        self.size = engine.graph.input_size[0]
+        self._engine = engine
+
+    @property
+    def remark(self) -> str:
+        """What the engine has to say of this thread's last score, "" where all went as it should."""
+        return getattr(self._engine, "remark", "")
+
+    def fit(self, pixels: np.ndarray) -> tuple[np.ndarray, Placement]:
+        """Bring a radiograph, uint8 (H, W), into the network's square, as the recipe's training pictures were."""
+        return fit(pixels, self.size, crop_to_field=self.recipe.crop_to_field)
+
+    def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
+        """Score pictures uint8 (n, S, S), 0..255.
+
+        Gives float32 `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A), `last_map` (n, h, w, C)
+        and, with a localiser, `cells` (n, S/8, S/8) logits. Logits and cells are means over the recipe's views, the
+        flipped view turned back; the others are the first view's. `appearance` is what familiarity is judged by.
+        """
+        views = [_upright(self._engine.run(_view(squares, view)), view) for view in self.recipe.test_time_views]
+        outputs = dict(views[0])
+        middle = outputs.pop(MIDDLE_MAP, None)
+        outputs["appearance"] = outputs["embedding"] if middle is None else appearance(middle)
+        if len(views) > 1:
+            for name in set(_AVERAGED) & set(outputs):
+                outputs[name] = np.mean([o[name] for o in views], axis=0, dtype=np.float32)
+        return outputs
+
+    def score_files(
+        self,
+        paths: Sequence[Path],
+        names: Sequence[str] = ("logit",),
+        *,
+        batch: int = 32,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Score files, cut-short ones too; arrays in the order of `paths`. `progress(done, total)` after each batch."""
+        kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        done = 0
+        for squares in _squares_ahead(paths, self.fit, batch):
+            outputs = self.score(squares)
+            for name in names:
+                kept[name].append(outputs[name])
+            done += len(squares)
+            if progress:
+                progress(done, len(paths))
+        return {name: np.concatenate(parts) for name, parts in kept.items()}
+
+
+def _view(squares: np.ndarray, view: str) -> np.ndarray:
+    return np.ascontiguousarray(squares[:, :, ::-1]) if view == "flip" else squares
+
+
+def _upright(outputs: Mapping[str, np.ndarray], view: str) -> dict[str, np.ndarray]:
+    made = {}
+    for name, values in outputs.items():
+        if name in ("logit", "global_logit"):
+            values = values.reshape(len(values))
+        elif name == "cells":
+            values = values.reshape(values.shape[:3])
+        made[name] = values[:, :, ::-1] if view == "flip" and values.ndim >= 3 else values
+    return made
+
+
+def _squares_ahead(
+    paths: Sequence[Path], place: Callable[[np.ndarray], tuple[np.ndarray, Placement]], batch: int
+) -> Iterator[np.ndarray]:
+    """Letterboxed batches, the next one decoded by a thread while the network works on this one."""
+
+    def load(start: int) -> np.ndarray:
+        chosen = paths[start : start + batch]
+        return np.stack([place(read_radiograph(p, accept_cut_short=True).pixels)[0] for p in chosen])
+
+    return made_ahead(load, range(0, len(paths), batch))

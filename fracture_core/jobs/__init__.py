@@ -1,0 +1,1 @@
+"""Run training as a process: launch, watch, control, resume and promote."""

@@ -1,0 +1,26 @@
+"""Compare the bundle of a run with the bundle in use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.evaluation.bundle_comparison import Challenge, challenge, scores_file
+from fracture_core.training.run_folder import RunFolder
+
+
+def compare_run(new: Bundle, current: Bundle, run: Path) -> Challenge:
+    """Compare a run's bundle with another one, knowing what the run trained on and what it kept.
+
+    Args:
+        new: The bundle made of the run.
+        current: The bundle to compare it with.
+        run: The run's folder.
+
+    Returns:
+        The comparison on the common test images.
+
+    Raises:
+        ComparisonError: The two have no test images in common, or those are all of one class.
+    """
+    return challenge(new, current, trained_on=RunFolder(run).split().train, kept_scores=scores_file(run, current))

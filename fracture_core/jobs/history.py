@@ -1,0 +1,161 @@
+"""The runs so far: how each stands, its figures, what sets its recipe apart; notes on them, and their end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from fracture_core.bundle.bundle import MODELS, load_bundle
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import write_text
+from fracture_core.jobs.status import RunStatus, created, list_runs, status
+from fracture_core.metrics.confusion import roc_auc
+from fracture_core.recipe import Recipe
+from fracture_core.training.run_folder import RunError, RunFolder, runs_folder
+from fracture_core.training.schedule import is_better
+
+_LONGEST_NOTE = 4000  # characters
+
+
+def history_rows(runs: Iterable[RunStatus] | None = None, root: Path = MODELS) -> list[dict[str, Any]]:
+    """A row a run, the newest first: run, created, state, epoch, epochs, val_auc and val_loss of the best epoch so
+    far, seconds of training, bundle, test_auc, note. What is not known is None.
+    """
+    return [_row(one, root) for one in (list_runs() if runs is None else runs)]
+
+
+def _row(one: RunStatus, root: Path) -> dict[str, Any]:
+    row = dict.fromkeys(("val_auc", "val_loss", "seconds", "bundle", "test_auc"))
+    row = {"run": one.name, "created": created(one.run), "state": one.state, **row, "note": note(one.run)}
+    folder = RunFolder(one.run)
+    try:
+        history, recipe = folder.history(), folder.recipe()
+        record = folder.record() if folder.started else {}
+    except FractureCoreError as error:
+        return row | {"epoch": 0, "epochs": 0, "error": str(error)}
+    # Pre-training has no epochs: its rows are looks at val, and what it keeps are the last one's weights.
+    pretrained = "stages" in record
+    row |= {"epoch": len(history), "epochs": len(history) if pretrained else recipe.epochs, "error": one.error}
+    if history and "val_auc" in history[0]:
+        best = history[-1] if pretrained else best_epoch(history, recipe)
+        row |= {"val_auc": best["val_auc"], "val_loss": best.get("val_loss")}
+        row["seconds"] = round(sum(epoch.get("seconds", 0.0) for epoch in history))
+    name = bundle_of(one.run, root)
+    if name:
+        row |= {"bundle": name, "test_auc": _test_auc(name, root, (root / name / "bundle.json").stat().st_mtime_ns)}
+    return row
+
+
+def best_epoch(history: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:
+    """The epoch that a run would keep, by its recipe's monitor."""
+    best = 0
+    for place in range(1, len(history)):
+        best = place if is_better(history[place], list(history[:place]), recipe) else best
+    return history[best]
+
+
+def in_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The rows as the command line prints them."""
+    lines = []
+    for row in rows:
+        words = [row["run"], row["state"], f"epoch {row['epoch']}/{row['epochs']}"]
+        if row["val_auc"] is not None:
+            words.append(f"val AUC {row['val_auc']:.3f}")
+        if row["test_auc"] is not None:
+            words.append(f"test AUC {row['test_auc']:.3f}, bundle {row['bundle']}")
+        lines.append("  ".join(words))
+        lines += [f"    {row[key]}" for key in ("error", "note") if row.get(key)]
+    return "\n".join(lines) or "There is no run yet; begin one: `python -m fracture_core train`."
+
+
+def bundle_of(run: Path, root: Path = MODELS) -> str | None:
+    """Name of the bundle that was made of a run, known by its weights; None where there is none."""
+    folder = RunFolder(run)
+    weights = folder.record().get("weights_sha256") if folder.started else None
+    if not weights:
+        return None
+    for path in sorted(Path(root).glob("*/bundle.json")):
+        if path.parent.name.startswith("."):
+            continue  # one that was being made when its process was killed
+        if _provenance(path, path.stat().st_mtime_ns).get("weights_sha256") == weights:
+            return path.parent.name
+    return None
+
+
+@lru_cache(maxsize=64)
+def _provenance(manifest: Path, stamp: int) -> Mapping[str, Any]:
+    try:
+        return json.loads(manifest.read_text("utf-8"))["provenance"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _test_auc(name: str, root: Path, stamp: int) -> float | None:
+    try:
+        table = load_bundle(name, root).predictions()
+    except FractureCoreError:
+        return None
+    test = table[table["split"] == "test"]
+    return roc_auc(test["label"], test["logit"])
+
+
+def recipe_differences(recipes: Mapping[str, Recipe]) -> list[dict[str, Any]]:
+    """The choices in which recipes differ: a row a choice, with each recipe's value in words under its name."""
+    flat = {name: _flat(recipe.to_json()) for name, recipe in recipes.items()}
+    choices = list(dict.fromkeys(choice for values in flat.values() for choice in values))
+    rows = []
+    for choice in choices:
+        values = {name: json.dumps(one.get(choice)).strip('"') for name, one in flat.items()}
+        if choice != "name" and len(set(values.values())) > 1:
+            rows.append({"choice": choice, **values})
+    return rows
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in data.items():
+        flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+def note(run: Path) -> str:
+    """What was noted on a run."""
+    try:
+        return (run / "note.txt").read_text("utf-8").strip()
+    except OSError:
+        return ""
+
+
+def write_note(run: Path, text: str) -> None:
+    """Keep a note with a run; raise RunError where it is too long or cannot be written."""
+    if len(text) > _LONGEST_NOTE:
+        raise RunError(f"A note holds at most {_LONGEST_NOTE:,} characters; this one has {len(text):,}.")
+    try:
+        write_text(_ours(run) / "note.txt", text.strip() + "\n")
+    except OSError as error:
+        raise RunError(f"The note cannot be written ({error.strerror}).") from error
+
+
+def delete_run(run: Path) -> None:
+    """Delete a run's folder, not its bundle; raise RunError where it is at work or no run of ours."""
+    folder = _ours(run)
+    if status(folder).alive:
+        raise RunError(f"The run {folder.name} is at work; cancel it first.")
+    doomed = folder.with_name(f".deleted-{folder.name}")
+    try:
+        folder.rename(doomed)  # at once it is no run any more, however long the rest takes
+    except OSError as error:
+        raise RunError(f"The run {folder.name} cannot be deleted ({error.strerror}).") from error
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _ours(run: Path) -> Path:
+    folder = Path(run).resolve()
+    if folder.parent != runs_folder().resolve() or not (folder / "recipe.json").is_file():
+        raise RunError(f"{folder.name} is not a run under {runs_folder().name}/.")
+    return folder

@@ -1,0 +1,52 @@
+"""Which bundle is used where none is named: a promotion names another in one atomic step, and moves no bundle."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fracture_core.bundle.bundle import CURRENT_FILE, MODELS, BundleError, current_bundle, list_bundles, load_bundle
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import write_text
+from fracture_core.jobs.history import bundle_of
+from fracture_core.jobs.status import find_run
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The bundle that is now in use, and the one before it; None where it was this one already."""
+
+    name: str
+    before: str | None
+
+
+def promote(named: str, root: Path = MODELS) -> Promotion:
+    """Put a bundle, or the bundle of a finished run, in use; an earlier one is put back the same way.
+
+    The bundle is verified first. Raises BundleError or RunError, with a sentence, where there is none of that name, it
+    is damaged, or models/ cannot be written; then nothing has changed.
+    """
+    name = named if named in list_bundles(root) else _of_run(named, root)
+    load_bundle(name, root)
+    before = current_bundle(root)
+    entry = {"bundle": name, "before": before, "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    try:
+        write_text(Path(root) / CURRENT_FILE, json.dumps(entry) + "\n")
+    except OSError as error:
+        said = f"{name} cannot be put in use: {Path(root).name}/ cannot be written ({error.strerror})."
+        raise BundleError(said) from error
+    return Promotion(name, before if before != name and before in list_bundles(root) else None)
+
+
+def _of_run(named: str, root: Path) -> str:
+    try:
+        run = find_run(named)
+    except FractureCoreError as error:
+        known = ", ".join(list_bundles(root)) or "none"
+        raise BundleError(f"There is no bundle and no run called {named!r}; the bundles are: {known}.") from error
+    name = bundle_of(run, root)
+    if name is None:
+        raise BundleError(f"The run {run.name} has no bundle yet: resume it, or make one with `package`.")
+    return name

@@ -1,0 +1,1 @@
+"""Compute confusion counts, intervals, calibration, operating points and localisation figures."""

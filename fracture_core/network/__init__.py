@@ -1,0 +1,1 @@
+"""Build the Keras networks, their weights and the framework-free graph description."""

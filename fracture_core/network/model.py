@@ -1,0 +1,242 @@
+"""The network: a backbone as keras.applications builds it, as one flat functional graph, its preprocessing inside.
+
+The input is the letterboxed grey radiograph as it is, 0..255, so no caller can scale twice. Two heads read the
+backbone. The global head is global average pooling and one dense unit, which makes Grad-CAM exact in closed form.
+The optional localiser predicts, for each cell of 8x8 pixels, the logit of lying on a fracture; its pooled evidence
+joins the global logit, so one small spot can carry the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import keras
+from keras.src.utils.naming import reset_uids
+
+from fracture_core.network.efficientnet_lite import efficientnet_lite2
+from fracture_core.recipe import Recipe
+
+#: Pixels of the letterboxed picture along one side of a localiser cell.
+CELL = 8
+
+_MEAN = (0.485, 0.456, 0.406)
+_DEVIATION = (0.229, 0.224, 0.225)
+#: ImageNet channel statistics on 0..1, as DenseNet and EfficientNetV2-B0 were trained with.
+_CHANNEL_STATISTICS = (
+    tuple(1 / (255 * deviation) for deviation in _DEVIATION),
+    tuple(-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)),
+)
+#: To -1..1, as ResNetV2 and Xception were trained with.
+_SYMMETRIC = ((1 / 127.5,) * 3, (-1.0,) * 3)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Where one architecture keeps what the heads and the training need.
+
+    `middle` and `last` name the layers whose outputs have stride 16 and 32. `stages` gives, from the input to the
+    output, the name of the first layer of each block; a block trains with everything after it. `units` gives the same
+    of the parts that the last block is made of, so that a share of it can train.
+    """
+
+    application: str
+    scale: tuple[float, float, float]
+    offset: tuple[float, float, float]
+    middle: str
+    last: str
+    stages: tuple[str, ...]
+    units: tuple[str, ...]
+
+
+BACKBONES: dict[str, Backbone] = {
+    "densenet121": Backbone(
+        "DenseNet121",
+        *_CHANNEL_STATISTICS,
+        middle="pool4_relu",
+        last="relu",
+        stages=(
+            "conv1_conv",
+            "conv2_block1_0_bn",
+            "conv3_block1_0_bn",
+            "conv4_block1_0_bn",
+            "conv5_block1_0_bn",
+        ),
+        units=tuple(f"conv5_block{n}_0_bn" for n in range(1, 17)),
+    ),
+    "resnet50v2": Backbone(
+        "ResNet50V2",
+        *_SYMMETRIC,
+        middle="conv4_block6_preact_relu",
+        last="post_relu",
+        stages=(
+            "conv1_conv",
+            "conv2_block1_preact_bn",
+            "conv3_block1_preact_bn",
+            "conv4_block1_preact_bn",
+            "conv5_block1_preact_bn",
+        ),
+        units=tuple(f"conv5_block{n}_preact_bn" for n in range(1, 4)),
+    ),
+    "efficientnetv2-b0": Backbone(
+        "EfficientNetV2B0",
+        *_CHANNEL_STATISTICS,
+        middle="block5e_add",
+        last="top_activation",
+        stages=(
+            "stem_conv",
+            "block1a_project_conv",
+            "block2a_expand_conv",
+            "block3a_expand_conv",
+            "block4a_expand_conv",
+            "block5a_expand_conv",
+            "block6a_expand_conv",
+        ),
+        units=tuple(f"block6{n}_expand_conv" for n in "abcdefgh"),
+    ),
+    "efficientnet-lite2": Backbone(
+        "EfficientNetLite2",
+        (1 / 128,) * 3,
+        (-127 / 128,) * 3,
+        middle="block5d_add",
+        last="top_activation",
+        stages=(
+            "stem_conv",
+            "block1a_dwconv",
+            "block2a_expand_conv",
+            "block3a_expand_conv",
+            "block4a_expand_conv",
+            "block5a_expand_conv",
+            "block6a_expand_conv",
+        ),
+        units=(*(f"block6{n}_expand_conv" for n in "abcde"), "block7a_expand_conv"),
+    ),
+    "xception": Backbone(
+        "Xception",
+        *_SYMMETRIC,
+        middle="block13_sepconv1_act",
+        last="block14_sepconv2_act",
+        stages=(
+            "block1_conv1",
+            "block2_sepconv1",
+            "block4_sepconv1",
+            "block5_sepconv1",
+            "block9_sepconv1",
+            "block13_sepconv1",
+        ),
+        units=("block13_sepconv1", "block14_sepconv1"),
+    ),
+}
+
+
+def count_layers_anew() -> None:
+    """Let Keras number unnamed layers from nothing, as in every network here: names are how weights find layers.
+
+    Names count up per process otherwise. Keras' public clear_session would do it too, but breaks the scope of a
+    tf.distribute strategy.
+    """
+    reset_uids()
+
+
+def application(name: str) -> Callable[..., keras.Model]:
+    """The function that builds a backbone alone: `application(name)(include_top=False, weights=..., ...)`."""
+    if name == "efficientnet-lite2":
+        return efficientnet_lite2
+    made = getattr(keras.applications, BACKBONES[name].application)
+    return partial(made, include_preprocessing=False) if name == "efficientnetv2-b0" else made
+
+
+@keras.saving.register_keras_serializable(package="fracture_core")
+class LogMeanExpPool(keras.layers.Layer):
+    """Smooth maximum over a map: log of the mean of exp(x), (N, H, W, 1) -> (N, 1).
+
+    Its gradient is a softmax over the cells, so evidence spread over a few cells adds up, and the background's
+    many quiet cells do not (Pinheiro and Collobert 2015, with r = 1).
+    """
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Pool a float tensor (N, H, W, 1) to (N, 1)."""
+        _, height, width, _ = x.shape
+        cells = keras.ops.reshape(keras.ops.cast(x, "float32"), (-1, height * width))
+        pooled = keras.ops.logsumexp(cells, axis=1, keepdims=True) - keras.ops.log(float(height * width))
+        return keras.ops.cast(pooled, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """(N, H, W, 1) -> (N, 1)."""
+        return (input_shape[0], 1)
+
+
+def build_model(recipe: Recipe) -> keras.Model:
+    """Build the untrained network of a recipe.
+
+    Input: float32 (N, S, S, 1), 0..255. Output, a dict: `logit` (N, 1); `global_logit` (N, 1), the global head's
+    share; `embedding` (N, C), the pooled last map; `last_map` (N, S/32, S/32, C); and with a localiser `cells`
+    (N, S/8, S/8, 1), logits. The weights are random: see `fracture_core.network.weights` for starting ones.
+
+    Example:
+        >>> model = build_model(Recipe(name="demo", image_size=64))
+        >>> model(np.zeros((1, 64, 64, 1)))["logit"].shape
+        TensorShape([1, 1])
+    """
+    count_layers_anew()
+    backbone = BACKBONES[recipe.backbone]
+    size = recipe.image_size
+    radiograph = keras.Input((size, size, 1), name="radiograph")
+    x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
+    x = keras.layers.Rescaling(list(backbone.scale), list(backbone.offset), name="normalise")(x)
+    trunk = application(recipe.backbone)(include_top=False, weights=None, input_tensor=x)
+    last = trunk.get_layer(backbone.last).output
+    embedding = keras.layers.GlobalAveragePooling2D(name="embedding")(last)
+    dropped = keras.layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout")(embedding)
+    global_logit = keras.layers.Dense(1, name="global_logit", dtype="float32")(dropped)
+    outputs = {"global_logit": global_logit, "embedding": embedding, "last_map": last}
+    if recipe.localiser:
+        cells = _localiser(trunk.get_layer(backbone.middle).output, last, recipe.localiser)
+        pooled = LogMeanExpPool(name="pooled_cells", dtype="float32")(cells)
+        share = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="local_logit", dtype="float32")
+        outputs["cells"] = cells
+        outputs["logit"] = keras.layers.Add(name="logit", dtype="float32")([global_logit, share(pooled)])
+    else:
+        outputs["logit"] = global_logit
+    return keras.Model(radiograph, outputs, name=recipe.backbone.replace("-", "_"))
+
+
+def _localiser(middle: keras.KerasTensor, last: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """Cell logits (N, S/8, S/8, 1) from the maps of stride 16 and 32 (a two-level feature pyramid)."""
+    coarse = keras.layers.Conv2D(channels, 1, name="cells_coarse")(last)
+    coarse = keras.layers.UpSampling2D(2, name="cells_upsample")(coarse)
+    fine = keras.layers.Conv2D(channels, 1, name="cells_fine")(middle)
+    x = keras.layers.Add(name="cells_add")([coarse, fine])
+    x = keras.layers.Activation("relu", name="cells_add_relu")(x)
+    x = keras.layers.Conv2D(channels, 3, padding="same", activation="relu", name="cells_mix")(x)
+    x = keras.layers.Conv2DTranspose(channels // 4, 2, strides=2, activation="relu", name="cells_split")(x)
+    # Nearly all cells lie beside a fracture: starting at that rate spares the first epochs (Lin et al. 2017).
+    rare = keras.initializers.Constant(-5.0)
+    return keras.layers.Conv2D(1, 1, bias_initializer=rare, name="cells", dtype="float32")(x)
+
+
+def train_last_blocks(model: keras.Model, recipe: Recipe) -> None:
+    """Let only the heads and the recipe's last `trainable_blocks` blocks train; None lets everything train.
+
+    Frozen batch normalisation runs on its stored statistics, as Keras defines it, so what is frozen computes the
+    same function at every step.
+    """
+    if recipe.trainable_blocks is None or recipe.trainable_blocks > len(BACKBONES[recipe.backbone].stages):
+        return
+    names = [layer.name for layer in model.layers]
+    first = names.index(_first_trainable(names, recipe))
+    own = ("embedding", "dropout", "global_logit", "local_logit", "logit", "pooled_cells")
+    for position, layer in enumerate(model.layers):
+        layer.trainable = position >= first or layer.name in own or layer.name.startswith("cells")
+
+
+def _first_trainable(names: list[str], recipe: Recipe) -> str:
+    """The layer that training begins at; a share of the last block is rounded to its parts, one at the least."""
+    backbone, blocks = BACKBONES[recipe.backbone], recipe.trainable_blocks
+    if not blocks:
+        return "embedding"
+    if blocks >= 1:
+        return backbone.stages[-int(blocks)]
+    units = [name for name in backbone.units if name in names]
+    return units[-max(1, round(blocks * len(units)))]

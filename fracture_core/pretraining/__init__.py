@@ -1,0 +1,1 @@
+"""Pre-train a network in PyTorch (optional extra)."""

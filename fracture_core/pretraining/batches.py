@@ -1,0 +1,104 @@
+"""What pre-training shows its student: the schedule of a stage, and augmented batches that its seed decides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fracture_core.data.augmentation import augment, cell_targets
+from fracture_core.data.image_cache import Pictures
+from fracture_core.lookahead import made_ahead
+from fracture_core.recipe import Recipe
+
+_CELL = 8  # fracture_core.network.model.CELL, which cannot be imported without TensorFlow
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how hard. Steps are batches.
+
+    The trunk's learning rate rises over `warmup` steps (the heads, which start at random, learn at once), stays, and
+    falls as a cosine over the last `decay` (a share) of the steps.
+    """
+
+    steps: int
+    learning_rate: float = 5e-4
+    warmup: int = 40
+    weight_decay: float = 0.02
+    averaging: float = 0.995
+    positives: float = 0.35  # share of fractured pictures in a batch
+    box_weight: float = 0.5
+    box_positive_weight: float = 2.0
+    global_weight: float = 0.3  # the global head's own cross-entropy, so that it learns to stand alone
+    dense_weight: float = 3.0
+    logit_weight: float = 0.0  # cross-entropy towards the teacher's probability, where the teacher has the heads
+    cell_weight: float = 0.0  # smooth L1 between student's and teacher's cells, where the teacher has them
+    mixing: float = 0.0  # share of pictures blended with another one, which the teacher alone can name
+    frozen_through: str | None = None  # the last node of the trunk that learns nothing
+    head_rate: float = 1.0  # the heads' learning rate over the trunk's
+    decay: float = 1.0
+    statistics_momentum: float = 0.01  # batch normalisation's, for every new batch
+    checkpoint_every: int = 50
+    validate_every: int = 100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures float32 (n, 1, S, S) 0..255, labels float32 (n,), cell targets float32 (n, S/8, S/8).
+
+    `whole` bool (n,) tells the pictures of one radiograph from the blends of two: for a blend neither label nor cells
+    hold.
+    """
+
+    pictures: torch.Tensor
+    labels: torch.Tensor
+    cells: torch.Tensor
+    whole: torch.Tensor
+
+
+def batches(
+    pictures: Pictures,
+    boxes: Mapping[str, np.ndarray],
+    labels: Mapping[str, int],
+    recipe: Recipe,
+    schedule: Schedule,
+    first: int,
+) -> Iterator[Batch]:
+    """Give the batches from step `first` on; a step's batch depends on the seed and the step alone."""
+    positives = [i for i, label in labels.items() if label]
+    negatives = [i for i, label in labels.items() if not label]
+
+    def picture(image_id: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return augment(pictures.square(image_id), boxes[image_id], recipe.image_size, recipe.augmentation, rng)
+
+    def make(step: int) -> Batch:
+        rng = np.random.default_rng([recipe.seed, step])
+        n = min(recipe.batch_size - 1, max(1, round(recipe.batch_size * schedule.positives)))
+        ids = [*rng.choice(positives, n, replace=n > len(positives))]
+        ids += [*rng.choice(negatives, recipe.batch_size - n, replace=recipe.batch_size > len(negatives))]
+        made = [picture(i, rng) for i in ids]
+        squares = np.stack([square for square, _ in made])[:, None].astype(np.float32)
+        cells = np.stack([cell_targets(b, recipe.image_size, _CELL) for _, b in made])
+        truth = np.array([labels[i] for i in ids], np.float32)
+        squares, whole = _blend(squares, schedule.mixing, rng)
+        return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells, whole)))
+
+    return made_ahead(make, range(first, schedule.steps))
+
+
+def _blend(squares: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Blend a share of the pictures, each with another of the batch; give them, and which stayed whole.
+
+    A teacher and a student that see the same blends agree far beyond the few pictures there are (Beyer et al. 2022,
+    "Knowledge distillation: a good teacher is patient and consistent"). The first picture always stays whole.
+    """
+    whole = np.ones(len(squares), bool)
+    if not share:
+        return squares, whole
+    whole[1:] = rng.random(len(squares) - 1) >= share
+    weight = np.where(whole, 1.0, rng.random(len(squares))).astype(np.float32)[:, None, None, None]
+    other = np.roll(squares, rng.integers(1, len(squares)), axis=0)
+    return weight * squares + (1 - weight) * other, whole

@@ -1,0 +1,270 @@
+"""The training loop of pre-training, in PyTorch: labels, boxes and a teacher's maps, on augmented pictures.
+
+The student learns from up to three things at once:
+
+- image labels (binary cross-entropy of the logit),
+- the radiologists' boxes (binary cross-entropy of every cell),
+- optionally a teacher's maps of the same picture, standardised a channel and clipped to +-4, matched by a 1x1
+  projection of the student's map of the same size (smooth L1). Matching maps rather than pooled vectors teaches
+  several times more a step (Romero et al. 2015, FitNets).
+
+Only training images are seen; val measures progress. The weights handed on are their running average.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fracture_core.data.image_cache import Pictures
+from fracture_core.files import replacing
+from fracture_core.inference.engine import Engine
+from fracture_core.metrics.confusion import average_precision, roc_auc
+from fracture_core.network.graph import Graph
+from fracture_core.network.weights import Weights, save_weights
+from fracture_core.pretraining.batches import Batch, Schedule, batches
+from fracture_core.pretraining.teacher import Teacher, in_torch
+from fracture_core.pretraining.torch_model import TorchTwin
+from fracture_core.recipe import Recipe
+
+
+@lru_cache
+def bfloat16_is_faster() -> bool:
+    """Whether this processor multiplies bfloat16 itself: timed once, on a convolution of the networks' kind.
+
+    Where it has to be emulated (no AVX512-BF16, no AMX) a step takes ten times as long as at single precision.
+    """
+    x = torch.rand(4, 64, 28, 28).contiguous(memory_format=torch.channels_last)
+    layer = torch.nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
+
+    def seconds(enabled: bool) -> float:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            layer(x)
+            began = time.perf_counter()
+            for _ in range(3):
+                layer(x)
+            return time.perf_counter() - began
+
+    return min(seconds(True) for _ in range(3)) < min(seconds(False) for _ in range(3))
+
+
+def half_where_faster() -> torch.autocast:
+    """Compute in bfloat16 where the processor is faster at it, in single precision elsewhere."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_faster())
+
+
+class Pretraining:
+    """One stage: `run()` goes from wherever the folder's checkpoint stands to the end.
+
+    `matches` pairs nodes of the teacher with nodes of the student whose maps have one size.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        recipe: Recipe,
+        schedule: Schedule,
+        graph: Graph,
+        weights: Weights,
+        teacher: tuple[Graph, Weights] | None = None,
+        matches: tuple[tuple[str, str], ...] = (),
+        report: Callable[[dict], None] | None = None,
+    ):
+        self.folder, self.recipe, self.schedule = folder, recipe, schedule
+        self.report = report or (lambda entry: None)
+        torch.manual_seed(recipe.seed)
+        student_nodes = tuple(dict.fromkeys(node for _, node in matches))
+        self.student = TorchTwin(graph, weights, student_nodes).to(memory_format=torch.channels_last)
+        self.student.freeze_through(schedule.frozen_through)
+        for module in self.student.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = schedule.statistics_momentum
+        # The inference engine runs what learns nothing, in a third of the time.
+        self.frozen = Engine(self.student.frozen_part(), weights) if self.student.frozen else None
+        self.average = TorchTwin(graph, weights).to(memory_format=torch.channels_last).eval()
+        self.teacher = None
+        self.projections = torch.nn.ModuleList()
+        if teacher:
+            self.teacher = Teacher(*teacher, matches)
+        self.optimiser: torch.optim.Optimizer | None = None
+        self.step = 0
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def run(
+        self,
+        pictures: Pictures,
+        boxes: Mapping[str, np.ndarray],
+        labels: Mapping[str, int],
+        val: tuple[np.ndarray, np.ndarray],
+    ) -> Weights:
+        """Train to the last step and give the averaged weights.
+
+        `boxes` are in the pixels of `pictures`' squares; `labels` names the training images; `val` holds pictures
+        uint8 (n, S, S) and labels (n,).
+        """
+        self._prepare(pictures, boxes, labels)
+        self._resume()
+        began, at = time.monotonic(), self.step
+        for batch in batches(pictures, boxes, labels, self.recipe, self.schedule, self.step):
+            losses = self._train_step(batch)
+            self.step += 1
+            if self.step % 10 == 0:
+                rate = (self.step - at) * self.recipe.batch_size / (time.monotonic() - began)
+                self._log({"step": self.step, "pictures_per_second": round(rate, 2), **losses})
+            if self.step % self.schedule.validate_every == 0 or self.step == self.schedule.steps:
+                logits = self.score(val[0])
+                self._log(
+                    {
+                        "step": self.step,
+                        "val_auc": roc_auc(val[1], logits),
+                        "val_ap": average_precision(val[1], logits),
+                    }
+                )
+            if self.step % self.schedule.checkpoint_every == 0 or self.step == self.schedule.steps:
+                self._save()
+        weights = self.average.export()
+        save_weights(self.folder / "average.safetensors", weights)
+        return weights
+
+    def _prepare(self, pictures: Pictures, boxes: Mapping, labels: Mapping) -> None:
+        if self.teacher:
+            some = batches(pictures, boxes, labels, self.recipe, self.schedule, 0)
+            self.teacher.measure([next(some).pictures for _ in range(min(6, self.schedule.steps))])
+            some.close()
+            with torch.no_grad():
+                outputs = self.student.eval()(torch.zeros(1, 1, self.recipe.image_size, self.recipe.image_size))
+            for (_, node), (mean, _) in zip(self.teacher.matches, self.teacher.statistics, strict=True):
+                self.projections.append(torch.nn.Conv2d(outputs[node].shape[1], mean.shape[1], 1))
+        named = [*self.student.named_parameters(), *self.projections.named_parameters("projections")]
+        groups = []
+        for head in (False, True):
+            for matrix in (False, True):
+                mine = [p for name, p in named if _is_head(name) == head and (p.ndim > 1) == matrix]
+                decay = self.schedule.weight_decay if matrix else 0.0
+                groups.append({"params": [p for p in mine if p.requires_grad], "weight_decay": decay, "head": head})
+        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.schedule.learning_rate)
+
+    def _rate(self, head: bool) -> float:
+        s = self.schedule
+        rate = s.learning_rate * (s.head_rate if head else 1.0)
+        if self.step < s.warmup and not head:
+            return rate * (self.step + 1) / s.warmup
+        falling = max(1.0, s.decay * (s.steps - s.warmup))
+        done = max(0.0, 1 - (s.steps - self.step) / falling)
+        return rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def _train_step(self, batch: Batch) -> dict[str, float]:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._rate(group["head"])
+        x = batch.pictures.contiguous(memory_format=torch.channels_last)
+        losses: dict[str, torch.Tensor] = {}
+        self.student.train()
+        frozen = self._frozen_maps(batch.pictures)
+        with half_where_faster():
+            outputs = self.student(x, frozen)
+            projected = [p(outputs[node]) for p, (_, node) in zip(self.projections, self._matches, strict=True)]
+        known = {name: outputs[name].float()[batch.whole] for name in ("logit", "global_logit", "cells")}
+        labels = batch.labels[batch.whole]
+        losses["label"] = F.binary_cross_entropy_with_logits(known["logit"][:, 0], labels)
+        alone = F.binary_cross_entropy_with_logits(known["global_logit"][:, 0], labels)
+        losses["global"] = self.schedule.global_weight * alone
+        losses["box"] = self.schedule.box_weight * self._box_loss(known["cells"][:, 0], batch.cells[batch.whole])
+        if self.teacher:
+            losses |= self._teaching(x, outputs, projected)
+        total = sum(losses.values())
+        self.optimiser.zero_grad()
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
+        self.optimiser.step()
+        self._average()
+        return {name: round(float(value.detach()), 4) for name, value in losses.items()}
+
+    def _frozen_maps(self, pictures: torch.Tensor) -> dict[str, torch.Tensor] | None:
+        if self.frozen is None:
+            return None
+        return in_torch(self.frozen.run(pictures[:, 0].numpy()))
+
+    def _teaching(self, x: torch.Tensor, outputs: Mapping, projected: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        s, losses = self.schedule, {}
+        maps, taught = self.teacher.targets(x)
+        if s.dense_weight:
+            dense = [F.smooth_l1_loss(p.float(), target) for p, target in zip(projected, maps, strict=True)]
+            losses["dense"] = s.dense_weight * sum(dense) / len(dense)
+        if s.logit_weight:
+            probability = torch.sigmoid(taught["logit"])
+            losses["logit"] = s.logit_weight * F.binary_cross_entropy_with_logits(outputs["logit"].float(), probability)
+        if s.cell_weight:
+            # Far below zero a cell says nothing, however far: only what could be a fracture is worth matching.
+            ours, theirs = (cells["cells"].float().clamp(min=-8.0) for cells in (outputs, taught))
+            losses["cells"] = s.cell_weight * F.smooth_l1_loss(ours, theirs)
+        return losses
+
+    @property
+    def _matches(self) -> tuple[tuple[str, str], ...]:
+        return self.teacher.matches if self.teacher else ()
+
+    def _box_loss(self, cells: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of every cell, summed and divided by the cells on fractures: tiny boxes weigh as they must."""
+        weight = torch.tensor(self.schedule.box_positive_weight)
+        loss = F.binary_cross_entropy_with_logits(cells, target, pos_weight=weight, reduction="sum")
+        return loss / (target.sum() + len(target))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # Early on the average follows closely, or the random heads would stay in it for hundreds of steps.
+        decay = min(self.schedule.averaging, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(new, 1 - decay)
+
+    def score(self, squares: np.ndarray) -> np.ndarray:
+        """Logits float32 (n,) of letterboxed pictures uint8 (n, S, S), by the averaged weights."""
+        engine = Engine(self.student.graph, self.average.export())
+        parts = [engine.run(np.asarray(squares[start : start + 64]))["logit"] for start in range(0, len(squares), 64)]
+        return np.concatenate(parts)[:, 0]
+
+    def _log(self, entry: dict) -> None:
+        entry = {"time": round(time.time(), 1), **entry}
+        line = json.dumps(entry)
+        self.report(entry)
+        with (self.folder / "history.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def _save(self) -> None:
+        state = {
+            "step": self.step,
+            "student": self.student.state_dict(),
+            "average": self.average.state_dict(),
+        }
+        state |= {"projections": self.projections.state_dict(), "optimiser": self.optimiser.state_dict()}
+        if self.teacher:
+            state["statistics"] = self.teacher.statistics
+        state["run"] = {"recipe": self.recipe.to_json(), "schedule": asdict(self.schedule)}
+        with replacing(self.folder / "checkpoint.pt") as temporary:
+            torch.save(state, temporary)
+
+    def _resume(self) -> None:
+        path = self.folder / "checkpoint.pt"
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self.step = state["step"]
+        self.student.load_state_dict(state["student"])
+        self.average.load_state_dict(state["average"])
+        self.projections.load_state_dict(state["projections"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        if self.teacher:
+            self.teacher.statistics = [tuple(pair) for pair in state["statistics"]]
+
+
+def _is_head(parameter: str) -> bool:
+    return any(head in parameter for head in ("global_logit", "local_logit", "cells", "projections"))

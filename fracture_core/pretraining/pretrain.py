@@ -1,0 +1,241 @@
+"""Long pre-training: from weak or foreign weights to a backbone that knows radiographs.
+
+It replaces ImageNet weights where they cannot be had, and it goes through the data more often than TensorFlow can on
+a CPU: the loop runs in PyTorch (an optional extra) on a twin whose weights carry over into Keras exactly. A plan is a
+list of stages, small pictures first; each goes on from the last one's averaged weights. A teacher is any
+keras.applications network, with its ImageNet weights or a file's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fracture_core.data.image_cache import Pictures, decode
+from fracture_core.data.split import Split
+from fracture_core.errors import FractureCoreError
+from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
+from fracture_core.recipe import RECIPES, Recipe
+from fracture_core.training.run_folder import RunFolder, provenance
+
+if TYPE_CHECKING:
+    import keras
+
+    from fracture_core.data.fracatlas import FracAtlas
+    from fracture_core.network.graph import Graph
+    from fracture_core.training.initial_weights import Start
+
+
+class PretrainingError(FractureCoreError):
+    """A plan that makes no sense, or PyTorch missing."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch: the picture size, whether the teacher speaks, and the loop's schedule as plain data."""
+
+    name: str
+    image_size: int
+    teacher: bool
+    schedule: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The student's recipe, the teacher (a backbone's name and its weights), and the stages in order.
+
+    The recipe's picture size and test-time views are those that the finished network reads with.
+    """
+
+    recipe: Recipe
+    stages: tuple[Stage, ...]
+    teacher: str | None = None
+    teacher_weights: str = "imagenet"
+
+    @classmethod
+    def from_json(cls, data: Any) -> Plan:
+        """Read plain data; raise PretrainingError where it is no plan."""
+        try:
+            stages = tuple(Stage(**stage) for stage in data["stages"])
+            recipe = Recipe.from_json(data["recipe"])
+            plan = cls(recipe, stages, data.get("teacher"), data.get("teacher_weights", "imagenet"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise PretrainingError(f"This is no plan for pre-training ({error}).") from error
+        if not stages or (any(s.teacher for s in stages) and not plan.teacher):
+            raise PretrainingError("A plan needs stages, and a teacher where a stage asks for one.")
+        if any(s.schedule.get("mixing") and not (s.teacher and s.schedule.get("logit_weight")) for s in stages):
+            raise PretrainingError(
+                "Only a teacher's logit says what a blend of two radiographs shows: mixing needs both."
+            )
+        return plan
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Plan:
+        """Read one of the project's plans by name, or a file by path."""
+        path = Path(name_or_path)
+        path = path if path.suffix == ".json" else RECIPES / f"{path.name}.json"
+        try:
+            return cls.from_json(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError) as error:
+            raise PretrainingError(f"The plan {str(name_or_path)!r} cannot be read ({error}).") from error
+
+
+def pretrain(
+    plan: Plan,
+    dataset: FracAtlas,
+    split: Split,
+    folder: Path,
+    start: Callable[[keras.Model], Start],
+    *,
+    report: Callable[[dict], None] | None = None,
+) -> Path:
+    """Run or resume a plan in `folder`; give the folder, which is then a finished run: `package` takes it.
+
+    `start` puts the starting weights into a fresh Keras model (see `training.initial_weights.start_from`). Raises
+    PretrainingError where PyTorch is not installed.
+    """
+    try:
+        from fracture_core.pretraining.batches import Schedule
+        from fracture_core.pretraining.loop import Pretraining
+    except ImportError as error:
+        raise PretrainingError(
+            "Pre-training runs in PyTorch, which is not installed: pip install -r requirements-pretrain.txt."
+        ) from error
+    from fracture_core.network.keras_graph import describe
+    from fracture_core.network.model import build_model
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model = build_model(plan.recipe)
+    origin = start(model).to_json()
+    weights = weights_of(model)
+    histories = []
+    for stage in plan.stages:
+        stage_folder = folder / stage.name
+        finished = stage_folder / "average.safetensors"
+        if not finished.exists():
+            recipe = plan.recipe.replace(image_size=stage.image_size)
+            student = build_model(recipe)
+            teacher, matches = None, ()
+            if stage.teacher:
+                network = _teacher(plan, stage.image_size)
+                teacher = describe(network), weights_of(network)
+                matches = match(plan.teacher, recipe.backbone, network, student)
+            schedule = Schedule(**stage.schedule)
+            loop = Pretraining(stage_folder, recipe, schedule, describe(student), weights, teacher, matches, report)
+            loop.run(*_data(dataset, split, recipe))
+        weights = load_weights(finished)
+        histories.append(stage_folder / "history.jsonl")
+    return _finish(plan, folder, weights, describe(model), split, origin, histories)
+
+
+def _data(
+    dataset: FracAtlas, split: Split, recipe: Recipe
+) -> tuple[Pictures, dict, dict, tuple[np.ndarray, np.ndarray]]:
+    """Training pictures, a quarter larger so that zooming in loses nothing, and val as inference sees it."""
+    size, crop = recipe.image_size, recipe.crop_to_field
+    larger = round(size * 1.25 / 32) * 32
+    train = decode({i: dataset.path(i) for i in split.train}, larger, crop_to_field=crop)
+    boxes = {i: train.placement(i).boxes_in_square(dataset.boxes(i)) for i in split.train}
+    labels = {i: int(dataset.table.at[i, "label"]) for i in split.train}
+    val = decode({i: dataset.path(i) for i in split.val}, size, crop_to_field=crop)
+    truth = dataset.table.loc[list(split.val), "label"].to_numpy()
+    return train, boxes, labels, (val.squares, truth)
+
+
+def _teacher(plan: Plan, size: int) -> keras.Model:
+    """The teacher with its own preprocessing inside; with heads where its weights have them (a run of ours)."""
+    import keras
+
+    from fracture_core.network.model import BACKBONES, application, build_model, count_layers_anew
+    from fracture_core.training.initial_weights import read_start
+
+    backbone = BACKBONES[plan.teacher]
+    recipe = Recipe(name="teacher", backbone=plan.teacher, start=plan.teacher_weights, image_size=size)
+    weights, _, _ = read_start(recipe)
+    if "cells_coarse/kernel" in weights:
+        model = build_model(recipe.replace(localiser=weights["cells_coarse/kernel"].shape[3]))
+        set_weights(model, weights)
+        return model
+    count_layers_anew()
+    radiograph = keras.Input((size, size, 1), name="radiograph")
+    x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
+    x = keras.layers.Rescaling(list(backbone.scale), list(backbone.offset), name="normalise")(x)
+    trunk = application(plan.teacher)(include_top=False, weights=None, input_tensor=x)
+    set_weights(trunk, weights)
+    return keras.Model(radiograph, {"last_map": trunk.output})
+
+
+#: (teacher, student) -> pairs of nodes whose maps have one size, chosen by hand.
+MATCHES = {
+    ("efficientnet-lite2", "densenet121"): (
+        ("block5d_add", "pool4_relu"),
+        ("block6e_add", "relu"),
+        ("top_activation", "relu"),
+    ),
+    ("xception", "densenet121"): (
+        ("add.1", "pool2_pool"),
+        ("add.5", "pool3_pool"),
+        ("add.10", "pool4_relu"),
+        ("add.11", "relu"),
+        ("block14_sepconv2_act", "relu"),
+    ),
+}
+
+
+def match(teacher: str, student: str, teacher_model: keras.Model, student_model: keras.Model) -> tuple:
+    """Pairs of (teacher's node, student's node) to match: by hand where known, else the last maps of each stride."""
+    if (teacher, student) in MATCHES:
+        return MATCHES[teacher, student]
+    ours, theirs = _last_maps(student_model), _last_maps(teacher_model)
+    return tuple((theirs[stride], ours[stride]) for stride in (8, 16, 32) if stride in ours and stride in theirs)
+
+
+def _last_maps(model: keras.Model) -> dict[int, str]:
+    """Stride -> the key of the trunk's last layer whose map has it."""
+    keys = layer_keys(model)
+    size = model.input.shape[1]
+    found = {}
+    for layer in model.layers:
+        shape = getattr(layer.output, "shape", ())
+        if len(shape) == 4 and shape[3] > 3 and not layer.name.startswith("cells"):
+            found[-(-size // shape[1])] = keys[layer.name]
+    return found
+
+
+def _finish(
+    plan: Plan,
+    folder: Path,
+    weights: Weights,
+    graph: Graph,
+    split: Split,
+    origin: dict,
+    histories: Iterable[Path],
+) -> Path:
+    save_weights(folder / "weights.safetensors", weights)
+    run = RunFolder(folder)
+    run.begin(plan.recipe, split)
+    run.write_graph(graph.to_json())
+    run.write_history(_validations(histories))
+    run.note(**provenance(), name=plan.recipe.name, start=origin, split=split.digest, finished=True)
+    run.note(ended=datetime.now(UTC).isoformat(timespec="seconds"), trained_on=len(split.train))
+    run.note(teacher=plan.teacher, stages=[dataclasses.asdict(stage) for stage in plan.stages])
+    return folder
+
+
+def _validations(histories: Iterable[Path]) -> list[dict[str, float]]:
+    """A row for each look at val: its number, the stage counted from 1, the stage's step, and the figures."""
+    rows = []
+    for stage, path in enumerate(histories, 1):
+        entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
+        for entry in entries:
+            if "val_auc" in entry:
+                figures = {key: entry[key] for key in ("step", "val_auc", "val_ap")}
+                rows.append({"epoch": len(rows) + 1, "stage": stage} | figures)
+    return rows

@@ -1,0 +1,50 @@
+"""The teacher of pre-training: a frozen network on the inference engine, whose maps and answers the student matches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from fracture_core.inference.engine import Engine
+from fracture_core.network.graph import Graph
+from fracture_core.network.weights import Weights
+
+_CLIP = 4.0
+
+
+class Teacher:
+    """A frozen network, run by the inference engine, whose standardised maps the student matches."""
+
+    def __init__(self, graph: Graph, weights: Weights, matches: tuple[tuple[str, str], ...]):
+        taps = {node: node for node, _ in matches}
+        self.engine = Engine(graph.with_outputs(taps), weights)
+        self.matches = matches
+        self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def measure(self, pictures: list[torch.Tensor]) -> None:
+        """Fix each channel's mean and deviation over some batches of pictures."""
+        maps = [self._maps(self._outputs(batch)) for batch in pictures]
+        for place in range(len(self.matches)):
+            values = torch.cat([m[place] for m in maps])
+            deviation, mean = torch.std_mean(values, (0, 2, 3), keepdim=True)
+            self.statistics.append((mean, deviation + 1e-3))
+
+    def targets(self, pictures: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+        """The maps to match, float32 (n, C, h, w) within +-4, one a match; and all outputs of the network."""
+        outputs = self._outputs(pictures)
+        pairs = zip(self._maps(outputs), self.statistics, strict=True)
+        return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs], outputs
+
+    def _outputs(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+        return in_torch(self.engine.run(pictures[:, 0].numpy()))
+
+    def _maps(self, outputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+        return [outputs[node] for node, _ in self.matches]
+
+
+def in_torch(outputs: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    """The engine's maps (n, h, w, C) as PyTorch's (n, C, h, w), channels last in memory; vectors as they are."""
+    tensors = {name: torch.from_numpy(values) for name, values in outputs.items()}
+    return {name: tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}

@@ -1,0 +1,1 @@
+"""Word, tabulate, chart and export what the core computes."""

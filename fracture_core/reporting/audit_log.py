@@ -1,0 +1,100 @@
+"""The optional audit log: one line of JSON for each finding that was shown. Off unless FRACTURE_AUDIT_LOG names a file.
+
+    {"when": "2026-01-31T09:14:03+00:00", "who": "ward7@hospital.example", "input_sha256": "…", "model":
+     "densenet121-fracatlas 0f59ccc7303c", "finding": "fracture likely", "probability": 0.93}
+
+No pixels, no file name, nothing of a DICOM header. Whoever turns it on wants no finding to be seen unrecorded: one that
+cannot be recorded must not be shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import alone
+
+#: Who, where the server asks nobody to log in.
+NOBODY = "not logged in"
+_LONGEST_WHO = 200
+
+
+class AuditLogError(FractureCoreError):
+    """An audit log that cannot be written, so that no finding may be shown."""
+
+
+@dataclass(frozen=True)
+class AuditLine:
+    """One finding that is about to be shown.
+
+    `input_sha256` is hex, of the file's bytes; `model` names the bundle and its version; `finding` is in words;
+    `probability` is 0..1, None where the picture is unlike the training data; `when` is ISO 8601 in UTC.
+    """
+
+    who: str
+    input_sha256: str
+    model: str
+    finding: str
+    probability: float | None
+    when: str = ""  # now
+
+    def to_json(self) -> str:
+        """Give one line, without its end; control characters of `who` are escaped, so that it stays one."""
+        when = self.when or datetime.now(UTC).isoformat(timespec="milliseconds")
+        probability = None if self.probability is None else round(self.probability, 6)
+        changed = {"when": when, "who": self.who[:_LONGEST_WHO] or NOBODY, "probability": probability}
+        return json.dumps(asdict(self) | changed)
+
+
+def audit_log() -> Path | None:
+    """Give the file that FRACTURE_AUDIT_LOG names, None where the log is off."""
+    named = os.environ.get("FRACTURE_AUDIT_LOG", "").strip()
+    return Path(named).absolute() if named else None
+
+
+def record(lines: Iterable[AuditLine], path: Path | None = None) -> None:
+    """Append lines to the audit log, all or none, and wait until they are on disk; nothing where the log is off.
+
+    Several processes may share one log. Raises AuditLogError where it cannot be written; the findings must then not be
+    shown.
+    """
+    path = path or audit_log()
+    data = "".join(f"{line.to_json()}\n" for line in lines).encode()
+    if path is None or not data:
+        return
+    try:
+        with alone(path):
+            _append(path, data)
+    except OSError as error:
+        raise AuditLogError(
+            f"The audit log cannot be written ({error.strerror}), so no finding is shown. "
+            "Please tell whoever runs this server."
+        ) from error
+
+
+def _append(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        before = os.fstat(descriptor).st_size
+        # Half a line can only be left by a machine that went down; the next one must not be joined to it.
+        torn = before and _last_byte(descriptor, before) != b"\n"
+        data = b"\n" + data if torn else data
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _last_byte(descriptor: int, size: int) -> bytes:
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1)

@@ -1,0 +1,153 @@
+"""One finding on one page to keep: as PDF, as PNG, or as a line of CSV. Made in memory; nothing is written."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from datetime import datetime
+from xml.sax.saxutils import escape
+
+import numpy as np
+
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.overlay import overlay, to_png
+from fracture_core.inference.predictor import Finding
+from fracture_core.reporting.finding_text import (
+    COLOURS_DO_NOT_MEAN,
+    COLOURS_MEAN,
+    DISCLAIMER,
+    LIMITS,
+    Answer,
+    answer,
+    percent,
+)
+from fracture_core.reporting.worklist import Entry, to_csv, worklist
+
+_COLOURS = {"likely": "#b84a00", "uncertain": "#8a6100", "unlikely": "#0b5f94", "outside": "#555555"}
+_MARGIN = 48
+
+
+def report_pdf(
+    finding: Finding,
+    bundle: Bundle,
+    *,
+    method: str | None = None,
+    named: bool = True,
+    patient: Mapping[str, str] | None = None,
+    when: datetime | None = None,
+) -> bytes:
+    """Give one A4 page: pictures, finding, operating points, model, the input's SHA-256, date, limits, disclaimer.
+
+    `method` is the heatmap's (default: the localiser where the network has one); with `named` the file's name is
+    printed, without it the hash alone says which file it was. `patient` is what `dicom_identifiers` gave, and printed
+    only where it is handed over. `when` defaults to now, in local time.
+    """
+    from reportlab.lib.pagesizes import A4
+    from reportlab.platypus import Image, KeepInFrame, Paragraph, SimpleDocTemplate, Spacer, Table
+
+    words = answer(finding, bundle)
+    styles = _styles(_COLOURS[words.kind])
+    width, height = A4[0] - 2 * _MARGIN, A4[1] - 2 * _MARGIN
+    method = method or next(name for name, one in METHODS.items() if one.needs in finding.outputs)
+    pictures = [finding.radiograph.pixels]
+    if finding.familiar:
+        pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), method))
+    columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in pictures]
+    captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(pictures)]]
+    story = [Paragraph("Fracture reader: report on one radiograph", styles["title"]), *_verdict(finding, words, styles)]
+    story += [
+        Table([columns, captions], colWidths=[width / 2] * len(columns), style=[("LEFTPADDING", (0, 0), (-1, -1), 0)])
+    ]
+    story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.familiar else []
+    rows = _details(finding, words, method, named, when or datetime.now().astimezone())
+    if patient:
+        from fracture_core.imaging.dicom import identifier_name
+
+        rows = [(identifier_name(keyword), value) for keyword, value in patient.items()] + rows
+    cells = [[Paragraph(_text(cell), styles["small"]) for cell in row] for row in rows]
+    story += [Spacer(1, 6), Table(cells, colWidths=[96, width - 96], style=[("VALIGN", (0, 0), (-1, -1), "TOP")])]
+    story += [Spacer(1, 6), *(Paragraph(_text(f"• {limit}"), styles["small"]) for limit in LIMITS)]
+    story += [Paragraph(f"<b>{DISCLAIMER}</b>", styles["body"])]
+    page = io.BytesIO()
+    document = SimpleDocTemplate(page, pagesize=A4, title="Fracture reader: report", author="", **_MARGINS)
+    document.build([KeepInFrame(width, height - 12, story, mode="shrink")])
+    return page.getvalue()
+
+
+def report_png(finding: Finding, bundle: Bundle, **options) -> bytes:
+    """Give the same page as a PNG at 144 dots an inch; `options` as in `report_pdf`."""
+    import pypdfium2
+
+    document = pypdfium2.PdfDocument(report_pdf(finding, bundle, **options))
+    try:
+        return to_png(np.ascontiguousarray(document[0].render(scale=2, rev_byteorder=True).to_numpy()[..., :3]))
+    finally:
+        document.close()
+
+
+def csv_line(finding: Finding, bundle: Bundle, *, named: bool = True) -> str:
+    """Give a header and one line, with the columns of `fracture_core.reporting.worklist.COLUMNS`."""
+    table = worklist([Entry.of(finding)], finding.rule_out, finding.rule_in)
+    return to_csv(table if named else table.assign(file=""))
+
+
+def file_stem(finding: Finding, *, named: bool = True) -> str:
+    """Give a name for a report's file: of the radiograph's name its letters, digits, dots and hyphens, or its hash."""
+    stem = finding.radiograph.name.rpartition(".")[0] or finding.radiograph.name
+    stem = "".join(c if c.isalnum() or c in ".-_" else "-" for c in stem)[:80].strip(".-")
+    return f"fracture-report-{stem if named and stem else finding.radiograph.sha256[:12]}"
+
+
+_MARGINS = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN)
+
+
+def _styles(colour: str) -> dict:
+    from reportlab.lib.styles import ParagraphStyle
+
+    body = ParagraphStyle("body", fontName="Helvetica", fontSize=10, leading=13, spaceBefore=4)
+    return {
+        "body": body,
+        "small": ParagraphStyle("small", body, fontSize=8, leading=10, spaceBefore=1),
+        "title": ParagraphStyle("title", body, fontSize=14, leading=18, fontName="Helvetica-Bold"),
+        "verdict": ParagraphStyle("verdict", body, fontSize=18, leading=23, textColor=colour, spaceBefore=6),
+    }
+
+
+def _verdict(finding: Finding, words: Answer, styles: dict) -> list:
+    from reportlab.platypus import Paragraph
+
+    said = [Paragraph(_text(DISCLAIMER), styles["small"])]
+    if words.kind == "outside":
+        said.append(Paragraph(f"No finding: {_text(words.headline)}", styles["verdict"]))
+    else:
+        text = f"<b>{_text(words.headline)}</b>, probability {percent(finding.probability)}"
+        said += [Paragraph(text, styles["verdict"]), Paragraph(_text(words.like_this), styles["body"])]
+    return said + [Paragraph(_text(f"Warning: {warning}"), styles["body"]) for warning in finding.warnings]
+
+
+def _details(finding: Finding, words: Answer, method: str, named: bool, when: datetime) -> list[tuple[str, str]]:
+    radiograph = finding.radiograph
+    height, width = radiograph.pixels.shape
+    rows = [("File", radiograph.name)] if named else []
+    rows += [("SHA-256 of the file", radiograph.sha256), ("Picture", f"{radiograph.format}, {width} x {height} pixels")]
+    rows += [("Model", finding.bundle), ("Operating points", words.detail)]
+    rows += [("Heatmap", f"{METHODS[method].title}. {METHODS[method].sentence}")] if finding.familiar else []
+    return [*rows, ("Read on", f"{when:%Y-%m-%d %H:%M %Z}")]
+
+
+def _fitted(pixels: np.ndarray, image: type, width: float, height: float):
+    """A picture as a flowable no larger than width x height points, at most 1200 pixels along its longer side."""
+    import cv2
+
+    shrink = min(1.0, 1200 / max(pixels.shape))
+    if shrink < 1:
+        size = (max(1, round(pixels.shape[1] * shrink)), max(1, round(pixels.shape[0] * shrink)))
+        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    scale = min(width / pixels.shape[1], height / pixels.shape[0])
+    return image(io.BytesIO(to_png(pixels)), pixels.shape[1] * scale, pixels.shape[0] * scale)
+
+
+def _text(words: str) -> str:
+    """Make words safe inside the page's markup; what its font lacks becomes a question mark."""
+    return escape("".join(c if c.isprintable() else " " for c in words).encode("cp1252", "replace").decode("cp1252"))

@@ -1,0 +1,1 @@
+"""Train a network from a recipe into a run folder, and package it as a bundle."""

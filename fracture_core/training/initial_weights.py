@@ -1,0 +1,165 @@
+"""Where a training run's first weights come from: ImageNet, a bundle, a file, or nowhere."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import typed_path
+from fracture_core.network.efficientnet_lite import PublishedWeightsError
+from fracture_core.network.model import application, count_layers_anew
+from fracture_core.network.weights import Weights, load_weights, set_weights, weights_of
+from fracture_core.recipe import Recipe
+
+_SECONDS = 30  # without an answer, before a download counts as failed
+
+
+class StartingWeightsError(FractureCoreError):
+    """Starting weights that cannot be had, cannot be read, or belong to another network."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run started from: the recipe's words, and what of it was used.
+
+    `sha256` is of the file, of the bundle's list of hashes, or of the ImageNet arrays; None where nothing was read.
+    `split` is the digest of the split that a bundle was trained on, where it says so, `test` that of the test images
+    it was scored on.
+    """
+
+    source: str
+    sha256: str | None
+    loaded: int  # arrays
+    left: tuple[str, ...]  # keys of the network that keep their random values, where others do not
+    split: str | None = None
+    test: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give plain data for the run's record."""
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "loaded": self.loaded,
+            "left_random": list(self.left),
+            "split": self.split,
+            "test": self.test,
+        }
+
+
+def start_from(model: keras.Model, recipe: Recipe) -> Start:
+    """Put the recipe's starting weights into its freshly built model.
+
+    "none" leaves the random ones; "imagenet" downloads keras.applications' (or takes them from its cache);
+    "bundle:NAME" takes backbone and heads, each where it fits; a path takes a `.safetensors` file of ours or a
+    `.h5` file that `keras.applications` takes with `include_top=False`. Raises StartingWeightsError, with what to do
+    instead, and then leaves the model as it was.
+    """
+    if recipe.start == "none":
+        return Start("none", None, 0, ())
+    weights, sha256, split = read_start(recipe)
+    fresh = weights_of(model)
+    left = set_weights(model, weights, partly=True)
+    backbone = [key for key in fresh if not _is_head(key)]
+    if missing := set(left) & set(backbone):
+        set_weights(model, fresh)
+        raise StartingWeightsError(
+            f"The starting weights {recipe.start!r} are not those of a {recipe.backbone}: "
+            f"{len(missing)} of its {len(backbone)} arrays are missing or have another shape."
+        )
+    name = recipe.start.removeprefix("bundle:")
+    test = None if name == recipe.start else load_bundle(name).test_digest
+    return Start(recipe.start, sha256, len(fresh) - len(left), tuple(left), split, test)
+
+
+def _is_head(key: str) -> bool:
+    return key.startswith(("global_logit/", "local_logit/", "cells"))
+
+
+def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
+    """Weights, their SHA-256, and the digest of the split they were trained on, where that is known."""
+    if recipe.start == "imagenet":
+        return *_imagenet(recipe), None
+    if recipe.start.startswith("bundle:"):
+        try:
+            bundle = load_bundle(recipe.start.removeprefix("bundle:"))
+            return bundle.weights(), bundle.sha256, bundle.manifest.get("provenance", {}).get("split")
+        except FractureCoreError as error:
+            raise StartingWeightsError(f"The run cannot start from {recipe.start!r}: {error}") from error
+    path = typed_path(recipe.start)
+    if not path.is_file():
+        raise StartingWeightsError(
+            f"There are no starting weights {recipe.start!r}; give imagenet, none, bundle:NAME, "
+            "or the path of a .weights.h5 or .safetensors file."
+        )
+    if path.suffix == ".safetensors":
+        try:
+            return load_weights(path), _sha256(path), None
+        except FractureCoreError as error:
+            raise StartingWeightsError(str(error)) from error
+    return _keras_file(path, recipe), _sha256(path), None
+
+
+def _keras_file(path: Path, recipe: Recipe) -> Weights:
+    try:
+        return weights_of(_application(recipe, str(path)))
+    # Keras raises whatever its readers meet: ValueError, OSError, KeyError, TypeError and their kin.
+    except Exception as error:
+        raise StartingWeightsError(
+            f"The file {path.name} does not hold the weights of a {recipe.backbone} without its top, "
+            "as keras.applications saves them."
+        ) from error
+
+
+def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
+    try:
+        with _patience(_SECONDS):
+            weights = weights_of(_application(recipe, "imagenet"))
+    except PublishedWeightsError as error:
+        raise StartingWeightsError(str(error)) from error
+    # get_file raises a bare Exception where the network fails and a ValueError where the file is not as published.
+    except Exception as error:
+        raise StartingWeightsError(
+            f"The ImageNet weights of {recipe.backbone} cannot be downloaded ({_first_line(error)}). Connect to the "
+            f"internet and try again, or start from the shipped bundle (bundle:{DEFAULT_BUNDLE}), from a weights file "
+            "(its path), or from nothing (none)."
+        ) from error
+    digest = hashlib.sha256()
+    for key, array in weights.items():
+        digest.update(key.encode() + array.tobytes())
+    return weights, digest.hexdigest()
+
+
+def _application(recipe: Recipe, weights: str) -> keras.Model:
+    """The backbone alone, with its weights; layer names counted from nothing, as in our own model."""
+    count_layers_anew()
+    return application(recipe.backbone)(include_top=False, weights=weights)
+
+
+@contextmanager
+def _patience(seconds: float) -> Iterator[None]:
+    # get_file waits for ever otherwise: behind a firewall that drops packets nothing would ever be said.
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200].rstrip(".")
+
+
+def _sha256(path: str | os.PathLike[str]) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,160 @@
+"""A finished run -> a bundle: score val and test, calibrate and choose thresholds on val, seal, publish."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from fracture_core.bundle.bundle import MODELS, Bundle, check_name, load_bundle, publish, seal
+from fracture_core.bundle.image_attributes import TRAITS, fit_traits
+from fracture_core.bundle.model_card import write_card
+from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, fit_familiarity
+from fracture_core.data.dataset import Dataset
+from fracture_core.data.split import Split
+from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.evaluate import predict_split
+from fracture_core.files import replacing, write_text
+from fracture_core.inference.engine import Engine
+from fracture_core.inference.scorer import Scorer
+from fracture_core.metrics.calibration import fit_temperature
+from fracture_core.metrics.confusion import sigmoid
+from fracture_core.metrics.operating_points import default_operating_points
+from fracture_core.network.graph import Graph
+from fracture_core.network.model import BACKBONES
+from fracture_core.network.weights import Weights, half_precision, load_weights, save_weights
+from fracture_core.recipe import Recipe
+
+
+class PackagingError(FractureCoreError):
+    """A run that is not finished, or whose folder lacks something a bundle needs."""
+
+
+def package(
+    run: Path,
+    name: str,
+    dataset: Dataset,
+    *,
+    root: Path = MODELS,
+    progress: Callable[[int, int], None] | None = None,
+) -> Bundle:
+    """Make the bundle root/name from a finished run folder; an earlier bundle of that name is kept beside it.
+
+    Val alone decides the offset, the temperature and the thresholds. Raises PackagingError where the run is not
+    finished. Nothing appears under `root` before the bundle is whole.
+    """
+    check_name(name)
+    recipe, graph, weights, split, record = _read_run(run)
+    # Everything below is computed with the weights as they will be shipped, rounding included.
+    weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
+    kernel = weights["global_logit/kernel"][:, 0]
+    graph = graph.with_outputs({MIDDLE_MAP: BACKBONES[recipe.backbone].middle})
+    scorer = Scorer(Engine(graph, weights), recipe)
+    table, held = predict_split(scorer, kernel, dataset, split, progress=progress)
+    offset, temperature = _calibrate(table[table["split"] == "val"])
+    weights["global_logit/bias"] = weights["global_logit/bias"] + np.float32(offset)
+    table["logit"] += round(offset, 6)
+    features = _features(scorer, dataset, split, table, held)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    Path(root).mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
+    try:
+        folder.chmod(0o755)
+        save_weights(folder / "weights.safetensors", weights)
+        write_text(folder / "network.json", json.dumps(graph.to_json(), separators=(",", ":")) + "\n")
+        write_text(folder / "recipe.json", json.dumps(recipe.to_json(), indent=1) + "\n")
+        with replacing(folder / "predictions.csv") as temporary:
+            table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+        with replacing(folder / "features.safetensors") as temporary:
+            save_file(features, temporary)
+        _write_points(folder, table, temperature, created)
+        shutil.copyfile(run / "history.csv", folder / "history.csv")
+        provenance = {
+            **record,
+            "pretraining": _pretraining(record),
+            "offset": offset,
+            "split": split.digest,
+            "trained_on": len(split.train),
+        }
+        write_card(folder, name, recipe, table, temperature, provenance)
+        seal(folder, temperature=temperature, created=created, provenance=provenance)
+        publish(folder, name, root)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return load_bundle(name, root)
+
+
+def _read_run(run: Path) -> tuple[Recipe, Graph, Weights, Split, dict[str, Any]]:
+    try:
+        record = json.loads((run / "run.json").read_text("utf-8"))
+        if not record.get("finished"):
+            raise PackagingError(f"The run {run.name} is not finished; resume it first.")
+        recipe = Recipe.from_json(json.loads((run / "recipe.json").read_text("utf-8")))
+        graph = Graph.from_json(json.loads((run / "network.json").read_text("utf-8")))
+        parts = json.loads((run / "split.json").read_text("utf-8"))
+        split = Split(*(tuple(parts[part]) for part in ("train", "val", "test")), parts.get("left_out", {}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PackagingError(f"The folder {run.name} is not a finished run ({error}).") from error
+    return recipe, graph, load_weights(run / "weights.safetensors"), split, record
+
+
+def _pretraining(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The record of the pre-training: the run's own, or the one that lies beside its starting weights."""
+    if "stages" in record:
+        return {key: record.get(key) for key in ("start", "teacher", "stages")}
+    source = (record.get("start") or {}).get("source", "")
+    beside = Path(source).parent / "run.json"
+    if not source.endswith(".safetensors") or not beside.is_file():
+        return None
+    try:
+        return json.loads(beside.read_text("utf-8"))
+    except ValueError as error:
+        raise PackagingError("The record of the pre-training, run.json, cannot be read.") from error
+
+
+def _calibrate(val: pd.DataFrame) -> tuple[float, float]:
+    """Offset and temperature that make sigmoid((logit + offset) / temperature) likeliest on val.
+
+    The offset undoes what oversampling or class weights did to the base rate (Platt 1999); it goes into the
+    network's own bias, so that the temperature alone is left to calibrate (Guo et al. 2017).
+    """
+    from scipy.optimize import minimize_scalar
+
+    truth, logits = val["label"].to_numpy(), val["logit"].to_numpy()
+
+    def loss(offset: float) -> float:
+        shifted = logits + offset
+        p = np.clip(sigmoid(shifted / fit_temperature(truth, shifted)), 1e-9, 1 - 1e-9)
+        return float(-np.mean(truth * np.log(p) + (1 - truth) * np.log1p(-p)))
+
+    offset = float(minimize_scalar(loss, bounds=(-12, 12), method="bounded").x)
+    return offset, float(fit_temperature(truth, logits + offset))
+
+
+def _features(
+    scorer: Scorer, dataset: Dataset, split: Split, table: pd.DataFrame, held: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Fit what is familiar and the traits on train, and set their thresholds on val."""
+    train = scorer.score_files([dataset.path(i) for i in split.train], tuple(held))
+    val = (table["split"] == "val").to_numpy()
+    known = [trait for trait in TRAITS if trait in dataset.table]
+    on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in known}
+    on_val = {trait: table.loc[val, trait].to_numpy() for trait in known}
+    arrays = fit_familiarity(train["appearance"], held["appearance"][val]).to_arrays()
+    return arrays | fit_traits(train["embedding"], on_train, held["embedding"][val], on_val).to_arrays()
+
+
+def _write_points(folder: Path, table: pd.DataFrame, temperature: float, created: str) -> None:
+    val = table[table["split"] == "val"]
+    points = default_operating_points(val["label"], sigmoid(val["logit"].to_numpy() / temperature), created=created)
+    data: Mapping[str, Any] = {name: point.to_dict() for name, point in points.items()}
+    write_text(folder / "operating_points.json", json.dumps(data, indent=1) + "\n")

@@ -1,0 +1,140 @@
+"""One image of FracAtlas: the whole picture, what the dataset and the model say of it, and its duplicates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from fracture_core.data.catalogue import facts, neighbours
+from fracture_core.errors import FractureCoreError
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.reporting.finding_text import OUTSIDE, percent
+from pages.parts.dataset.cache import Sources
+from pages.parts.dataset.tiles import tiles
+from pages.parts.diagnose import examples as samples
+from pages.parts.shared.engine_queue import turn
+from pages.parts.shared.gallery import gallery
+from pages.parts.shared.predictor_cache import reader
+from pages.parts.shared.sidebar import Choice, plain
+from pages.parts.shared.viewer import picture, plain_picture, viewer
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    key: tuple
+    picture: dict[str, Any]
+    probability: float | None
+    finding: str
+    warnings: tuple[str, ...]
+
+
+def opened(sources: Sources) -> str | None:
+    """Give the id of the image that the address names, or None; an unknown one is said to be so."""
+    image_id = st.query_params.get("image")
+    if image_id is None or image_id in sources.table.index:
+        return image_id
+    st.warning(f"{plain(image_id[:60])} is not in FracAtlas.")
+    return None
+
+
+def open_image(image_id: str) -> None:
+    """Show this image at the next run."""
+    st.query_params["image"] = image_id
+
+
+def close_image() -> None:
+    """Go back to the grid at the next run."""
+    st.query_params.pop("image", None)
+
+
+def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
+    """Draw it; `ids` are the images that the filters leave, to leaf through."""
+    _toolbar(sources, choice, image_id, ids)
+    slot = st.empty()
+    try:
+        shown = _shown(sources, choice, image_id, slot)
+    except (OSError, FractureCoreError) as error:
+        st.error(f"{image_id} cannot be shown. {plain(str(error))}")
+        return
+    dataset = sources.dataset
+    viewer(shown.picture, dataset.boxes(image_id), dataset.polygons(image_id))
+    said, known = st.columns(2, gap="large")
+    with said:
+        _model(sources, choice, image_id, shown)
+        _duplicates(sources, image_id)
+    with known:
+        st.subheader("What FracAtlas says", anchor=False)
+        st.table(dict(facts(sources.table, image_id)), border="horizontal")
+
+
+def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
+    before, after, place = neighbours(ids, image_id)
+    where = f"{place:,} of {len(ids):,} that fit the filters" if place else ""
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        st.button("Back to the grid", on_click=close_image, icon=":material/grid_view:", key="back", shortcut="Escape")
+        st.button(
+            "Previous",
+            on_click=open_image,
+            args=(before,),
+            disabled=before is None,
+            icon=":material/arrow_back:",
+            key="previous",
+        )
+        st.button(
+            "Next",
+            on_click=open_image,
+            args=(after,),
+            disabled=after is None,
+            icon=":material/arrow_forward:",
+            key="next",
+        )
+        if choice is not None and st.button("Diagnose this", icon=":material/radiology:", key="diagnose"):
+            samples.pick(image_id)
+            st.switch_page("pages/diagnose.py")
+    st.markdown(f"#### {image_id}" + (f"  :gray[{where}]" if where else ""))
+
+
+def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGenerator) -> _Shown:
+    """Read the image, and the finding where there is a bundle, unless it is the one that is open already."""
+    path = sources.dataset.path(image_id)
+    key = (sources.key, image_id, choice and (choice.bundle.version, choice.rule_out, choice.rule_in))
+    kept = st.session_state.get("dataset_image")
+    if kept is not None and kept.key == key:
+        return kept
+    radiograph = read_radiograph(path, accept_cut_short=True)
+    if choice is None:
+        shown = _Shown(key, plain_picture(radiograph), None, "", radiograph.warnings)
+    else:
+        with turn(slot):
+            finding = reader(choice.bundle).read(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
+        words = finding.finding if finding.familiar else OUTSIDE
+        shown = _Shown(key, picture(finding), finding.probability, words, finding.warnings)
+    st.session_state["dataset_image"] = shown
+    return shown
+
+
+def _model(sources: Sources, choice: Choice | None, image_id: str, shown: _Shown) -> None:
+    st.subheader("What the model says", anchor=False)
+    if choice is None:
+        st.caption("There is no model in models/, so there is no prediction and no heatmap.")
+    else:
+        st.markdown(f"**{shown.finding.capitalize()}**, probability {percent(shown.probability)}")
+        if sources.table.at[image_id, "split"] in ("train", "left out"):
+            st.caption("This is no validation or test image: the model may have been trained on it.")
+    for warning in shown.warnings:
+        st.caption(plain(warning))
+
+
+def _duplicates(sources: Sources, image_id: str) -> None:
+    st.subheader("Duplicates", anchor=False)
+    if sources.audit is None:
+        st.caption("Not known yet: the dataset is still being audited.")
+        return
+    others = sources.audit.duplicates_of(image_id)
+    if not others:
+        st.caption("No other file shows this picture.")
+        return
+    gallery(tiles(sources, others), "duplicates", open_image)

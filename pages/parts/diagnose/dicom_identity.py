@@ -1,0 +1,33 @@
+"""Whose radiograph it is, as a DICOM file says: shown to who asks, and kept nowhere."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fracture_core.imaging.radiograph import Radiograph, UnreadableRadiograph
+
+
+def offer_identity(radiograph: Radiograph, data: bytes) -> None:
+    """Draw a switch that shows the identifiers of a DICOM file; nothing for other files. It starts switched off."""
+    if radiograph.format != "DICOM":
+        return
+    if not st.toggle("Show whose it is, from the DICOM header", key=f"identity {radiograph.sha256}"):
+        return
+    from fracture_core.imaging.dicom import identifier_name
+
+    found = identifiers(data)
+    if not found:
+        st.caption("The file does not say.")
+        return
+    # Not a table or Markdown: the words come from a file.
+    st.code("\n".join(f"{identifier_name(keyword)}: {words}" for keyword, words in found.items()), language=None)
+
+
+def identifiers(data: bytes) -> dict[str, str]:
+    """Read them anew, from the bytes that the session holds."""
+    from fracture_core.imaging.dicom import dicom_identifiers
+
+    try:
+        return dicom_identifiers(data)
+    except UnreadableRadiograph:
+        return {}

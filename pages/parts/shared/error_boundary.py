@@ -1,0 +1,32 @@
+"""What goes wrong below a page and no part of it expected: a sentence, where the reader would get an empty page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from fracture_core.errors import FractureCoreError
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def in_a_sentence() -> Iterator[None]:
+    """Draw what the block raises, where it is our own error or the disk's, and end the page there."""
+    try:
+        yield
+    except FractureCoreError as error:
+        _say(str(error))
+    except OSError as error:
+        # Which call failed helps whoever runs the server; the file's name stays out of the log, it may be a patient's.
+        _log.error("A page met %s (%s).", type(error).__name__, error.strerror)
+        _say(f"This server cannot read or write a file that it needs ({error.strerror}). Please tell whoever runs it.")
+
+
+def _say(words: str) -> None:
+    from pages.parts.shared.sidebar import plain  # the page is on screen before the libraries behind it are in memory
+
+    st.error(plain(words))

@@ -1,0 +1,41 @@
+"""One loaded model for all sessions, loaded behind the first page's back."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import streamlit as st
+
+from fracture_core.bundle.bundle import Bundle
+
+_loading = ThreadPoolExecutor(1, thread_name_prefix="model")
+
+
+def warm(bundle: Bundle) -> None:
+    """Begin loading the model, so that it is ready when the first file comes; return at once."""
+    _reader(bundle.version, bundle)
+
+
+def reader(bundle: Bundle):
+    """Give the bundle's Reader, waiting for it where need be; raise what loading raised."""
+    loading = _reader(bundle.version, bundle)
+    try:
+        return loading.result()
+    except Exception:
+        _reader.clear()
+        raise
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _reader(version: str, _bundle: Bundle) -> Future:
+    return _loading.submit(_load, _bundle)
+
+
+def _load(bundle: Bundle):
+    from fracture_core.inference.predictor import Reader
+
+    made = Reader(bundle)
+    # The first pass through a network takes several times as long as the next; nobody should wait for it.
+    made.scorer.score(np.zeros((1, made.scorer.size, made.scorer.size), np.uint8))
+    return made

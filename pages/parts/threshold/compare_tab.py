@@ -1,0 +1,74 @@
+"""Two bundles on the same radiographs: curves, difference in AUC, and who is right where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from fracture_core.bundle.bundle import Bundle, list_bundles
+from fracture_core.evaluation.predictions import Predictions
+from fracture_core.metrics.formatting import estimate_text, figure, p_text
+from fracture_core.metrics.paired_tests import auc_difference, bootstrap_differences, disagreements, pair
+from fracture_core.reporting.threshold_charts import two_curves
+from fracture_core.reporting.threshold_tables import disagreements_table
+from pages.parts.shared.sidebar import verified
+from pages.parts.threshold.state import predictions_of
+
+
+def compare_tab(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predictions) -> None:
+    """Draw the choice of a second bundle, and the comparison."""
+    others = [name for name in list_bundles(bundle.folder.parent) if name != bundle.name]
+    if not others:
+        st.info("There is only one model here. Train or add another to models/, and it can be compared.")
+        return
+    other = verified(st.selectbox("Compare with", others, key="compare_with"))
+    found = _compared(bundle.version, other.version, shown.split, bundle, other)
+    paired, difference, bootstrapped = found
+    left, right = st.columns([1, 1], gap="large")
+    theirs = predictions_of(other.version, other)[shown.split]
+    with left:
+        st.echarts_chart(
+            two_curves({bundle.name: shown.roc, other.name: theirs.roc}),
+            key="compare_curves",
+            height=360,
+            alt=f"ROC curves of {bundle.name} and {other.name} on {shown.title}",
+        )
+    with right:
+        st.markdown(f"**{len(paired.labels)} {shown.title} radiographs that both have read.**")
+        if paired.only_first or paired.only_second:
+            st.caption(f"Left out, read by one alone: {paired.only_first} and {paired.only_second}.")
+        st.metric(f"AUC, {bundle.name}", figure(difference.first))
+        st.metric(f"AUC, {other.name}", figure(difference.second))
+        st.markdown(
+            f"Difference **{estimate_text(difference.difference)}** by DeLong's paired test, "
+            f"{p_text(difference.p_value)}; {estimate_text(bootstrapped['roc_auc'])} by paired bootstrap. "
+            "An interval that holds 0 says that either may be the better."
+        )
+    _disagreements(bundle, other, paired)
+
+
+def _disagreements(bundle: Bundle, other: Bundle, paired) -> None:
+    one, two = (b.points["single"].threshold for b in (bundle, other))
+    found = disagreements(paired, one, two)
+    st.markdown(
+        f"At each model's own single threshold ({one:.3f} and {two:.3f}, from validation) they differ on "
+        f"**{len(found.rows)}** radiographs: {bundle.name} is right on **{found.first_right}**, {other.name} on "
+        f"**{found.second_right}** (McNemar's exact test: {p_text(found.p_value)})."
+    )
+    st.dataframe(
+        disagreements_table(found, bundle.name, other.name),
+        hide_index=True,
+        height=260,
+        key="compare_rows",
+        column_config={f"Probability, {b.name}": st.column_config.NumberColumn(format="%.3f") for b in (bundle, other)},
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing …")
+def _compared(first_version: str, second_version: str, split: str, _first: Bundle, _second: Bundle):
+    """The paired table and both differences; the bootstrap takes a moment, so once for each pair of bundles."""
+    first, second = (predictions_of(b.version, b)[split].table for b in (_first, _second))
+    paired = pair(first, second)
+    scores = (paired.labels, paired.first, paired.second)
+    return paired, auc_difference(*scores), bootstrap_differences(*scores)

@@ -1,0 +1,144 @@
+"""A finished run against the bundle in use, on the same images; and the button that puts it in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from fracture_core.bundle.bundle import MODELS, Bundle, current_bundle, list_bundles
+from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.bundle_comparison import TARGET, Challenge, matched_table
+from fracture_core.jobs.comparison import compare_run
+from fracture_core.jobs.history import bundle_of
+from fracture_core.jobs.promotion import promote
+from fracture_core.jobs.status import RunStatus, losses
+from fracture_core.metrics.formatting import estimate_text, figure, p_text
+from fracture_core.reporting.threshold_charts import two_curves
+from fracture_core.reporting.threshold_tables import disagreements_table
+from fracture_core.reporting.training_charts import auc_chart, loss_chart
+from fracture_core.training.run_folder import RunFolder
+from pages.parts.shared.sidebar import plain, verified
+from pages.parts.training.worst_errors import worst
+
+
+def result(runs: list[RunStatus]) -> None:
+    """Draw the comparison of one finished run, and which bundle is in use."""
+    _in_use()
+    finished = {run.name: (run.run, name) for run in runs if (name := bundle_of(run.run, MODELS))}
+    if not finished:
+        st.info("No run has come to its end yet. When one has, it is held here against the model in use.")
+        return
+    if st.session_state.get("training_result") not in finished:
+        st.session_state["training_result"] = next(iter(finished))
+    left, right = st.columns(2)
+    run, name = finished[left.selectbox("Run", list(finished), key="training_result")]
+    others = [one for one in list_bundles(MODELS) if one != name]
+    try:
+        new = verified(name)
+        if not others:
+            st.info("There is no other model to compare it with.")
+        else:
+            other = verified(right.selectbox("Against", others, key="training_against"))
+            _compared_with(new, other, run)
+    except FractureCoreError as error:
+        st.error(plain(str(error)))
+    _learning(run)
+
+
+def _in_use() -> None:
+    """Say which bundle is in use, and offer every other: a promotion, or one taken back."""
+    names, current = list_bundles(MODELS), current_bundle(MODELS)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="in_use"):
+        st.markdown(f"**In use: {plain(current)}**" if current in names else "**No model is in use yet.**")
+        others = [name for name in names if name != current]
+        if others:
+            other = st.selectbox("Another", others, key="training_other", label_visibility="collapsed", width=280)
+            st.button("Use it instead", key="use_other", on_click=_promote, args=(other,))
+    if said := st.session_state.pop("training_promoted", None):
+        st.success(plain(said))
+    if said := st.session_state.pop("training_refused", None):
+        st.error(plain(said))
+
+
+def _promote(name: str) -> None:
+    try:
+        promoted = promote(name, MODELS)
+    except FractureCoreError as error:
+        st.session_state["training_refused"] = str(error)
+        return
+    # What this session had chosen by hand would otherwise stay.
+    st.session_state["bundle"] = promoted.name
+    before = f" {promoted.before} stays, and can be put back here." if promoted.before else ""
+    st.session_state["training_promoted"] = f"{promoted.name} is now in use on every page.{before}"
+
+
+def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
+    found = _challenge(new.version, other.version, str(run), new, other)
+    for sentence in found.fairness.unfair:
+        st.error(f"Unfair comparison: {plain(sentence)}", icon=":material/gavel:")
+    for sentence in found.fairness.remarks:
+        st.caption(plain(sentence))
+    st.markdown(f"**{plain(found.verdict)}**")
+    if new.name != current_bundle(MODELS):
+        st.button(
+            f"Use {plain(new.name)}", type="primary", key="use_this", on_click=_promote, args=(new.name,), icon=_CHECK
+        )
+    _figures(found)
+    st.markdown(f"**Calls on test at sensitivity {TARGET:.2f}, each at its own threshold from validation**")
+    st.dataframe(matched_table(found), hide_index=True, key="matched")
+    _differences(found)
+    worst(new, found, run)
+
+
+def _figures(found: Challenge) -> None:
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.echarts_chart(two_curves(found.curves), key="challenge_curves", height=340, alt="ROC curves of both on test")
+    with right:
+        n, fractured = len(found.test.labels), int(found.test.labels.sum())
+        st.markdown(f"**{n} test radiographs that both have read, {fractured} of them fractured.**")
+        for column, name, value in zip(
+            st.columns(2), (found.new, found.current), (found.auc.first, found.auc.second), strict=True
+        ):
+            column.metric(f"AUC, {plain(name)}", figure(value))
+        boot = found.bootstrapped
+        st.markdown(
+            f"AUC, first minus second: **{estimate_text(found.auc.difference)}** by DeLong's paired test, "
+            f"{p_text(found.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
+            f"Average precision: {estimate_text(boot['average_precision'])}."
+        )
+
+
+def _differences(found: Challenge) -> None:
+    differ = found.differ
+    st.markdown(
+        f"They differ on **{len(differ.rows)}** of these radiographs: {plain(found.new)} is right on "
+        f"**{differ.first_right}**, {plain(found.current)} on **{differ.second_right}** (McNemar's exact test: "
+        f"{p_text(differ.p_value)})."
+    )
+    if differ.rows:
+        with st.expander("Where they differ"):
+            table: pd.DataFrame = disagreements_table(differ, found.new, found.current)
+            st.dataframe(table, hide_index=True, height=240, key="challenge_rows")
+
+
+def _learning(run: Path) -> None:
+    history = RunFolder(run).history()
+    if not history:
+        return
+    st.subheader("How it learned", anchor=False)
+    left, right = st.columns(2)
+    with left:
+        st.echarts_chart(loss_chart(history, losses(run)), key="result_loss", height=280, alt="Loss by epoch")
+    with right:
+        st.echarts_chart(auc_chart(history), key="result_auc", height=280, alt="AUC on validation by epoch")
+
+
+@st.cache_resource(max_entries=8, show_spinner="Comparing …")
+def _challenge(new_version: str, other_version: str, run: str, _new: Bundle, _other: Bundle) -> Challenge:
+    return compare_run(_new, _other, Path(run))
+
+
+_CHECK = ":material/check:"

@@ -1,0 +1,122 @@
+"""The run at work, read from its folder once a second; the buttons that pause, cancel and resume it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from fracture_core.errors import FractureCoreError
+from fracture_core.jobs import launcher as job
+from fracture_core.jobs.status import RunStatus, log_tail, losses, status
+from fracture_core.reporting.training_charts import auc_chart, loss_chart
+from fracture_core.reporting.training_text import STATES, pace, stage_in_words
+from fracture_core.training.run_folder import RunFolder
+from pages.parts.shared.sidebar import plain
+
+_SECONDS = 1.0
+
+
+def watch(run: Path) -> None:
+    """Draw a run that is at work, or that can go on."""
+    with st.container(border=True, key="watch"):
+        if status(run).alive:
+            _polled(str(run))
+        else:
+            _stopped(run)
+
+
+@st.fragment(run_every=_SECONDS)
+def _polled(name: str) -> None:
+    run = Path(name)
+    found = status(run)
+    if not found.alive:
+        if found.state == "finished":
+            st.session_state.update(training_section="result", training_result=found.name)
+        st.rerun(scope="app")
+    _heading(found)
+    st.progress(found.share, stage_in_words(found))
+    for column, (title, value) in zip(st.columns(4), pace(found), strict=True):
+        column.metric(title, value)
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        if found.state == "paused":
+            _button("Go on", "play_arrow", job.go_on, run, key="go_on", type="primary")
+        else:
+            stopping = found.state == "stopping"
+            _button("Pause", "pause", job.pause, run, key="pause", disabled=stopping)
+        if found.state == "stopping":
+            _button("Stop at once", "dangerous", job.stop_at_once, run, key="stop_at_once")
+        else:
+            _button("Cancel", "stop", job.cancel, run, key="cancel")
+        st.caption(
+            "It goes on while you use other pages, close this one, or start the app anew. Cancelled, it leaves a "
+            "checkpoint to resume from; paused, it keeps its memory."
+        )
+    _curves(run)
+    _log(run)
+
+
+def _stopped(run: Path) -> None:
+    found = status(run)
+    _heading(found)
+    if found.state == "failed":
+        st.error(plain(found.error))
+    elif found.error:
+        st.warning(plain(found.error))
+    else:
+        st.markdown("It can go on from its last checkpoint, and ends as if it had never stopped.")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        _button("Resume", "play_arrow", job.resume, run, key="resume", type="primary")
+    _told("resume")
+    _curves(run)
+    _log(run)
+
+
+def _heading(found: RunStatus) -> None:
+    st.subheader(f"{plain(found.name)}: {STATES[found.state]}", anchor=False)
+    _told("act")
+
+
+def _curves(run: Path) -> None:
+    try:
+        rows = RunFolder(run).history()
+    except FractureCoreError as error:
+        st.error(plain(str(error)))
+        return
+    live = losses(run)
+    if not rows and not live:
+        return
+    left, right = st.columns(2)
+    with left:
+        st.echarts_chart(loss_chart(rows, live), key="live_loss", height=280, alt="Loss by epoch")
+    with right:
+        if rows:
+            st.echarts_chart(auc_chart(rows), key="live_auc", height=280, alt="AUC on validation by epoch")
+        else:
+            st.caption("Validation's curve begins when the first epoch has ended.")
+
+
+def _log(run: Path) -> None:
+    if tail := log_tail(run):
+        with st.expander("Log"):
+            st.code(tail, language=None, wrap_lines=True)
+
+
+def _button(label: str, icon: str, act: Callable[[Path], object], run: Path, **options) -> None:
+    st.button(label, icon=f":material/{icon}:", on_click=_act, args=(act, run), **options)
+
+
+def _act(act: Callable[[Path], object], run: Path) -> None:
+    """Do it; what speaks against it is said in the next run of the page."""
+    try:
+        act(run)
+    except FractureCoreError as error:
+        st.session_state["training_said_act"] = str(error)
+    except OSError as error:
+        st.session_state["training_said_act"] = f"A file of this run cannot be written ({error.strerror})."
+
+
+def _told(key: str) -> None:
+    if said := st.session_state.pop(f"training_said_{key}", None):
+        st.error(plain(said))

@@ -1,0 +1,106 @@
+"""Every run: figures, what sets recipes apart, curves overlaid, notes, and the way to delete one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from fracture_core.bundle.bundle import MODELS, current_bundle
+from fracture_core.errors import FractureCoreError
+from fracture_core.jobs import launcher as job
+from fracture_core.jobs.history import delete_run, history_rows, note, recipe_differences, write_note
+from fracture_core.jobs.status import RunStatus
+from fracture_core.reporting.training_charts import overlaid
+from fracture_core.reporting.training_text import history_table
+from fracture_core.training.run_folder import RunFolder
+from pages.parts.shared.sidebar import plain
+
+_FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "loss": "loss in training"}
+
+
+def history(runs: list[RunStatus]) -> None:
+    """Draw the table of runs, and what is to be said of the chosen ones."""
+    st.subheader("All runs", anchor=False)
+    if said := st.session_state.pop("training_history_said", None):
+        st.error(plain(said))
+    if not runs:
+        st.info("There is no run yet.")
+        return
+    st.caption("Choose one for its note, several to compare their recipes and curves.")
+    event = st.dataframe(
+        history_table(history_rows(runs, MODELS), current_bundle(MODELS)),
+        hide_index=True,
+        key="runs_table",
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in ("Val AUC", "Test AUC")},
+    )
+    chosen = [runs[row] for row in event.selection.rows if row < len(runs)]
+    if len(chosen) == 1:
+        _one(chosen[0])
+    elif chosen:
+        _several(chosen)
+
+
+def _one(run: RunStatus) -> None:
+    st.markdown(f"**{plain(run.name)}**")
+    _curves([run])
+    key = f"note_{run.name}"
+    st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
+    if run.resumable:
+        st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
+    with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive):
+        st.markdown(f"Delete {plain(run.name)}, with its history and its checkpoints? Its bundle, if any, stays.")
+        st.button("Yes, delete it", type="primary", key="delete_run", on_click=_delete, args=(run.run,))
+
+
+def _several(chosen: list[RunStatus]) -> None:
+    try:
+        recipes = {run.name: RunFolder(run.run).recipe() for run in chosen}
+    except FractureCoreError as error:
+        st.error(plain(str(error)))
+        return
+    _curves(chosen)
+    differences = recipe_differences(recipes)
+    st.markdown("**What sets their recipes apart**")
+    if differences:
+        st.dataframe(differences, hide_index=True, key="recipe_differences")
+    else:
+        st.caption("Nothing: the recipes are the same.")
+
+
+def _curves(chosen: list[RunStatus]) -> None:
+    try:
+        histories = {run.name: RunFolder(run.run).history() for run in chosen}
+    except FractureCoreError as error:
+        st.error(plain(str(error)))
+        return
+    if not any(histories.values()):
+        return
+    figure = st.segmented_control(
+        "Curve", list(_FIGURES), default="val_auc", required=True, key="history_figure", format_func=_FIGURES.get
+    )
+    option = overlaid(histories, figure, _FIGURES[figure])
+    st.echarts_chart(option, key="history_curves", height=320, alt=f"{_FIGURES[figure]} by epoch")
+
+
+def _keep(run: Path, key: str) -> None:
+    _try(write_note, run, st.session_state[key])
+
+
+def _delete(run: Path) -> None:
+    _try(delete_run, run)
+
+
+def _resume(run: Path) -> None:
+    _try(job.resume, run)
+
+
+def _try(act, *arguments) -> None:
+    try:
+        act(*arguments)
+    except FractureCoreError as error:
+        st.session_state["training_history_said"] = str(error)
+    except OSError as error:
+        st.session_state["training_history_said"] = f"A file of this run cannot be written ({error.strerror})."

@@ -1,0 +1,59 @@
+"""The new bundle's worst errors, as pictures where the run's dataset is on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.data.dataset import Dataset, open_dataset
+from fracture_core.data.thumbnails import thumbnails
+from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.bundle_comparison import Challenge
+from fracture_core.jobs.status import Job
+from pages.parts.shared.sidebar import plain
+
+_SIDE = 148
+_PICTURES = 8
+
+
+def worst(new: Bundle, found: Challenge, run: Path) -> None:
+    """Draw the errors that lie furthest from the threshold."""
+    st.subheader(f"Worst errors of {plain(new.name)}", anchor=False)
+    table = found.worst
+    if table.empty:
+        st.caption("It makes none on these images at this threshold.")
+        return
+    with st.container(horizontal=True, gap="small", key="worst"):
+        for image_id, error, picture in _pictures(table.head(_PICTURES), run):
+            if picture:
+                st.image(picture, caption=f"{plain(image_id)}: {error}", width=_SIDE, alt=f"Radiograph {image_id}")
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="worst_rows",
+        column_config={
+            "image_id": "Radiograph",
+            "error": "Error",
+            "new": st.column_config.NumberColumn(f"Probability, {found.new}", format="%.3f"),
+            "current": st.column_config.NumberColumn(f"Probability, {found.current}", format="%.3f"),
+        },
+    )
+
+
+def _pictures(table, run: Path) -> list[tuple[str, str, object]]:
+    rows = list(zip(table["image_id"], table["error"], strict=True))
+    asked = Job.read(run)
+    try:
+        dataset = _dataset(asked.dataset if asked else None)
+        paths = {image_id: dataset.path(image_id) for image_id, _ in rows if image_id in dataset.table.index}
+    except FractureCoreError:
+        return []  # not on this machine any more; the table says enough
+    shown = thumbnails(paths)
+    return [(image_id, error, shown.get(image_id)) for image_id, error in rows]
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _dataset(folder: str | None) -> Dataset:
+    return open_dataset(folder)

@@ -1,0 +1,1 @@
+"""Programs that write the figures and pages under docs/ and in README."""

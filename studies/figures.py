@@ -1,0 +1,74 @@
+"""Write the README's figures from the shipped bundles' own predictions; none is typed in.
+
+python -m studies.figures [--check]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.evaluation.evaluate import Evaluation, evaluate
+from fracture_core.files import write_text
+from fracture_core.metrics.confusion import Confusion
+from fracture_core.metrics.intervals import threshold_table
+from fracture_core.metrics.reference_study import REFERENCE_STUDY
+
+SHIPPED = (DEFAULT_BUNDLE, "efficientnet-lite2-fracatlas")
+README = Path(__file__).resolve().parents[1] / "README.md"
+BEGIN, END = "<!-- figures: written by python -m studies.figures -->", "<!-- end of figures -->"
+
+
+def figures(evaluation: Evaluation) -> str:
+    """Give the README's block of figures, as Markdown."""
+    e = evaluation
+    rows = [
+        f"`{e.bundle}` on the {e.n} {e.split} radiographs ({e.fractured} fractured), thresholds chosen on validation;",
+        "95 % intervals in brackets.",
+        "",
+        f"AUC {e.areas['roc_auc']}, average precision {e.areas['average_precision']}, calibration error {e.ece:.3f}.",
+        "",
+        "| threshold | sensitivity | specificity | TN | FP | FN | TP |",
+        "|---|---|---|---|---|---|---|",
+        *(_row(f"{name.replace('_', '-')}: {e.thresholds[name]:.3f}", c) for name, c in e.confusions.items()),
+        _row("reference study, as published", REFERENCE_STUDY.confusion),
+        "",
+        *(
+            f"Hottest point of the heatmap inside a box, {name}: {hits} of {n}.  "
+            for name, (hits, n) in e.pointing.items()
+        ),
+    ]
+    return "\n".join(rows).rstrip()
+
+
+def all_figures() -> str:
+    """Give the blocks of every shipped bundle, one below the other."""
+    return "\n\n".join(figures(evaluate(load_bundle(name))) for name in SHIPPED)
+
+
+def _row(name: str, matrix: Confusion) -> str:
+    rates = threshold_table(matrix)
+    counts = " | ".join(str(n) for n in (matrix.tn, matrix.fp, matrix.fn, matrix.tp))
+    return f"| {name} | {rates['sensitivity']} | {rates['specificity']} | {counts} |"
+
+
+def with_figures(text: str, block: str) -> str:
+    """Put `block` between the markers of `text`."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
+
+
+def main() -> int:
+    """Rewrite README.md; with --check only say whether it is up to date."""
+    text = README.read_text("utf-8")
+    fresh = with_figures(text, all_figures())
+    if "--check" in sys.argv:
+        return int(fresh != text)
+    write_text(README, fresh)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,178 @@
+"""A corpus of hostile files, and the command that counts how each of them ends.
+
+    python -m tests.hostile.corpus
+
+Each case is made in one child process and read from disk in another, whose processor time and peak memory are
+measured. A case must end in a Radiograph or in a sentence, within 2 s and 500 MB.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import fracture_core.imaging.dicom  # noqa: F401 (imported before the children are made, as it is in a server)
+from fracture_core.imaging.radiograph import MAX_NAME, UnreadableRadiograph, read_radiograph
+from tests.hostile import bombs as hostile_bombs
+from tests.hostile import dicom as hostile_dicom
+from tests.hostile import disguises as hostile_disguises
+from tests.hostile import files as hostile_files
+
+MAX_SECONDS = 2.0
+MAX_MEGABYTES = 500
+#: Wall-clock time after which a case counts as hanging, on however busy a machine.
+HANGS = 60
+
+
+@dataclass(frozen=True)
+class Case:
+    """A hostile file, made only when it is needed; `filename` is what its sender calls it.
+
+    `honest` files stand beside the hostile ones: they must be read, or the limits would be too tight.
+    """
+
+    name: str
+    make: Callable[[], bytes]
+    filename: str | None = None
+    honest: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a case ended: `end` is "radiograph", "sentence" or "failure", `words` say more.
+
+    `seconds` are of processor time for one reading, `megabytes` the peak of the whole process, the libraries included.
+    """
+
+    case: str
+    end: str
+    words: str
+    seconds: float
+    megabytes: float
+
+    @property
+    def clean(self) -> bool:
+        """Whether the promise was kept."""
+        return self.end != "failure" and self.seconds <= MAX_SECONDS and self.megabytes <= MAX_MEGABYTES
+
+
+def corpus() -> Iterator[Case]:
+    """Give every case, under a name of its own."""
+    named = chain(
+        hostile_files.truncations(),
+        hostile_files.bit_flips(),
+        hostile_files.lying_headers(),
+        hostile_files.broken_tiffs(),
+        hostile_files.unusual_pictures(),
+        hostile_bombs.bombs(),
+        hostile_dicom.broken_dicoms(),
+        hostile_disguises.disguises(),
+    )
+    honest = chain(hostile_files.SOUND.items(), hostile_bombs.largest())
+    yield from (Case(name, make, honest=True) for name, make in honest)
+    yield from (Case(name, make) for name, make in named)
+    for number, filename in enumerate(hostile_disguises.FILENAMES):
+        yield Case(f"file name {number}", hostile_files.SOUND["png"], filename)
+
+
+def examine(case: Case, folder: Path) -> Outcome:
+    """Make one case and read it, each in a child process."""
+    path = folder / "case"
+    made, told, _ = _in_child(lambda: str(path.write_bytes(case.make())))
+    if made:
+        raise RuntimeError(f"The case {case.name!r} cannot be made: {told}")
+    status, told, megabytes = _in_child(lambda: _read(path, case.filename))
+    path.unlink()
+    failure = ("failure", told or f"ended by {_ending(status)}", 0.0)
+    end, words, seconds = json.loads(told) if not status and told else failure
+    if case.honest and end == "sentence":
+        end, words = "failure", f"refused: {words}"
+    return Outcome(case.name, end, words, seconds, megabytes)
+
+
+def _ending(status: int) -> str:
+    return signal.Signals(os.WTERMSIG(status)).name if os.WIFSIGNALED(status) else f"status {status}"
+
+
+def _read(path: Path, filename: str | None) -> str:
+    """Read one file, both ways, and hold what comes back to the contract; give [end, words, seconds] as JSON."""
+    ends, seconds = [], 0.0
+    for accept in (False, True):
+        started = time.process_time()
+        try:
+            radiograph = read_radiograph(path, name=filename, accept_cut_short=accept)
+        except UnreadableRadiograph as error:
+            words = str(error)
+            assert words.endswith(".") and words.isprintable() and len(words) < 400, words
+            ends.append(("sentence", words))
+            seconds = max(seconds, time.process_time() - started)
+            continue
+        seconds = max(seconds, time.process_time() - started)
+        pixels = radiograph.pixels
+        assert pixels.dtype.name == "uint8" and pixels.ndim == 2 and min(pixels.shape) >= 16
+        assert pixels.flags.c_contiguous and not pixels.flags.writeable
+        assert radiograph.name.isprintable() and len(radiograph.name) <= MAX_NAME and "/" not in radiograph.name
+        assert all(warning.endswith(".") and warning.isprintable() for warning in radiograph.warnings)
+        ends.append(("radiograph", " ".join(radiograph.warnings)))
+        break
+    return json.dumps([*ends[-1], seconds])
+
+
+def _in_child(work: Callable[[], str]) -> tuple[int, str, float]:
+    """Run `work` in a forked child: its exit status, what it returned or raised, peak MB."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            signal.alarm(HANGS)
+            said = work()
+            status = 0
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(writer, said.encode("utf-8", "backslashreplace")[:4000])
+        os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        said = pipe.read().decode("utf-8", "replace")
+    _, status, usage = os.wait4(child, 0)
+    return status, said, usage.ru_maxrss / 1024
+
+
+def run(cases: Iterable[Case]) -> list[Outcome]:
+    """Examine cases one after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        return [examine(case, Path(folder)) for case in cases]
+
+
+def main() -> int:
+    """Examine the whole corpus and print what became of it; 1 where a promise was broken."""
+    started = time.monotonic()
+    outcomes = run(corpus())
+    ends = Counter(outcome.end for outcome in outcomes)
+    slowest, largest = max(outcomes, key=lambda o: o.seconds), max(outcomes, key=lambda o: o.megabytes)
+    if "--all" in sys.argv:
+        for o in outcomes:
+            print(f"{o.end:10} {o.seconds:6.2f} s {o.megabytes:4.0f} MB  {o.case}: {o.words}")
+    print(f"{len(outcomes)} hostile files in {time.monotonic() - started:.0f} s")
+    print(f"  {ends['radiograph']:4} read as a radiograph")
+    print(f"  {ends['sentence']:4} refused with a sentence")
+    print(f"  {ends['failure']:4} failures")
+    print(f"  slowest {slowest.seconds:.2f} s ({slowest.case}), largest {largest.megabytes:.0f} MB ({largest.case})")
+    broken = [outcome for outcome in outcomes if not outcome.clean]
+    for outcome in broken:
+        print(f"BROKEN {outcome}")
+    return int(bool(broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,248 @@
+"""DICOM files: transfer syntaxes, frames, colour, header facts, refusals, and real radiographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+from fracture_core.imaging.dicom import dicom_identifiers
+from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+from tests.support import dicom_files as made
+
+RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
+BYTES = np.arange(4096, dtype=np.uint16).reshape(64, 64).astype(np.uint8)
+SIGNED = (np.arange(4096) - 2048).astype(np.int16).reshape(64, 64)
+LOSSLESS = [
+    made.RLE,
+    made.JPEG_LOSSLESS,
+    made.JPEG_LOSSLESS_SV1,
+    made.JPEG_LS,
+    made.JPEG_2000,
+    made.HTJ2K,
+    made.DEFLATED_FRAME,
+]
+TWELVE = {"BitsStored": 12}
+WINDOW = {**TWELVE, "WindowCenter": 1000, "WindowWidth": 400}
+BYTE_WINDOW = {"WindowCenter": 128, "WindowWidth": 256}
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS)
+@pytest.mark.parametrize(
+    ("stored", "header"),
+    [
+        (RAMP, WINDOW),
+        (BYTES, {"WindowCenter": 128, "WindowWidth": 256}),
+        (SIGNED, {"WindowCenter": 0, "WindowWidth": 900}),
+    ],
+    ids=["12 bit", "8 bit", "signed"],
+)
+def test_lossless_encodings_give_equal_pixels(stored: np.ndarray, header: dict, syntax: str) -> None:
+    plain = read_radiograph(made.file_bytes(made.dataset(stored, **header)))
+    packed = read_radiograph(made.compressed(stored, syntax, **header))
+    np.testing.assert_array_equal(packed.pixels, plain.pixels)
+    assert packed.warnings == plain.warnings
+
+
+@pytest.mark.parametrize("syntax", [made.JPEG_BASELINE, made.JPEG_EXTENDED])
+def test_lossy_encodings_stay_near(syntax: str) -> None:
+    smooth = BYTES // 2 + 40 if syntax == made.JPEG_BASELINE else RAMP
+    bits = 8 if syntax == made.JPEG_BASELINE else 12
+    header = {"BitsStored": bits, "WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits}
+    plain = read_radiograph(made.file_bytes(made.dataset(smooth, **header))).pixels
+    np.testing.assert_allclose(
+        read_radiograph(made.compressed(smooth, syntax, **header)).pixels.astype(int), plain, atol=12
+    )
+
+
+def test_what_lossy_coding_pushes_out_of_range_does_not_wrap() -> None:
+    """Values beyond BitsStored are held at its top: masked, the brightest bone would turn black."""
+    bright = np.where((RAMP // 8) % 2, 1023, 1000).astype(np.uint16)
+    frame = made.encode(bright + 3, made.JPEG_2000, 16)
+    dataset = made.dataset(bright, BitsStored=10, WindowCenter=512, WindowWidth=1024)
+    assert read_radiograph(made.file_bytes(dataset, made.JPEG_2000, [frame])).pixels.min() > 240
+
+
+@pytest.mark.parametrize("syntax", [made.EXPLICIT, made.RLE, made.JPEG_2000])
+def test_a_frame_is_chosen(syntax: str) -> None:
+    frames = np.stack([RAMP, RAMP[::-1], RAMP.T])
+    header = {**TWELVE, "NumberOfFrames": 3, "WindowCenter": 2048, "WindowWidth": 4096}
+    dataset = made.dataset(frames, **header)
+    packed = None if syntax == made.EXPLICIT else [made.encode(np.ascontiguousarray(f), syntax, 12) for f in frames]
+    data = made.file_bytes(dataset, syntax, packed)
+    for number, frame in enumerate(frames):
+        radiograph = read_radiograph(data, frame=number)
+        np.testing.assert_allclose(radiograph.pixels, frame / 4095 * 255, atol=0.51)
+        assert f"3 frames; this is number {number + 1}" in radiograph.warnings[-1]
+    assert radiograph.header.number_of_frames == 3
+    for wrong in (3, -1):
+        with pytest.raises(UnreadableRadiograph, match="frame"):
+            read_radiograph(data, frame=wrong)
+
+
+def test_palette_and_colour() -> None:
+    palette = {
+        f"{colour}PaletteColorLookupTable{part}": value
+        for colour, table in (("Red", [0, 65535]), ("Green", [0, 65535]), ("Blue", [0, 65535]))
+        for part, value in (("Descriptor", [2, 0, 16]), ("Data", np.array(table, "<u2").tobytes()))
+    }
+    stored = (RAMP > 2000).astype(np.uint8)
+    data = made.file_bytes(made.dataset(stored, PhotometricInterpretation="PALETTE COLOR", **palette))
+    np.testing.assert_array_equal(read_radiograph(data).pixels, stored * 255)
+    colour = np.dstack([BYTES, BYTES[::-1], BYTES.T])
+    radiograph = read_radiograph(made.file_bytes(made.dataset(colour)))
+    np.testing.assert_allclose(radiograph.pixels, colour @ [0.299, 0.587, 0.114], atol=1)
+    assert any("colour" in sentence for sentence in radiograph.warnings)
+
+
+def test_header_facts_without_the_patient() -> None:
+    radiograph = read_radiograph(
+        made.file_bytes(
+            made.dataset(
+                RAMP,
+                **WINDOW,
+                Modality="DX",
+                BodyPartExamined="WRIST",
+                ViewPosition="PA",
+                ImageLaterality="L",
+                BurnedInAnnotation="YES",
+            )
+        )
+    )
+    header = radiograph.header
+    assert (header.modality, header.body_part, header.view, header.laterality) == ("DX", "WRIST", "PA", "L")
+    assert (header.number_of_frames, header.windows) == (1, ("centre 1000, width 400",))
+    assert any("burnt into the picture" in sentence for sentence in radiograph.warnings)
+    assert "Doe" not in repr(radiograph) and "12345" not in repr(radiograph)
+
+
+def test_identifiers_only_for_who_asks() -> None:
+    data = made.file_bytes(made.dataset(RAMP, **WINDOW, PatientBirthDate="19700101"))
+    found = dicom_identifiers(data)
+    assert found["PatientName"] == "Doe^Jane" and found["PatientID"] == "12345"
+    assert found["PatientBirthDate"] == "19700101" and "PatientAddress" not in found
+    assert dicom_identifiers(b"no DICOM at all") == {}
+
+
+def test_nothing_of_a_header_reaches_logs_or_warnings(caplog: pytest.LogCaptureFixture, recwarn: object, capfd) -> None:
+    dataset = made.dataset(RAMP, **WINDOW)
+    data = made.file_bytes(dataset).replace(b"12345 ", b"\xff\xfeSECRET"[:6])
+    data = data.replace(b"Doe^Jane", b"=\x1b\xffSECR=")
+    read_radiograph(data)
+    with pytest.raises(UnreadableRadiograph) as caught:
+        read_radiograph(data[:-100])
+    shown = caplog.text + "".join(capfd.readouterr()) + "".join(str(w.message) for w in recwarn) + str(caught.value)
+    assert "SECR" not in shown and "pydicom" not in shown
+
+
+# --- what cannot be read
+
+
+def without(*keywords: str, **header: object) -> bytes:
+    dataset = made.dataset(RAMP, **{**WINDOW, **header})
+    for keyword in keywords:
+        delattr(dataset, keyword)
+    return made.file_bytes(dataset) if "PixelData" in dataset else made.file_bytes(dataset, made.EXPLICIT)
+
+
+def in_syntax(syntax: str) -> bytes:
+    return made.file_bytes(made.dataset(RAMP, **WINDOW), syntax, [b"\0" * 64])
+
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (without(Modality="CT"), r"a CT file \(CT\), not a plain radiograph"),
+        (without(Modality="MR"), "an MRI file"),
+        (without(Modality="US"), "an ultrasound file"),
+        (without(Modality="MG"), "a mammography file"),
+        (without(Modality="ZZ"), "a 'ZZ' file"),
+        (without("Modality", SOPClassUID=CT), "not a plain radiograph .* CT Image Storage"),
+        (without("PixelData"), "holds no picture"),
+        (without("PixelData", Modality="SR"), "a report file"),
+        (without("Rows"), "does not say Rows"),
+        (without(BitsAllocated=64, BitsStored=64), "cannot be read here"),
+        (without(BitsStored=12, HighBit=3), "contradicts itself"),
+        (without(Rows=65_535, Columns=65_535), "at most"),
+        (without(Rows=1), "at least 16"),
+        (without(Rows=128), "cut short: it holds 8,192 of the 16,384 bytes"),
+        (without(RescaleSlope="1e308", RescaleIntercept="1e308"), "out of range"),
+        (in_syntax(made.MPEG_4), r"MPEG-4.*1\.2\.840\.10008\.1\.2\.4\.102"),
+        (in_syntax("1.2.840.10008.1.2.4.110"), r"JPEG XL.*1\.2\.840\.10008\.1\.2\.4\.110"),
+        (in_syntax("1.2.3.4.5"), r"\(1\.2\.3\.4\.5\)"),
+        (in_syntax(made.JPEG_2000), "no header of its own"),
+        (in_syntax(made.JPEG_LS), "no header of its own"),
+        (in_syntax(made.RLE), "DICOM file is damaged"),
+        (b"\0" * 128 + b"DICM", "holds no picture|damaged"),
+        (b"\0" * 128 + b"DICM" + b"\xff" * 500, "damaged|no picture"),
+    ],
+)
+def test_sentences(data: bytes, sentence: str) -> None:
+    with pytest.raises(UnreadableRadiograph, match=sentence) as caught:
+        read_radiograph(data)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("syntax", [s for s in LOSSLESS if s not in (made.RLE, made.DEFLATED_FRAME)])
+def test_a_frame_of_another_size_is_refused_before_it_is_decoded(syntax: str) -> None:
+    frame = made.encode(np.zeros((2000, 2000), np.uint16), syntax, 12)
+    data = made.file_bytes(made.dataset(RAMP, **WINDOW), syntax, [frame])
+    with pytest.raises(UnreadableRadiograph, match=r"64 x 64 pixels .* 2,000 x 2,000"):
+        read_radiograph(data)
+
+
+@pytest.mark.parametrize("modality", ["OT", None])
+def test_what_may_be_a_radiograph_is_read_with_a_warning(modality: str | None) -> None:
+    radiograph = read_radiograph(made.file_bytes(made.dataset(RAMP, **WINDOW, Modality=modality)))
+    assert any("make sure that it is a plain radiograph" in sentence for sentence in radiograph.warnings)
+
+
+def test_a_file_without_preamble_is_read() -> None:
+    data = made.file_bytes(made.dataset(RAMP, **WINDOW))
+    np.testing.assert_array_equal(read_radiograph(data[132:]).pixels, read_radiograph(data).pixels)
+
+
+def test_a_polyglot_is_dicom_first() -> None:
+    data = made.file_bytes(made.dataset(RAMP, **WINDOW))
+    assert read_radiograph(b"\xff\xd8\xff\xe0" + data[4:]).format == "DICOM"
+
+
+def test_a_window_that_shows_nothing_is_told() -> None:
+    radiograph = read_radiograph(made.file_bytes(made.dataset(RAMP, BitsStored=12, WindowCenter=9000, WindowWidth=10)))
+    assert any("nearly all of the picture black or white" in sentence for sentence in radiograph.warnings)
+
+
+# --- real ones
+
+
+def test_real_encodings_of_one_picture_give_equal_pixels(dicom_dir: Path) -> None:
+    plain = read_radiograph(dicom_dir / "RG3_UNC.dcm")
+    assert plain.warnings == () and plain.header.body_part == "EXTREMITY" and plain.header.laterality == "R"
+    for encoding in ("RLE", "JPLL", "J2KR", "JLSL"):
+        np.testing.assert_array_equal(read_radiograph(dicom_dir / f"RG3_{encoding}.dcm").pixels, plain.pixels)
+    # 12 bit extended, with a scan header that is wrong by the standard.
+    lossy = read_radiograph(dicom_dir / "RG3_JPLY.dcm").pixels.astype(int)
+    assert np.abs(lossy - plain.pixels).mean() < 1
+
+
+def test_real_pictures_are_what_pydicom_shows(dicom_dir: Path) -> None:
+    for name in ("RG1_JLSN", "RG2_UNC", "RG2_J2KI", "RG3_UNC"):
+        path = dicom_dir / f"{name}.dcm"
+        dataset = pydicom.dcmread(path)
+        stored = dataset.pixel_array[::8]
+        reference = apply_voi_lut(apply_modality_lut(stored, dataset), dataset) / (2**dataset.BitsStored - 1) * 255
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            reference = 255 - reference
+        np.testing.assert_allclose(read_radiograph(path).pixels[::8], reference, atol=0.51)
+
+
+def test_real_bone_is_brighter_than_real_air(dicom_dir: Path) -> None:
+    leg = read_radiograph(dicom_dir / "RG3_UNC.dcm").pixels
+    bone, air = leg[200:1000, 700:800], leg[1200:1700, 450:520]
+    assert np.median(bone) > np.median(air) + 60

@@ -1,0 +1,97 @@
+"""How much of a cut-short JPEG is missing: planted cuts, real ones, and no false alarm on whole files."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from fracture_core.imaging.jpeg import missing_share
+from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+from tests.support.made_pictures import assert_contract, encoded, phantom
+
+
+def cut(data: bytes, share: float) -> bytes:
+    start = data.rindex(b"\xff\xda") + 12
+    return data[: start + int((len(data) - start) * share)]
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 7}, {"optimize": True}, {"subsampling": 2}])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("tail", [b"", b"\xff\xd9", b"\0" * 500, b"\xff" * 50])
+def test_a_cut_short_jpeg_is_refused_or_read_with_what_is_missing(mode: str, options: dict, tail: bytes) -> None:
+    whole = encoded(Image.fromarray(phantom(400, 300)).convert(mode), "JPEG", quality=90, **options)
+    pixels = read_radiograph(whole).pixels
+    assert missing_share(whole) == 0
+    data = cut(whole, 0.6) + tail
+    with pytest.raises(UnreadableRadiograph, match=r"cut short: \d+ % of the picture is missing"):
+        read_radiograph(data)
+    radiograph = read_radiograph(data, accept_cut_short=True)
+    assert_contract(radiograph)
+    assert radiograph.missing == missing_share(data)
+    assert 0.2 < radiograph.missing < 0.7
+    rows = round(radiograph.missing * 400)
+    # All that was kept is right, all that is missing is black, and no more is called missing than needs be.
+    np.testing.assert_array_equal(radiograph.pixels[: 398 - rows], pixels[: 398 - rows])
+    assert not radiograph.pixels[400 - rows :].any()
+    assert f"{round(100 * radiograph.missing)} %" in radiograph.warnings[0]
+
+
+def test_what_is_missing_grows_with_the_cut() -> None:
+    whole = encoded(phantom(400, 300), "JPEG", quality=90)
+    shares = [missing_share(cut(whole, share) + b"\xff\xd9") for share in np.linspace(0.98, 0.02, 20)]
+    assert shares == sorted(shares) and shares[0] > 0 and shares[-1] > 0.9
+
+
+def test_a_whole_jpeg_is_whole_whatever_follows_or_lacks_at_its_end() -> None:
+    for mode, options in (("L", {}), ("RGB", {"progressive": True}), ("CMYK", {})):
+        whole = encoded(Image.fromarray(phantom()).convert("RGB").convert(mode), "JPEG", **options)
+        for data in (whole, whole + b"\0" * 999, whole + whole, whole[:-2]):
+            assert missing_share(data) == 0, (mode, len(data) - len(whole))
+    # A corner of exactly mid-grey is what a decoder out of data leaves: it must not be taken for that.
+    grey = encoded(np.full((200, 200), 128, np.uint8), "JPEG")
+    assert missing_share(grey) == 0 and missing_share(grey[:-2]) == 0
+
+
+def test_a_progressive_jpeg_that_lacks_detail() -> None:
+    whole = encoded(phantom(400, 300), "JPEG", progressive=True, quality=90)
+    scans = [i for i in range(len(whole)) if whole.startswith(b"\xff\xda", i)]
+    assert len(scans) > 3
+    half = whole[: scans[len(scans) // 2]]
+    assert missing_share(half) == pytest.approx(1 / 400)
+    with pytest.raises(UnreadableRadiograph, match="fine detail"):
+        read_radiograph(half)
+    assert not (read_radiograph(half, accept_cut_short=True).pixels[-40:] == 0).all()
+    assert missing_share(whole[: scans[0] + 300]) > 0.2
+
+
+def test_no_global_switch_is_touched_and_threads_do_not_meet() -> None:
+    whole = encoded(phantom(), "JPEG")
+    broken = cut(whole, 0.5)
+    seen: list[object] = []
+
+    def work(accept: bool) -> None:
+        for _ in range(40):
+            seen.append(ImageFile.LOAD_TRUNCATED_IMAGES)
+            if accept:
+                seen.append(read_radiograph(broken, accept_cut_short=True).missing == 0)
+            else:
+                with pytest.raises(UnreadableRadiograph):
+                    read_radiograph(broken)
+
+    threads = [threading.Thread(target=work, args=(i % 2 == 0,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 4 * 40 + 2 * 40 and not any(seen)
+
+
+def test_real_radiographs_cut_short_are_found_and_no_others(fracatlas_dir: Path) -> None:
+    files = sorted((fracatlas_dir / "images").glob("*/*.jpg"))
+    found = [path for path in files if missing_share(path.read_bytes()) > 0]
+    assert len(found) == 59
+    assert {path.parent.name for path in found} == {"Non_fractured"}

@@ -1,0 +1,102 @@
+"""From a file to a finding, and what it warns of."""
+
+from __future__ import annotations
+
+import concurrent.futures
+
+import cv2
+import numpy as np
+import pytest
+
+from fracture_core.explain.gradcam import METHODS
+from fracture_core.imaging.letterbox import letterbox
+from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.engine import Engine
+from fracture_core.inference.predictor import Failure, Finding, load_reader
+from fracture_core.metrics.confusion import sigmoid
+from fracture_core.metrics.operating_points import triage
+
+
+@pytest.fixture(scope="module")
+def reader(small_models):
+    return load_reader("small", small_models)
+
+
+@pytest.fixture(scope="module")
+def files(small_models):
+    return sorted((small_models.parent / "data" / "images").rglob("*.jpg"))
+
+
+def test_the_finding_is_what_the_bundle_predicted(reader, files, small_models):
+    table = reader.bundle.predictions().set_index("image_id")
+    for path in [p for p in files if p.stem in table.index][:8]:
+        finding = reader.read(read_radiograph(path))
+        assert finding.logit == pytest.approx(table.loc[path.stem, "logit"], abs=1e-3)
+        assert finding.probability == pytest.approx(sigmoid(finding.logit / reader.bundle.temperature))
+        points = reader.bundle.points
+        assert finding.finding == triage(finding.probability, points["rule_out"].threshold, points["rule_in"].threshold)
+
+
+def test_it_equals_the_keras_network(reader, files):
+    from fracture_core.network.model import build_model
+    from fracture_core.network.weights import set_weights
+
+    model = build_model(reader.bundle.recipe)
+    set_weights(model, reader.bundle.weights())
+    for path in files[:4]:
+        radiograph = read_radiograph(path)
+        square, _ = letterbox(radiograph.pixels, 64)
+        expected = model(square[None, :, :, None].astype(np.float32), training=False)["logit"]
+        assert reader.read(radiograph).logit == pytest.approx(float(expected[0, 0]), abs=1e-3)
+
+
+def test_every_heatmap_has_the_radiographs_shape(reader, files):
+    finding = reader.read(read_radiograph(files[0]))
+    for method in METHODS:
+        shown = finding.heatmap(method)
+        assert shown.shape == finding.radiograph.pixels.shape
+        assert shown.dtype == np.float32
+        assert np.isfinite(shown).all()
+
+
+def test_many_threads_get_what_one_gets(reader, files):
+    radiographs = [read_radiograph(p) for p in files[:12]]
+    alone = [reader.read(r).logit for r in radiographs]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(lambda r: reader.read(r).logit, radiographs * 4))
+    assert together == pytest.approx(alone * 4, abs=1e-5)
+
+
+def test_a_bad_file_never_stops_the_rest(reader, files, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    results = list(reader.read_many([files[0], bad, ("upload.jpg", files[1].read_bytes())]))
+    assert [type(r) for r in results] == [Finding, Failure, Finding]
+    assert results[1].name == "bad.jpg"
+    assert results[1].error.endswith(".")
+    assert results[2].radiograph.name == "upload.jpg"
+
+
+def test_flipped_views_are_averaged(small_models, files):
+    from fracture_core.inference.scorer import Scorer
+
+    bundle = load_reader("small", small_models).bundle
+    square, _ = letterbox(read_radiograph(files[0]).pixels, 64)
+    engine = Engine(bundle.graph, bundle.weights())
+    both = Scorer(engine, bundle.recipe.replace(test_time_views=("plain", "flip")))
+    one = Scorer(engine, bundle.recipe)
+    plain, mirrored = (one.score(np.ascontiguousarray(s)[None]) for s in (square, square[:, ::-1]))
+    averaged = both.score(square[None])
+    assert averaged["logit"] == pytest.approx((plain["logit"] + mirrored["logit"]) / 2, abs=1e-5)
+    assert averaged["cells"] == pytest.approx((plain["cells"] + mirrored["cells"][:, :, ::-1]) / 2, abs=1e-4)
+
+
+def test_small_and_narrow_pictures_are_warned_of(reader):
+    rng = np.random.default_rng(0)
+
+    def warnings(height, width):
+        data = cv2.imencode(".png", rng.integers(0, 255, (height, width), np.uint8))[1].tobytes()
+        return " ".join(reader.read(read_radiograph(data, name="x.png")).warnings)
+
+    assert "small" in warnings(150, 150)
+    assert "narrow" in warnings(1200, 300)

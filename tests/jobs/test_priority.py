@@ -1,0 +1,28 @@
+"""A training process lets the app and everybody else go first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from fracture_core.jobs.worker import AUTOGROUP
+
+SAYS = """
+import os
+from fracture_core.jobs.worker import AUTOGROUP, give_way
+give_way()
+print(os.nice(0), os.environ["OMP_NUM_THREADS"], AUTOGROUP.read_text() if AUTOGROUP.exists() else "")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no nice values")
+def test_a_process_of_its_own_session_is_the_last_in_line():
+    done = subprocess.run(
+        [sys.executable, "-c", SAYS], capture_output=True, text=True, check=True, start_new_session=True
+    )
+    nice, threads, *group = done.stdout.split()
+    assert int(nice) >= 10 and int(threads) >= 1
+    if AUTOGROUP.exists():  # "/autogroup-12 nice 10"
+        assert group[1:] == ["nice", "10"]

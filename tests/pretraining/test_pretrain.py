@@ -1,0 +1,211 @@
+"""Pre-training in PyTorch: it learns, hears its teacher, and a killed run ends as an uninterrupted one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="pre-training needs PyTorch: pip install -r requirements-pretrain.txt")
+
+from fracture_core.data.image_cache import decode  # noqa: E402
+from fracture_core.data.split import reference_split  # noqa: E402
+from fracture_core.imaging.radiograph import read_radiograph  # noqa: E402
+from fracture_core.inference.predictor import Reader  # noqa: E402
+from fracture_core.network.graph import GraphError  # noqa: E402
+from fracture_core.network.keras_graph import describe  # noqa: E402
+from fracture_core.network.model import CELL, build_model  # noqa: E402
+from fracture_core.network.weights import load_weights, weights_of  # noqa: E402
+from fracture_core.pretraining.batches import Schedule, batches  # noqa: E402
+from fracture_core.pretraining.loop import Pretraining  # noqa: E402
+from fracture_core.pretraining.pretrain import Plan, PretrainingError, match, pretrain  # noqa: E402
+from fracture_core.recipe import RECIPES, Augmentation, Recipe  # noqa: E402
+from fracture_core.training.initial_weights import start_from  # noqa: E402
+from fracture_core.training.packaging import package  # noqa: E402
+from tests.support.small import small_dataset  # noqa: E402
+
+torch.set_num_threads(1)  # the order of sums, and so the last bit, must not depend on the machine
+
+RECIPE = Recipe(
+    name="tiny",
+    image_size=64,
+    localiser=8,
+    start="none",
+    batch_size=8,
+    augmentation=Augmentation(rotation=10, horizontal_flip=True, noise=4),
+)
+SCHEDULE = Schedule(steps=6, warmup=2, checkpoint_every=1, validate_every=3, averaging=0.5)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    dataset = small_dataset(tmp_path_factory.mktemp("data"))
+    ids = list(dataset.table.index)
+    pictures = decode({i: dataset.path(i) for i in ids}, 96)
+    boxes = {i: pictures.placement(i).boxes_in_square(dataset.boxes(i)) for i in ids}
+    labels = {i: int(dataset.table.at[i, "label"]) for i in ids}
+    squares = decode({i: dataset.path(i) for i in ids[:12]}, 64).squares
+    return dataset, pictures, boxes, labels, (squares, np.array([labels[i] for i in ids[:12]]))
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = build_model(RECIPE)
+    return describe(model), weights_of(model)
+
+
+def teacher():
+    model = build_model(RECIPE.replace(seed=7))
+    return (describe(model), weights_of(model)), match("densenet121", "densenet121", model, model)
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("taught", [False, True])
+def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, material, network, taught):
+    _, pictures, boxes, labels, val = material
+    extra = teacher() if taught else (None, ())
+    whole = Pretraining(tmp_path / "whole", RECIPE, SCHEDULE, *network, *extra).run(pictures, boxes, labels, val)
+
+    run = Pretraining(tmp_path / "killed", RECIPE, SCHEDULE, *network, *extra)
+    step = run._train_step
+
+    def killed_at_the_fourth(batch):
+        if run.step == 3:
+            raise KilledError
+        return step(batch)
+
+    run._train_step = killed_at_the_fourth
+    with pytest.raises(KilledError):
+        run.run(pictures, boxes, labels, val)
+    again = Pretraining(tmp_path / "killed", RECIPE, SCHEDULE, *network, *extra).run(pictures, boxes, labels, val)
+    for key, array in whole.items():
+        np.testing.assert_allclose(again[key], array, rtol=0, atol=1e-6, err_msg=key)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(material):
+    _, pictures, boxes, labels, _ = material
+    straight = list(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 0))
+    later = list(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 4))
+    assert torch.equal(straight[4].pictures, later[0].pictures)
+    assert torch.equal(straight[5].cells, later[1].cells)
+    assert straight[0].cells.shape == (8, 64 // CELL, 64 // CELL)
+    assert straight[0].labels.sum() == round(8 * SCHEDULE.positives)
+
+
+def test_a_blend_is_known_by_its_teacher_alone(tmp_path, material, network):
+    _, pictures, boxes, labels, _ = material
+    mixing = dataclasses.replace(SCHEDULE, mixing=0.6, logit_weight=1.0)
+    plain = next(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 0))
+    mixed = next(batches(pictures, boxes, labels, RECIPE, mixing, 0))
+    same = [torch.equal(a, b) for a, b in zip(plain.pictures, mixed.pictures, strict=True)]
+    assert same == mixed.whole.tolist() and same[0] and not all(same)
+    speaking = teacher()
+    run = Pretraining(tmp_path, RECIPE, mixing, *network, *speaking)
+    run._prepare(pictures, boxes, labels)
+    before = run.average.export()
+    wrong = dataclasses.replace(mixed, labels=torch.where(mixed.whole, mixed.labels, 1 - mixed.labels))
+    wrong = dataclasses.replace(wrong, cells=torch.where(mixed.whole[:, None, None], mixed.cells, 1 - mixed.cells))
+    told = run._train_step(wrong)
+    again = Pretraining(tmp_path, RECIPE, mixing, *network, *speaking)
+    again._prepare(pictures, boxes, labels)
+    assert again._train_step(mixed) == told
+    after = again.average.export()
+    assert any(not np.array_equal(after[key], before[key]) for key in before)
+    for key, array in run.average.export().items():
+        np.testing.assert_allclose(after[key], array, rtol=0, atol=1e-6, err_msg=key)
+
+
+def test_a_plan_runs_from_its_stages_to_weights_that_training_takes(tmp_path, material):
+    dataset, *_ = material
+    stages = [{"name": "one", "image_size": 64, "teacher": False, "schedule": {"steps": 2, "warmup": 1}}]
+    stages += [{"name": "two", "image_size": 96, "teacher": False, "schedule": {"steps": 1, "warmup": 1}}]
+    plan = Plan.from_json({"recipe": RECIPE.to_json(), "stages": stages})
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    heard = []
+    folder = pretrain(plan, dataset, split, tmp_path / "run", lambda m: start_from(m, RECIPE), report=heard.append)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["finished"] and record["split"] == split.digest
+    assert any("val_auc" in entry for entry in heard)
+    model = build_model(RECIPE)
+    start = start_from(model, RECIPE.replace(start=str(folder / "weights.safetensors")))
+    assert not start.left
+    stored = load_weights(folder / "weights.safetensors")
+    assert np.allclose(weights_of(model)["cells/bias"], stored["cells/bias"])
+
+    bundle = package(folder, "pretrained", dataset, root=tmp_path / "models")
+    shipped = bundle.weights()
+    np.testing.assert_allclose(shipped["cells/kernel"], stored["cells/kernel"], rtol=1e-3, atol=1e-6)
+    assert bundle.history()["stage"].tolist() == [1, 2]
+    assert len(bundle.predictions()) == len(split.val) + len(split.test)
+    assert 0 < Reader(bundle).read(read_radiograph(dataset.path(split.test[0]))).probability < 1
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"stages": []}, {"recipe": {"name": "x"}, "stages": [{"name": "a"}]}])
+def test_what_is_no_plan_is_refused(data):
+    with pytest.raises(PretrainingError):
+        Plan.from_json(data)
+
+
+def test_blends_without_a_teacher_are_refused():
+    data = json.loads((RECIPES / "pretrain.json").read_text("utf-8"))
+    data["stages"][0]["schedule"]["mixing"] = 0.5
+    Plan.from_json(data)
+    data["stages"][0]["teacher"] = False
+    with pytest.raises(PretrainingError, match="blend"):
+        Plan.from_json(data)
+
+
+def test_frozen_nodes_learn_nothing_and_the_rest_does(tmp_path, material, network):
+    _, pictures, boxes, labels, val = material
+    schedule = dataclasses.replace(SCHEDULE, frozen_through="pool3_pool", statistics_momentum=0.5)
+    trained = Pretraining(tmp_path, RECIPE, schedule, *network).run(pictures, boxes, labels, val)
+    names = [node.name for node in network[0].nodes]
+    frozen = set(names[: names.index("pool3_pool") + 1])
+    changed = {key for key, array in trained.items() if not np.array_equal(array, network[1][key])}
+    assert not {key for key in changed if key.rsplit("/", 1)[0] in frozen}
+    assert {key for key in trained if key.rsplit("/", 1)[0] not in frozen} == changed
+    with pytest.raises(GraphError, match="nowhere"):
+        Pretraining(tmp_path, RECIPE, dataclasses.replace(SCHEDULE, frozen_through="nowhere"), *network)
+
+
+def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, network):
+    _, pictures, boxes, labels, _ = material
+    schedule = dataclasses.replace(SCHEDULE, logit_weight=1.0, cell_weight=2.0)
+    run = Pretraining(tmp_path, RECIPE, schedule, *network, *teacher())
+    run._prepare(pictures, boxes, labels)
+    batch = next(batches(pictures, boxes, labels, RECIPE, schedule, 0))
+    # A student whose answers are off by a known amount: what it is taught must be what is written here by hand.
+    maps, taught = run.teacher.targets(batch.pictures)
+    student = {"logit": taught["logit"].float() + 1.5, "cells": taught["cells"].float() + 0.5}
+    losses = run._teaching(batch.pictures, student, maps)
+    p, q = (torch.sigmoid(logit.double()) for logit in (taught["logit"].float(), student["logit"]))
+    assert losses["dense"] == 0
+    assert losses["cells"].item() == pytest.approx(2.0 * 0.5**2 / 2, rel=1e-4)
+    assert losses["logit"].item() == pytest.approx(-(p * q.log() + (1 - p) * (1 - q).log()).mean().item(), rel=1e-4)
+
+
+def test_the_rate_of_the_trunk_rises_stays_and_falls_and_the_heads_learn_at_once(tmp_path, network):
+    schedule = Schedule(steps=100, learning_rate=1.0, warmup=10, decay=0.5, head_rate=3.0)
+    run = Pretraining(tmp_path, RECIPE, schedule, *network)
+    trunk, heads = [], []
+    for run.step in range(100):
+        trunk.append(run._rate(head=False))
+        heads.append(run._rate(head=True))
+    assert trunk[0] == 0.1 and trunk[10:55] == [1.0] * 45 and trunk[-1] < 0.02
+    assert np.all(np.diff(trunk[55:]) < 0)
+    assert heads[0] == 3.0 and heads[-1] < 0.06
+
+
+@pytest.mark.parametrize("name", ["pretrain", "pretrain-xception", "pretrain-efficientnet-lite2"])
+def test_the_projects_own_plans_can_be_read(name):
+    plan = Plan.load(name)
+    for stage in plan.stages:
+        assert stage.image_size % 32 == 0
+        Schedule(**stage.schedule)
+    with pytest.raises(PretrainingError):
+        Plan.load("nothing-of-the-kind")
