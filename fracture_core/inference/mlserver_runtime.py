@@ -1,4 +1,4 @@
-"""How MLServer runs an exported network: OpenVINO, at full precision. `fracture_core.inference.model_export` ships this file.
+"""Run an exported network in MLServer with OpenVINO at full precision. `inference.model_export` ships this file.
 
 It stands alone beside the network, where MLServer and OpenVINO are installed and nothing else of this project is.
 """

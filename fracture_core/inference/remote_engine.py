@@ -1,7 +1,7 @@
 """The forward pass on another machine: any model server that speaks the KServe v2 protocol, over HTTP.
 
-FRACTURE_SERVER=http://host:port turns it on; what the server loads is `fracture_core.inference.model_export`'s. A server that is
-away, or does not have this very network, costs nobody a finding: this computer reads, says so, and asks again later.
+FRACTURE_SERVER=http://host:port turns it on; `fracture_core.inference.model_export` writes what the server loads. A
+server that is away, or does not have this very network, costs nobody a finding: this computer reads, says so, and asks again later.
 
 The picture that is sent is the one the network sees (letterboxed, grey, without name or header). Over http:// it
 travels in the clear; use https:// outside a network you trust.
