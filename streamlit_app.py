@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.parts.shared.auth import keep_uploads_in_memory, login_page, may_enter, offer_logout
-from pages.parts.shared.error_boundary import in_a_sentence
+from pages.parts.shared.error_boundary import error_boundary
 
 keep_uploads_in_memory()
 # Without icons: named ones would make the browser fetch a favicon from a font server.
@@ -16,7 +16,7 @@ pages = [
 ]
 if may_enter():
     offer_logout()
-    with in_a_sentence():
+    with error_boundary():
         st.navigation(pages).run()
 else:
     # A page list all the same: without one Streamlit would offer whatever lies in the folder named pages.

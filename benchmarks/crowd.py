@@ -27,7 +27,7 @@ import numpy as np
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader, load_reader
+from fracture_core.inference.predictor import Predictor, load_predictor
 from tests.browser.app import Server
 from tests.support.web_session import TroubleError, WebSession
 
@@ -53,7 +53,7 @@ class Outcome:
 class Truth:
     """What the core says of a file, read in this process: what each visitor has to see."""
 
-    def __init__(self, reader: Reader):
+    def __init__(self, reader: Predictor):
         self._reader = reader
         self._lock = threading.Lock()
 
@@ -61,7 +61,7 @@ class Truth:
     def of(self, path: Path) -> tuple[np.ndarray, str]:
         """Give the pixels, and the probability as the answer card places its mark; "" where none is shown."""
         with self._lock:
-            finding = self._reader.read(read_radiograph(path))
+            finding = self._reader.predict(read_radiograph(path))
         return finding.radiograph.pixels, f"left:{finding.probability:.2%}" if finding.familiar else ""
 
     def fault(self, session: WebSession, path: Path) -> str:
@@ -164,7 +164,7 @@ def main() -> int:
     steps = [n for n in STEPS if n <= arguments.most]
     if len(files) < max(steps):
         parser.error(f"{folder} holds {len(files)} pictures, fewer than {max(steps)} sessions")
-    truth, results, ended = Truth(load_reader(arguments.bundle)), {}, time.monotonic() + arguments.seconds
+    truth, results, ended = Truth(load_predictor(arguments.bundle)), {}, time.monotonic() + arguments.seconds
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch) / "log")
         try:

@@ -26,7 +26,7 @@ from fracture_core.bundle.bundle import DEFAULT_BUNDLE
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.explain.overlay import colour_layer, to_png
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import load_reader
+from fracture_core.inference.predictor import load_predictor
 from tests.browser.app import Server
 from tests.support.web_session import WebSession
 
@@ -44,7 +44,7 @@ def resident() -> int:
 
 def diagnose(reader, path: Path) -> None:
     """Do all that the page does with a file, and keep nothing of it."""
-    finding = reader.read(read_radiograph(path, accept_cut_short=True))
+    finding = reader.predict(read_radiograph(path, accept_cut_short=True))
     to_png(finding.radiograph.pixels)
     for method in ("localiser", "grad-cam") if "cells" in finding.outputs else ("grad-cam",):
         to_png(colour_layer(finding.heatmap(method), method, longest=512))
@@ -84,7 +84,7 @@ def watch(
 
 def through_core(bundle: str, files: list[Path], n: int, warm_up: int) -> int:
     """Give the growth of this process."""
-    reader, coming = load_reader(bundle), itertools.cycle(files)
+    reader, coming = load_predictor(bundle), itertools.cycle(files)
     return watch("core", n, lambda: diagnose(reader, next(coming)), resident, warm_up=warm_up)
 
 

@@ -35,7 +35,7 @@ import numpy as np
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas
-from fracture_core.data.image_cache import decode
+from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split, project_split
 from fracture_core.inference.engine import Engine
 from fracture_core.metrics.confusion import roc_auc
@@ -43,7 +43,7 @@ from fracture_core.metrics.paired_tests import auc_difference
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import load_weights
 from fracture_core.recipe import Recipe
-from fracture_core.training.progress import Progress, TrainingStoppedError
+from fracture_core.training.progress import TrainingEvent, TrainingStoppedError
 from fracture_core.training.run_folder import RunFolder
 from fracture_core.training.train import train
 from fracture_core.training.training_data import MARGIN
@@ -85,7 +85,7 @@ def timed(name: str, recipe: Recipe, dataset: FracAtlas, split: Split, folder: P
     ended, spent, began = 0, {"features": 0.0}, time.monotonic()
     last = began
 
-    def hear(progress: Progress) -> None:
+    def hear(progress: TrainingEvent) -> None:
         nonlocal ended, last
         now = time.monotonic()
         if progress.stage == "features":
@@ -130,7 +130,7 @@ def decode_once(dataset: FracAtlas, split: Split, recipe: Recipe) -> float:
     dataset.table = dataset.table.loc[[*split.train, *split.val]]
     paths = {i: dataset.path(i) for i in dataset.table.index}
     for size in (recipe.image_size, round(recipe.image_size * MARGIN / 32) * 32):
-        decode(paths, size, crop_to_field=recipe.crop_to_field)
+        load_image_cache(paths, size, crop_to_field=recipe.crop_to_field)
     return time.monotonic() - began
 
 
@@ -183,7 +183,7 @@ def table(runs: Sequence[Run], factor: float) -> list[str]:
 def kept_weights(runs: Sequence[Run], recipe: Recipe, dataset: FracAtlas, ids: Sequence[str]) -> list[str]:
     """Lines on how the weights that each run kept read the radiographs `ids`; the second run is the ordinary one."""
     paths = {i: dataset.path(i) for i in ids}
-    pictures = decode(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
+    pictures = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
     squares = np.stack([pictures.square(i) for i in ids])
     truth = dataset.table.loc[list(ids), "label"].to_numpy()
     scores = []

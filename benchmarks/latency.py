@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 from fracture_core.network.model import build_model
 from fracture_core.network.weights import set_weights
 
@@ -67,14 +67,14 @@ def onnx_runtime(model: keras.Model, folder: Path) -> Callable[[np.ndarray], obj
 
 
 def contenders(bundle, path: Path, folder: Path) -> dict[str, Callable[[], object]]:
-    reader = Reader(bundle)
+    reader = Predictor(bundle)
     model = keras_model(bundle)
     square, _ = reader.scorer.fit(read_radiograph(path).pixels)
     batch = square[None, ..., None].astype(np.float32)
     compiled = tf.function(lambda x: model(x, training=False)["logit"])
     bare = bare_openvino(model)
     made = {
-        "file -> finding with heatmap": lambda: reader.read(read_radiograph(path)).heatmap(reader.default_method),
+        "file -> finding with heatmap": lambda: reader.predict(read_radiograph(path)).heatmap(reader.default_method),
         "bare OpenVINO f32 forward pass": lambda: bare(square),
         "tf.function forward pass": lambda: compiled(tf.constant(batch)).numpy(),
         "Keras predict": lambda: model.predict(batch, verbose=0),
@@ -107,7 +107,7 @@ def take_turns(made: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 def folder_throughput(bundle, paths: list[Path]) -> dict[str, float]:
     """Images a second, decoding included: our scorer against Keras predict fed by the same decoder."""
-    reader = Reader(bundle)
+    reader = Predictor(bundle)
     model = keras_model(bundle)
 
     def ours() -> None:

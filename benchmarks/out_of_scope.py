@@ -23,7 +23,7 @@ from sklearn.datasets import load_sample_images
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
-from fracture_core.inference.predictor import Failure, Reader, load_reader
+from fracture_core.inference.predictor import Failure, Predictor, load_predictor
 from fracture_core.metrics.intervals import wilson
 
 Named = tuple[str, bytes]
@@ -98,10 +98,10 @@ def chests() -> Iterator[Named]:
         yield path.name, path.read_bytes()
 
 
-def unanswered(reader: Reader, sources: Iterable[Named]) -> tuple[list[str], list[str]]:
+def unanswered(reader: Predictor, sources: Iterable[Named]) -> tuple[list[str], list[str]]:
     """(names of what got no answer, names of what got one); a file that cannot be read is left out, and said."""
     without, answered = [], []
-    for result in reader.read_many(sources, accept_cut_short=True):
+    for result in reader.predict_many(sources, accept_cut_short=True):
         if isinstance(result, Failure):
             print(f"not read: {result.name}: {result.error}")
         else:
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--list", action="store_true", help="name what was judged wrongly")
     arguments = parser.parse_args()
-    reader = load_reader(arguments.bundle)
+    reader = load_predictor(arguments.bundle)
     print(f"{reader.bundle.version}; shares with 95 % intervals")
     for kind in (photographs, pages_of_text, drawings, noise, blank, chests):
         caught, missed = unanswered(reader, kind())

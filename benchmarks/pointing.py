@@ -25,7 +25,7 @@ from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_box
 from fracture_core.network.model import BACKBONES
-from fracture_core.pretraining.torch_model import TorchTwin
+from fracture_core.pretraining.torch_model import GraphModule
 
 
 class Differentiator:
@@ -33,7 +33,7 @@ class Differentiator:
 
     def __init__(self, bundle: Bundle):
         self.graph = bundle.graph
-        self.twin = TorchTwin(bundle.graph, bundle.weights()).eval().requires_grad_(False)
+        self.twin = GraphModule(bundle.graph, bundle.weights()).eval().requires_grad_(False)
         self.maps = {"middle": BACKBONES[bundle.recipe.backbone].middle, "last": bundle.graph.outputs["last_map"]}
 
     def run(self, square: np.ndarray) -> tuple[dict[tuple[str, str], tuple[np.ndarray, np.ndarray]], dict]:

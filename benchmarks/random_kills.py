@@ -70,10 +70,10 @@ def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) 
 def _kill(run: Path) -> str:
     """Kill the run's process; give the stage that it was in, or "finished" where it came too late."""
     from fracture_core.jobs import launcher as job
-    from fracture_core.jobs.lock import trainer
+    from fracture_core.jobs.lock import current_trainer
     from fracture_core.jobs.status import status
 
-    holder = trainer()
+    holder = current_trainer()
     if holder is None:
         return "finished"
     stage = status(run).stage

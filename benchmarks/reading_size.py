@@ -28,7 +28,7 @@ from fracture_core.inference.engine import Engine
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.confusion import average_precision, roc_auc
 from fracture_core.metrics.localisation import hottest_point_in_box
-from fracture_core.network.keras_graph import describe
+from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import build_model
 from fracture_core.network.weights import Weights
 
@@ -73,7 +73,7 @@ def main() -> None:
     print(f"{'size':>5}  {'views':12} {'AUC':>6} {'AP':>6} {'pointing':>10} {'time':>6}")
     first = None
     for size in arguments.sizes:
-        graph = describe(build_model(bundle.recipe.replace(image_size=size)))
+        graph = graph_from_keras(build_model(bundle.recipe.replace(image_size=size)))
         for views in VIEWS:
             scorer = Scorer(Engine(graph, weights), bundle.recipe.replace(image_size=size, test_time_views=views))
             logits, hits, boxed, seconds = measure(scorer, weights, dataset, val)

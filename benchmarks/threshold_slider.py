@@ -23,9 +23,9 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE
-from fracture_core.data.fracatlas import default_location
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs.status import status
+from fracture_core.paths import dataset_folder
 from fracture_core.recipe import Recipe
 from pages.parts.threshold.tabs import TITLES
 
@@ -73,7 +73,7 @@ def slider(bundle: str, moves: int) -> None:
 
 
 def filters(bundle: str, moves: int) -> None:
-    if not (default_location() / "dataset.csv").is_file():
+    if not (dataset_folder() / "dataset.csv").is_file():
         print("FracAtlas is not on this machine: the dataset page is left out.")
         return
     app = opened("dataset.py", bundle)
@@ -104,7 +104,7 @@ def training() -> Iterator[None]:
             yield
             print(f"the job is {status(run).state}, at step {status(run).done}")
         finally:
-            job.stop_at_once(run)
+            job.kill(run)
             job.wait(run, 60)
 
 

@@ -88,7 +88,7 @@ def _step(setting: Setting, size: int):
     from fracture_core.network.model import CELL, build_model, train_last_blocks
     from fracture_core.recipe import Recipe
     from fracture_core.training.feature_cache import split_at_boundary
-    from fracture_core.training.learner import Learner
+    from fracture_core.training.learner import Trainer
     from fracture_core.training.training_data import TrainingData
 
     recipe = Recipe.load("default").replace(start="none", image_size=size, batch_size=setting.batch)
@@ -98,7 +98,7 @@ def _step(setting: Setting, size: int):
     if setting.products:
         _multiply_pointwise(model)
     train_last_blocks(model, recipe)
-    learner = Learner(model, recipe, tf.distribute.get_strategy())
+    learner = Trainer(model, recipe, tf.distribute.get_strategy())
     rng, n = np.random.default_rng(0), setting.batch
     labels = (np.arange(n) % 2).astype(np.float32)
     if setting.stored:
@@ -111,7 +111,7 @@ def _step(setting: Setting, size: int):
         inputs = {"radiograph": tf.constant(rng.integers(0, 256, (n, size, size)), tf.uint8)}
     cells = rng.random((n, size // CELL, size // CELL)) < 0.05
     targets = {"label": labels, "weight": np.ones(n, np.float32), "cells": cells.astype(np.float32)}
-    learner.read(TrainingData((), labels, inputs, labels, network, names))
+    learner.compile(TrainingData((), labels, inputs, labels, network, names))
     run = tf.function(learner._step_on_all_replicas, jit_compile=True) if setting.xla else learner._run_step
     targets = {name: tf.constant(values) for name, values in targets.items()}
     return lambda: [float(value) for value in run(inputs, targets).values()]

@@ -67,7 +67,7 @@ def _download(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from fracture_core.data.download import download
-    from fracture_core.data.fracatlas import default_location
+    from fracture_core.paths import dataset_folder
 
     with tqdm(unit="B", unit_scale=True, unit_divisor=1024, desc="FracAtlas") as bar:
 
@@ -75,7 +75,7 @@ def _download(arguments: argparse.Namespace) -> int:
             bar.total = total
             bar.update(done - bar.n)
 
-        folder = download(arguments.to or default_location(), progress=progress)
+        folder = download(arguments.to or dataset_folder(), progress=progress)
     print(f"FracAtlas is in {folder}.")
     return 0
 
@@ -90,18 +90,18 @@ def _audit(arguments: argparse.Namespace) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from fracture_core.inference.predictor import Failure, load_reader
+    from fracture_core.inference.predictor import Failure, load_predictor
 
-    reader = load_reader(arguments.bundle)
+    reader = load_predictor(arguments.bundle)
     entries, failed = [], False
-    results = reader.read_many(arguments.files, accept_cut_short=arguments.accept_cut_short)
+    results = reader.predict_many(arguments.files, accept_cut_short=arguments.accept_cut_short)
     for file, result in zip(arguments.files, results, strict=True):
         entry = dict.fromkeys(("file", "probability", "logit", "finding", "warnings", "heatmap", "error"))
         entry |= {"file": file, "warnings": []}
         if isinstance(result, Failure):
             failed, entry["error"] = True, result.error
         else:
-            entry |= {"probability": result.probability, "logit": result.logit, "finding": result.finding}
+            entry |= {"probability": result.probability, "logit": result.logit, "finding": result.triage}
             entry["warnings"] = list(result.warnings)
             if arguments.heatmap:
                 from fracture_core.cli.heatmap_files import write_heatmap
@@ -131,10 +131,10 @@ def _print_finding(entry: dict, bundle) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from fracture_core.bundle.bundle import load_bundle
-    from fracture_core.evaluation.evaluate import describe, evaluate
+    from fracture_core.evaluation.evaluate import evaluate, format_evaluation
 
     evaluation = evaluate(load_bundle(arguments.bundle), arguments.split)
-    print(json.dumps(evaluation.to_json(), indent=1) if arguments.json else describe(evaluation))
+    print(json.dumps(evaluation.to_json(), indent=1) if arguments.json else format_evaluation(evaluation))
     return 0
 
 

@@ -11,40 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import platformdirs
 from filelock import FileLock, Timeout
 
 #: Longest wait for another thread or process that writes the same file, in seconds; a write takes milliseconds.
 _PATIENCE = 10
 
 
-def cache_folder() -> Path:
-    """Where recomputable files go: FRACTURE_CACHE_DIR, else the user's cache folder."""
-    named = os.environ.get("FRACTURE_CACHE_DIR")
-    return Path(named) if named else Path(platformdirs.user_cache_dir("fracture-reader"))
-
-
-def features_folder() -> Path:
-    """Where the fast path keeps what frozen blocks make of pictures, a folder a set."""
-    return cache_folder() / "features"
-
-
-def size_on_disk(folder: Path) -> int:
-    """Bytes of a folder's own files on disk; of a file that was begun at full length only what was written."""
-    files = [file.stat() for file in folder.glob("*")] if folder.is_dir() else []
-    return sum(min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in files)
-
-
-def typed_path(text: str | os.PathLike[str]) -> Path:
-    """A path as a user types it: a leading ~ is the home folder; that of nobody is a folder that is not there."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
-
-
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside `path`; on a clean exit it is flushed to disk and renamed onto `path`.
 
     On an exception the temporary file is removed and `path` is left as it was. The rename is atomic on POSIX
@@ -72,7 +46,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path` in one atomic step."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -82,7 +56,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 @contextmanager
-def alone(path: str | os.PathLike[str]) -> Iterator[None]:
+def exclusive_lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """Keep every other thread and process that asks for the same path waiting; for reading, changing and writing it.
 
     The lock is a hidden file beside `path`; the system itself lets go of it when its holder dies. Raises OSError where
@@ -96,7 +70,7 @@ def alone(path: str | os.PathLike[str]) -> Iterator[None]:
         raise TimeoutError(errno.ETIMEDOUT, "another program keeps it busy") from error
 
 
-def exchange(one: Path, other: Path) -> bool:
+def swap_paths(one: Path, other: Path) -> bool:
     """Let two paths of one file system change places in one atomic step; False where this system has no such step."""
     if not sys.platform.startswith("linux"):
         return False

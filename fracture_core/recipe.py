@@ -12,11 +12,12 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.paths import RECIPES
 
 BackboneName = Literal["densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnet-lite2", "xception"]
 ClassBalance = Literal["none", "weights", "oversample"]
 Loss = Literal["cross_entropy", "focal"]
-Schedule = Literal["constant", "cosine", "reduce_on_plateau"]
+LearningRateSchedule = Literal["constant", "cosine", "reduce_on_plateau"]
 Monitor = Literal["loss", "auc"]
 View = Literal["plain", "flip"]
 
@@ -79,7 +80,7 @@ class Recipe:
     epochs: int = 25
     batch_size: int = 32
     learning_rate: float = 1e-4
-    schedule: Schedule = "constant"
+    schedule: LearningRateSchedule = "constant"
     warmup: float = 0.0  # share of all steps
     weight_decay: float = 0.0  # decoupled, as AdamW
     gradient_norm: float = 0.0  # longer gradients are cut to this length; 0 leaves them as they are
@@ -217,6 +218,3 @@ _RANGES = {
     "views": (1, 64),
     "seed": (0, 2**31 - 1),
 }
-
-#: The recipes that come with the project.
-RECIPES = Path(__file__).resolve().parent / "recipes"

@@ -119,13 +119,13 @@ def run(comparison: Comparison, dataset: FracAtlas, answers: Sequence[str], seed
 
 def figures_on_val(folder: Path, recipe: Recipe, dataset: FracAtlas, ids: Sequence[str]) -> dict[str, float]:
     """Score val with a finished run's network on the engine, and give every figure of the table."""
-    from fracture_core.data.image_cache import decode
+    from fracture_core.data.image_cache import load_image_cache
     from fracture_core.inference.engine import Engine
     from fracture_core.network.weights import load_weights
 
     graph = Graph.from_json(json.loads((folder / "network.json").read_text("utf-8")))
     paths = {i: dataset.path(i) for i in dataset.table.index}
-    pictures = decode(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
+    pictures = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
     squares = np.stack([pictures.square(i) for i in ids])
     logits = Engine(graph, load_weights(folder / "weights.safetensors")).run(squares)["logit"][:, 0].astype(np.float64)
     truth = dataset.table.loc[list(ids), "label"].to_numpy()
@@ -173,7 +173,7 @@ def _spread(values: Sequence[float]) -> str:
 
 def main() -> int:
     """Train what is missing and write the page."""
-    from fracture_core.training.run_folder import runs_folder
+    from fracture_core.paths import runs_folder
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", default="bundle:densenet121-fracatlas", help="bundle:NAME or a weights file")

@@ -19,7 +19,7 @@ from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.files import write_text
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.formatting import estimate_text
 from fracture_core.metrics.localisation import Localization, LocalizationRow, localization, summarize
 
@@ -32,12 +32,12 @@ _HEAD = "| heatmap | boxes | n | hottest point in a box | evidence in the boxes 
 
 def measure(bundle: Bundle, dataset: Dataset, ids: Sequence[str]) -> dict[str, list[LocalizationRow]]:
     """Give the figures of every method over the outlined images of `ids`: all, then small, medium and large boxes."""
-    reader = Reader(bundle)
+    reader = Predictor(bundle)
     scored: dict[str, list[Localization]] = {method: [] for method in SHOWN}
     for done, image_id in enumerate(ids, 1):
         boxes = dataset.boxes(image_id)
         if len(boxes):
-            finding = reader.read(read_radiograph(dataset.path(image_id), accept_cut_short=True))
+            finding = reader.predict(read_radiograph(dataset.path(image_id), accept_cut_short=True))
             for method, found in scored.items():
                 found.append(localization(image_id, finding.heatmap(method), boxes))
         print(f"\r{bundle.name}: {done} of {len(ids)}  ", end="", file=sys.stderr, flush=True)

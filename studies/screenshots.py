@@ -14,7 +14,7 @@ from pathlib import Path
 from fracture_core.bundle.bundle import load_bundle
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 from tests.browser.app import Server, chromium
 
 HERE = Path(__file__).resolve().parents[1] / "docs"
@@ -24,10 +24,10 @@ SIZES = {"diagnose": (1280, 1000)}
 def clearest_test_fracture(dataset: FracAtlas) -> str:
     """The fractured test image that the bundle is surest of, among those that get an answer without a remark."""
     bundle = load_bundle()
-    reader = Reader(bundle)
+    reader = Predictor(bundle)
     test = bundle.predictions().query("split == 'test' and label == 1").sort_values("probability", ascending=False)
     for image_id in test["image_id"]:
-        finding = reader.read(read_radiograph(dataset.path(image_id), accept_cut_short=True))
+        finding = reader.predict(read_radiograph(dataset.path(image_id), accept_cut_short=True))
         if finding.familiar and not finding.warnings:
             return str(image_id)
     raise SystemExit("No fractured test image gets an answer without a remark.")

@@ -17,9 +17,9 @@ import pandas as pd
 
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
-from fracture_core.evaluation.shortcuts import Effect, probe_split
+from fracture_core.evaluation.shortcuts import ProbeResult, probe_split
 from fracture_core.files import write_text
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.confusion import roc_auc
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "shortcuts.md"
@@ -29,7 +29,7 @@ _HEAD = (
 )
 
 
-def page(bundle: Bundle, effects: dict[str, list[Effect]], tables: dict[str, pd.DataFrame]) -> str:
+def page(bundle: Bundle, effects: dict[str, list[ProbeResult]], tables: dict[str, pd.DataFrame]) -> str:
     """Give the whole page, as Markdown: `effects` and `tables` (rows of the predictions) by split."""
     parts = [
         "# How much the answers hang on shortcuts",
@@ -54,7 +54,7 @@ def page(bundle: Bundle, effects: dict[str, list[Effect]], tables: dict[str, pd.
     return "\n".join(parts) + "\n"
 
 
-def _row(effect: Effect) -> str:
+def _row(effect: ProbeResult) -> str:
     n, auc = effect.changed, effect.auc
     name = f"| {effect.probe.name} | {n} ({effect.fractured}) |"
     if not n:
@@ -87,7 +87,7 @@ def main() -> int:
     options = parser.parse_args()
     bundle = load_bundle(options.bundle)
     dataset = FracAtlas(find_fracatlas())
-    scorer = Reader(bundle).scorer
+    scorer = Predictor(bundle).scorer
     predictions = bundle.predictions()
     tables = {split: predictions[predictions["split"] == split][: options.limit] for split in ("test", "val")}
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fracture_core.recipe import RECIPES, Augmentation, Recipe, RecipeError
+from fracture_core.paths import RECIPES
+from fracture_core.recipe import Augmentation, Recipe, RecipeError
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
 VALUES = LEAVES | st.lists(LEAVES, max_size=3) | st.dictionaries(st.text(max_size=5), LEAVES, max_size=3)

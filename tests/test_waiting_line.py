@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
-from fracture_core.waiting_line import LineFullError, WaitingLine
+from fracture_core.concurrency import LineFullError, WaitingLine
 
 
 class GoneError(Exception):

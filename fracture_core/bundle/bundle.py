@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 
-from fracture_core.bundle.image_attributes import Traits
-from fracture_core.bundle.manifest import FILES, MODELS, NAME, check_name, publish, read_manifest, seal, verify
+from fracture_core.bundle.image_attributes import AttributeClassifier
+from fracture_core.bundle.manifest import NAME, check_name, read_manifest, verify
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, Familiarity
 from fracture_core.bundle.validation import (
     MOST_SMALL,
@@ -42,32 +42,16 @@ from fracture_core.bundle.validation import (
     read_file,
 )
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import alone, write_text
+from fracture_core.files import exclusive_lock, write_text
 from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights
+from fracture_core.paths import models_folder
 from fracture_core.recipe import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
-
-#: The way to all that concerns bundles, the parts in other rooms too.
-__all__ = [
-    "CURRENT_FILE",
-    "DEFAULT_BUNDLE",
-    "FILES",
-    "MODELS",
-    "Bundle",
-    "BundleError",
-    "check_name",
-    "current_bundle",
-    "list_bundles",
-    "load_bundle",
-    "publish",
-    "seal",
-    "verify",
-]
 
 DEFAULT_BUNDLE = "densenet121-fracatlas"
 #: Under models/: which bundle was promoted. A user's choice, no part of any bundle.
@@ -120,9 +104,9 @@ class Bundle:
         return Familiarity.from_arrays(self._features)
 
     @cached_property
-    def traits(self) -> Traits:
+    def traits(self) -> AttributeClassifier:
         """What else its features tell of a radiograph."""
-        return Traits.from_arrays(self._features)
+        return AttributeClassifier.from_arrays(self._features)
 
     def weights(self) -> Weights:
         """Read the weights, float32; raise BundleError or GraphError where they do not fit the rest."""
@@ -179,7 +163,7 @@ class Bundle:
         on a taken name, and where the folder cannot be written.
         """
         try:
-            with alone(self.folder):
+            with exclusive_lock(self.folder):
                 saved = self.chosen_points()
                 for point in points:
                     if point.name in {p.name for p in saved} | set(self.points):
@@ -198,24 +182,30 @@ class Bundle:
         return read_file(self.folder, file, sha256=self.manifest["files"][file])
 
 
-def current_bundle(root: Path = MODELS) -> str:
+def current_bundle(root: Path | None = None) -> str:
     """Name of the bundle that is used where none is named: the promoted one while it is there, else the default."""
     try:
-        name = json.loads((Path(root) / CURRENT_FILE).read_text("utf-8"))["bundle"]
+        name = json.loads((Path(root or models_folder()) / CURRENT_FILE).read_text("utf-8"))["bundle"]
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT_BUNDLE
-    there = isinstance(name, str) and NAME.fullmatch(name) and (Path(root) / name / "bundle.json").is_file()
+    there = (
+        isinstance(name, str)
+        and NAME.fullmatch(name)
+        and (Path(root or models_folder()) / name / "bundle.json").is_file()
+    )
     return name if there else DEFAULT_BUNDLE
 
 
-def list_bundles(root: Path = MODELS) -> list[str]:
+def list_bundles(root: Path | None = None) -> list[str]:
     """Names of the bundles under `root`, the one in use first."""
-    names = sorted(p.parent.name for p in Path(root).glob("*/bundle.json") if NAME.fullmatch(p.parent.name))
+    names = sorted(
+        p.parent.name for p in Path(root or models_folder()).glob("*/bundle.json") if NAME.fullmatch(p.parent.name)
+    )
     current = current_bundle(root)
     return sorted(names, key=lambda name: name != current)
 
 
-def load_bundle(name: str | None = None, root: Path = MODELS) -> Bundle:
+def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:
     """Read and verify a bundle (the one in use where none is named); raise BundleError where it is not as published."""
     name = name or current_bundle(root)
     folder = _folder(root, name)
@@ -274,13 +264,13 @@ def _read(folder: Path) -> Bundle:
     return bundle
 
 
-def _folder(root: Path, name: str) -> Path:
+def _folder(root: Path | None, name: str) -> Path:
     """Where a bundle lies; raise BundleError where there is none, or a link that leads out of `root`."""
-    folder = Path(root) / check_name(name)
+    folder = Path(root or models_folder()) / check_name(name)
     if not (folder / "bundle.json").is_file():
         known = ", ".join(list_bundles(root)) or "none"
-        raise BundleError(f"There is no bundle {name!r} in {Path(root).name}/; there is: {known}.")
-    if folder.resolve().parent != Path(root).resolve():
+        raise BundleError(f"There is no bundle {name!r} in {Path(root or models_folder()).name}/; there is: {known}.")
+    if folder.resolve().parent != Path(root or models_folder()).resolve():
         raise BundleError(f"The bundle {name!r} is a link to another folder; copy that folder here instead.")
     return folder
 

@@ -16,7 +16,7 @@ _PRECISION = 0.9
 
 
 @dataclass(frozen=True, eq=False)
-class Traits:
+class AttributeClassifier:
     """`weights` (t, C), `biases` (t,) and `thresholds` (t,) on the logit; inf where a trait is never said."""
 
     names: tuple[str, ...]
@@ -41,7 +41,7 @@ class Traits:
         return {f"trait/{name}": np.concatenate([w, [b, t]]).astype(np.float32) for name, w, b, t in rows}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Traits:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> AttributeClassifier:
         """Read what `to_arrays` gave."""
         found = {key.removeprefix("trait/"): a for key, a in arrays.items() if key.startswith("trait/")}
         table = np.array(list(found.values()), np.float64).reshape(len(found), -1 if found else 2)
@@ -50,7 +50,7 @@ class Traits:
 
 def fit_traits(
     train: np.ndarray, train_truth: Mapping[str, Sequence[int]], val: np.ndarray, val_truth: Mapping[str, Sequence[int]]
-) -> Traits:
+) -> AttributeClassifier:
     """Fit on embeddings (n, C) and 0 / 1 columns by trait name; traits with under ten examples are left out."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and only fitting needs it
 
@@ -66,7 +66,7 @@ def fit_traits(
         weights.append(model.coef_[0] / scale)
         biases.append(model.intercept_[0])
         thresholds.append(_threshold(logits, wanted))
-    return Traits(tuple(names), np.array(weights), np.array(biases), np.array(thresholds))
+    return AttributeClassifier(tuple(names), np.array(weights), np.array(biases), np.array(thresholds))
 
 
 def _threshold(logits: np.ndarray, truth: np.ndarray) -> float:

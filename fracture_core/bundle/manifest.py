@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fracture_core.bundle.validation import MOST_SMALL, BundleError, hashes_of, parse_json, read_file
-from fracture_core.files import alone, exchange, write_text
+from fracture_core.files import exclusive_lock, swap_paths, write_text
+from fracture_core.paths import models_folder
 
 FORMAT = 1
-#: Where bundles live: FRACTURE_MODELS_DIR, else models/ beside the package.
-MODELS = Path(os.environ.get("FRACTURE_MODELS_DIR") or Path(__file__).resolve().parents[2] / "models")
 #: The one that comes with the project, and is used until another is promoted.
 FILES = (
     "network.json",
@@ -64,7 +62,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest | {"files": files}
 
 
-def seal(folder: Path, *, temperature: float, created: str, provenance: Mapping[str, Any]) -> None:
+def write_manifest(folder: Path, *, temperature: float, created: str, provenance: Mapping[str, Any]) -> None:
     """Write bundle.json for a folder that holds every other file; until then the folder is no bundle."""
     hashes = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES}
     manifest = {
@@ -77,23 +75,23 @@ def seal(folder: Path, *, temperature: float, created: str, provenance: Mapping[
     write_text(folder / "bundle.json", json.dumps(manifest, indent=1) + "\n")
 
 
-def publish(folder: Path, name: str, root: Path = MODELS) -> Path:
+def install(folder: Path, name: str, root: Path | None = None) -> Path:
     """Move a sealed folder to root/name; an earlier bundle of that name is kept as name.1, .2 …
 
     On Linux the two change places in one step: whoever looks meets the one or the other, whole, and whatever
     interrupts this, both are still there. Elsewhere there is no bundle of that name for the moment between two renames.
     """
-    target = Path(root) / check_name(name)
+    target = Path(root or models_folder()) / check_name(name)
     verify(folder, read_manifest(folder))
     # One name a bundle for what waits to be kept: after an interruption the next publishing finds it there.
     replaced = target.with_name(f".{name}.replaced")
-    with alone(target):
+    with exclusive_lock(target):
         if replaced.exists():
             replaced.rename(_free_name(target))
         if not target.exists():
             return folder.rename(target)
         folder.rename(replaced)
-        if exchange(replaced, target):
+        if swap_paths(replaced, target):
             replaced.rename(_free_name(target))
             return target
         kept = target.rename(_free_name(target))

@@ -18,7 +18,7 @@ from fracture_core.files import write_text
 from fracture_core.metrics.calibration import expected_calibration_error
 from fracture_core.metrics.confusion import Confusion, confusion, roc_auc, sigmoid
 from fracture_core.metrics.intervals import area_estimates, delong_interval, threshold_table, wilson
-from fracture_core.metrics.operating_points import OperatingPoint, default_operating_points, triage_zones
+from fracture_core.metrics.operating_points import OperatingPoint, default_operating_points, triage_groups
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 from fracture_core.metrics.subgroups import subgroup_table
 from fracture_core.recipe import Recipe
@@ -89,8 +89,8 @@ def _row(name: str, threshold: str, matrix: Confusion) -> str:
 def _triage(test: pd.DataFrame, points: Mapping[str, OperatingPoint]) -> str:
     out, within = points["rule_out"].threshold, points["rule_in"].threshold
     lines = ["## The three answers on test\n", "| answer | radiographs | of them fractured |", "|---|---|---|"]
-    for zone in triage_zones(test["label"], test["probability"], out, within):
-        lines.append(f"| {zone.finding} | {zone.n} | {zone.fractured}: {zone.fracture_rate} |")
+    for zone in triage_groups(test["label"], test["probability"], out, within):
+        lines.append(f"| {zone.triage} | {zone.n} | {zone.fractured}: {zone.fracture_rate} |")
     return "\n".join(lines)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from fracture_core.bundle.bundle import Bundle, BundleError
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.validation import BundleError
 from fracture_core.metrics.operating_points import OperatingPoint
 
 #: How the two halves of a saved pair are told apart; both carry the name that the user gave.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.explain.overlay import DrawingError, overlay, to_png
-from fracture_core.files import replacing, write_bytes
+from fracture_core.files import atomic_write, write_bytes
 from fracture_core.inference.predictor import Finding
 
 
@@ -20,7 +20,7 @@ def write_heatmap(finding: Finding, method: str, folder: Path, stem: str) -> Pat
     path = Path(folder) / f"{stem}.png"
     try:
         write_bytes(path, to_png(overlay(finding.radiograph.pixels, evidence, method)))
-        with replacing(path.with_suffix(".npy")) as temporary:
+        with atomic_write(path.with_suffix(".npy")) as temporary:
             np.save(temporary, evidence, allow_pickle=False)
     except OSError as error:
         raise DrawingError(f"The heatmap cannot be written to {folder} ({error.strerror or error}).") from error

@@ -63,7 +63,7 @@ def _train(arguments: argparse.Namespace) -> int:
     if os.environ.get("TF_CONFIG"):
         return _train_as_worker(arguments, recipe)
     from fracture_core.jobs.launcher import check, check_idle, prepare, prepare_resumption
-    from fracture_core.jobs.worker import carry_out
+    from fracture_core.jobs.worker import run_job
     from fracture_core.training.progress import print_progress
 
     check_idle()
@@ -72,14 +72,14 @@ def _train(arguments: argparse.Namespace) -> int:
     else:
         check(recipe, arguments.dataset)
         run = prepare(recipe, arguments.dataset, arguments.bundle or recipe.name)
-    return _say_bundle(carry_out(run, listener=print_progress))
+    return _say_bundle(run_job(run, listener=print_progress))
 
 
 def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
     """Train as one of several processes, which share a run; the chief, which writes it, keeps others from starting."""
     from fracture_core.data.dataset import open_dataset
     from fracture_core.jobs.launcher import free_name
-    from fracture_core.jobs.lock import sole_trainer
+    from fracture_core.jobs.lock import training_lock
     from fracture_core.training.distribution import available_strategy, is_chief
     from fracture_core.training.packaging import package
     from fracture_core.training.run_folder import new_run_path
@@ -91,7 +91,7 @@ def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
     if not is_chief(strategy):
         train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
         return 0
-    with sole_trainer(run):
+    with training_lock(run):
         train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
         bundle = package(run, free_name(arguments.bundle or recipe.name), dataset, progress=bar("scoring"))
     return _say_bundle(bundle)
@@ -129,13 +129,13 @@ def _runs(arguments: argparse.Namespace) -> int:
 
 def _resume(arguments: argparse.Namespace) -> int:
     from fracture_core.jobs.status import find_run
-    from fracture_core.jobs.worker import carry_out, give_way
+    from fracture_core.jobs.worker import lower_priority, run_job
     from fracture_core.training.progress import print_progress
 
     run = find_run(arguments.named)
     if arguments.background:
-        give_way()
-    return _say_bundle(carry_out(run, listener=None if arguments.background else print_progress))
+        lower_priority()
+    return _say_bundle(run_job(run, listener=None if arguments.background else print_progress))
 
 
 def _promote(arguments: argparse.Namespace) -> int:

@@ -15,9 +15,32 @@ import numpy as np
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.duplicates import DuplicatePair, decode_grey, find_duplicates, group
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
-from fracture_core.data.overwritten import overwritten_share
-from fracture_core.files import cache_folder, write_text
+from fracture_core.files import write_text
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+from fracture_core.paths import cache_folder
+
+_BLOCK = 8  # pixels of a JPEG block's side
+
+
+def repeated_block_share(pixels: np.ndarray) -> float:
+    """The share (0..1) of a grey uint8 (H, W) picture, counted from below, that is one block repeated.
+
+    A band of eight rows repeats where pixels eight apart are much more alike than pixels four apart; bands without
+    any texture (plain background, the grey of a cut-short file) do not count.
+    """
+    if pixels.shape[1] < 4 * _BLOCK:
+        return 0.0
+    end = len(pixels)
+    while end >= _BLOCK and _repeats(pixels[end - _BLOCK : end].astype(np.float32)):
+        end -= _BLOCK
+    return 1 - end / len(pixels)
+
+
+def _repeats(band: np.ndarray) -> bool:
+    period = np.abs(band[:, _BLOCK:] - band[:, :-_BLOCK]).mean()
+    half = np.abs(band[:, _BLOCK // 2 :] - band[:, : -_BLOCK // 2]).mean()
+    return bool(half > 1 and period < 0.25 * half)
+
 
 _VERSION = 1  # of the findings' meaning; a new one retires every cached audit
 TURNS = {
@@ -52,7 +75,7 @@ class Audit:
     """Every defect found in a dataset, by image id.
 
     missing: the share (0..1) of the picture that each cut-short file lacks. overwritten: the share, from below,
-    of files that are whole but end in one block over and over (fracture_core.data.overwritten). conflicts: id -> what
+    of files that are whole but end in one block over and over (fracture_core.data.audit). conflicts: id -> what
     csv, folder and outlines say, and which decided. duplicate_groups and opposite_labels: sets of ids with one
     picture; the latter are those whose labels differ.
     """
@@ -203,7 +226,7 @@ def _damage(path: Path) -> tuple[float, float]:
         picture = read_radiograph(path, accept_cut_short=True)
     except UnreadableRadiograph as error:
         raise DatasetError(f"{path.name} is not a readable picture: get the dataset again.") from error
-    return picture.missing, 0.0 if picture.missing else overwritten_share(picture.pixels)
+    return picture.missing, 0.0 if picture.missing else repeated_block_share(picture.pixels)
 
 
 def _any_format(data: bytes, least_side: int | None = None) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.user_dataset import OwnDataset
-from fracture_core.files import typed_path
+from fracture_core.paths import expand_user_path
 
 Dataset = FracAtlas | OwnDataset
 #: Columns of FracAtlas's dataset.csv that no other csv is likely to have together.
@@ -26,7 +26,7 @@ def open_dataset(
     The first look at a user's own data reads every file; `progress(done, total)` hears of it. Raises DatasetError with
     a sentence where it is neither.
     """
-    root = find_fracatlas() if path is None else typed_path(path)
+    root = find_fracatlas() if path is None else expand_user_path(path)
     if is_fracatlas(root):
         return FracAtlas(root)
     return OwnDataset(root, progress=progress)

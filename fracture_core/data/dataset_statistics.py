@@ -9,7 +9,7 @@ import pandas as pd
 
 from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS
 from fracture_core.data.fracatlas import FracAtlas, orientation_and_sizes
-from fracture_core.metrics.intervals import Estimate, wilson
+from fracture_core.metrics.intervals import IntervalEstimate, wilson
 from fracture_core.metrics.localisation import PointingRow, pointing_by_size
 
 #: Below this many fractured images a rate says nothing, so none is given.
@@ -72,7 +72,7 @@ def classes_by_split(table: pd.DataFrame) -> pd.DataFrame:
 def _classes(name: str, labels: pd.Series) -> dict[str, object]:
     positives, n = int(labels.sum()), len(labels)
     enough = positives >= LEAST_POSITIVES
-    rate = wilson(positives, n) if enough else Estimate(np.nan, np.nan, np.nan)
+    rate = wilson(positives, n) if enough else IntervalEstimate(np.nan, np.nan, np.nan)
     counts = {"group": name, "fractured": positives, "not fractured": n - positives, "n": n}
     return counts | {"share": rate.value, "low": rate.low, "high": rate.high}
 
@@ -125,7 +125,7 @@ def pointing(predictions: pd.DataFrame, pictures: pd.DataFrame, split: str) -> d
 def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
     """Print a pointing game: boxes, n, their sizes, and both rates in per cent with 95 % intervals."""
 
-    def words(rate: Estimate) -> str:
+    def words(rate: IntervalEstimate) -> str:
         if not rate.defined:
             return "undefined"
         return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"

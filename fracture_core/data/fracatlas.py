@@ -23,7 +23,7 @@ import pandas as pd
 from PIL import Image
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import typed_path
+from fracture_core.paths import dataset_folder
 
 FOLDERS = {"Fractured": 1, "Non_fractured": 0}
 _INTEGERS = ["hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan"]
@@ -38,15 +38,9 @@ class DatasetError(FractureCoreError):
     """FracAtlas is missing, incomplete or not laid out as published."""
 
 
-def default_location() -> Path:
-    """Where FracAtlas is looked for, there or not: FRACATLAS_DIR, else data/FracAtlas beside the package."""
-    named = os.environ.get("FRACATLAS_DIR")
-    return typed_path(named) if named else Path(__file__).resolve().parents[2] / "data" / "FracAtlas"
-
-
 def find_fracatlas() -> Path:
     """The folder of FracAtlas; raises DatasetError, saying how to get it, where there is none."""
-    root = default_location()
+    root = dataset_folder()
     if not (root / "dataset.csv").is_file():
         raise DatasetError(
             f"FracAtlas is not at {root}: run `python -m fracture_core download` to get it, "

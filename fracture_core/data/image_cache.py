@@ -13,16 +13,17 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from fracture_core.files import cache_folder, replacing, write_text
+from fracture_core.files import atomic_write, write_text
 from fracture_core.imaging.exposed_field import fit
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+from fracture_core.paths import cache_folder
 
 _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageCache:
     """Letterboxed pictures, uint8 (n, size, size), memory-mapped, with their placements, by image id."""
 
     squares: np.ndarray
@@ -38,13 +39,13 @@ class Pictures:
         return self.placements[self.rows[image_id]]
 
 
-def decode(
+def load_image_cache(
     paths: Mapping[str, Path],
     size: int,
     *,
     crop_to_field: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> Pictures:
+) -> ImageCache:
     """Decode and letterbox pictures, or map the file that an earlier call left.
 
     `paths` maps image ids to files; the file is keyed by every path's name, size and time, by `size` and by
@@ -62,7 +63,7 @@ def decode(
             _build(list(paths.values()), size, crop_to_field, pixels_path, index_path, progress)
     placements = tuple(Placement(*entry) for entry in json.loads(index_path.read_text("utf-8")))
     squares = np.load(pixels_path, mmap_mode="r")
-    return Pictures(squares, placements, {image_id: row for row, image_id in enumerate(paths)})
+    return ImageCache(squares, placements, {image_id: row for row, image_id in enumerate(paths)})
 
 
 def _key(paths: Mapping[str, Path], size: int, crop_to_field: bool) -> str:
@@ -89,7 +90,7 @@ def _build(
         return fit(pixels, size, crop_to_field=crop_to_field)
 
     placements = []
-    with replacing(pixels_path) as temporary:
+    with atomic_write(pixels_path) as temporary:
         shape = (len(paths), size, size)
         squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         with ThreadPoolExecutor(os.cpu_count()) as pool:

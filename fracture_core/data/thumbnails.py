@@ -15,7 +15,7 @@ import numpy as np
 
 from fracture_core.data.duplicates import decode_grey
 from fracture_core.data.fracatlas import DatasetError
-from fracture_core.files import cache_folder
+from fracture_core.paths import cache_folder
 
 SIDE = 192
 #: All of FracAtlas takes 25 MB; the rest is for pictures with heatmaps.

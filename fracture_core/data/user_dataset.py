@@ -15,8 +15,9 @@ import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.data.user_index import list_csv, list_folder, lists_images
-from fracture_core.files import cache_folder, typed_path, write_text
+from fracture_core.files import write_text
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+from fracture_core.paths import cache_folder, expand_user_path
 
 #: Fewer images of a class than this cannot be divided into train, val and test.
 LEAST = 10
@@ -44,7 +45,7 @@ class OwnDataset:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        path = typed_path(path).resolve()
+        path = expand_user_path(path).resolve()
         self._csv = _csv_of(path)
         self.root = self._csv.parent if self._csv else path
         name = self._csv.stem if self._csv else self.root.name

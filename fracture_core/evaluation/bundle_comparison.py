@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.data.dataset import dataset_name
-from fracture_core.evaluation.leakage import Fairness, fairness
+from fracture_core.evaluation.leakage import LeakageReport, check_leakage
 from fracture_core.metrics.confusion import Confusion, Curve, roc_curve
 from fracture_core.metrics.formatting import estimate_text, p_text, share_text
-from fracture_core.metrics.intervals import Estimate
+from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.paired_tests import (
     AucDifference,
     ComparisonError,
@@ -37,18 +37,18 @@ _WORST = 12
 
 
 @dataclass(frozen=True, eq=False)
-class Challenge:
+class BundleComparison:
     """The comparison, first the new bundle; `bootstrapped` by "roc_auc" and "average_precision"."""
 
     new: str
     current: str
     test: Paired
     auc: AucDifference
-    bootstrapped: dict[str, Estimate]
+    bootstrapped: dict[str, IntervalEstimate]
     matched: MatchedSensitivity
     differ: Disagreements
     worst: pd.DataFrame
-    fairness: Fairness
+    fairness: LeakageReport
 
     @property
     def curves(self) -> dict[str, Curve]:
@@ -70,9 +70,9 @@ class Challenge:
         return f"Neither can be called the better: {by}, and the interval holds 0."
 
 
-def challenge(
+def compare_bundles(
     new: Bundle, current: Bundle, *, trained_on: Collection[str] = (), kept_scores: Path | None = None
-) -> Challenge:
+) -> BundleComparison:
     """Compare two bundles on the test images that both have scored.
 
     Args:
@@ -99,7 +99,7 @@ def challenge(
         raise ComparisonError("The test images that both bundles have read are all of one class.")
     matched = matched_sensitivity(val, test, TARGET)
     scores = (test.labels, test.first, test.second)
-    return Challenge(
+    return BundleComparison(
         new.name,
         current.name,
         test,
@@ -108,7 +108,7 @@ def challenge(
         matched,
         disagreements(test, *matched.thresholds),
         _worst(test, matched.thresholds[0]),
-        fairness(new, current, test.image_ids.tolist(), trained_on if _same_dataset(new, current) else ()),
+        check_leakage(new, current, test.image_ids.tolist(), trained_on if _same_dataset(new, current) else ()),
     )
 
 
@@ -129,7 +129,7 @@ def scores_file(run: Path, bundle: Bundle) -> Path:
     return run / f"scores-{bundle.sha256[:12]}.csv"
 
 
-def matched_table(found: Challenge) -> pd.DataFrame:
+def matched_table(found: BundleComparison) -> pd.DataFrame:
     """The calls of both on test at the thresholds that reach the target sensitivity on validation: a row a bundle."""
     rows = []
     pairs = ((found.new, found.matched.first), (found.current, found.matched.second))

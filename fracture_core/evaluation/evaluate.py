@@ -16,7 +16,7 @@ from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.calibration import calibration_summary
 from fracture_core.metrics.confusion import Confusion, classification_table, confusion
-from fracture_core.metrics.intervals import Estimate, area_estimates, threshold_table
+from fracture_core.metrics.intervals import IntervalEstimate, area_estimates, threshold_table
 from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_box
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
@@ -84,7 +84,7 @@ class Evaluation:
     split: str
     n: int
     fractured: int
-    areas: dict[str, Estimate]
+    areas: dict[str, IntervalEstimate]
     ece: float
     brier: float
     thresholds: dict[str, float]
@@ -144,7 +144,7 @@ def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | Non
     )
 
 
-def describe(evaluation: Evaluation) -> str:
+def format_evaluation(evaluation: Evaluation) -> str:
     """Print an evaluation as the reference study's table does, each threshold by itself."""
     e = evaluation
     lines = [

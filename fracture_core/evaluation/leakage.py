@@ -14,14 +14,16 @@ _DEEPEST = 8  # bundles that started from bundles
 
 
 @dataclass(frozen=True)
-class Fairness:
+class LeakageReport:
     """What speaks against a comparison (`unfair`), and what a reader should know (`remarks`), a sentence each."""
 
     unfair: tuple[str, ...]
     remarks: tuple[str, ...] = ()
 
 
-def fairness(new: Bundle, current: Bundle, compared: Collection[str], trained_on: Collection[str] = ()) -> Fairness:
+def check_leakage(
+    new: Bundle, current: Bundle, compared: Collection[str], trained_on: Collection[str] = ()
+) -> LeakageReport:
     """Judge the comparison of two bundles on the `compared` test images; `trained_on` are the new run's train images.
 
     A starting bundle counts as fair for the images that it was itself tested on; of any other image it may have seen
@@ -44,10 +46,10 @@ def fairness(new: Bundle, current: Bundle, compared: Collection[str], trained_on
         said = _ancestors(bundle, frozenset(compared))
         unfair += [one for one in said.unfair if one not in unfair]
         remarks += [one for one in said.remarks if one not in remarks]
-    return Fairness(tuple(unfair), tuple(remarks))
+    return LeakageReport(tuple(unfair), tuple(remarks))
 
 
-def _ancestors(bundle: Bundle, compared: frozenset[str]) -> Fairness:
+def _ancestors(bundle: Bundle, compared: frozenset[str]) -> LeakageReport:
     unfair: list[str] = []
     remarks: list[str] = []
     one = bundle
@@ -57,7 +59,7 @@ def _ancestors(bundle: Bundle, compared: frozenset[str]) -> Fairness:
         source = str(start.get("source", "none"))
         if not source.startswith("bundle:"):
             said = _beginning(bundle.name, source, provenance)
-            return Fairness((*unfair, *said.unfair), (*remarks, *said.remarks))
+            return LeakageReport((*unfair, *said.unfair), (*remarks, *said.remarks))
         name, same = source.removeprefix("bundle:"), start.get("split") == provenance.get("split")
         before = _found(name, start, bundle.folder.parent)
         if before is None:
@@ -67,7 +69,7 @@ def _ancestors(bundle: Bundle, compared: frozenset[str]) -> Fairness:
                     f"{bundle.name} started from the bundle {name}, which is not here and was trained on another "
                     "split: it may have seen test images."
                 )
-            return Fairness(tuple(unfair), tuple(remarks))
+            return LeakageReport(tuple(unfair), tuple(remarks))
         one = before
         scored = one.predictions()
         seen = compared - set(scored.loc[scored["split"] == "test", "image_id"])
@@ -76,7 +78,7 @@ def _ancestors(bundle: Bundle, compared: frozenset[str]) -> Fairness:
                 f"{bundle.name} started from the bundle {name}, which was trained on another split: it may have seen "
                 f"{len(seen)} of these {len(compared)} test images."
             )
-    return Fairness((*unfair, f"{bundle.name} started from too long a line of bundles to be followed."), ())
+    return LeakageReport((*unfair, f"{bundle.name} started from too long a line of bundles to be followed."), ())
 
 
 def _found(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
@@ -88,16 +90,18 @@ def _found(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
     return bundle if start.get("sha256") in (None, bundle.sha256) else None
 
 
-def _beginning(name: str, source: str, provenance: Mapping[str, Any]) -> Fairness:
+def _beginning(name: str, source: str, provenance: Mapping[str, Any]) -> LeakageReport:
     """Judge starting weights that are no bundle."""
     if source in ("none", "imagenet"):
-        return Fairness(())
+        return LeakageReport(())
     before = provenance.get("pretraining") or {}
     noted = tuple(f"{name}: {remark}." for remark in before.get("remarks", ()))
     if before.get("split") is None:
         file = Path(source).name
-        return Fairness((f"{name} started from the file {file}; whether that saw test images is not recorded.",), noted)
+        return LeakageReport(
+            (f"{name} started from the file {file}; whether that saw test images is not recorded.",), noted
+        )
     if before["split"] != provenance.get("split") and not noted:
         said = f"{name} was pre-trained on another split than it was trained on: it may have seen test images."
-        return Fairness((said,))
-    return Fairness((), noted)
+        return LeakageReport((said,))
+    return LeakageReport((), noted)

@@ -14,7 +14,7 @@ from fracture_core.explain.overlay import overlay
 from fracture_core.imaging.radiograph import read_radiograph
 
 if TYPE_CHECKING:
-    from fracture_core.inference.predictor import Reader
+    from fracture_core.inference.predictor import Predictor
     from fracture_core.metrics.operating_points import OperatingPoint
 
 MISSES, FALSE_ALARMS = "Missed fractures", "False alarms"
@@ -55,7 +55,7 @@ def mistakes(
 
 
 def evidence_thumbnail(
-    reader: Reader, path: Path, boxes: np.ndarray, method: str, side: int, store: PictureStore | None = None
+    reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: int, store: PictureStore | None = None
 ) -> bytes:
     """Give a JPEG of a radiograph with the evidence and the dataset's `boxes` (n, 4) on it, its longer side `side`.
 
@@ -73,8 +73,8 @@ def evidence_thumbnail(
     return kept[key]
 
 
-def _drawn(reader: Reader, path: Path, boxes: np.ndarray, method: str, side: int) -> np.ndarray:
-    finding = reader.read(read_radiograph(path, accept_cut_short=True))
+def _drawn(reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: int) -> np.ndarray:
+    finding = reader.predict(read_radiograph(path, accept_cut_short=True))
     pixels = shrink(finding.radiograph.pixels, side)
     scale = np.tile(np.array(pixels.shape[::-1]) / finding.radiograph.pixels.shape[::-1], 2)
     evidence = shrink(finding.heatmap(method), side) if finding.familiar else np.zeros(pixels.shape, np.float32)

@@ -19,12 +19,12 @@ from fracture_core.metrics.confusion import (
     ScoreHistogram,
     cells,
     confusion,
-    cuts,
     precision_recall_curve,
     roc_curve,
     score_histogram,
+    sweep,
 )
-from fracture_core.metrics.intervals import Estimate, area_estimates, delong_interval
+from fracture_core.metrics.intervals import IntervalEstimate, area_estimates, delong_interval
 from fracture_core.metrics.operating_points import OperatingPoint, midway_thresholds, operating_point
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ class Predictions:
         return score_histogram(self.labels, self.probabilities)
 
     @cached_property
-    def auc(self) -> Estimate:
+    def auc(self) -> IntervalEstimate:
         """Area under the ROC curve with DeLong's interval."""
         return delong_interval(self.labels, self.probabilities)
 
     @cached_property
-    def average_precision(self) -> Estimate:
+    def average_precision(self) -> IntervalEstimate:
         """Average precision with its bootstrap interval."""
         return area_estimates(self.labels, self.probabilities)["average_precision"]
 
@@ -136,7 +136,7 @@ class Predictions:
 
     @cached_property
     def _midway(self) -> NDArray[np.float64]:
-        return midway_thresholds(cuts(self.labels, self.probabilities).scores)
+        return midway_thresholds(sweep(self.labels, self.probabilities).scores)
 
 
 def split_predictions(bundle: Bundle) -> dict[str, Predictions]:

@@ -153,7 +153,7 @@ PROBES = (
 
 
 @dataclass(frozen=True)
-class Effect:
+class ProbeResult:
     """What one change did to the calibrated probabilities of a split.
 
     `changed` images were altered, `fractured` of them fractured; `before` and `after` are their probabilities, 0..1,
@@ -186,7 +186,7 @@ def probe_split(
     table: pd.DataFrame,
     *,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Effect]:
+) -> list[ProbeResult]:
     """Score every altered picture of `table`, rows of the bundle's predictions, and compare with the rows themselves.
 
     Raises ShortcutError where the dataset's pictures do not give the logits that the bundle holds.
@@ -220,7 +220,7 @@ def _check(scorer: Scorer, radiographs: list[Radiograph], expected: np.ndarray) 
 
 def _effect(
     probe: Probe, bundle: Bundle, table: pd.DataFrame, before: np.ndarray, after: np.ndarray, altered: np.ndarray
-) -> Effect:
+) -> ProbeResult:
     labels = table["label"].to_numpy()
     probabilities = [np.asarray(bundle.probability(logits)) for logits in (before, after)]
     thresholds = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
@@ -228,4 +228,4 @@ def _effect(
     moved = sum(one != other for one, other in zip(*findings, strict=True))
     old, new = (values[altered] for values in probabilities)
     auc = auc_difference(labels, after, before)
-    return Effect(probe, int(altered.sum()), int(labels[altered].sum()), old, new, moved, auc)
+    return ProbeResult(probe, int(altered.sum()), int(labels[altered].sum()), old, new, moved, auc)

@@ -13,9 +13,9 @@ from pydicom.uid import UID
 
 from fracture_core.imaging.dicom_dataset import integer, is_dicom, open_dataset, several, text, transfer_syntax, value
 from fracture_core.imaging.dicom_pixels import MAX_COMPRESSED_PIXELS, is_native, stored_frame
-from fracture_core.imaging.dicom_voi import GreyScale, Lut, Voi, Window
+from fracture_core.imaging.dicom_voi import GreyScale, Lut, VoiTransform, Window
 from fracture_core.imaging.greyscale import flatten
-from fracture_core.imaging.limits import MAX_PIXELS, Picture, UnreadableRadiograph, check_size, size_warnings
+from fracture_core.imaging.limits import MAX_PIXELS, DecodedImage, UnreadableRadiograph, check_size, size_warnings
 
 #: Modalities that are plain radiographs, and those that may be (a screenshot, an unknown device).
 RADIOGRAPHS = ("CR", "DX", "RG")
@@ -41,7 +41,6 @@ _MODALITIES = {
     "KO": "a key-object",
 }
 #: Words in the names of object classes that no plain radiograph has.
-_OTHER_CLASSES = ("CT ", "MR ", "Ultrasound", "Nuclear", "Positron")
 _DAMAGED = "The DICOM file is damaged and cannot be read. Please export or send it again."
 _NO_PIXELS = "This DICOM file holds no picture"
 _IDENTIFIERS = (
@@ -82,7 +81,7 @@ class DicomHeader:
     windows: tuple[str, ...]
 
 
-def read_dicom(data: bytes, *, frame: int = 0, window: int = 0) -> tuple[Picture, DicomHeader]:
+def read_dicom(data: bytes, *, frame: int = 0, window: int = 0) -> tuple[DecodedImage, DicomHeader]:
     """Decode one frame of a DICOM radiograph through one of its windows (both counted from 0).
 
     Raises UnreadableRadiograph for another modality, a file without pixels, a transfer syntax that cannot be
@@ -137,7 +136,7 @@ def _check_kind(dataset: Dataset) -> None:
         raise UnreadableRadiograph(f"This is not a plain radiograph (CR or DX) but {name}.")
 
 
-def _header(dataset: Dataset, choices: list[Voi]) -> DicomHeader:
+def _header(dataset: Dataset, choices: list[VoiTransform]) -> DicomHeader:
     view = value(dataset, "ViewPosition") or _meaning(dataset, "ViewCodeSequence")
     part = value(dataset, "BodyPartExamined") or _meaning(dataset, "AnatomicRegionSequence")
     side = text(value(dataset, "ImageLaterality") or value(dataset, "Laterality")).upper()
@@ -157,10 +156,10 @@ def _meaning(dataset: Dataset, keyword: str) -> str:
     return text(value(items[0], "CodeMeaning")) if items else ""
 
 
-def _choices(dataset: Dataset) -> list[Voi]:
+def _choices(dataset: Dataset) -> list[VoiTransform]:
     """The ways of looking that a file offers: its VOI LUTs, then its windows, those that mean nothing left out."""
     luts = [_lut(item, dataset) for item in several(value(dataset, "VOILUTSequence"))[:64]]
-    choices: list[Voi] = [lut for lut in luts if lut is not None]
+    choices: list[VoiTransform] = [lut for lut in luts if lut is not None]
     function = text(value(dataset, "VOILUTFunction")).upper() or "LINEAR"
     centres, widths = (several(value(dataset, keyword))[:64] for keyword in ("WindowCenter", "WindowWidth"))
     names = several(value(dataset, "WindowCenterWidthExplanation"))
@@ -195,7 +194,9 @@ def _lut(item: Dataset, dataset: Dataset) -> Lut | None:
     return Lut(table[:count].astype(np.uint16), first, bits, name)
 
 
-def _picture(dataset: Dataset, header: DicomHeader, choices: list[Voi], frame: int, window: int) -> Picture:
+def _picture(
+    dataset: Dataset, header: DicomHeader, choices: list[VoiTransform], frame: int, window: int
+) -> DecodedImage:
     syntax = transfer_syntax(dataset)
     shape = _shape(dataset, syntax)
     if not 0 <= frame < header.number_of_frames:
@@ -207,7 +208,7 @@ def _picture(dataset: Dataset, header: DicomHeader, choices: list[Voi], frame: i
     else:
         pixels, told = _flat_colour(dataset, stored, photometric, native=is_native(syntax))
     warnings = size_warnings(shape[1], shape[0]) + _header_warnings(dataset, header, frame) + told
-    return Picture(pixels, warnings)
+    return DecodedImage(pixels, warnings)
 
 
 def _shape(dataset: Dataset, syntax: str) -> tuple[int, int, int]:
@@ -235,7 +236,7 @@ def _shape(dataset: Dataset, syntax: str) -> tuple[int, int, int]:
     return rows, columns, samples
 
 
-def _grey_scale(dataset: Dataset, photometric: str, choices: list[Voi]) -> GreyScale:
+def _grey_scale(dataset: Dataset, photometric: str, choices: list[VoiTransform]) -> GreyScale:
     bits, signed = int(dataset.BitsStored), bool(dataset.PixelRepresentation)
     slope, intercept = (float(value(dataset, f"Rescale{which}") or 0) for which in ("Slope", "Intercept"))
     tables = several(value(dataset, "ModalityLUTSequence"))

@@ -13,11 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
-from fracture_core.imaging.greyscale import histogram, look_up, tails, to_grey
+from fracture_core.imaging.greyscale import histogram, look_up, percentile_window, to_grey
 from fracture_core.imaging.limits import UnreadableRadiograph
 
 
-class Voi(Protocol):
+class VoiTransform(Protocol):
     """A way of looking at modality values: a name, and a mapping of them to 0..1."""
 
     name: str
@@ -88,7 +88,7 @@ class GreyScale:
     slope: float = 1.0
     intercept: float = 0.0
     modality: Lut | None = None
-    choices: Sequence[Voi] = ()
+    choices: Sequence[VoiTransform] = ()
     padding: tuple[int, int] | None = None
 
     @property
@@ -141,7 +141,7 @@ class GreyScale:
             return np.zeros(values.size, bool)
         return (values >= min(self.padding)) & (values <= max(self.padding))
 
-    def _chosen(self, choice: int) -> Voi | None:
+    def _chosen(self, choice: int) -> VoiTransform | None:
         if not self.choices and choice == 0:
             return None
         if not 0 <= choice < len(self.choices):
@@ -154,7 +154,7 @@ def _estimated(values: np.ndarray, counts: np.ndarray) -> Window:
     """A window over the values that the picture uses, less 0.1 % at either end."""
     if not counts.any():
         return Window(float(values[0]), 1.0, "LINEAR_EXACT")
-    low, high = (float(values[place]) for place in tails(counts))
+    low, high = (float(values[place]) for place in percentile_window(counts))
     low, high = min(low, high), max(low, high)
     return Window((low + high) / 2, max(high - low, 1e-9), "LINEAR_EXACT")
 

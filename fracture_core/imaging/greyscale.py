@@ -27,7 +27,7 @@ def window_integers(deep: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     stays what it was. A picture that uses less is stretched between its 0.1 and 99.9 percentiles, with a warning.
     """
     counts = histogram(deep)
-    low, high = tails(counts)
+    low, high = percentile_window(counts)
     top = max(int(np.flatnonzero(counts)[-1]), 1)
     full = (1 << max(top.bit_length(), 8)) - 1
     warnings: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ def _strips(picture: np.ndarray) -> Iterator[np.ndarray]:
     return (picture[start : start + rows] for start in range(0, len(picture), rows))
 
 
-def tails(counts: np.ndarray) -> tuple[int, int]:
+def percentile_window(counts: np.ndarray) -> tuple[int, int]:
     """Values at the WINDOW_TAIL and 1 - WINDOW_TAIL quantiles of a histogram."""
     cumulative = np.cumsum(counts)
     total = int(cumulative[-1])

@@ -18,7 +18,7 @@ from PIL import JpegImagePlugin
 
 from fracture_core.imaging.exif import exif_orientation, turned
 from fracture_core.imaging.greyscale import COLOUR_WARNING, flatten, is_colour, window_integers
-from fracture_core.imaging.limits import Picture, UnreadableRadiograph, check_size, percent, size_warnings
+from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, percent, size_warnings
 
 #: A progressive file repeats its passes over the whole picture; passes x pixels beyond this would take seconds.
 MAX_SCANNED_PIXELS = 400_000_000
@@ -119,7 +119,7 @@ def _note_pass(frame: bytes, scan: bytes, passes: np.ndarray) -> None:
     passes[first : last + 1] = np.minimum(passes[first : last + 1], bits & 15)
 
 
-def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> Picture:
+def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
     """Decode a JPEG file to grey.
 
     A cut-short file raises UnreadableRadiograph; with `accept_cut_short` it is read, its missing rows black (air),
@@ -138,7 +138,7 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> Picture:
         grey[header.height - missing :] = 0
         warnings = (sentence, *warnings)
     share = _share(missing, header)
-    return Picture(turned(grey, header.orientation), size_warnings(*grey.shape[::-1]) + warnings, share)
+    return DecodedImage(turned(grey, header.orientation), size_warnings(*grey.shape[::-1]) + warnings, share)
 
 
 def missing_share(data: bytes) -> float:

@@ -31,7 +31,7 @@ class UnreadableRadiograph(FractureCoreError):  # noqa: N818 (it reads as what i
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class DecodedImage:
     """What a reader found in a file.
 
     `pixels`: uint8 (H, W), 0 black (air) to 255 white (bone), upright. `missing`: share of the rows, counted from

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fracture_core.imaging.jpeg import read_jpeg
-from fracture_core.imaging.limits import MAX_BYTES, Picture, UnreadableRadiograph
+from fracture_core.imaging.limits import MAX_BYTES, DecodedImage, UnreadableRadiograph
 from fracture_core.imaging.raster import read_raster
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def read_radiograph(
     return Radiograph(pixels, display_name(name), digest, kind, warnings, picture.missing, header, len(data))
 
 
-def _finished(picture: Picture) -> tuple[np.ndarray, tuple[str, ...]]:
+def _finished(picture: DecodedImage) -> tuple[np.ndarray, tuple[str, ...]]:
     """Hold a picture to the contract; add the warning that a blank one deserves."""
     pixels = np.ascontiguousarray(picture.pixels)
     assert pixels.dtype == np.uint8

@@ -25,7 +25,7 @@ from fracture_core.imaging.greyscale import (
     window_floats,
     window_integers,
 )
-from fracture_core.imaging.limits import Picture, UnreadableRadiograph, check_size, size_warnings
+from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
 
 # Damage is told in our sentences; Pillow's own notes on it would only fill a server's log.
 python_warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -48,7 +48,7 @@ _MAX_CHUNKS = 20_000
 SEVERAL_PAGES = "The file holds several pages or frames; only the first is read."
 
 
-def read_raster(data: bytes, kind: str) -> Picture:
+def read_raster(data: bytes, kind: str) -> DecodedImage:
     """Decode a "PNG", "TIFF", "BMP" or "WebP" file to grey; raise UnreadableRadiograph where it cannot be."""
     try:
         if kind == "WebP":
@@ -67,7 +67,7 @@ def read_raster(data: bytes, kind: str) -> Picture:
         ) from error
 
 
-def _read(image: ImageFile.ImageFile, data: bytes, kind: str) -> Picture:
+def _read(image: ImageFile.ImageFile, data: bytes, kind: str) -> DecodedImage:
     deep_colour = _deep_samples(image, data, kind)
     bytes_a_pixel = 2 * deep_colour if deep_colour else _BYTES_A_PIXEL.get(image.mode, 4)
     check_size(*image.size, bytes_a_pixel)
@@ -85,7 +85,7 @@ def _read(image: ImageFile.ImageFile, data: bytes, kind: str) -> Picture:
     if several:
         warnings = (SEVERAL_PAGES, *warnings)
     grey = turned(grey, orientation)
-    return Picture(grey, size_warnings(*grey.shape[::-1]) + warnings)
+    return DecodedImage(grey, size_warnings(*grey.shape[::-1]) + warnings)
 
 
 def _check_chunks(data: bytes) -> None:

@@ -15,7 +15,7 @@ from threading import Lock
 import numpy as np
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import replacing
+from fracture_core.files import atomic_write
 from fracture_core.network.graph import Graph
 from fracture_core.recipe import Recipe
 
@@ -137,7 +137,7 @@ class Engine:
         model = self._model.clone()
         height, width = self.graph.input_size
         model.reshape([-1, height, width, 1])
-        with replacing(path.with_suffix(".bin")) as data, replacing(path) as description:
+        with atomic_write(path.with_suffix(".bin")) as data, atomic_write(path) as description:
             openvino.serialize(model, description, data)
 
 
@@ -147,13 +147,13 @@ class TensorFlowEngine:
     def __init__(self, recipe: Recipe, weights: Mapping[str, np.ndarray]):
         import tensorflow as tf  # takes seconds, and diagnosing needs none of it
 
-        from fracture_core.network.keras_graph import describe
+        from fracture_core.network.keras_graph import graph_from_keras
         from fracture_core.network.model import build_model
         from fracture_core.network.weights import set_weights
 
         model = build_model(recipe)
         set_weights(model, weights)
-        self.graph = describe(model)
+        self.graph = graph_from_keras(model)
         self._forward = tf.function(lambda pictures: model(pictures, training=False), reduce_retracing=True)
 
     def run(self, squares: np.ndarray) -> dict[str, np.ndarray]:

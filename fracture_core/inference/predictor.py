@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.bundle.bundle import MODELS, Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.gradcam import heatmap
 from fracture_core.imaging.letterbox import Placement
@@ -35,14 +35,14 @@ UNFAMILIAR = "This does not look like the radiographs the model was made for; do
 class Finding:
     """What the network says of one radiograph, and how far to trust it.
 
-    `probability` is calibrated, 0..1; `finding` is "fracture likely", "uncertain" or "fracture unlikely" by the two
+    `probability` is calibrated, 0..1; `triage` is "fracture likely", "uncertain" or "fracture unlikely" by the two
     operating points `rule_out` and `rule_in`; `unfamiliarity` above 1 means unlike the training data.
     """
 
     radiograph: Radiograph
     probability: float
     logit: float
-    finding: str
+    triage: str
     warnings: tuple[str, ...]
     unfamiliarity: float
     traits: frozenset[str]
@@ -71,7 +71,7 @@ class Failure:
     error: str
 
 
-class Reader:
+class Predictor:
     """One loaded bundle; thread-safe, made once and shared."""
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None):
@@ -87,7 +87,7 @@ class Reader:
         """The heatmap shown first: the localiser's where the bundle has one, else Grad-CAM."""
         return "localiser" if "cells" in self.bundle.graph.outputs else "grad-cam"
 
-    def read(
+    def predict(
         self, radiograph: Radiograph, *, rule_out: OperatingPoint | None = None, rule_in: OperatingPoint | None = None
     ) -> Finding:
         """Give the finding at the bundle's two operating points, or at others."""
@@ -116,7 +116,7 @@ class Reader:
             self._kernel,
         )
 
-    def read_many(
+    def predict_many(
         self, sources: Iterable[str | Path | tuple[str, bytes]], *, accept_cut_short: bool = False
     ) -> Iterator[Finding | Failure]:
         """Read files one after the other, as paths or (name, bytes); a bad one gives a Failure and the rest go on."""
@@ -124,7 +124,7 @@ class Reader:
             name = source[0] if isinstance(source, tuple) else Path(source).name
             data = source[1] if isinstance(source, tuple) else source
             try:
-                yield self.read(read_radiograph(data, name=name, accept_cut_short=accept_cut_short))
+                yield self.predict(read_radiograph(data, name=name, accept_cut_short=accept_cut_short))
             except FractureCoreError as error:
                 yield Failure(name, str(error))
 
@@ -154,6 +154,6 @@ def _doubts(
         yield f"This looks like a {_FEW_PARTS[trait]}: the model has seen few fractures there."
 
 
-def load_reader(name: str | None = None, root: Path = MODELS, *, threads: int | None = None) -> Reader:
+def load_predictor(name: str | None = None, root: Path | None = None, *, threads: int | None = None) -> Predictor:
     """Load a bundle by name and make its reader; raise BundleError with a sentence where that cannot be."""
-    return Reader(load_bundle(name, root), threads=threads)
+    return Predictor(load_bundle(name, root), threads=threads)

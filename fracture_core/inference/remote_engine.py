@@ -1,7 +1,8 @@
-"""The forward pass on another machine: any model server that speaks the KServe v2 protocol, over HTTP.
+"""Run the forward pass on another machine: any model server that speaks the KServe v2 protocol, over HTTP.
 
-FRACTURE_SERVER=http://host:port turns it on; `fracture_core.inference.model_export` writes what the server loads. A
-server that is away, or does not have this very network, costs nobody a finding: this computer reads, says so, and asks again later.
+FRACTURE_SERVER=http://host:port turns it on; `fracture_core.inference.model_export` writes what the server loads. Where
+the server is away or lacks this network, this computer computes instead, the result says so, and the server is asked
+again later.
 
 The picture that is sent is the one the network sees (letterboxed, grey, without name or header). Over http:// it
 travels in the clear; use https:// outside a network you trust.

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, appearance
+from fracture_core.concurrency import prefetch
 from fracture_core.imaging.exposed_field import fit
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.remote_engine import RemoteEngine
-from fracture_core.lookahead import made_ahead
 from fracture_core.recipe import Recipe
 
 _AVERAGED = ("logit", "global_logit", "cells")
@@ -97,4 +97,4 @@ def _squares_ahead(
         chosen = paths[start : start + batch]
         return np.stack([place(read_radiograph(p, accept_cut_short=True).pixels)[0] for p in chosen])
 
-    return made_ahead(load, range(0, len(paths), batch))
+    return prefetch(load, range(0, len(paths), batch))

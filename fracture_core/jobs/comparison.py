@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.evaluation.bundle_comparison import Challenge, challenge, scores_file
+from fracture_core.evaluation.bundle_comparison import BundleComparison, compare_bundles, scores_file
 from fracture_core.training.run_folder import RunFolder
 
 
-def compare_run(new: Bundle, current: Bundle, run: Path) -> Challenge:
+def compare_run(new: Bundle, current: Bundle, run: Path) -> BundleComparison:
     """Compare a run's bundle with another one, knowing what the run trained on and what it kept.
 
     Args:
@@ -23,4 +23,4 @@ def compare_run(new: Bundle, current: Bundle, run: Path) -> Challenge:
     Raises:
         ComparisonError: The two have no test images in common, or those are all of one class.
     """
-    return challenge(new, current, trained_on=RunFolder(run).split().train, kept_scores=scores_file(run, current))
+    return compare_bundles(new, current, trained_on=RunFolder(run).split().train, kept_scores=scores_file(run, current))

@@ -9,22 +9,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from fracture_core.bundle.bundle import MODELS, load_bundle
+from fracture_core.bundle.bundle import load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.status import RunStatus, created, list_runs, status
 from fracture_core.metrics.confusion import roc_auc
+from fracture_core.paths import models_folder, runs_folder
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import RunError, RunFolder, runs_folder
+from fracture_core.training.run_folder import RunError, RunFolder
 from fracture_core.training.schedule import is_better
 
 _LONGEST_NOTE = 4000  # characters
 
 
-def history_rows(runs: Iterable[RunStatus] | None = None, root: Path = MODELS) -> list[dict[str, Any]]:
+def history_rows(runs: Iterable[RunStatus] | None = None, root: Path | None = None) -> list[dict[str, Any]]:
     """A row a run, the newest first: run, created, state, epoch, epochs, val_auc and val_loss of the best epoch so
     far, seconds of training, bundle, test_auc, note. What is not known is None.
     """
+    root = Path(root or models_folder())
     return [_row(one, root) for one in (list_runs() if runs is None else runs)]
 
 
@@ -72,13 +74,13 @@ def in_lines(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines) or "There is no run yet; begin one: `python -m fracture_core train`."
 
 
-def bundle_of(run: Path, root: Path = MODELS) -> str | None:
+def bundle_of(run: Path, root: Path | None = None) -> str | None:
     """Name of the bundle that was made of a run, known by its weights; None where there is none."""
     folder = RunFolder(run)
     weights = folder.record().get("weights_sha256") if folder.started else None
     if not weights:
         return None
-    for path in sorted(Path(root).glob("*/bundle.json")):
+    for path in sorted(Path(root or models_folder()).glob("*/bundle.json")):
         if path.parent.name.startswith("."):
             continue  # one that was being made when its process was killed
         if _provenance(path, path.stat().st_mtime_ns).get("weights_sha256") == weights:

@@ -19,11 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fracture_core.bundle.bundle import MODELS, check_name, list_bundles
+from fracture_core.bundle.bundle import list_bundles
+from fracture_core.bundle.manifest import check_name
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import typed_path, write_text
-from fracture_core.jobs.lock import BusyError, busy_sentence, trainer
-from fracture_core.jobs.status import Job, RunStatus, find_run, status, wish_for
+from fracture_core.files import write_text
+from fracture_core.jobs.lock import BusyError, busy_sentence, current_trainer
+from fracture_core.jobs.status import Job, RunStatus, find_run, set_request, status
+from fracture_core.paths import PROJECT, expand_user_path, models_folder
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder, new_run_path
 
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 #: What runs the command line, before `resume RUN`.
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "fracture_core")
 _PATIENCE = 120.0  # seconds that a new process may take to say its name; it imports nothing heavy before
-_PROJECT = Path(__file__).resolve().parents[2]
 _FOLDERS = ("FRACTURE_RUNS_DIR", "FRACTURE_MODELS_DIR", "FRACTURE_CACHE_DIR", "FRACATLAS_DIR")
 _children: list[subprocess.Popen] = []
 
@@ -51,7 +52,7 @@ def start(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
     """
     check_idle()
     check(recipe, dataset)
-    if bundle in list_bundles(MODELS):
+    if bundle in list_bundles(models_folder()):
         raise JobError(f"There is already a bundle named {bundle!r}; choose another name.")
     run = prepare(recipe, dataset, bundle)
     try:
@@ -91,7 +92,7 @@ def prepare(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
 
 
 def _resolved(folder: str | Path) -> str:
-    return str(typed_path(folder).resolve())
+    return str(expand_user_path(folder).resolve())
 
 
 def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, bundle: str | None = None) -> Path:
@@ -113,8 +114,8 @@ def check(recipe: Recipe, dataset: str | Path | None) -> tuple[Dataset, Split]:
     Raises what `check_dataset` raises, and JobError where the starting bundle is missing.
     """
     source = recipe.start.removeprefix("bundle:")
-    if source != recipe.start and source not in list_bundles(MODELS):
-        raise JobError(f"The starting weights' bundle {source!r} is not in {MODELS.name}/; choose others.")
+    if source != recipe.start and source not in list_bundles(models_folder()):
+        raise JobError(f"The starting weights' bundle {source!r} is not in {models_folder().name}/; choose others.")
     return check_dataset(dataset)
 
 
@@ -139,7 +140,7 @@ def check_dataset(
     return opened, split
 
 
-def free_name(stem: str, root: Path = MODELS) -> str:
+def free_name(stem: str, root: Path | None = None) -> str:
     """A bundle's name that is not taken in the folder `root`: the stem, or with a number behind it."""
     names, number = set(list_bundles(root)), 1
     name = stem
@@ -160,7 +161,7 @@ def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | 
         write_text(file, json.dumps(recipe.to_json()))
         command = [*COMMAND, "estimate", str(file)] + (["--dataset", _resolved(dataset)] if dataset else [])
         child = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment(), cwd=_PROJECT
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment(), cwd=PROJECT
         )
         while child.poll() is None:
             if stop is not None and stop.is_set():
@@ -174,23 +175,23 @@ def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | 
 
 def pause(run: Path) -> None:
     """Let a run wait before its next step; it keeps its memory and its place."""
-    wish_for(_alive(run).run, "pause")
+    set_request(_alive(run).run, "pause")
 
 
-def go_on(run: Path) -> None:
+def unpause(run: Path) -> None:
     """Let a run that waits go on."""
-    wish_for(_alive(run).run, None)
+    set_request(_alive(run).run, None)
 
 
 def cancel(run: Path) -> None:
     """Ask a run to stop at its next step: it writes a checkpoint, frees its memory, and can be resumed."""
-    wish_for(_alive(run).run, "stop")
+    set_request(_alive(run).run, "stop")
 
 
-def stop_at_once(run: Path) -> None:
+def kill(run: Path) -> None:
     """End a run's process now; it can be resumed from its last checkpoint. For one that does not answer."""
     found = _alive(run)
-    holder = trainer()
+    holder = current_trainer()
     # The lock says that this very process holds it now, so its number cannot have been given to another.
     if holder is not None and holder.run == found.run:
         os.kill(holder.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
@@ -214,12 +215,12 @@ def _launch(run: Path) -> Path:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=_environment(),
-            cwd=_PROJECT,
+            cwd=PROJECT,
         )
     _children[:] = [one for one in _children if one.poll() is None] + [child]
     end = time.monotonic() + _PATIENCE
     while child.poll() is None and time.monotonic() < end:
-        holder = trainer()
+        holder = current_trainer()
         if holder is not None and holder.pid == child.pid:
             return run
         time.sleep(0.05)
@@ -245,7 +246,7 @@ def _last_words(run: Path) -> str:
 
 def check_idle() -> None:
     """Raise BusyError, naming it, where another run is training on this machine."""
-    if trainer() is not None:
+    if current_trainer() is not None:
         raise BusyError(busy_sentence())
 
 

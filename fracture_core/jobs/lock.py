@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
-from fracture_core.training.run_folder import runs_folder
+from fracture_core.paths import runs_folder
 
 _PATIENCE = 3.0  # seconds; whoever merely looks holds the lock for an instant
 _looking = threading.Lock()
@@ -36,7 +36,7 @@ class Trainer:
     run: Path
 
 
-def trainer() -> Trainer | None:
+def current_trainer() -> Trainer | None:
     """Give who trains now, or None."""
     folder = runs_folder()
     if not (folder / _LOCK).exists():
@@ -59,7 +59,7 @@ def trainer() -> Trainer | None:
 
 
 @contextmanager
-def sole_trainer(run: Path) -> Iterator[None]:
+def training_lock(run: Path) -> Iterator[None]:
     """Be the one that trains, for `run`; raise BusyError, naming the other run, where another does."""
     folder = runs_folder()
     try:
@@ -83,7 +83,7 @@ def sole_trainer(run: Path) -> Iterator[None]:
 
 def busy_sentence() -> str:
     """Say that another run is training, by its name where it is known."""
-    other = trainer()
+    other = current_trainer()
     which = f"The run {other.run.name}" if other else "Another run"
     return f"{which} is training on this machine. Wait until it has ended, or cancel it, and start again."
 

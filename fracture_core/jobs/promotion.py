@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fracture_core.bundle.bundle import CURRENT_FILE, MODELS, BundleError, current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import CURRENT_FILE, current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.history import bundle_of
 from fracture_core.jobs.status import find_run
+from fracture_core.paths import models_folder
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Promotion:
     before: str | None
 
 
-def promote(named: str, root: Path = MODELS) -> Promotion:
+def promote(named: str, root: Path | None = None) -> Promotion:
     """Put a bundle, or the bundle of a finished run, in use; an earlier one is put back the same way.
 
     The bundle is verified first. Raises BundleError or RunError, with a sentence, where there is none of that name, it
@@ -33,14 +35,16 @@ def promote(named: str, root: Path = MODELS) -> Promotion:
     before = current_bundle(root)
     entry = {"bundle": name, "before": before, "since": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
-        write_text(Path(root) / CURRENT_FILE, json.dumps(entry) + "\n")
+        write_text(Path(root or models_folder()) / CURRENT_FILE, json.dumps(entry) + "\n")
     except OSError as error:
-        said = f"{name} cannot be put in use: {Path(root).name}/ cannot be written ({error.strerror})."
+        said = (
+            f"{name} cannot be put in use: {Path(root or models_folder()).name}/ cannot be written ({error.strerror})."
+        )
         raise BundleError(said) from error
     return Promotion(name, before if before != name and before in list_bundles(root) else None)
 
 
-def _of_run(named: str, root: Path) -> str:
+def _of_run(named: str, root: Path | None) -> str:
     try:
         run = find_run(named)
     except FractureCoreError as error:

@@ -17,13 +17,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from fracture_core.files import typed_path, write_text
-from fracture_core.jobs.lock import trainer
-from fracture_core.training.progress import Progress
-from fracture_core.training.run_folder import RunError, RunFolder, runs_folder
+from fracture_core.files import write_text
+from fracture_core.jobs.lock import current_trainer
+from fracture_core.paths import expand_user_path, runs_folder
+from fracture_core.training.progress import TrainingEvent
+from fracture_core.training.run_folder import RunError, RunFolder
 
 State = Literal["running", "paused", "stopping", "finished", "trained", "stopped", "failed", "interrupted"]
-Wish = Literal["pause", "stop"]
+Request = Literal["pause", "stop"]
 _EVERY = 0.5  # seconds between two notes of the same stage
 _ROW_EVERY = 1.0
 _FULL = 200e6  # bytes; with less than that left, a full disk is the likeliest reason for a silent end
@@ -103,9 +104,9 @@ def status(run: Path) -> RunStatus:
         raise RunError(f"{run.name} is not the folder of a run: it has no recipe.json.")
     told = _read(run / "progress.json")
     known = {key: told[key] for key in RunStatus.__dataclass_fields__ if key in told and key not in ("run", "state")}
-    now = trainer()
+    now = current_trainer()
     if now is not None and now.run == run:
-        wish = wished(run)
+        wish = get_request(run)
         state: State = "stopping" if wish == "stop" else "paused" if told.get("paused") else "running"
         return RunStatus(run, state, **(known | {"error": "", "bundle": None}))
     return RunStatus(run, _ended(run, told), **(known | {"error": _reason(run, told)}))
@@ -124,7 +125,7 @@ def _folders() -> list[Path]:
 
 def find_run(name: str | Path) -> Path:
     """Give the folder of a run named by its folder's name, by the beginning of that, or by a path."""
-    path = typed_path(name)
+    path = expand_user_path(name)
     if (path / "recipe.json").is_file():
         return path.resolve()
     names = sorted(folder.name for folder in _folders())
@@ -163,7 +164,7 @@ def log_tail(run: Path, lines: int = 12) -> str:
         return ""
 
 
-def wish_for(run: Path, wish: Wish | None) -> None:
+def set_request(run: Path, wish: Request | None) -> None:
     """Leave a wish for the run's process, or take it back."""
     if wish is None:
         (run / "wish").unlink(missing_ok=True)
@@ -171,7 +172,7 @@ def wish_for(run: Path, wish: Wish | None) -> None:
         write_text(run / "wish", wish)
 
 
-def wished(run: Path) -> str | None:
+def get_request(run: Path) -> str | None:
     """The wish that was left."""
     try:
         return (run / "wish").read_text("utf-8")
@@ -180,7 +181,7 @@ def wished(run: Path) -> str | None:
 
 
 @dataclass
-class Teller:
+class StatusWriter:
     """The writing side, for the run's process alone. Call it with each Progress."""
 
     run: Path
@@ -191,7 +192,7 @@ class Teller:
     _since: tuple[str, float] = ("", 0.0)
     _spent: dict[str, float] = field(default_factory=dict)
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: TrainingEvent) -> None:
         """Note a report of the training."""
         p = progress
         if p.stage == "finished":

@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fracture_core.bundle.bundle import MODELS, Bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle, list_bundles, load_bundle
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import replacing
+from fracture_core.files import atomic_write
 from fracture_core.jobs.launcher import free_name
-from fracture_core.jobs.lock import sole_trainer
-from fracture_core.jobs.status import Job, Teller, wish_for, wished
+from fracture_core.jobs.lock import training_lock
+from fracture_core.jobs.status import Job, StatusWriter, get_request, set_request
+from fracture_core.paths import models_folder
 from fracture_core.training.estimate import learn_from_run
-from fracture_core.training.progress import Progress, TrainingError, TrainingStoppedError
+from fracture_core.training.progress import TrainingError, TrainingEvent, TrainingStoppedError
 from fracture_core.training.run_folder import RunError, RunFolder
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _NICE = 10
 _LOOK_EVERY = 0.2  # seconds, while it waits
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Let every other program go first, and keep no more threads than leave the app a processor where there are many.
 
     For this process, before TensorFlow is imported.
@@ -53,7 +54,7 @@ def give_way() -> None:
         os.environ.setdefault(name, threads)
 
 
-def carry_out(run: Path, *, listener: Callable[[Progress], None] | None = None) -> Bundle:
+def run_job(run: Path, *, listener: Callable[[TrainingEvent], None] | None = None) -> Bundle:
     """Train the run to its end and make its bundle; where it was begun before, go on.
 
     The folder holds recipe.json and job.json. Raises TrainingStoppedError where it was asked to stop (SIGINT,
@@ -65,7 +66,7 @@ def carry_out(run: Path, *, listener: Callable[[Progress], None] | None = None) 
     recipe = folder.recipe()
     if job is None:
         raise RunError(f"The run {run.name} says neither its dataset nor its bundle; resume it by `train --resume`.")
-    with sole_trainer(run), _Ear(run, Teller(run)) as ear:
+    with training_lock(run), ControlListener(run, StatusWriter(run)) as ear:
         for left in run.glob(".*-*"):  # by a process that was killed while it wrote; nobody else writes here now
             left.unlink(missing_ok=True)
         try:
@@ -84,7 +85,7 @@ def carry_out(run: Path, *, listener: Callable[[Progress], None] | None = None) 
 
 
 def _train_and_package(
-    run: Path, recipe: Recipe, job: Job, ear: _Ear, listener: Callable[[Progress], None] | None
+    run: Path, recipe: Recipe, job: Job, ear: ControlListener, listener: Callable[[TrainingEvent], None] | None
 ) -> Bundle:
     ear.teller.tell("preparing", epochs=recipe.epochs)
 
@@ -93,7 +94,7 @@ def _train_and_package(
     from fracture_core.training.packaging import package
     from fracture_core.training.train import split_for, train
 
-    def progress(report: Progress) -> None:
+    def progress(report: TrainingEvent) -> None:
         ear.teller(report)
         if listener:
             listener(report)
@@ -117,9 +118,9 @@ def _train_and_package(
     seconds = sum(row["seconds"] for row in history)
     learn_from_run(recipe, run.name, seconds, len(history), dataset, parts)
     # The name may have been taken since the run began: what is in use is replaced by a promotion and by nothing else.
-    name = free_name(job.bundle, MODELS)
+    name = free_name(job.bundle, models_folder())
     made = _made_already(folder, job.bundle)
-    bundle = made or package(run, name, dataset, root=MODELS, progress=counted("packaging"))
+    bundle = made or package(run, name, dataset, root=models_folder(), progress=counted("packaging"))
     _score_current(run, bundle, dataset, counted("comparing"))
     return bundle
 
@@ -128,39 +129,39 @@ def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callab
     """Let the bundle in use read the run's val and test images, where it has never been scored on any of them."""
     from fracture_core.evaluation.bundle_comparison import scores_file, share_images
     from fracture_core.evaluation.evaluate import predict_split
-    from fracture_core.inference.predictor import Reader
+    from fracture_core.inference.predictor import Predictor
 
     try:
-        current = load_bundle(None, MODELS)
+        current = load_bundle(None, models_folder())
     except FractureCoreError:
         return  # there is none yet to compare with
     if share_images(bundle, current):
         return
     kernel = current.weights()["global_logit/kernel"][:, 0]
-    table, _ = predict_split(Reader(current).scorer, kernel, dataset, RunFolder(run).split(), progress=progress)
-    with replacing(scores_file(run, current)) as temporary:
+    table, _ = predict_split(Predictor(current).scorer, kernel, dataset, RunFolder(run).split(), progress=progress)
+    with atomic_write(scores_file(run, current)) as temporary:
         table[["image_id", "split", "label", "logit"]].to_csv(temporary, index=False, float_format="%.6f")
 
 
 def _made_already(folder: RunFolder, name: str) -> Bundle | None:
     """The bundle, where a kill fell between its last rename and the note that said so."""
     ours = folder.record().get("weights_sha256")
-    for one in list_bundles(MODELS):
+    for one in list_bundles(models_folder()):
         if one != name and one.rpartition("-")[0] != name:
             continue
         with suppress(FractureCoreError):  # a damaged one is not ours to judge
-            bundle = load_bundle(one, MODELS)
+            bundle = load_bundle(one, models_folder())
             if bundle.manifest.get("provenance", {}).get("weights_sha256") == ours:
                 return bundle
     return None
 
 
 @dataclass
-class _Ear:
+class ControlListener:
     """Listens for a wish to pause or to stop, from a signal or from the run's folder."""
 
     run: Path
-    teller: Teller
+    teller: StatusWriter
     _signalled: bool = False
 
     @contextmanager
@@ -182,24 +183,24 @@ class _Ear:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def __enter__(self) -> _Ear:
-        wish_for(self.run, None)
+    def __enter__(self) -> ControlListener:
+        set_request(self.run, None)
         self._held = self._handlers()
         self._held.__enter__()
         return self
 
     def __exit__(self, *details: object) -> None:
         self._held.__exit__(*details)
-        wish_for(self.run, None)
+        set_request(self.run, None)
 
     def asked(self) -> str | None:
         """Give the reason where the run is to stop; wait here for as long as it is to pause."""
-        if not self._signalled and wished(self.run) == "pause":
+        if not self._signalled and get_request(self.run) == "pause":
             self.teller.pausing(True)
-            while not self._signalled and wished(self.run) == "pause":
+            while not self._signalled and get_request(self.run) == "pause":
                 time.sleep(_LOOK_EVERY)
             self.teller.pausing(False)
-        return "cancelled" if self._signalled or wished(self.run) == "stop" else None
+        return "cancelled" if self._signalled or get_request(self.run) == "stop" else None
 
     def stop_if_asked(self) -> None:
         """Raise TrainingStoppedError where the run is to stop."""
@@ -224,7 +225,7 @@ def in_a_sentence(error: BaseException) -> str:
     return f"It failed for a reason that was not foreseen ({type(error).__name__}); its log has the details."
 
 
-def _tell_failure(folder: RunFolder, teller: Teller, said: str, error: BaseException) -> None:
+def _tell_failure(folder: RunFolder, teller: StatusWriter, said: str, error: BaseException) -> None:
     try:
         folder.log(said)
         if not isinstance(error, (FractureCoreError, KeyboardInterrupt)):

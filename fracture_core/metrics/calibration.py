@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fracture_core.metrics.confusion import MetricsError, checked, sigmoid
-from fracture_core.metrics.intervals import Estimate, wilson
+from fracture_core.metrics.intervals import IntervalEstimate, wilson
 
 #: The least and the greatest temperature that a fit may give. A separable validation set would drive it to
 #: zero, and every probability to 0 or 1; a useless model would drive it to infinity.
@@ -57,7 +57,7 @@ class ReliabilityBin:
     lowest: float
     highest: float
     mean_probability: float
-    rate: Estimate
+    rate: IntervalEstimate
 
 
 def _bin_edges(rising: NDArray[np.float64], bins: int) -> list[int]:
@@ -148,7 +148,7 @@ class LocalRate:
     fractured: int
     lowest: float
     highest: float
-    rate: Estimate
+    rate: IntervalEstimate
 
     @property
     def within(self) -> bool:

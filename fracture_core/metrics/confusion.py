@@ -141,7 +141,7 @@ def sigmoid(x: ArrayLike) -> NDArray[np.float64] | float:
 
 
 @dataclass(frozen=True)
-class Cuts:
+class ThresholdSweep:
     """Every way in which a threshold can cut the predictions in two.
 
     `scores` (m,) are the distinct scores, falling; `tp` and `fp` (m,) count the fractured and the other
@@ -155,7 +155,7 @@ class Cuts:
     negatives: int
 
 
-def cuts(labels: ArrayLike, scores: ArrayLike) -> Cuts:
+def sweep(labels: ArrayLike, scores: ArrayLike) -> ThresholdSweep:
     """Sort once and count at every distinct score; equal scores are never parted."""
     truth, scores = checked(labels, scores)
     order = np.argsort(-scores, kind="stable")
@@ -163,7 +163,7 @@ def cuts(labels: ArrayLike, scores: ArrayLike) -> Cuts:
     ends = np.flatnonzero(np.append(np.diff(falling) != 0, True)) if falling.size else np.array([], dtype=int)
     tp = np.cumsum(truth)[ends] if falling.size else np.array([], dtype=int)
     positives = int(truth.sum())
-    return Cuts(falling[ends], tp, ends + 1 - tp, positives, truth.size - positives)
+    return ThresholdSweep(falling[ends], tp, ends + 1 - tp, positives, truth.size - positives)
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ class Curve:
 
 def roc_curve(labels: ArrayLike, scores: ArrayLike) -> Curve:
     """Give x 1 - specificity, y sensitivity, thresholds falling from infinity, where nobody is called."""
-    cut = cuts(labels, scores)
+    cut = sweep(labels, scores)
     with np.errstate(invalid="ignore"):
         x = np.append(0, cut.fp) / np.float64(cut.negatives)
         y = np.append(0, cut.tp) / np.float64(cut.positives)
@@ -189,14 +189,14 @@ def precision_recall_curve(labels: ArrayLike, scores: ArrayLike) -> Curve:
 
     The first point stands at the highest score: where nobody is called, precision is undefined.
     """
-    cut = cuts(labels, scores)
+    cut = sweep(labels, scores)
     with np.errstate(invalid="ignore"):
         return Curve(cut.tp / np.float64(cut.positives), cut.tp / (cut.tp + cut.fp), cut.scores)
 
 
 def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Give the area under the ROC curve, ties counting half; nan unless both classes are there."""
-    cut = cuts(labels, scores)
+    cut = sweep(labels, scores)
     if not (cut.positives and cut.negatives):
         return math.nan
     widths, heights = np.diff(cut.fp, prepend=0), np.append(0, cut.tp)
@@ -205,7 +205,7 @@ def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     """Give the sum of precision times step in recall, not interpolated; nan where nothing is fractured."""
-    cut = cuts(labels, scores)
+    cut = sweep(labels, scores)
     if not cut.positives:
         return math.nan
     return float((np.diff(cut.tp, prepend=0) * cut.tp / (cut.tp + cut.fp)).sum() / cut.positives)

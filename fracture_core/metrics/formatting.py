@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from fracture_core.metrics.intervals import Estimate
+from fracture_core.metrics.intervals import IntervalEstimate
 
 
 def figure(value: float) -> str:
@@ -17,14 +17,14 @@ def p_text(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {figure(p)}"
 
 
-def interval(estimate: Estimate | None) -> str:
+def interval(estimate: IntervalEstimate | None) -> str:
     """Print an estimate's interval in one unbroken piece, or a dash where there is none."""
     if estimate is None or math.isnan(estimate.low):
         return "–"
     return f"{estimate.low:.3f}\u00a0to\u00a0{estimate.high:.3f}"
 
 
-def estimate_text(estimate: Estimate | None) -> str:
+def estimate_text(estimate: IntervalEstimate | None) -> str:
     """Print an estimate with its interval; "too few" for one that was withheld."""
     if estimate is None:
         return "too few"

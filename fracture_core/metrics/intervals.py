@@ -25,7 +25,7 @@ _BLOCK = 250_000
 
 
 @dataclass(frozen=True)
-class Estimate:
+class IntervalEstimate:
     """A figure with the 95 % interval from `low` to `high`; all three nan where the figure is undefined."""
 
     value: float
@@ -41,10 +41,10 @@ class Estimate:
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})" if self.defined else "undefined"
 
 
-UNDEFINED = Estimate(math.nan, math.nan, math.nan)
+UNDEFINED = IntervalEstimate(math.nan, math.nan, math.nan)
 
 
-def wilson(successes: int, n: int) -> Estimate:
+def wilson(successes: int, n: int) -> IntervalEstimate:
     """Give the share successes / n with Wilson's score interval (Wilson 1927); UNDEFINED where n is 0."""
     if not n:
         return UNDEFINED
@@ -55,20 +55,20 @@ def wilson(successes: int, n: int) -> Estimate:
     # At 0 and n the exact bounds are 0 and 1; rounding would leave them a hair off, or past the share itself.
     low = 0.0 if successes == 0 else (centre - reach) / scale
     high = 1.0 if successes == n else (centre + reach) / scale
-    return Estimate(share, low, high)
+    return IntervalEstimate(share, low, high)
 
 
-def percentile_interval(value: float, replicates: ArrayLike) -> Estimate:
+def percentile_interval(value: float, replicates: ArrayLike) -> IntervalEstimate:
     """Put the 2.5 and 97.5 percentiles of replicates (B,) round `value`, leaving out the undefined."""
     replicates = np.asarray(replicates, dtype=np.float64)
     replicates = replicates[~np.isnan(replicates)]
     if math.isnan(value) or not replicates.size:
         return UNDEFINED
     low, high = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return Estimate(value, float(low), float(high))
+    return IntervalEstimate(value, float(low), float(high))
 
 
-def rate_estimates(matrix: Confusion) -> dict[str, Estimate]:
+def rate_estimates(matrix: Confusion) -> dict[str, IntervalEstimate]:
     """Give sensitivity, specificity, ppv, npv, accuracy and prevalence, each with its Wilson interval."""
     called = matrix.tp + matrix.fp
     return {
@@ -95,7 +95,7 @@ def _resampled_correct(matrix: Confusion, resamples: int, seed: int) -> tuple[ND
     return tp.astype(np.float64), tn.astype(np.float64)
 
 
-def summary_estimates(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
+def summary_estimates(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> dict[str, IntervalEstimate]:
     """Give balanced_accuracy, f1 and mcc, each with a stratified percentile bootstrap interval."""
     positives, negatives = matrix.positives, matrix.negatives
     tp, tn = _resampled_correct(matrix, resamples, seed)
@@ -113,7 +113,7 @@ def summary_estimates(matrix: Confusion, resamples: int = 1000, seed: int = 0) -
 
 def predictive_values_at(
     matrix: Confusion, prevalence: float, resamples: int = 1000, seed: int = 0
-) -> dict[str, Estimate]:
+) -> dict[str, IntervalEstimate]:
     """Give ppv and npv where a share `prevalence` (0..1) is fractured, with bootstrap intervals.
 
     The interval holds what sampling these radiographs leaves open, not whether they are like those over there.
@@ -129,14 +129,14 @@ def predictive_values_at(
     return {"ppv": percentile_interval(values[0], ppv), "npv": percentile_interval(values[1], npv)}
 
 
-def threshold_table(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
+def threshold_table(matrix: Confusion, resamples: int = 1000, seed: int = 0) -> dict[str, IntervalEstimate]:
     """Give every figure at one threshold with its interval, in the order in which they are shown."""
     figures = rate_estimates(matrix) | summary_estimates(matrix, resamples, seed)
     shown = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced_accuracy", "f1", "mcc")
     return {name: figures[name] for name in shown}
 
 
-def mean_estimate(values: ArrayLike, resamples: int = 1000, seed: int = 0) -> Estimate:
+def mean_estimate(values: ArrayLike, resamples: int = 1000, seed: int = 0) -> IntervalEstimate:
     """Give the mean of (n,) finite values with a percentile bootstrap interval; UNDEFINED where there are none."""
     values = np.asarray(values, dtype=np.float64)
     if not values.size:
@@ -197,7 +197,9 @@ def resampled_areas(
     return areas
 
 
-def area_estimates(labels: ArrayLike, scores: ArrayLike, resamples: int = 1000, seed: int = 0) -> dict[str, Estimate]:
+def area_estimates(
+    labels: ArrayLike, scores: ArrayLike, resamples: int = 1000, seed: int = 0
+) -> dict[str, IntervalEstimate]:
     """Give roc_auc and average_precision with stratified percentile bootstrap intervals."""
     areas = resampled_areas(labels, scores, resamples=resamples, seed=seed)[0]
     return {
@@ -235,7 +237,7 @@ def delong_covariance(labels: ArrayLike, *score_sets: ArrayLike) -> tuple[NDArra
     return aucs, covariance
 
 
-def delong_interval(labels: ArrayLike, scores: ArrayLike) -> Estimate:
+def delong_interval(labels: ArrayLike, scores: ArrayLike) -> IntervalEstimate:
     """Give the AUC with DeLong's normal interval, cut off at 0 and 1.
 
     At an AUC of 0 or 1 it has no width, which is a weakness of the method and not certainty.
@@ -244,4 +246,4 @@ def delong_interval(labels: ArrayLike, scores: ArrayLike) -> Estimate:
     value, reach = float(aucs[0]), Z * math.sqrt(covariance[0, 0])
     if math.isnan(value):
         return UNDEFINED
-    return Estimate(value, max(0.0, value - reach), min(1.0, value + reach))
+    return IntervalEstimate(value, max(0.0, value - reach), min(1.0, value + reach))

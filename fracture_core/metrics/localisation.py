@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fracture_core.metrics.confusion import MetricsError
-from fracture_core.metrics.intervals import Estimate, mean_estimate, wilson
+from fracture_core.metrics.intervals import IntervalEstimate, mean_estimate, wilson
 
 #: A map is compared with the boxes where it is above this share of its own greatest value.
 LEVEL = 0.5
@@ -153,19 +153,19 @@ class LocalizationRow:
     n: int
     smallest: float
     largest: float
-    pointing: Estimate
-    energy: Estimate
-    iou: Estimate
-    centre_pointing: Estimate
-    centre_energy: Estimate
-    centre_iou: Estimate
+    pointing: IntervalEstimate
+    energy: IntervalEstimate
+    iou: IntervalEstimate
+    centre_pointing: IntervalEstimate
+    centre_energy: IntervalEstimate
+    centre_iou: IntervalEstimate
 
 
 def _row(name: str, scored: Sequence[Localization]) -> LocalizationRow:
     sizes = [one.box_size for one in scored]
     hits, centre_hits = (sum(getattr(one, of) for one in scored) for of in ("hit", "centre_hit"))
 
-    def mean(of: str) -> Estimate:
+    def mean(of: str) -> IntervalEstimate:
         return mean_estimate([getattr(one, of) for one in scored])
 
     return LocalizationRow(
@@ -206,8 +206,8 @@ class PointingRow:
     n: int
     smallest: float
     largest: float
-    pointing: Estimate
-    centre_pointing: Estimate
+    pointing: IntervalEstimate
+    centre_pointing: IntervalEstimate
 
 
 def pointing_by_size(hits: ArrayLike, centre_hits: ArrayLike, sizes: ArrayLike) -> list[PointingRow]:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fracture_core.metrics.confusion import Confusion, Cuts, MetricsError, checked, confusion, cuts
-from fracture_core.metrics.intervals import Estimate, wilson
+from fracture_core.metrics.confusion import Confusion, MetricsError, ThresholdSweep, checked, confusion, sweep
+from fracture_core.metrics.intervals import IntervalEstimate, wilson
 
 UNLIKELY, UNCERTAIN, LIKELY = FINDINGS = ("fracture unlikely", "uncertain", "fracture likely")
 
@@ -83,9 +83,9 @@ def midway_thresholds(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _candidates(
     labels: ArrayLike, probabilities: ArrayLike
-) -> tuple[Cuts, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[ThresholdSweep, NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
     """The cuts, and the m + 1 midway thresholds with the true and the false positives of each."""
-    cut = cuts(labels, probabilities)
+    cut = sweep(labels, probabilities)
     if not (cut.positives and cut.negatives):
         raise MetricsError("Choosing a threshold needs both fractured and not fractured radiographs.")
     if cut.scores[0] > 1 or cut.scores[-1] < 0:
@@ -221,17 +221,17 @@ def triage(probability: float, rule_out: float, rule_in: float) -> str:
 
 
 @dataclass(frozen=True)
-class Zone:
+class TriageGroup:
     """One of the three answers: how many radiographs get it, and how many of those were fractured."""
 
-    finding: str
+    triage: str
     n: int
     fractured: int
-    share: Estimate
-    fracture_rate: Estimate
+    share: IntervalEstimate
+    fracture_rate: IntervalEstimate
 
 
-def triage_zones(labels: ArrayLike, probabilities: ArrayLike, rule_out: float, rule_in: float) -> list[Zone]:
+def triage_groups(labels: ArrayLike, probabilities: ArrayLike, rule_out: float, rule_in: float) -> list[TriageGroup]:
     """Give the three zones in the order of FINDINGS, shares and fracture rates with Wilson intervals."""
     truth, probabilities = checked(labels, probabilities)
     likely = probabilities >= rule_in
@@ -239,5 +239,5 @@ def triage_zones(labels: ArrayLike, probabilities: ArrayLike, rule_out: float, r
     zones = []
     for finding, inside in zip(FINDINGS, (unlikely, ~likely & ~unlikely, likely), strict=True):
         n, fractured = int(inside.sum()), int((truth & inside).sum())
-        zones.append(Zone(finding, n, fractured, wilson(n, truth.size), wilson(fractured, n)))
+        zones.append(TriageGroup(finding, n, fractured, wilson(n, truth.size), wilson(fractured, n)))
     return zones

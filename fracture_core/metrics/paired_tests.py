@@ -17,7 +17,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.metrics.confusion import Confusion, average_precision, confusion, roc_auc
 from fracture_core.metrics.intervals import (
     UNDEFINED,
-    Estimate,
+    IntervalEstimate,
     Z,
     delong_covariance,
     percentile_interval,
@@ -78,7 +78,7 @@ class AucDifference:
 
     first: float
     second: float
-    difference: Estimate
+    difference: IntervalEstimate
     p_value: float
 
 
@@ -94,15 +94,15 @@ def auc_difference(labels: ArrayLike, first: ArrayLike, second: ArrayLike) -> Au
     difference, error = float(one - other), math.sqrt(max(variance, 0.0))
     if error < 1e-9:  # rounding alone: the method sees no variance, so it has no interval and no p to give
         same = abs(difference) < 1e-9
-        none = Estimate(0.0, 0.0, 0.0) if same else Estimate(difference, math.nan, math.nan)
+        none = IntervalEstimate(0.0, 0.0, 0.0) if same else IntervalEstimate(difference, math.nan, math.nan)
         return AucDifference(float(one), float(other), none, 1.0 if same else math.nan)
-    interval = Estimate(difference, max(-1.0, difference - Z * error), min(1.0, difference + Z * error))
+    interval = IntervalEstimate(difference, max(-1.0, difference - Z * error), min(1.0, difference + Z * error))
     return AucDifference(float(one), float(other), interval, math.erfc(abs(difference) / error / math.sqrt(2)))
 
 
 def bootstrap_differences(
     labels: ArrayLike, first: ArrayLike, second: ArrayLike, resamples: int = 1000, seed: int = 0
-) -> dict[str, Estimate]:
+) -> dict[str, IntervalEstimate]:
     """Give the differences in roc_auc and average_precision, percentile bootstrap, both scored on each resample."""
     areas = resampled_areas(labels, first, second, resamples=resamples, seed=seed)
     differences = areas[0] - areas[1]

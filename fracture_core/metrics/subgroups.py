@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fracture_core.metrics.confusion import Confusion, checked, confusion
-from fracture_core.metrics.intervals import Estimate, delong_interval, rate_estimates
+from fracture_core.metrics.intervals import IntervalEstimate, delong_interval, rate_estimates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +42,9 @@ class SubgroupRow:
     family: str
     name: str
     confusion: Confusion
-    auc: Estimate | None
-    sensitivity: Estimate | None
-    specificity: Estimate | None
+    auc: IntervalEstimate | None
+    sensitivity: IntervalEstimate | None
+    specificity: IntervalEstimate | None
 
     @property
     def n(self) -> int:

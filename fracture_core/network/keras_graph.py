@@ -8,7 +8,7 @@ from fracture_core.network.graph import Graph, GraphError, Node, same_padding
 from fracture_core.network.weights import layer_keys
 
 
-def describe(model: keras.Model) -> Graph:
+def graph_from_keras(model: keras.Model) -> Graph:
     """Describe a flat functional Keras model with named outputs; raise GraphError on a layer it does not know."""
     keys = layer_keys(model)
     nodes: list[Node] = []

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import replacing
+from fracture_core.files import atomic_write
 
 if TYPE_CHECKING:
     import keras
@@ -109,7 +109,7 @@ def half_precision(weights: Mapping[str, np.ndarray]) -> Weights:
 
 def save_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
     """Write weights at half precision in one atomic step."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(half_precision(weights), temporary)
 
 

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fracture_core.concurrency import prefetch
 from fracture_core.data.augmentation import augment, cell_targets
-from fracture_core.data.image_cache import Pictures
-from fracture_core.lookahead import made_ahead
+from fracture_core.data.image_cache import ImageCache
 from fracture_core.recipe import Recipe
 
 _CELL = 8  # fracture_core.network.model.CELL, which cannot be imported without TensorFlow
 
 
 @dataclass(frozen=True)
-class Schedule:
+class StageSchedule:
     """How long and how hard. Steps are batches.
 
     The trunk's learning rate rises over `warmup` steps (the heads, which start at random, learn at once), stays, and
@@ -60,11 +60,11 @@ class Batch:
 
 
 def batches(
-    pictures: Pictures,
+    pictures: ImageCache,
     boxes: Mapping[str, np.ndarray],
     labels: Mapping[str, int],
     recipe: Recipe,
-    schedule: Schedule,
+    schedule: StageSchedule,
     first: int,
 ) -> Iterator[Batch]:
     """Give the batches from step `first` on; a step's batch depends on the seed and the step alone."""
@@ -86,7 +86,7 @@ def batches(
         squares, whole = _blend(squares, schedule.mixing, rng)
         return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells, whole)))
 
-    return made_ahead(make, range(first, schedule.steps))
+    return prefetch(make, range(first, schedule.steps))
 
 
 def _blend(squares: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -25,15 +25,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fracture_core.data.image_cache import Pictures
-from fracture_core.files import replacing
+from fracture_core.data.image_cache import ImageCache
+from fracture_core.files import atomic_write
 from fracture_core.inference.engine import Engine
 from fracture_core.metrics.confusion import average_precision, roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights, save_weights
-from fracture_core.pretraining.batches import Batch, Schedule, batches
+from fracture_core.pretraining.batches import Batch, StageSchedule, batches
 from fracture_core.pretraining.teacher import Teacher, in_torch
-from fracture_core.pretraining.torch_model import TorchTwin
+from fracture_core.pretraining.torch_model import GraphModule
 from fracture_core.recipe import Recipe
 
 
@@ -72,7 +72,7 @@ class Pretraining:
         self,
         folder: Path,
         recipe: Recipe,
-        schedule: Schedule,
+        schedule: StageSchedule,
         graph: Graph,
         weights: Weights,
         teacher: tuple[Graph, Weights] | None = None,
@@ -83,14 +83,14 @@ class Pretraining:
         self.report = report or (lambda entry: None)
         torch.manual_seed(recipe.seed)
         student_nodes = tuple(dict.fromkeys(node for _, node in matches))
-        self.student = TorchTwin(graph, weights, student_nodes).to(memory_format=torch.channels_last)
+        self.student = GraphModule(graph, weights, student_nodes).to(memory_format=torch.channels_last)
         self.student.freeze_through(schedule.frozen_through)
         for module in self.student.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = schedule.statistics_momentum
         # The inference engine runs what learns nothing, in a third of the time.
         self.frozen = Engine(self.student.frozen_part(), weights) if self.student.frozen else None
-        self.average = TorchTwin(graph, weights).to(memory_format=torch.channels_last).eval()
+        self.average = GraphModule(graph, weights).to(memory_format=torch.channels_last).eval()
         self.teacher = None
         self.projections = torch.nn.ModuleList()
         if teacher:
@@ -101,7 +101,7 @@ class Pretraining:
 
     def run(
         self,
-        pictures: Pictures,
+        pictures: ImageCache,
         boxes: Mapping[str, np.ndarray],
         labels: Mapping[str, int],
         val: tuple[np.ndarray, np.ndarray],
@@ -135,7 +135,7 @@ class Pretraining:
         save_weights(self.folder / "average.safetensors", weights)
         return weights
 
-    def _prepare(self, pictures: Pictures, boxes: Mapping, labels: Mapping) -> None:
+    def _prepare(self, pictures: ImageCache, boxes: Mapping, labels: Mapping) -> None:
         if self.teacher:
             some = batches(pictures, boxes, labels, self.recipe, self.schedule, 0)
             self.teacher.measure([next(some).pictures for _ in range(min(6, self.schedule.steps))])
@@ -249,7 +249,7 @@ class Pretraining:
         if self.teacher:
             state["statistics"] = self.teacher.statistics
         state["run"] = {"recipe": self.recipe.to_json(), "schedule": asdict(self.schedule)}
-        with replacing(self.folder / "checkpoint.pt") as temporary:
+        with atomic_write(self.folder / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
 
     def _resume(self) -> None:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fracture_core.data.image_cache import Pictures, decode
+from fracture_core.data.image_cache import ImageCache, load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.errors import FractureCoreError
 from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
-from fracture_core.recipe import RECIPES, Recipe
+from fracture_core.paths import RECIPES
+from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder, provenance
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from fracture_core.data.fracatlas import FracAtlas
     from fracture_core.network.graph import Graph
-    from fracture_core.training.initial_weights import Start
+    from fracture_core.training.initial_weights import InitialWeights
 
 
 class PretrainingError(FractureCoreError):
@@ -92,7 +93,7 @@ def pretrain(
     dataset: FracAtlas,
     split: Split,
     folder: Path,
-    start: Callable[[keras.Model], Start],
+    start: Callable[[keras.Model], InitialWeights],
     *,
     report: Callable[[dict], None] | None = None,
 ) -> Path:
@@ -102,13 +103,13 @@ def pretrain(
     PretrainingError where PyTorch is not installed.
     """
     try:
-        from fracture_core.pretraining.batches import Schedule
+        from fracture_core.pretraining.batches import StageSchedule
         from fracture_core.pretraining.loop import Pretraining
     except ImportError as error:
         raise PretrainingError(
             "Pre-training runs in PyTorch, which is not installed: pip install -r requirements-pretrain.txt."
         ) from error
-    from fracture_core.network.keras_graph import describe
+    from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,26 +126,28 @@ def pretrain(
             teacher, matches = None, ()
             if stage.teacher:
                 network = _teacher(plan, stage.image_size)
-                teacher = describe(network), weights_of(network)
+                teacher = graph_from_keras(network), weights_of(network)
                 matches = match(plan.teacher, recipe.backbone, network, student)
-            schedule = Schedule(**stage.schedule)
-            loop = Pretraining(stage_folder, recipe, schedule, describe(student), weights, teacher, matches, report)
+            schedule = StageSchedule(**stage.schedule)
+            loop = Pretraining(
+                stage_folder, recipe, schedule, graph_from_keras(student), weights, teacher, matches, report
+            )
             loop.run(*_data(dataset, split, recipe))
         weights = load_weights(finished)
         histories.append(stage_folder / "history.jsonl")
-    return _finish(plan, folder, weights, describe(model), split, origin, histories)
+    return _finish(plan, folder, weights, graph_from_keras(model), split, origin, histories)
 
 
 def _data(
     dataset: FracAtlas, split: Split, recipe: Recipe
-) -> tuple[Pictures, dict, dict, tuple[np.ndarray, np.ndarray]]:
+) -> tuple[ImageCache, dict, dict, tuple[np.ndarray, np.ndarray]]:
     """Training pictures, a quarter larger so that zooming in loses nothing, and val as inference sees it."""
     size, crop = recipe.image_size, recipe.crop_to_field
     larger = round(size * 1.25 / 32) * 32
-    train = decode({i: dataset.path(i) for i in split.train}, larger, crop_to_field=crop)
+    train = load_image_cache({i: dataset.path(i) for i in split.train}, larger, crop_to_field=crop)
     boxes = {i: train.placement(i).boxes_in_square(dataset.boxes(i)) for i in split.train}
     labels = {i: int(dataset.table.at[i, "label"]) for i in split.train}
-    val = decode({i: dataset.path(i) for i in split.val}, size, crop_to_field=crop)
+    val = load_image_cache({i: dataset.path(i) for i in split.val}, size, crop_to_field=crop)
     truth = dataset.table.loc[list(split.val), "label"].to_numpy()
     return train, boxes, labels, (val.squares, truth)
 

@@ -19,7 +19,7 @@ from fracture_core.network.weights import Weights
 _KERAS_BATCH_NORM_MOMENTUM = 0.99
 
 
-class TorchTwin(torch.nn.Module):
+class GraphModule(torch.nn.Module):
     """A graph as a PyTorch module.
 
     Input: float (N, 1, H, W), 0..255. Output: a dict of the graph's outputs plus `tap` node names; maps are
@@ -71,7 +71,7 @@ class TorchTwin(torch.nn.Module):
         read += [*self.graph.outputs.values(), *self.taps]
         return Graph(self.graph.nodes[: self.frozen], {name: name for name in dict.fromkeys(read) if name in kept})
 
-    def train(self, mode: bool = True) -> TorchTwin:
+    def train(self, mode: bool = True) -> GraphModule:
         """Switch as `torch.nn.Module.train` does, but leave frozen nodes at inference."""
         super().train(mode)
         for node in self.graph.nodes[: self.frozen]:

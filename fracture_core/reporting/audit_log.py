@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import alone
+from fracture_core.files import exclusive_lock
 
 #: Who, where the server asks nobody to log in.
 NOBODY = "not logged in"
@@ -68,7 +68,7 @@ def record(lines: Iterable[AuditLine], path: Path | None = None) -> None:
     if path is None or not data:
         return
     try:
-        with alone(path):
+        with exclusive_lock(path):
             _append(path, data)
     except OSError as error:
         raise AuditLogError(

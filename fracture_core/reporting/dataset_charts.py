@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fracture_core.metrics.intervals import Estimate
+from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.localisation import PointingRow
 
 # Okabe and Ito (2008), told apart by the colour-blind and on dark and light pages alike.
@@ -36,7 +36,7 @@ def class_bars(classes: pd.DataFrame) -> dict[str, Any]:
 
 def share_dots(classes: pd.DataFrame) -> dict[str, Any]:
     """Give the fractured share of each group (per cent) with its 95 % interval; groups without a rate stay empty."""
-    rates = [Estimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
+    rates = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
     series = _dots("fractured", rates, VERMILION, range(len(rates)))
     groups = [str(group) for group in classes["group"]]
     option = _sideways(groups, "% fractured, with 95 % interval")
@@ -116,7 +116,7 @@ def pointing_dots(rows: Sequence[PointingRow], method: str) -> dict[str, Any]:
     return option | {"series": series, "legend": {"top": 0}}
 
 
-def _dots(name: str, rates: Sequence[Estimate], colour: str, places: Sequence[int]) -> dict[str, Any]:
+def _dots(name: str, rates: Sequence[IntervalEstimate], colour: str, places: Sequence[int]) -> dict[str, Any]:
     """Dots with whiskers on the given places of a category axis, in per cent; what is undefined is not drawn."""
     known = [(place, rate) for place, rate in zip(places, rates, strict=True) if rate.defined]
     bars = [[{"coord": [round(100 * edge, 1), place]} for edge in (rate.low, rate.high)] for place, rate in known]

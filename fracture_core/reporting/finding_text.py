@@ -21,7 +21,7 @@ LIMITS = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class FindingText:
     """A finding in words.
 
     `kind` is "likely", "uncertain", "unlikely" or, where the picture is unlike the training data, "outside";
@@ -35,13 +35,13 @@ class Answer:
     rate: LocalRate
 
 
-def answer(finding: Finding, bundle: Bundle) -> Answer:
+def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
     """Say what `finding` means, counted in the test predictions of the bundle that made it."""
     test = bundle.predictions().query("split == 'test'")
     rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), finding.probability)
-    kind = kind_of(finding.finding) if finding.familiar else "outside"
-    headline = finding.finding if finding.familiar else OUTSIDE
-    return Answer(kind, headline, points_in_words(finding.rule_out, finding.rule_in), _like_this(rate), rate)
+    kind = kind_of(finding.triage) if finding.familiar else "outside"
+    headline = finding.triage if finding.familiar else OUTSIDE
+    return FindingText(kind, headline, points_in_words(finding.rule_out, finding.rule_in), _like_this(rate), rate)
 
 
 def kind_of(words: str) -> str:

@@ -18,8 +18,8 @@ from fracture_core.reporting.finding_text import (
     COLOURS_MEAN,
     DISCLAIMER,
     LIMITS,
-    Answer,
-    answer,
+    FindingText,
+    explain_finding,
     percent,
 )
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
@@ -46,7 +46,7 @@ def report_pdf(
     from reportlab.lib.pagesizes import A4
     from reportlab.platypus import Image, KeepInFrame, Paragraph, SimpleDocTemplate, Spacer, Table
 
-    words = answer(finding, bundle)
+    words = explain_finding(finding, bundle)
     styles = _styles(_COLOURS[words.kind])
     width, height = A4[0] - 2 * _MARGIN, A4[1] - 2 * _MARGIN
     method = method or next(name for name, one in METHODS.items() if one.needs in finding.outputs)
@@ -114,7 +114,7 @@ def _styles(colour: str) -> dict:
     }
 
 
-def _verdict(finding: Finding, words: Answer, styles: dict) -> list:
+def _verdict(finding: Finding, words: FindingText, styles: dict) -> list:
     from reportlab.platypus import Paragraph
 
     said = [Paragraph(_text(DISCLAIMER), styles["small"])]
@@ -126,7 +126,7 @@ def _verdict(finding: Finding, words: Answer, styles: dict) -> list:
     return said + [Paragraph(_text(f"Warning: {warning}"), styles["body"]) for warning in finding.warnings]
 
 
-def _details(finding: Finding, words: Answer, method: str, named: bool, when: datetime) -> list[tuple[str, str]]:
+def _details(finding: Finding, words: FindingText, method: str, named: bool, when: datetime) -> list[tuple[str, str]]:
     radiograph = finding.radiograph
     height, width = radiograph.pixels.shape
     rows = [("File", radiograph.name)] if named else []

@@ -14,7 +14,7 @@ from fracture_core.metrics.calibration import CalibrationSummary
 from fracture_core.metrics.confusion import Confusion, ratio
 from fracture_core.metrics.formatting import estimate_text, figure, interval, share_text
 from fracture_core.metrics.intervals import threshold_table
-from fracture_core.metrics.operating_points import OperatingPoint, Zone
+from fracture_core.metrics.operating_points import OperatingPoint, TriageGroup
 from fracture_core.metrics.paired_tests import Disagreements
 from fracture_core.metrics.subgroups import FEWEST, SubgroupRow
 from fracture_core.metrics.suggestions import Suggestion
@@ -70,11 +70,11 @@ def figures_csv(predictions: Predictions, threshold: float, version: str) -> str
     return text.getvalue()
 
 
-def zones_table(zones: Iterable[Zone]) -> pd.DataFrame:
+def zones_table(zones: Iterable[TriageGroup]) -> pd.DataFrame:
     """Give the three answers: how many radiographs get each, and how many of those were fractured."""
     rows = [
         (
-            zone.finding.capitalize(),
+            zone.triage.capitalize(),
             zone.n,
             estimate_text(zone.share),
             zone.fractured,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fracture_core.jobs.status import RunStatus
-from fracture_core.training.estimate import Estimate
+from fracture_core.training.estimate import RunEstimate
 
 if TYPE_CHECKING:
     from fracture_core.data.dataset import Dataset
@@ -54,7 +54,7 @@ def size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{math.ceil(count / 1e6)} MB"
 
 
-def estimate_in_words(found: Estimate | None) -> str:
+def estimate_in_words(found: RunEstimate | None) -> str:
     """Say how long and how large, and from what; or that nothing was measured yet."""
     if found is None:
         return "Not measured on this machine yet."

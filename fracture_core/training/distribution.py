@@ -60,7 +60,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief"
 
 
-def share_of_yes(strategy: tf.distribute.Strategy, yes: bool) -> float:
+def fraction_true(strategy: tf.distribute.Strategy, yes: bool) -> float:
     """How many of a run's processes say yes, as a share 0..1; each waits here for all the others."""
     if not _several_processes(strategy):
         return float(yes)
@@ -68,12 +68,12 @@ def share_of_yes(strategy: tf.distribute.Strategy, yes: bool) -> float:
     return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, votes, axis=None))
 
 
-def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+def barrier(strategy: tf.distribute.Strategy) -> None:
     """Come back once every process of the run is here; one that leaves early looks like a crash to the others."""
-    share_of_yes(strategy, True)
+    fraction_true(strategy, True)
 
 
-def asked_together(
+def synced_should_stop(
     should_stop: Callable[[], str | None] | None, strategy: tf.distribute.Strategy
 ) -> Callable[[], str | None] | None:
     """`should_stop` for a step that all processes take together: as soon as one is asked to stop, each hears of it."""
@@ -82,7 +82,7 @@ def asked_together(
 
     def asked() -> str | None:
         reason = should_stop() if should_stop else None
-        return (reason or "another worker was stopped") if share_of_yes(strategy, bool(reason)) else None
+        return (reason or "another worker was stopped") if fraction_true(strategy, bool(reason)) else None
 
     return asked
 

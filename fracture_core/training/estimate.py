@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import cache_folder, features_folder, size_on_disk, write_text
+from fracture_core.files import write_text
+from fracture_core.paths import cache_folder, features_folder, runs_folder, size_on_disk
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import runs_folder
 
 if TYPE_CHECKING:
     from fracture_core.data.dataset import Dataset
@@ -32,7 +32,7 @@ class EstimateError(FractureCoreError):
 
 
 @dataclass(frozen=True)
-class Speed:
+class StepTiming:
     """What one machine was measured at, in seconds and bytes.
 
     A training step of one batch; what comes before the second one (importing, building, tracing); one stored view (0
@@ -50,7 +50,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """Seconds and bytes of a run that goes through all its epochs, and a sentence on what they stand on."""
 
     seconds: float
@@ -58,7 +58,7 @@ class Estimate:
     basis: str
 
 
-def estimate(recipe: Recipe, dataset: Dataset, split: Split) -> Estimate | None:
+def estimate(recipe: Recipe, dataset: Dataset, split: Split) -> RunEstimate | None:
     """Give what a run on `split` of `dataset` will take; None where such a recipe was never measured here."""
     speed = known_speed(recipe)
     if speed is None:
@@ -77,7 +77,7 @@ def estimate(recipe: Recipe, dataset: Dataset, split: Split) -> Estimate | None:
     )
     if recipe.fast_path and speed.view_seconds:
         basis += f", {1 / speed.view_seconds:.0f} stored views a second"
-    return Estimate(seconds, size, f"{basis}. What earlier runs left in the cache is saved; other programs slow it.")
+    return RunEstimate(seconds, size, f"{basis}. What earlier runs left in the cache is saved; other programs slow it.")
 
 
 def steps_an_epoch(recipe: Recipe, dataset: Dataset, split: Split) -> float:
@@ -91,7 +91,7 @@ def steps_an_epoch(recipe: Recipe, dataset: Dataset, split: Split) -> float:
     return math.ceil(images / recipe.batch_size) + len(split.val) / recipe.batch_size * _FORWARD
 
 
-def forward_seconds(recipe: Recipe, speed: Speed) -> float:
+def forward_seconds(recipe: Recipe, speed: StepTiming) -> float:
     """What one picture takes through the whole network: frozen blocks as measured, the others as part of a step."""
     return speed.view_seconds + speed.step_seconds / recipe.batch_size * _FORWARD
 
@@ -104,7 +104,7 @@ def learn_from_run(recipe: Recipe, run: str, seconds: float, epochs: int, datase
         keep(recipe, replace(speed, step_seconds=step, of=run))
 
 
-def check_room(needed: Estimate) -> None:
+def check_room(needed: RunEstimate) -> None:
     """Raise EstimateError where the disk of the cache or of the runs has not enough left.
 
     What earlier runs' features take counts as room: they are used again, or go to make room.
@@ -122,15 +122,15 @@ def check_room(needed: Estimate) -> None:
             )
 
 
-def known_speed(recipe: Recipe) -> Speed | None:
+def known_speed(recipe: Recipe) -> StepTiming | None:
     """What was measured last of such a recipe."""
     try:
-        return Speed(**json.loads(_file(recipe).read_text("utf-8")))
+        return StepTiming(**json.loads(_file(recipe).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def keep(recipe: Recipe, speed: Speed) -> Speed:
+def keep(recipe: Recipe, speed: StepTiming) -> StepTiming:
     """Keep figures for the next estimate, dated; give them."""
     dated = replace(speed, measured=datetime.now().isoformat(sep=" ", timespec="minutes"))
     write_text(_file(recipe), json.dumps(asdict(dated)))

@@ -20,16 +20,17 @@ import numpy as np
 import tensorflow as tf
 from filelock import FileLock, Timeout
 
+from fracture_core.concurrency import prefetch
 from fracture_core.data.augmentation import augment, cell_targets
-from fracture_core.data.image_cache import Pictures
+from fracture_core.data.image_cache import ImageCache
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import features_folder, size_on_disk, write_text
+from fracture_core.files import write_text
 from fracture_core.inference.engine import Engine
-from fracture_core.lookahead import made_ahead
 from fracture_core.network.graph import Graph
-from fracture_core.network.keras_graph import describe
+from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import CELL
 from fracture_core.network.weights import Weights, weights_of
+from fracture_core.paths import features_folder, size_on_disk
 from fracture_core.recipe import Recipe
 from fracture_core.training.pipeline import Arrays
 
@@ -43,7 +44,7 @@ class FeaturesError(FractureCoreError):
 
 
 @dataclass(frozen=True)
-class FrozenPart:
+class FrozenBackbone:
     """The blocks that do not train, as the engine runs them, and the Keras model of those that do.
 
     `graph`'s outputs are the maps at the boundary; they are the inputs of `trainable`, a list in the order of `names`.
@@ -56,7 +57,7 @@ class FrozenPart:
     trainable: keras.Model
 
 
-def split_at_boundary(model: keras.Model) -> FrozenPart:
+def split_at_boundary(model: keras.Model) -> FrozenBackbone:
     """Cut a model where frozen layers feed trainable ones; raise FeaturesError where nothing is frozen.
 
     Give it the model after `train_last_blocks`. Describe or save the whole model first or from its layers alone:
@@ -79,7 +80,7 @@ def split_at_boundary(model: keras.Model) -> FrozenPart:
         # Without a localiser the two are one tensor, and Keras builds no model that starts at a map and gives it twice.
         outputs["logit"] = keras.layers.Activation("linear", dtype="float32")(outputs["global_logit"])
     trainable = keras.Model(list(boundary.values()), outputs, name=f"{model.name}_trainable")
-    return FrozenPart(tuple(boundary), describe(frozen), weights_of(frozen), trainable)
+    return FrozenBackbone(tuple(boundary), graph_from_keras(frozen), weights_of(frozen), trainable)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class FeatureSource:
     ids: Sequence[str]
     plain: np.ndarray
     plain_boxes: Sequence[np.ndarray]
-    pictures: Pictures | None
+    pictures: ImageCache | None
     boxes: Sequence[np.ndarray]
 
     def view(self, row: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -140,7 +141,7 @@ def _shapes(engine: Engine, graph: Graph) -> dict[str, tuple[int, ...]]:
 
 
 def compute_features(
-    part: FrozenPart,
+    part: FrozenBackbone,
     source: FeatureSource,
     recipe: Recipe,
     views: int,
@@ -215,7 +216,7 @@ def _views_ahead(
         made = [source.view(row, recipe) for row in range(start, min(start + _CHUNK, rows))]
         return start, np.stack([picture for picture, _ in made]), np.stack([cells for _, cells in made])
 
-    return made_ahead(make, range(first, rows, _CHUNK))
+    return prefetch(make, range(first, rows, _CHUNK))
 
 
 def _make_room(folder: Path, size: int, beside: Path | None) -> None:
@@ -255,7 +256,7 @@ def _remove(folder: Path) -> int:
         return 0
 
 
-def _key(part: FrozenPart, source: FeatureSource, recipe: Recipe, views: int) -> str:
+def _key(part: FrozenBackbone, source: FeatureSource, recipe: Recipe, views: int) -> str:
     digest = hashlib.sha256(f"{_VERSION} {views} {recipe.image_size}".encode())
     digest.update(json.dumps(part.graph.to_json(), sort_keys=True).encode())
     for key in sorted(part.weights):

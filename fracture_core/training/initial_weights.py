@@ -15,10 +15,10 @@ import keras
 
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import typed_path
 from fracture_core.network.efficientnet_lite import PublishedWeightsError
 from fracture_core.network.model import application, count_layers_anew
 from fracture_core.network.weights import Weights, load_weights, set_weights, weights_of
+from fracture_core.paths import expand_user_path
 from fracture_core.recipe import Recipe
 
 _SECONDS = 30  # without an answer, before a download counts as failed
@@ -29,7 +29,7 @@ class StartingWeightsError(FractureCoreError):
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialWeights:
     """What a run started from: the recipe's words, and what of it was used.
 
     `sha256` is of the file, of the bundle's list of hashes, or of the ImageNet arrays; None where nothing was read.
@@ -56,7 +56,7 @@ class Start:
         }
 
 
-def start_from(model: keras.Model, recipe: Recipe) -> Start:
+def start_from(model: keras.Model, recipe: Recipe) -> InitialWeights:
     """Put the recipe's starting weights into its freshly built model.
 
     "none" leaves the random ones; "imagenet" downloads keras.applications' (or takes them from its cache);
@@ -65,7 +65,7 @@ def start_from(model: keras.Model, recipe: Recipe) -> Start:
     instead, and then leaves the model as it was.
     """
     if recipe.start == "none":
-        return Start("none", None, 0, ())
+        return InitialWeights("none", None, 0, ())
     weights, sha256, split = read_start(recipe)
     fresh = weights_of(model)
     left = set_weights(model, weights, partly=True)
@@ -78,7 +78,7 @@ def start_from(model: keras.Model, recipe: Recipe) -> Start:
         )
     name = recipe.start.removeprefix("bundle:")
     test = None if name == recipe.start else load_bundle(name).test_digest
-    return Start(recipe.start, sha256, len(fresh) - len(left), tuple(left), split, test)
+    return InitialWeights(recipe.start, sha256, len(fresh) - len(left), tuple(left), split, test)
 
 
 def _is_head(key: str) -> bool:
@@ -95,7 +95,7 @@ def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
             return bundle.weights(), bundle.sha256, bundle.manifest.get("provenance", {}).get("split")
         except FractureCoreError as error:
             raise StartingWeightsError(f"The run cannot start from {recipe.start!r}: {error}") from error
-    path = typed_path(recipe.start)
+    path = expand_user_path(recipe.start)
     if not path.is_file():
         raise StartingWeightsError(
             f"There are no starting weights {recipe.start!r}; give imagenet, none, bundle:NAME, "

@@ -23,7 +23,7 @@ from fracture_core.training.training_data import TrainingData
 _VAL_BATCH = 32
 
 
-class Learner:
+class Trainer:
     """Everything of a run that changes. Make it, and restore it, inside the strategy's scope.
 
     `step` counts batches from the run's beginning; `history` has a row an epoch.
@@ -40,7 +40,7 @@ class Learner:
         self.history: list[dict[str, float]] = []
         self._sums: dict[str, float] = {}  # of the running epoch
 
-    def read(self, data: TrainingData) -> None:
+    def compile(self, data: TrainingData) -> None:
         """Learn from `data`; traces the step, which takes most of a minute for a whole network."""
         self._data = data
         self._run_step = tf.function(self._step_on_all_replicas)

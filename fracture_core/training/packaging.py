@@ -14,15 +14,16 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from fracture_core.bundle.bundle import MODELS, Bundle, check_name, load_bundle, publish, seal
+from fracture_core.bundle.bundle import Bundle, load_bundle
 from fracture_core.bundle.image_attributes import TRAITS, fit_traits
+from fracture_core.bundle.manifest import check_name, install, write_manifest
 from fracture_core.bundle.model_card import write_card
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, fit_familiarity
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.split import Split
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.evaluate import predict_split
-from fracture_core.files import replacing, write_text
+from fracture_core.files import atomic_write, write_text
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.calibration import fit_temperature
@@ -31,6 +32,7 @@ from fracture_core.metrics.operating_points import default_operating_points
 from fracture_core.network.graph import Graph
 from fracture_core.network.model import BACKBONES
 from fracture_core.network.weights import Weights, half_precision, load_weights, save_weights
+from fracture_core.paths import models_folder
 from fracture_core.recipe import Recipe
 
 
@@ -43,7 +45,7 @@ def package(
     name: str,
     dataset: Dataset,
     *,
-    root: Path = MODELS,
+    root: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bundle:
     """Make the bundle root/name from a finished run folder; an earlier bundle of that name is kept beside it.
@@ -64,16 +66,17 @@ def package(
     table["logit"] += round(offset, 6)
     features = _features(scorer, dataset, split, table, held)
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    Path(root).mkdir(parents=True, exist_ok=True)
+    root = Path(root or models_folder())
+    root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
     try:
         folder.chmod(0o755)
         save_weights(folder / "weights.safetensors", weights)
         write_text(folder / "network.json", json.dumps(graph.to_json(), separators=(",", ":")) + "\n")
         write_text(folder / "recipe.json", json.dumps(recipe.to_json(), indent=1) + "\n")
-        with replacing(folder / "predictions.csv") as temporary:
+        with atomic_write(folder / "predictions.csv") as temporary:
             table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-        with replacing(folder / "features.safetensors") as temporary:
+        with atomic_write(folder / "features.safetensors") as temporary:
             save_file(features, temporary)
         _write_points(folder, table, temperature, created)
         shutil.copyfile(run / "history.csv", folder / "history.csv")
@@ -85,8 +88,8 @@ def package(
             "trained_on": len(split.train),
         }
         write_card(folder, name, recipe, table, temperature, provenance)
-        seal(folder, temperature=temperature, created=created, provenance=provenance)
-        publish(folder, name, root)
+        write_manifest(folder, temperature=temperature, created=created, provenance=provenance)
+        install(folder, name, root)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from fracture_core.data.augmentation import augment, cell_targets
-from fracture_core.data.image_cache import Pictures
+from fracture_core.data.image_cache import ImageCache
 from fracture_core.network.model import CELL
 from fracture_core.recipe import ClassBalance, Recipe
 from fracture_core.training.losses import class_weights
@@ -45,7 +45,7 @@ class PictureExamples:
     """
 
     ids: Sequence[str]
-    pictures: Pictures
+    pictures: ImageCache
     boxes: Sequence[np.ndarray]
     recipe: Recipe
 

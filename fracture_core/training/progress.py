@@ -29,7 +29,7 @@ class TrainingStoppedError(TrainingError):
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingEvent:
     """One report. `done` of `total` are pictures while decoding, views for features, steps of the whole run else."""
 
     run: Path
@@ -51,7 +51,7 @@ class Reporter:
 
     run: Path
     epochs: int
-    listener: Callable[[Progress], None] | None = None
+    listener: Callable[[TrainingEvent], None] | None = None
     should_stop: Callable[[], str | None] | None = None
     _marks: deque = field(default_factory=lambda: deque(maxlen=_RECENT))
     _stage: str = ""
@@ -70,7 +70,7 @@ class Reporter:
         """Report a stage."""
         self._stage = stage
         if self.listener:
-            self.listener(Progress(self.run, stage, epochs=self.epochs, **more))
+            self.listener(TrainingEvent(self.run, stage, epochs=self.epochs, **more))
 
     def stop_if_asked(self, before: Callable[[], None] = lambda: None) -> None:
         """Raise TrainingStoppedError where the run was asked to stop, after `before` has saved what there is."""
@@ -84,7 +84,7 @@ class Reporter:
             raise TrainingStoppedError(self.run, reason)
 
 
-def print_progress(progress: Progress) -> None:
+def print_progress(progress: TrainingEvent) -> None:
     """Show a run's progress on stderr: one line that changes, and one that stays for each epoch."""
     p = progress
     if p.stage == "epoch ended":

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fracture_core import recipe as _recipe
 from fracture_core.errors import FractureCoreError
-from fracture_core.recipe import RECIPES, Augmentation, Recipe
+from fracture_core.paths import RECIPES
+from fracture_core.recipe import Augmentation, Recipe
 
 Kind = Literal["whole", "number", "switch", "one of"]
 

@@ -31,24 +31,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import replacing, write_text
+from fracture_core.files import atomic_write, write_text
+from fracture_core.paths import runs_folder
 from fracture_core.recipe import Recipe
 
 if TYPE_CHECKING:
     from fracture_core.data.split import Split
 
-RUNS = Path(__file__).resolve().parents[2] / "runs"
 _PACKAGES = ("tensorflow", "keras", "numpy", "openvino", "opencv-python-headless", "scikit-learn")
 
 
 class RunError(FractureCoreError):
     """A run folder that cannot be made, read or resumed."""
-
-
-def runs_folder() -> Path:
-    """Where runs go: FRACTURE_RUNS_DIR, else runs/ beside the package."""
-    named = os.environ.get("FRACTURE_RUNS_DIR")
-    return Path(named) if named else RUNS
 
 
 def new_run_path(recipe: Recipe) -> Path:
@@ -152,7 +146,7 @@ class RunFolder:
     def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Write `name`.safetensors in one atomic step, exactly as the arrays are."""
         if self.writes:
-            with replacing(self.path / f"{name}.safetensors") as temporary:
+            with atomic_write(self.path / f"{name}.safetensors") as temporary:
                 save_file(dict(arrays), temporary, {"state": json.dumps(state)})
 
     def load(self, name: str) -> Checkpoint:

@@ -12,15 +12,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fracture_core.data.image_cache import Pictures
+from fracture_core.data.image_cache import ImageCache
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
 from fracture_core.network.model import CELL, build_model, train_last_blocks
 from fracture_core.recipe import Recipe
-from fracture_core.training.estimate import Speed, keep
-from fracture_core.training.feature_cache import Features, FrozenPart, split_at_boundary
-from fracture_core.training.learner import Learner
+from fracture_core.training.estimate import StepTiming, keep
+from fracture_core.training.feature_cache import Features, FrozenBackbone, split_at_boundary
+from fracture_core.training.learner import Trainer
 from fracture_core.training.pipeline import Batches, PictureExamples
 from fracture_core.training.training_data import MARGIN, TrainingData
 
@@ -29,7 +29,7 @@ _VIEWS = 32
 _TYPICAL = (454, 373)  # pixels; most of FracAtlas
 
 
-def measure(recipe: Recipe, began: float) -> Speed:
+def measure(recipe: Recipe, began: float) -> StepTiming:
     """Time a recipe's training step and what goes before it; keep and give the figures.
 
     `began` is the `time.monotonic()` of the process's first line, so that importing and building count.
@@ -37,7 +37,7 @@ def measure(recipe: Recipe, began: float) -> Speed:
     keras.utils.set_random_seed(recipe.seed)
     model = build_model(recipe)
     train_last_blocks(model, recipe)
-    learner = Learner(model, recipe, tf.distribute.get_strategy())
+    learner = Trainer(model, recipe, tf.distribute.get_strategy())
     checkpoint = sum(array.nbytes for array in learner.state()[0].values())
     built = time.monotonic() - began
     rng, view = np.random.default_rng(0), (0.0, 0)
@@ -46,7 +46,7 @@ def measure(recipe: Recipe, began: float) -> Speed:
     else:
         data = _on_pictures(model, recipe, rng)
     batches = Batches(data.examples, data.labels, recipe)
-    learner.read(data)
+    learner.compile(data)
     steps = learner.distribute(batches, _STEPS + 1)
     times = []
     for batch in steps:
@@ -54,7 +54,7 @@ def measure(recipe: Recipe, began: float) -> Speed:
         learner.train_step(batch, 0.0)
         times.append(time.monotonic() - began)
     step = float(np.median(times[1:]))
-    speed = Speed(step, built + times[0] - step, view[0], int(view[1]), checkpoint, _decoding(rng, recipe))
+    speed = StepTiming(step, built + times[0] - step, view[0], int(view[1]), checkpoint, _decoding(rng, recipe))
     return keep(recipe, speed)
 
 
@@ -65,13 +65,13 @@ def _on_pictures(model: keras.Model, recipe: Recipe, rng: np.random.Generator) -
     squares = rng.integers(0, 256, (n, side, side), np.uint8)
     ids = [str(place) for place in range(n)]
     placements = (letterbox(squares[0], side)[1],) * n
-    pictures = Pictures(squares, placements, {name: place for place, name in enumerate(ids)})
+    pictures = ImageCache(squares, placements, {name: place for place, name in enumerate(ids)})
     examples = PictureExamples(ids, pictures, [np.zeros((0, 4), np.float32)] * n, recipe)
     labels = np.arange(n) % 2
     return TrainingData(examples, labels, {}, labels[:0], model, ("radiograph",))
 
 
-def _on_features(part: FrozenPart, recipe: Recipe, rng: np.random.Generator) -> tuple[TrainingData, float, int]:
+def _on_features(part: FrozenBackbone, recipe: Recipe, rng: np.random.Generator) -> tuple[TrainingData, float, int]:
     """Two batches of what the frozen blocks make of noise; seconds and bytes that one stored view takes."""
     engine = Engine(part.graph, part.weights)
     squares = rng.integers(0, 256, (_VIEWS, recipe.image_size, recipe.image_size), np.uint8)

@@ -21,23 +21,23 @@ import tensorflow as tf
 from fracture_core.data.audit import Audit
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.split import Split, project_split
-from fracture_core.network.keras_graph import describe
+from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import build_model, train_last_blocks
 from fracture_core.network.weights import save_weights
 from fracture_core.recipe import Recipe
 from fracture_core.training.distribution import (
-    asked_together,
     available_strategy,
+    barrier,
     check_batch,
+    fraction_true,
     is_chief,
     normalise_over_replicas,
-    share_of_yes,
-    wait_for_all,
+    synced_should_stop,
 )
 from fracture_core.training.initial_weights import start_from
-from fracture_core.training.learner import Learner
+from fracture_core.training.learner import Trainer
 from fracture_core.training.pipeline import Batches
-from fracture_core.training.progress import Progress, Reporter, TrainingError, TrainingStoppedError, print_progress
+from fracture_core.training.progress import Reporter, TrainingError, TrainingEvent, TrainingStoppedError, print_progress
 from fracture_core.training.run_folder import RunFolder, digest_of, new_run_path, provenance
 from fracture_core.training.schedule import is_better, learning_rate, stale_epochs
 from fracture_core.training.training_data import load_training_data
@@ -66,7 +66,7 @@ def train(
     run: Path | None = None,
     split: Split | None = None,
     audit: Audit | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[TrainingEvent], None] | None = None,
     should_stop: ShouldStop | None = None,
     strategy: tf.distribute.Strategy | None = None,
     checkpoint_seconds: float = 60,
@@ -96,18 +96,18 @@ def train(
     data = load_training_data(recipe, dataset, split, learner.model, report)
     batches = Batches(data.examples, data.labels, recipe)
     check_batch(batches.batch_size, strategy)
-    learner.read(data)
-    report.should_stop = asked_together(should_stop, strategy)
+    learner.compile(data)
+    report.should_stop = synced_should_stop(should_stop, strategy)
     _loop(learner, batches, folder, report, checkpoint_seconds)
     _finish(learner, folder, split)
-    wait_for_all(strategy)
+    barrier(strategy)
     report.tell("finished", done=learner.step, total=learner.step)
     return folder.path
 
 
 def _learner(
     folder: RunFolder, recipe: Recipe, strategy: tf.distribute.Strategy, split: Split, dataset: Dataset, resumed: bool
-) -> Learner:
+) -> Trainer:
     """The network at its start, which is written down, or where the run's checkpoint left it."""
     keras.utils.set_random_seed(recipe.seed)
     with strategy.scope():
@@ -115,11 +115,11 @@ def _learner(
         normalise_over_replicas(model, strategy)
         start = None if resumed else start_from(model, recipe)
         train_last_blocks(model, recipe)
-        learner = Learner(model, recipe, strategy)
+        learner = Trainer(model, recipe, strategy)
         if resumed:
             learner.restore(folder.load("checkpoint"))
     if not resumed:
-        folder.write_graph(describe(model).to_json())
+        folder.write_graph(graph_from_keras(model).to_json())
         folder.save("checkpoint", *learner.state())
         folder.note(**provenance(), name=recipe.name, start=start.to_json(), split=split.digest, finished=False)
         folder.note(dataset=dataset.name)
@@ -128,7 +128,7 @@ def _learner(
     return learner
 
 
-def _loop(learner: Learner, batches: Batches, folder: RunFolder, report: Reporter, checkpoint_seconds: float) -> None:
+def _loop(learner: Trainer, batches: Batches, folder: RunFolder, report: Reporter, checkpoint_seconds: float) -> None:
     """Train from where the learner stands to the last epoch, or until val gets no better."""
     recipe, per_epoch = learner.recipe, batches.steps_per_epoch
     total = recipe.epochs * per_epoch
@@ -154,7 +154,7 @@ def _loop(learner: Learner, batches: Batches, folder: RunFolder, report: Reporte
         saved = time.monotonic()
 
 
-def _finish(learner: Learner, folder: RunFolder, split: Split) -> None:
+def _finish(learner: Trainer, folder: RunFolder, split: Split) -> None:
     """Keep the best epoch's weights, as every network here keeps them, and say that the run is finished."""
     if not folder.writes:
         return
@@ -178,7 +178,7 @@ def _enough(history: list[dict[str, float]], recipe: Recipe) -> bool:
 
 def _resumed(folder: RunFolder, strategy: tf.distribute.Strategy) -> bool:
     """Whether the run goes on from a checkpoint, asked before the chief writes the first file."""
-    share = share_of_yes(strategy, folder.started)
+    share = fraction_true(strategy, folder.started)
     if 0 < share < 1:
         raise TrainingError(
             f"Some workers see the run {folder.path.name} and some do not: put it on a disk that all machines share."

@@ -11,13 +11,13 @@ import tensorflow as tf
 
 from fracture_core.data.augmentation import UNKNOWN
 from fracture_core.data.dataset import Dataset
-from fracture_core.data.image_cache import Pictures, decode
+from fracture_core.data.image_cache import ImageCache, load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.recipe import Recipe
 from fracture_core.training.feature_cache import (
     Features,
     FeatureSource,
-    FrozenPart,
+    FrozenBackbone,
     compute_features,
     split_at_boundary,
 )
@@ -85,17 +85,17 @@ def load_training_data(
     return TrainingData(features, labels, dict(val_maps), val_labels, part.trainable, part.names)
 
 
-def _decoded(dataset: Dataset, recipe: Recipe, size: int, report: Reporter) -> Pictures:
+def _decoded(dataset: Dataset, recipe: Recipe, size: int, report: Reporter) -> ImageCache:
     def progress(done: int, total: int) -> None:
         report.counted("decoding", done, total)
         report.stop_if_asked()
 
     paths = {i: dataset.path(i) for i in dataset.table.index}
-    return decode(paths, size, crop_to_field=recipe.crop_to_field, progress=progress)
+    return load_image_cache(paths, size, crop_to_field=recipe.crop_to_field, progress=progress)
 
 
 def _features(
-    part: FrozenPart,
+    part: FrozenBackbone,
     source: FeatureSource,
     recipe: Recipe,
     views: int,
@@ -109,10 +109,10 @@ def _features(
     return compute_features(part, source, recipe, views, beside=beside, progress=progress)
 
 
-def _rows(pictures: Pictures, ids: Sequence[str]) -> np.ndarray:
+def _rows(pictures: ImageCache, ids: Sequence[str]) -> np.ndarray:
     return pictures.squares[[pictures.rows[i] for i in ids]]
 
 
-def _boxes(dataset: Dataset, pictures: Pictures, ids: Sequence[str]) -> list[np.ndarray]:
+def _boxes(dataset: Dataset, pictures: ImageCache, ids: Sequence[str]) -> list[np.ndarray]:
     boxes = (dataset.boxes(i) if dataset.outlined(i) else UNKNOWN for i in ids)
     return [pictures.placement(i).boxes_in_square(one) for i, one in zip(ids, boxes, strict=True)]

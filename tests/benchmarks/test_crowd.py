@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.crowd import Truth, step
-from fracture_core.inference.predictor import load_reader
+from fracture_core.inference.predictor import load_predictor
 from tests.browser.app import Server
 from tests.support.web_session import WebSession
 
@@ -43,13 +43,13 @@ def slow(tmp_path_factory) -> list[Path]:
 
 def test_every_visitor_gets_the_answer_to_their_own_radiograph(server, small_models):
     files = sorted((small_models.parent / "data" / "images").rglob("*.jpg"))
-    outcome = step(server, 6, 2, files, Truth(load_reader("small", small_models)), 90)
+    outcome = step(server, 6, 2, files, Truth(load_predictor("small", small_models)), 90)
     assert outcome.errors == [] and outcome.wrong == [] and outcome.turned_away == 0
     assert len(outcome.waits) == 12
 
 
 def test_another_visitors_answer_would_be_noticed(server, small_models):
-    truth = Truth(load_reader("small", small_models))
+    truth = Truth(load_predictor("small", small_models))
     mine, other = sorted((small_models.parent / "data" / "images").rglob("*.jpg"))[:2]
     visitor = WebSession(server.url)
     visitor.upload(mine.name, mine.read_bytes())

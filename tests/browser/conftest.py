@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle, seal
+from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.manifest import write_manifest
 from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader, load_reader
+from fracture_core.inference.predictor import Predictor, load_predictor
 from fracture_core.network.weights import save_weights
 from tests.browser.app import Server, chromium, find_chromium
 
@@ -35,12 +36,12 @@ def vocal_models(small_models, tmp_path_factory) -> Path:
     bundle = load_bundle("small", models)
     weights = bundle.weights()
     picture = read_radiograph(next((small_models.parent / "data" / "images" / "Fractured").iterdir()))
-    maps = Reader(bundle).read(picture).outputs["last_map"]
+    maps = Predictor(bundle).predict(picture).outputs["last_map"]
     kernel = np.maximum(maps.mean((0, 1)), 0)
     strongest = (maps @ kernel).max() / (maps.shape[0] * maps.shape[1])
     weights["global_logit/kernel"] = (kernel * 0.8 * FULL_COLOUR["grad-cam"] / strongest)[:, None].astype(np.float32)
     save_weights(bundle.folder / "weights.safetensors", weights)
-    seal(bundle.folder, temperature=bundle.temperature, created=bundle.created, provenance={})
+    write_manifest(bundle.folder, temperature=bundle.temperature, created=bundle.created, provenance={})
     return models
 
 
@@ -76,9 +77,9 @@ def page(browser, server):
 @pytest.fixture(scope="session")
 def findings(small_models, vocal_models):
     """What the core itself says of every picture of the small dataset: path -> Finding."""
-    reader = load_reader("small", vocal_models)
+    reader = load_predictor("small", vocal_models)
     paths = sorted((small_models.parent / "data" / "images").glob("*/*.jpg"))
-    return {path: reader.read(read_radiograph(path)) for path in paths}
+    return {path: reader.predict(read_radiograph(path)) for path in paths}
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def test_the_answer_is_the_cores_own(page, known, findings):
     upload(page, known[0])
     finding = findings[known[0]]
     said = answer(page)
-    assert finding.finding in said.lower()
+    assert finding.triage in said.lower()
     assert f"probability {percent(finding.probability)}" in said
     assert "Of 100 radiographs like this in the test set" in said
     page.get_by_text(DISCLAIMER).wait_for(timeout=WAIT)
@@ -139,7 +139,7 @@ def test_swipe_uncovers_the_overlay_and_moves_by_keys(opened):
 def test_pictures_have_words_for_those_who_cannot_see_them(opened, known, findings):
     alts = opened.locator(".stage > img:not(.heat)").evaluate_all("images => images.map(i => i.alt)")
     assert known[0].name in alts[0]
-    assert findings[known[0]].finding in alts[1]
+    assert findings[known[0]].triage in alts[1]
     opened.keyboard.press("o")
     assert "without overlay" in opened.locator(".drawn .stage > img").first.get_attribute("alt")
 
@@ -203,7 +203,7 @@ def test_the_report_opens_and_says_the_same(opened, known, findings):
     text = " ".join(PdfReader(download.value.path()).pages[0].extract_text().split())
     finding = findings[known[0]]
     assert finding.radiograph.sha256 in text
-    assert f"{finding.finding}, probability {percent(finding.probability)}" in text
+    assert f"{finding.triage}, probability {percent(finding.probability)}" in text
     with opened.expect_download(timeout=WAIT) as download:
         opened.get_by_role("button", name="PNG", exact=True).click()
     assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle.bundle import FILES, BundleError, check_name, list_bundles, load_bundle, publish
+from fracture_core.bundle.bundle import list_bundles, load_bundle
+from fracture_core.bundle.manifest import FILES, check_name, install
+from fracture_core.bundle.validation import BundleError
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
 from fracture_core.metrics.confusion import confusion
@@ -139,7 +141,7 @@ def test_points_are_added_and_earlier_ones_stay(copied):
 def test_publishing_keeps_the_earlier_bundle(copied):
     first = load_bundle("small", copied).sha256
     shutil.copytree(copied / "small", copied / ".new")
-    publish(copied / ".new", "small", copied)
+    install(copied / ".new", "small", copied)
     assert list_bundles(copied) == ["small", "small.1"]
     assert load_bundle("small.1", copied).sha256 == first
 
@@ -161,8 +163,8 @@ def test_half_precision_survives_the_way_to_disk(small_models):
 
 def test_a_bundle_is_loaded_without_tensorflow(small_models):
     code = (
-        "import sys; from pathlib import Path; from fracture_core.inference.predictor import load_reader;"
-        f"load_reader('small', Path({str(small_models)!r}));"
+        "import sys; from pathlib import Path; from fracture_core.inference.predictor import load_predictor;"
+        f"load_predictor('small', Path({str(small_models)!r}));"
         "print([m for m in ('tensorflow', 'keras', 'torch', 'pandas', 'sklearn') if m in sys.modules])"
     )
     root = Path(__file__).parents[2]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fracture_core.bundle.bundle import BundleError, load_bundle
+from fracture_core.bundle.bundle import load_bundle
 from fracture_core.bundle.saved_points import offered, save_pair, save_single
+from fracture_core.bundle.validation import BundleError
 
 
 def test_a_pair_is_saved_whole_or_not_at_all(own_models):

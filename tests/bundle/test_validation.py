@@ -19,10 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from fracture_core.bundle.bundle import FILES, BundleError, check_name, load_bundle, seal
+from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.manifest import FILES, check_name, write_manifest
+from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
 from fracture_core.inference.openvino_backend import openvino_graph
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 
 ROOT = Path(__file__).parents[2]
 _DESCRIPTIONS = ("network.json", "recipe.json", "operating_points.json")
@@ -42,7 +44,7 @@ def workshop(small_models, tmp_path_factory) -> Path:
 
 def sealed(folder: Path) -> Path:
     """Seal a folder as its maker would: every hash fits."""
-    seal(folder, temperature=1.0, created="2026-01-01T00:00:00+00:00", provenance={})
+    write_manifest(folder, temperature=1.0, created="2026-01-01T00:00:00+00:00", provenance={})
     return folder.parent
 
 
@@ -145,7 +147,7 @@ def test_features_of_another_network_are_refused(stranger) -> None:
         arrays[part] = np.ascontiguousarray(arrays[part][..., :-1])
     save_file({name: array for name, array in arrays.items() if not name.startswith("trait/")}, path)
     bundle = load_bundle("small", sealed(stranger))
-    assert "does not fit together" in refused(lambda: Reader(bundle))
+    assert "does not fit together" in refused(lambda: Predictor(bundle))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -308,12 +310,11 @@ def test_words_of_a_bundle_make_no_browser_fetch_anything(stranger, monkeypatch)
     from streamlit.testing.v1 import AppTest
 
     from fracture_core.metrics.operating_points import OperatingPoint
-    from pages.parts.shared import sidebar as frame
 
     beacon = "![x](http://tracker.example/x.png)"
     (stranger / "card.md").write_text(f"# Card\n\n{beacon}\n\n<img src='http://tracker.example/y.png'>\n")
     load_bundle("small", sealed(stranger)).save_point(OperatingPoint(beacon, 0.4, "by eye", "val", 0.8, 0.7))
-    monkeypatch.setattr(frame, "MODELS", stranger.parent)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(stranger.parent))
     streamlit.cache_resource.clear()
     app = AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=200)
     app.run()

@@ -7,9 +7,9 @@ import threading
 
 import pytest
 
-from fracture_core.background import Work
+from fracture_core.concurrency import BackgroundTask
 from fracture_core.data import download as module
-from fracture_core.data.download_job import download_job, in_words, kept_bytes, offer
+from fracture_core.data.download import download_job, in_words, kept_bytes, offer
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
 from tests.data.test_download import Server
@@ -24,7 +24,7 @@ def test_work_is_done_once_and_its_result_kept():
         step(1, 2)
         return "result"
 
-    work = Work(run)
+    work = BackgroundTask(run)
     assert work.progress.state == "idle"
     assert work.result is None
     work.start()
@@ -46,7 +46,7 @@ def test_work_stops_at_its_next_step_and_begins_again():
         go.wait(10)
         step(4, 10)
 
-    work = Work(run)
+    work = BackgroundTask(run)
     work.start()
     while work.progress.done < 3:
         pass
@@ -68,7 +68,7 @@ def test_a_failure_is_a_sentence(error, said):
     def run(step, stop):
         raise error
 
-    work = Work(run)
+    work = BackgroundTask(run)
     work.start()
     assert work.join(10).state == "failed"
     assert said in work.progress.error

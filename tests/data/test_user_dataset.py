@@ -17,7 +17,7 @@ from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.data.split import SplitError, own_split
 from fracture_core.data.user_dataset import OwnDataset
 from fracture_core.data.user_index import last_change
-from fracture_core.evaluation.evaluate import describe, evaluate
+from fracture_core.evaluation.evaluate import evaluate, format_evaluation
 from fracture_core.recipe import Augmentation
 from fracture_core.training.packaging import package
 from fracture_core.training.run_folder import RunFolder
@@ -273,7 +273,7 @@ def test_a_network_is_trained_on_a_folder_a_class(tmp_path) -> None:
     assert len(history) == 2 and all(np.isfinite(list(row.values())).all() for row in history)
     assert RunFolder(run).record()["dataset"] == "own"
     bundle = package(run, "own", data, root=tmp_path / "models")
-    said = describe(evaluate(bundle))
+    said = format_evaluation(evaluate(bundle))
     assert "on test: " in said and "FracAtlas" not in bundle.card + said and "reference study" not in bundle.card + said
     assert set(bundle.predictions()["image_id"]) == {*RunFolder(run).split().val, *RunFolder(run).split().test}
     assert all(i.startswith(("fractured/", "normal/")) for i in RunFolder(run).split().train)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.thumbnails import PictureStore, thumbnails
 from fracture_core.evaluation.misclassified import FALSE_ALARMS, MISSES, NEAREST_FIRST, evidence_thumbnail, mistakes
-from fracture_core.inference.predictor import load_reader
+from fracture_core.inference.predictor import load_predictor
 from fracture_core.metrics.operating_points import OperatingPoint
 
 
@@ -41,7 +41,7 @@ def test_mistakes_are_those_a_loop_finds_worst_first(seed, low, high, split):
 
 @pytest.fixture(scope="module")
 def reader(small_models):
-    return load_reader("small", small_models)
+    return load_predictor("small", small_models)
 
 
 def test_the_picture_has_the_evidence_and_the_boxes(reader, small_models, tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from fracture_core.evaluation.shortcuts import (
 )
 from fracture_core.imaging.exposed_field import exposed_field
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.confusion import roc_auc
 from fracture_core.metrics.operating_points import triage
 
@@ -123,7 +123,7 @@ def test_a_cut_short_file_gets_back_the_grey_that_decoders_show(tmp_path: Path) 
 def test_effects_are_what_the_network_answers(small_models: Path) -> None:
     bundle, dataset = load_bundle("small", small_models), FracAtlas(small_models.parent / "data")
     table = bundle.predictions()
-    reader = Reader(bundle)
+    reader = Predictor(bundle)
     effects = probe_split(bundle, reader.scorer, dataset, table)
     assert [effect.probe for effect in effects] == list(PROBES)
     thresholds = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
@@ -134,7 +134,7 @@ def test_effects_are_what_the_network_answers(small_models: Path) -> None:
             if (changed := effect.probe.change(one)) is None:
                 continue
             beside = one.pixels if effect.probe.beside is None else effect.probe.beside(one)
-            before, after = (reader.read(radiograph(pixels)) for pixels in (beside, changed))
+            before, after = (reader.predict(radiograph(pixels)) for pixels in (beside, changed))
             findings = [triage(f.probability, *thresholds) for f in (before, after)]
             moved += findings[0] != findings[1]
             changes.append(after.probability - before.probability)
@@ -150,4 +150,4 @@ def test_predictions_of_another_dataset_are_not_compared(small_models: Path) -> 
     table = bundle.predictions()
     table["logit"] += 1.0
     with pytest.raises(ShortcutError, match="is this its dataset"):
-        probe_split(bundle, Reader(bundle).scorer, dataset, table)
+        probe_split(bundle, Predictor(bundle).scorer, dataset, table)

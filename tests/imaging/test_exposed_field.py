@@ -15,13 +15,13 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from fracture_core.bundle.bundle import load_bundle
 from fracture_core.data.augmentation import cell_targets
 from fracture_core.data.fracatlas import FracAtlas
-from fracture_core.data.image_cache import decode
+from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.evaluation.evaluate import predict_split
 from fracture_core.imaging.exposed_field import exposed_field, fit
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 from fracture_core.recipe import Recipe
 from fracture_core.training.progress import Reporter
 from fracture_core.training.training_data import load_training_data
@@ -122,7 +122,7 @@ def test_decoded_pictures_are_cropped_or_not_and_never_mixed_up(tmp_path: Path, 
     dataset = FracAtlas(build(tmp_path / "data", entries))
     paths = {i: dataset.path(i) for i in dataset.table.index}
     for crop in (True, False, True):
-        pictures = decode(paths, 64, crop_to_field=crop)
+        pictures = load_image_cache(paths, 64, crop_to_field=crop)
         for image_id, path in paths.items():
             square, place = fit(read_radiograph(path).pixels, 64, crop_to_field=crop)
             np.testing.assert_array_equal(pictures.square(image_id), square)
@@ -168,11 +168,11 @@ def test_training_scoring_and_reading_see_the_same_square(small_models: Path, tm
     np.testing.assert_array_equal(cells, cell_targets(squares[ids[1]][1].boxes_in_square(dataset.boxes(ids[1])), 64, 8))
 
     bundle = dataclasses.replace(load_bundle("small", small_models), recipe=recipe)
-    reader = Reader(bundle)
+    reader = Predictor(bundle)
     expected = reader.scorer.score(np.stack([squares[i][0] for i in ids[8:]]))["logit"]
     files = reader.scorer.score_files([dataset.path(i) for i in ids[8:]])["logit"]
     table, _ = predict_split(reader.scorer, np.ones(1024), dataset, split)
-    findings = [reader.read(read_radiograph(dataset.path(i))) for i in ids[8:]]
+    findings = [reader.predict(read_radiograph(dataset.path(i))) for i in ids[8:]]
     for found in (files, table["logit"], [finding.logit for finding in findings]):
         np.testing.assert_allclose(found, expected, atol=1e-4)
     assert findings[0].heatmap().shape == (240, 200) and findings[0].placement == squares[ids[8]][1]

@@ -12,14 +12,14 @@ from fracture_core.explain.gradcam import METHODS
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
-from fracture_core.inference.predictor import Failure, Finding, load_reader
+from fracture_core.inference.predictor import Failure, Finding, load_predictor
 from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import triage
 
 
 @pytest.fixture(scope="module")
 def reader(small_models):
-    return load_reader("small", small_models)
+    return load_predictor("small", small_models)
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +30,11 @@ def files(small_models):
 def test_the_finding_is_what_the_bundle_predicted(reader, files, small_models):
     table = reader.bundle.predictions().set_index("image_id")
     for path in [p for p in files if p.stem in table.index][:8]:
-        finding = reader.read(read_radiograph(path))
+        finding = reader.predict(read_radiograph(path))
         assert finding.logit == pytest.approx(table.loc[path.stem, "logit"], abs=1e-3)
         assert finding.probability == pytest.approx(sigmoid(finding.logit / reader.bundle.temperature))
         points = reader.bundle.points
-        assert finding.finding == triage(finding.probability, points["rule_out"].threshold, points["rule_in"].threshold)
+        assert finding.triage == triage(finding.probability, points["rule_out"].threshold, points["rule_in"].threshold)
 
 
 def test_it_equals_the_keras_network(reader, files):
@@ -47,11 +47,11 @@ def test_it_equals_the_keras_network(reader, files):
         radiograph = read_radiograph(path)
         square, _ = letterbox(radiograph.pixels, 64)
         expected = model(square[None, :, :, None].astype(np.float32), training=False)["logit"]
-        assert reader.read(radiograph).logit == pytest.approx(float(expected[0, 0]), abs=1e-3)
+        assert reader.predict(radiograph).logit == pytest.approx(float(expected[0, 0]), abs=1e-3)
 
 
 def test_every_heatmap_has_the_radiographs_shape(reader, files):
-    finding = reader.read(read_radiograph(files[0]))
+    finding = reader.predict(read_radiograph(files[0]))
     for method in METHODS:
         shown = finding.heatmap(method)
         assert shown.shape == finding.radiograph.pixels.shape
@@ -61,16 +61,16 @@ def test_every_heatmap_has_the_radiographs_shape(reader, files):
 
 def test_many_threads_get_what_one_gets(reader, files):
     radiographs = [read_radiograph(p) for p in files[:12]]
-    alone = [reader.read(r).logit for r in radiographs]
+    alone = [reader.predict(r).logit for r in radiographs]
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        together = list(pool.map(lambda r: reader.read(r).logit, radiographs * 4))
+        together = list(pool.map(lambda r: reader.predict(r).logit, radiographs * 4))
     assert together == pytest.approx(alone * 4, abs=1e-5)
 
 
 def test_a_bad_file_never_stops_the_rest(reader, files, tmp_path):
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
-    results = list(reader.read_many([files[0], bad, ("upload.jpg", files[1].read_bytes())]))
+    results = list(reader.predict_many([files[0], bad, ("upload.jpg", files[1].read_bytes())]))
     assert [type(r) for r in results] == [Finding, Failure, Finding]
     assert results[1].name == "bad.jpg"
     assert results[1].error.endswith(".")
@@ -80,7 +80,7 @@ def test_a_bad_file_never_stops_the_rest(reader, files, tmp_path):
 def test_flipped_views_are_averaged(small_models, files):
     from fracture_core.inference.scorer import Scorer
 
-    bundle = load_reader("small", small_models).bundle
+    bundle = load_predictor("small", small_models).bundle
     square, _ = letterbox(read_radiograph(files[0]).pixels, 64)
     engine = Engine(bundle.graph, bundle.weights())
     both = Scorer(engine, bundle.recipe.replace(test_time_views=("plain", "flip")))
@@ -96,7 +96,7 @@ def test_small_and_narrow_pictures_are_warned_of(reader):
 
     def warnings(height, width):
         data = cv2.imencode(".png", rng.integers(0, 255, (height, width), np.uint8))[1].tobytes()
-        return " ".join(reader.read(read_radiograph(data, name="x.png")).warnings)
+        return " ".join(reader.predict(read_radiograph(data, name="x.png")).warnings)
 
     assert "small" in warnings(150, 150)
     assert "narrow" in warnings(1200, 300)

@@ -21,7 +21,7 @@ from fracture_core.explain.gradcam import METHODS
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine, EngineError
 from fracture_core.inference.model_export import ExportError, export, served_name
-from fracture_core.inference.predictor import load_reader
+from fracture_core.inference.predictor import load_predictor
 from fracture_core.inference.remote_engine import SETTING, RemoteEngine, reading_engine, server_address
 from tests.browser.app import free_port
 from tests.support.networks import pictures
@@ -150,19 +150,19 @@ def test_an_export_that_cannot_be_written_is_a_sentence(bundle, tmp_path):
 def test_a_real_server_gives_the_same_logits_probability_and_heatmaps(mlserver, small_models, local, monkeypatch):
     pytest.importorskip("tritonclient.http")
     files = sorted((small_models.parent / "data" / "images").rglob("*.jpg"))[:3]
-    here = load_reader("small", small_models)
+    here = load_predictor("small", small_models)
     monkeypatch.setenv(SETTING, mlserver.url)
-    there = load_reader("small", small_models)
+    there = load_predictor("small", small_models)
 
     def never(squares):
         raise AssertionError("the server was to read this")
 
     monkeypatch.setattr(there.scorer._engine._local, "run", never)
     for path in files:
-        ours, theirs = here.read(read_radiograph(path)), there.read(read_radiograph(path))
+        ours, theirs = here.predict(read_radiograph(path)), there.predict(read_radiograph(path))
         assert theirs.logit == pytest.approx(ours.logit, abs=1e-3)
         assert theirs.probability == pytest.approx(ours.probability, abs=1e-3)
-        assert theirs.finding == ours.finding and theirs.warnings == ours.warnings
+        assert theirs.triage == ours.triage and theirs.warnings == ours.warnings
         for method in METHODS:
             np.testing.assert_allclose(theirs.heatmap(method), ours.heatmap(method), atol=1e-3)
     monkeypatch.undo()
@@ -271,10 +271,10 @@ def test_nonsense_from_a_server_never_becomes_a_finding(kind, bundle, local):
 
 def test_an_address_where_nobody_listens_is_said_in_the_findings_warnings(small_models, monkeypatch):
     monkeypatch.setenv(SETTING, f"http://127.0.0.1:{free_port()}/")
-    reader = load_reader("small", small_models)
+    reader = load_predictor("small", small_models)
     path = min((small_models.parent / "data" / "images").rglob("*.jpg"))
     began = time.monotonic()
-    finding = reader.read(read_radiograph(path))
+    finding = reader.predict(read_radiograph(path))
     assert sum("model server" in warning for warning in finding.warnings) == 1
     assert 0 <= finding.probability <= 1 and time.monotonic() - began < 30
 

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fracture_core.bundle.bundle import Bundle, BundleError, current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle, current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.validation import BundleError
 from fracture_core.data.split import Split
-from fracture_core.evaluation.bundle_comparison import challenge, matched_table, scores_file
-from fracture_core.evaluation.leakage import fairness
+from fracture_core.evaluation.bundle_comparison import compare_bundles, matched_table, scores_file
+from fracture_core.evaluation.leakage import check_leakage
 from fracture_core.jobs.comparison import compare_run
 from fracture_core.jobs.history import (
     best_epoch,
@@ -33,7 +34,7 @@ from fracture_core.recipe import Recipe, RecipeError
 from fracture_core.reporting.training_charts import auc_chart, loss_chart, overlaid
 from fracture_core.reporting.training_text import duration, estimate_in_words, size
 from fracture_core.training import estimate as estimating
-from fracture_core.training.estimate import EstimateError, Speed, check_room, estimate, keep, learn_from_run
+from fracture_core.training.estimate import EstimateError, StepTiming, check_room, estimate, keep, learn_from_run
 from fracture_core.training.pipeline import epoch_order
 from fracture_core.training.recipe_fields import FRONT, choices, recipe_names, with_values
 from fracture_core.training.run_folder import RunError, RunFolder
@@ -193,7 +194,7 @@ def altered(bundle: Bundle, **changes) -> Bundle:
 
 def test_a_bundle_against_itself_differs_in_nothing(models):
     shutil.copytree(models / "small", models / "new")
-    found = challenge(load_bundle("new", models), load_bundle("small", models))
+    found = compare_bundles(load_bundle("new", models), load_bundle("small", models))
     assert found.auc.difference.value == 0 and not found.differ.rows
     assert found.verdict.startswith("Neither can be called the better") and not found.fairness.unfair
     table = matched_table(found)
@@ -217,7 +218,7 @@ def test_without_common_images_what_the_run_scored_is_taken(models, run):
     new = replace(one)
     new.__dict__["predictions"] = lambda: renamed
     with pytest.raises(ComparisonError, match="same radiographs"):
-        challenge(new, other)
+        compare_bundles(new, other)
     RunFolder(run).begin(
         Recipe(name="one"),
         Split(("mine-x",), *(tuple(renamed.loc[renamed["split"] == p, "image_id"]) for p in ("val", "test")), {}),
@@ -233,7 +234,7 @@ def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, run):
     current = load_bundle("small", models)
     new = altered(current, dataset="another hospital's")
     with pytest.raises(ComparisonError, match="not read the same radiographs"):
-        challenge(new, current)
+        compare_bundles(new, current)
     table = current.predictions()
     parts = (tuple(table.loc[table["split"] == part, "image_id"]) for part in ("test", "val", "test"))
     RunFolder(run).begin(Recipe(name="one"), Split(*parts, {}))
@@ -247,9 +248,9 @@ def test_test_images_that_were_trained_on_are_said_in_red(models):
     bundle = load_bundle("small", models)
     table = bundle.predictions()
     tested = table.loc[table["split"] == "test", "image_id"].tolist()
-    said = fairness(bundle, bundle, tested, [*tested[:3], "another"]).unfair
+    said = check_leakage(bundle, bundle, tested, [*tested[:3], "another"]).unfair
     assert len(said) == 1 and f"trained on 3 of the {len(tested)} test images" in said[0]
-    assert fairness(bundle, bundle, tested, ["another"]).unfair == ()
+    assert check_leakage(bundle, bundle, tested, ["another"]).unfair == ()
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,7 @@ def test_starting_weights_that_may_have_seen_the_test_images(models, start, spli
     bundle = load_bundle("small", models)
     table = bundle.predictions()
     tested = table.loc[table["split"] == "test", "image_id"].tolist()
-    found = fairness(altered(bundle, start=start, split=split), bundle, tested).unfair
+    found = check_leakage(altered(bundle, start=start, split=split), bundle, tested).unfair
     assert [said in one for one in found] == ([True] if said else [])
 
 
@@ -275,11 +276,11 @@ def test_a_start_whose_name_is_another_bundles_by_now_is_judged_by_what_was_note
     table = bundle.predictions()
     tested = table.loc[table["split"] == "test", "image_id"].tolist()
     start = {"source": "bundle:small", "sha256": "0" * 64, "split": "old"}
-    (said,) = fairness(altered(bundle, start=start, split="new"), bundle, tested).unfair
+    (said,) = check_leakage(altered(bundle, start=start, split="new"), bundle, tested).unfair
     assert "which is not here and was trained on another split" in said
     tested_alike = {**start, "test": bundle.test_digest}
-    assert fairness(altered(bundle, start=tested_alike, split="new"), bundle, tested).unfair == ()
-    assert fairness(altered(bundle, start=start, split="old"), bundle, tested).unfair == ()
+    assert check_leakage(altered(bundle, start=tested_alike, split="new"), bundle, tested).unfair == ()
+    assert check_leakage(altered(bundle, start=start, split="old"), bundle, tested).unfair == ()
 
 
 @pytest.mark.parametrize("new", list_bundles())
@@ -287,7 +288,7 @@ def test_a_start_whose_name_is_another_bundles_by_now_is_judged_by_what_was_note
 def test_nothing_speaks_against_comparing_the_shipped_bundles(new, current):
     new, current = load_bundle(new), load_bundle(current)
     table = new.predictions()
-    assert fairness(new, current, table.loc[table["split"] == "test", "image_id"].tolist()).unfair == ()
+    assert check_leakage(new, current, table.loc[table["split"] == "test", "image_id"].tolist()).unfair == ()
 
 
 def test_a_starting_bundle_of_another_split_is_counted_against_the_images_it_may_have_seen(models):
@@ -296,15 +297,15 @@ def test_a_starting_bundle_of_another_split_is_counted_against_the_images_it_may
     validated = table.loc[table["split"] == "val", "image_id"].tolist()
     tested = table.loc[table["split"] == "test", "image_id"].tolist()
     new = altered(bundle, start={"source": "bundle:small", "split": "old"}, split="new")
-    assert fairness(new, bundle, tested).unfair == ()  # it was tested on these itself
-    (said,) = fairness(new, bundle, tested + validated).unfair
+    assert check_leakage(new, bundle, tested).unfair == ()  # it was tested on these itself
+    (said,) = check_leakage(new, bundle, tested + validated).unfair
     assert f"may have seen {len(validated)} of these {len(tested) + len(validated)}" in said
 
 
 def test_a_bundle_that_kept_the_copies_of_test_images_says_so(models):
     bundle = load_bundle("small", models)
     leaky = replace(bundle, recipe=bundle.recipe.replace(leak_free=False))
-    (said,) = fairness(leaky, bundle, ["x"]).unfair
+    (said,) = check_leakage(leaky, bundle, ["x"]).unfair
     assert said.startswith("small was trained without leaving out the copies of test images")
 
 
@@ -312,10 +313,10 @@ def test_remarks_of_a_pre_training_are_passed_on(models):
     bundle = load_bundle("small", models)
     before = {"split": "other", "remarks": ["it saw one image"]}
     start = {"source": "runs/pretrain/weights.safetensors"}
-    found = fairness(altered(bundle, start=start, split="own", pretraining=before), bundle, ["x"])
+    found = check_leakage(altered(bundle, start=start, split="own", pretraining=before), bundle, ["x"])
     assert found.unfair == () and found.remarks == ("small: it saw one image.",)
     del before["remarks"]
-    found = fairness(altered(bundle, start=start, split="own", pretraining=before), bundle, ["x"])
+    found = check_leakage(altered(bundle, start=start, split="own", pretraining=before), bundle, ["x"])
     assert "pre-trained on another split" in found.unfair[0]
 
 
@@ -339,7 +340,7 @@ def test_an_estimate_adds_up_what_was_measured(labelled, split, tmp_path, monkey
     recipe = Recipe(name="x", epochs=10, batch_size=16, image_size=64, trainable_blocks=1, fast_path=True)
     assert estimate(recipe, labelled, split) is None
     assert estimate_in_words(None) == "Not measured on this machine yet."
-    keep(recipe, Speed(2.0, 30.0, 0.5, 1000, 5000, 0.0))
+    keep(recipe, StepTiming(2.0, 30.0, 0.5, 1000, 5000, 0.0))
     found = estimate(recipe, labelled, split)
     # 4 steps an epoch and a third of a step for 16 images of val; 80 views; 100 images read once more.
     epochs = 10 * (4 + 1 / 3) * 2.0
@@ -367,7 +368,7 @@ def test_what_features_take_counts_as_room(tmp_path, monkeypatch):
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=600_000_000))
-    needed = estimating.Estimate(1.0, 101_000_000, "")
+    needed = estimating.RunEstimate(1.0, 101_000_000, "")
     with pytest.raises(EstimateError, match=r"0\.6 GB are left"):
         check_room(needed)
     kept = tmp_path / "cache" / "features" / "earlier" / "0.npy"
@@ -380,9 +381,9 @@ def test_a_run_that_would_not_fit_the_disk_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
     free = shutil.disk_usage(tmp_path).free
-    check_room(estimating.Estimate(1.0, 1000, ""))
+    check_room(estimating.RunEstimate(1.0, 1000, ""))
     with pytest.raises(EstimateError, match="The disk is too full"):
-        check_room(estimating.Estimate(1.0, 2 * free, ""))
+        check_room(estimating.RunEstimate(1.0, 2 * free, ""))
 
 
 @pytest.mark.parametrize(

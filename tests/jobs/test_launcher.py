@@ -15,18 +15,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle import bundle as bundles
-from fracture_core.data.image_cache import decode
+from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.validation import BundleError
+from fracture_core.data.image_cache import load_image_cache
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
-from fracture_core.jobs import lock as training_lock
-from fracture_core.jobs import worker as job_process
+from fracture_core.jobs import lock
 from fracture_core.jobs.launcher import JobError
-from fracture_core.jobs.lock import BusyError, sole_trainer, trainer
-from fracture_core.jobs.status import Job, Teller, created, find_run, list_runs, log_tail, losses, status, wish_for
-from fracture_core.jobs.worker import carry_out, in_a_sentence
+from fracture_core.jobs.lock import BusyError, current_trainer, training_lock
+from fracture_core.jobs.status import (
+    Job,
+    StatusWriter,
+    created,
+    find_run,
+    list_runs,
+    log_tail,
+    losses,
+    set_request,
+    status,
+)
+from fracture_core.jobs.worker import in_a_sentence, run_job
+from fracture_core.paths import runs_folder
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import RunFolder, runs_folder
+from fracture_core.training.run_folder import RunFolder
 from tests.support.training import SMALL, miniature, tiny_network
 
 PROJECT = Path(__file__).parents[2]
@@ -39,12 +50,11 @@ def here(tmp_path, monkeypatch):
     """Runs, models and caches of one test; new processes train the tiny network."""
     for name, folder in (("RUNS", "runs"), ("MODELS", "models"), ("CACHE", "cache")):
         monkeypatch.setenv(f"FRACTURE_{name}_DIR", str(tmp_path / folder))
-    for module in (bundles, job, job_process):
-        monkeypatch.setattr(module, "MODELS", tmp_path / "models")
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(tmp_path / "models"))
     monkeypatch.setattr(job, "COMMAND", (sys.executable, "-m", "tests.support.tiny_command"))
     (tmp_path / "models").mkdir()
     yield tmp_path
-    if (holder := trainer()) is not None:
+    if (holder := current_trainer()) is not None:
         os.kill(holder.pid, signal.SIGKILL)
 
 
@@ -69,11 +79,11 @@ def test_paused_killed_cancelled_and_resumed_it_ends_as_if_nothing_had_been(here
     dataset = miniature(data)
     run = job.start(RECIPE, data, "tiny")
     assert status(run).alive and [one.run for one in list_runs()] == [run]
-    assert trainer().run == run and os.getsid(trainer().pid) == trainer().pid != os.getsid(0)
-    assert os.getpriority(os.PRIO_PROCESS, trainer().pid) >= 10
+    assert current_trainer().run == run and os.getsid(current_trainer().pid) == current_trainer().pid != os.getsid(0)
+    assert os.getpriority(os.PRIO_PROCESS, current_trainer().pid) >= 10
     with pytest.raises(BusyError, match=f"The run {run.name} is training on this machine"):
         job.start(RECIPE, data, "other")
-    with pytest.raises(BusyError, match="is training"), sole_trainer(here):
+    with pytest.raises(BusyError, match="is training"), training_lock(here):
         pass
 
     # It waits where it is told to, and goes on.
@@ -82,14 +92,14 @@ def test_paused_killed_cancelled_and_resumed_it_ends_as_if_nothing_had_been(here
     paused = wait_until(run, lambda s: s.state == "paused")
     time.sleep(1)
     assert (status(run).state, status(run).done) == ("paused", paused.done)
-    job.go_on(run)
+    job.unpause(run)
     at_step(run, paused.done + 1)
 
     # kill -9: nothing is tidied, and it is told from a live run at once.
-    os.kill(trainer().pid, signal.SIGKILL)
+    os.kill(current_trainer().pid, signal.SIGKILL)
     found = job.wait(run, 20)
     assert found.state == "interrupted" and found.resumable and "ended without a word" in found.error
-    assert trainer() is None
+    assert current_trainer() is None
 
     # Resumed and cancelled, it leaves a checkpoint of that very step.
     job.resume(run)
@@ -103,7 +113,7 @@ def test_paused_killed_cancelled_and_resumed_it_ends_as_if_nothing_had_been(here
     job.resume(run)
     found = job.wait(run, LONG)
     assert (found.state, found.bundle, found.error) == ("finished", "tiny", ""), log_tail(run)
-    made = bundles.load_bundle("tiny", here / "models")
+    made = load_bundle("tiny", here / "models")
     assert made.manifest["provenance"]["weights_sha256"] == RunFolder(run).record()["weights_sha256"]
     with pytest.raises(JobError, match="nothing to resume"):
         job.resume(run)
@@ -130,14 +140,14 @@ def recipe_folder(name: str = "20260102-030405-x") -> Path:
 def test_the_number_of_a_dead_process_is_nobody(here):
     """Its folder says that it trains, the note names a process that lives: without the lock it is dead."""
     run = recipe_folder()
-    Teller(run).tell("training", done=3, total=9)
+    StatusWriter(run).tell("training", done=3, total=9)
     assert status(run).state == "interrupted"
-    with sole_trainer(run):
+    with training_lock(run):
         pass
-    training_lock.write_text(runs_folder() / ".training.json", json.dumps({"pid": os.getpid(), "run": str(run)}))
-    assert trainer() is None and status(run).state == "interrupted"
+    lock.write_text(runs_folder() / ".training.json", json.dumps({"pid": os.getpid(), "run": str(run)}))
+    assert current_trainer() is None and status(run).state == "interrupted"
     with pytest.raises(JobError, match="not at work"):
-        job.stop_at_once(run)
+        job.kill(run)
 
 
 def test_a_run_is_alive_as_long_as_its_process_holds_the_lock(here):
@@ -148,10 +158,10 @@ def test_a_run_is_alive_as_long_as_its_process_holds_the_lock(here):
     )
     child = subprocess.Popen([sys.executable, "-c", code, run], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "holds\n"
-    assert trainer() == training_lock.Trainer(child.pid, run) and status(run).state == "running"
+    assert current_trainer() == lock.Trainer(child.pid, run) and status(run).state == "running"
     job.cancel(run)
     assert status(run).state == "stopping"  # asked, and it does not answer
-    job.stop_at_once(run)
+    job.kill(run)
     assert child.wait(20) == -signal.SIGKILL
     assert status(run).state == "interrupted"
 
@@ -183,7 +193,7 @@ def test_a_taken_name_and_an_impossible_one_are_refused(here):
     (here / "models" / "taken" / "bundle.json").write_text("{}")
     with pytest.raises(JobError, match="already a bundle named 'taken'"):
         job.start(SMALL, here / "data", "taken")
-    with pytest.raises(bundles.BundleError, match="cannot name a bundle"):
+    with pytest.raises(BundleError, match="cannot name a bundle"):
         job.start(SMALL, here / "data", "../escape")
     assert not list(runs_folder().glob("*-*"))
 
@@ -197,16 +207,16 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on_later(here):
         run = job.prepare(RECIPE.replace(epochs=1), data, "tiny")
         (run / "steps.csv").symlink_to("/dev/full")
         with pytest.raises(FractureCoreError, match="The disk is full"):
-            carry_out(run)
+            run_job(run)
         found = status(run)
         assert found.state == "failed" and found.resumable and found.error.startswith("The disk is full")
         assert not list((here / "models").iterdir()) and not list(run.glob(".*"))
         (run / "steps.csv").unlink()
-        assert carry_out(run).name == "tiny" and status(run).state == "finished"
+        assert run_job(run).name == "tiny" and status(run).state == "finished"
         # A kill between the last rename and the note of it: the bundle is found, not made twice.
-        Teller(run).tell("packaging")
+        StatusWriter(run).tell("packaging")
         assert status(run).state == "trained"
-        carry_out(run)
+        run_job(run)
     assert [one.name for one in (here / "models").iterdir() if not one.name.startswith(".")] == ["tiny"]
 
 
@@ -216,20 +226,20 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_half_decoded_stays(he
     spoilt = list(paths.values())[7]
     spoilt.write_text("Dear doctor")
     with pytest.raises(FractureCoreError, match=f"{spoilt.name} cannot be trained on. This is no picture"):
-        decode(paths, 32)
+        load_image_cache(paths, 32)
     assert not [file for file in (here / "cache").rglob("*") if file.is_file() and file.suffix != ".lock"]
 
 
 def test_what_a_killed_decoding_left_goes_with_the_next_one(here):
     dataset = miniature(here / "data", 12)
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
-    decode(paths, 32)
+    load_image_cache(paths, 32)
     (pixels,) = (here / "cache").rglob("*.npy")
     left, other = pixels.with_name(f".{pixels.stem}-a1b2.npy"), pixels.with_name(".another-a1b2.npy")
     for file in (left, other):
         file.write_bytes(b"half")
     pixels.unlink()
-    decode(paths, 32)
+    load_image_cache(paths, 32)
     assert not left.exists() and other.exists() and pixels.exists()
 
 
@@ -241,7 +251,7 @@ def test_a_name_that_was_taken_while_the_run_was_away_replaces_nothing(here):
         taken = here / "models" / "tiny"
         taken.mkdir()
         (taken / "bundle.json").write_text("{}")
-        assert carry_out(run).name == "tiny-2"
+        assert run_job(run).name == "tiny-2"
     assert (taken / "bundle.json").read_text() == "{}"
 
 
@@ -301,5 +311,5 @@ def test_a_folder_that_was_no_job_says_how_to_go_on(here):
         job.prepare_resumption(run, recipe.replace(epochs=9))
     assert job.prepare_resumption(run, recipe, here, "named") == run
     assert Job.read(run) == Job(str(here), "named")
-    wish_for(run, "pause")
+    set_request(run, "pause")
     assert status(run).state == "interrupted"  # a wish nobody hears

@@ -21,13 +21,13 @@ from fracture_core.metrics.confusion import (
     cells,
     classification_table,
     confusion,
-    cuts,
     ppv_npv_at_prevalence,
     precision_recall_curve,
     roc_auc,
     roc_curve,
     score_histogram,
     sigmoid,
+    sweep,
 )
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 from tests.support.predictions import model_like, predictions
@@ -111,7 +111,7 @@ def test_curves_equal_scikit_learns(rows):
 
 @given(predictions())
 def test_each_cut_counts_what_its_threshold_calls(rows):
-    cut = cuts(*rows)
+    cut = sweep(*rows)
     for score, tp, fp in zip(cut.scores, cut.tp, cut.fp, strict=True):
         matrix = confusion(*rows, score)
         assert (matrix.tp, matrix.fp) == (tp, fp)

@@ -15,7 +15,7 @@ from scipy import stats
 from fracture_core.metrics.confusion import Confusion, confusion, sigmoid
 from fracture_core.metrics.intervals import (
     UNDEFINED,
-    Estimate,
+    IntervalEstimate,
     area_estimates,
     delong_covariance,
     delong_interval,
@@ -164,7 +164,7 @@ def test_delong_holds_the_true_auc_about_95_times_in_100():
 def test_delong_and_the_bootstrap_say_much_the_same():
     labels, logits = model_like()
     delong, bootstrap = delong_interval(labels, logits), area_estimates(labels, logits, 2000)["roc_auc"]
-    assert isinstance(delong, Estimate)
+    assert isinstance(delong, IntervalEstimate)
     assert (delong.low, delong.high) == pytest.approx((bootstrap.low, bootstrap.high), abs=0.006)
 
 

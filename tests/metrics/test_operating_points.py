@@ -23,7 +23,7 @@ from fracture_core.metrics.operating_points import (
     threshold_for_sensitivity,
     threshold_for_specificity,
     triage,
-    triage_zones,
+    triage_groups,
     youden,
 )
 from tests.support.predictions import model_like, predictions
@@ -183,9 +183,9 @@ def test_crossed_thresholds_keep_both_promises():
 def test_zones_count_what_triage_says(rows, rule_out, rule_in):
     labels, probabilities = rows
     said = [triage(p, rule_out, rule_in) for p in probabilities]
-    zones = triage_zones(labels, probabilities, rule_out, rule_in)
-    assert [zone.finding for zone in zones] == list(FINDINGS)
+    zones = triage_groups(labels, probabilities, rule_out, rule_in)
+    assert [zone.triage for zone in zones] == list(FINDINGS)
     for zone in zones:
-        inside = [label for label, finding in zip(labels, said, strict=True) if finding == zone.finding]
+        inside = [label for label, finding in zip(labels, said, strict=True) if finding == zone.triage]
         assert (zone.n, zone.fractured) == (len(inside), sum(inside))
         assert zone.fracture_rate.defined == bool(inside)

@@ -37,20 +37,20 @@ def test_a_description_survives_json(backbone: str) -> None:
 
 
 def test_names_depend_on_the_architecture_alone() -> None:
-    from fracture_core.network.keras_graph import describe
+    from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
 
     for backbone in ("resnet50v2", "xception"):
         build_model(recipe("densenet121"))
         model = build_model(recipe(backbone))
         assert weights_of(model).keys() == network(backbone)[2].keys()
-        assert describe(model) == network(backbone)[1]
+        assert graph_from_keras(model) == network(backbone)[1]
 
 
 def test_layers_and_ways_that_the_engine_does_not_know_are_refused() -> None:
     import keras
 
-    from fracture_core.network.keras_graph import describe
+    from fracture_core.network.keras_graph import graph_from_keras
 
     source = keras.Input((8, 8, 1))
     for layer in (
@@ -60,7 +60,7 @@ def test_layers_and_ways_that_the_engine_does_not_know_are_refused() -> None:
         keras.layers.AveragePooling2D(3, padding="same"),
     ):
         with pytest.raises(GraphError, match="The network has a"):
-            describe(keras.Model(source, {"map": layer(source)}))
+            graph_from_keras(keras.Model(source, {"map": layer(source)}))
 
 
 @st.composite

@@ -14,7 +14,7 @@ from fracture_core.data.audit import audit
 from fracture_core.data.catalogue import PARTS, Filters, catalogue, select
 from fracture_core.data.dataset_statistics import pointing, pointing_table, survey
 from fracture_core.data.defects import DEFECTS, summary
-from fracture_core.data.download_job import ABOUT, download_job
+from fracture_core.data.download import ABOUT, download_job
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
 from fracture_core.data.thumbnails import PictureStore
@@ -31,11 +31,8 @@ def use(monkeypatch, tmp_path):
     """Point the page at a models folder and a dataset, with a cache of its own."""
 
     def use(models: Path, dataset: Path) -> AppTest:
-        import pages.parts.dataset.page as page
-        import pages.parts.shared.sidebar as frame
 
-        for module in (page, frame):
-            monkeypatch.setattr(module, "MODELS", models)
+        monkeypatch.setenv("FRACTURE_MODELS_DIR", str(models))
         monkeypatch.setenv("FRACATLAS_DIR", str(dataset))
         monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
         return AppTest.from_file(PAGE, default_timeout=WAIT)

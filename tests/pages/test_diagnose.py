@@ -17,12 +17,11 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import load_bundle
+from fracture_core.concurrency import WaitingLine
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.finding_text import DISCLAIMER
-from fracture_core.waiting_line import WaitingLine
 from pages.parts.shared import engine_queue as turns
-from pages.parts.shared import sidebar as frame
-from pages.parts.shared.sidebar import ONE_THRESHOLD, THREE_ANSWERS, plain
+from pages.parts.shared.sidebar import ONE_THRESHOLD, THREE_ANSWERS, escape_markdown
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 def app(small_models, monkeypatch) -> AppTest:
     """The diagnose page on the small bundle and its dataset."""
     st.cache_resource.clear()
-    monkeypatch.setattr(frame, "MODELS", small_models)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(small_models))
     monkeypatch.setenv("FRACATLAS_DIR", str(small_models.parent / "data"))
     return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)
 
@@ -94,7 +93,7 @@ def test_the_operating_points_are_the_bundles_and_the_saved_ones(app, small_mode
 
 
 def test_without_a_model_the_page_says_what_to_do(app, monkeypatch, tmp_path):
-    monkeypatch.setattr(frame, "MODELS", tmp_path)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(tmp_path))
     app.run()
     assert not app.exception
     assert "Train one" in app.error[0].value
@@ -103,7 +102,7 @@ def test_without_a_model_the_page_says_what_to_do(app, monkeypatch, tmp_path):
 def test_a_damaged_model_is_a_sentence(app, small_models, monkeypatch, tmp_path):
     shutil.copytree(small_models / "small", tmp_path / "small")
     (tmp_path / "small" / "weights.safetensors").write_bytes(b"other")
-    monkeypatch.setattr(frame, "MODELS", tmp_path)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(tmp_path))
     app.run()
     assert not app.exception
     assert "altered or damaged" in app.error[0].value
@@ -167,7 +166,7 @@ def test_a_full_line_is_a_sentence_and_the_file_is_read_later(app, small_models,
 
 @pytest.mark.parametrize("words", ["a_b*c*", "[x](y)", "<b>", "`x`", "$a$", ":material/x:", "1. x", "a&amp;b"])
 def test_text_from_files_is_shown_as_it_is(words):
-    escaped = plain(words)
+    escaped = escape_markdown(words)
     assert escaped.replace("\\", "") == words
     assert all(escaped[i - 1] == "\\" for i, c in enumerate(escaped) if c in "*_[]()<>`$:&")
 

@@ -18,9 +18,11 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import FILES, BundleError, load_bundle, publish, saved_points, seal, verify
+from fracture_core.bundle.bundle import load_bundle, saved_points
+from fracture_core.bundle.manifest import FILES, install, verify, write_manifest
+from fracture_core.bundle.validation import BundleError
 from fracture_core.data.thumbnails import PictureStore, thumbnails
-from fracture_core.files import replacing
+from fracture_core.files import atomic_write
 from fracture_core.metrics.operating_points import OperatingPoint
 from pages.parts.shared import sidebar as frame
 
@@ -125,12 +127,12 @@ def test_on_a_read_only_disk_radiographs_are_read_and_saving_is_refused(small_mo
     image = next((small_models.parent / "data" / "images").glob("*/*.jpg"))
     code = f"""
 from pathlib import Path
-from fracture_core.bundle.bundle import BundleError
+from fracture_core.bundle.validation import BundleError
 from fracture_core.metrics.operating_points import OperatingPoint
-from fracture_core.inference.predictor import load_reader
+from fracture_core.inference.predictor import load_predictor
 from fracture_core.imaging.radiograph import read_radiograph
-reader = load_reader("small", Path({str(place)!r}))
-print(reader.read(read_radiograph({str(image)!r})).finding)
+reader = load_predictor("small", Path({str(place)!r}))
+print(reader.predict(read_radiograph({str(image)!r})).finding)
 try:
     reader.bundle.save_point(OperatingPoint("p", 0.3, "by eye", "val", 0.9, 0.5))
 except BundleError as error:
@@ -152,7 +154,7 @@ except BundleError as error:
 @pytest.fixture
 def app(models, small_models, monkeypatch, tmp_path) -> AppTest:
     st.cache_resource.clear()
-    monkeypatch.setattr(frame, "MODELS", models)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(models))
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
     shutil.copytree(small_models.parent / "data", tmp_path / "data")
     monkeypatch.setenv("FRACATLAS_DIR", str(tmp_path / "data"))
@@ -225,14 +227,14 @@ def test_a_clock_that_goes_back_changes_no_order(models, monkeypatch):
 
 def test_a_bundle_published_by_a_clock_that_went_back_is_noticed(models, monkeypatch):
     """Even where the new file has the old one's very time."""
-    monkeypatch.setattr(frame, "MODELS", models)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(models))
     earlier = frame.verified("small")
     time = (models / "small" / "bundle.json").stat().st_mtime_ns
     made = shutil.copytree(models / "small", models / ".making")
     (made / "card.md").write_text("# Another card\n")
-    seal(made, temperature=1.0, created=earlier.created, provenance={})
+    write_manifest(made, temperature=1.0, created=earlier.created, provenance={})
     os.utime(made / "bundle.json", ns=(time, time))
-    publish(made, "small", models)
+    install(made, "small", models)
     assert frame.verified("small").card == "# Another card\n"
 
 
@@ -305,7 +307,7 @@ def test_a_kill_in_the_middle_of_a_save_loses_nothing_that_was_saved(models, how
 _PUBLISHER = """
 import sys
 from pathlib import Path
-from fracture_core.bundle.bundle import FILES, publish, seal
+from fracture_core.bundle.manifest import FILES, publish, seal
 root = Path(sys.argv[1])
 for n in range(10_000):
     made = root / f".making-{n}"
@@ -341,8 +343,8 @@ def test_publishing_is_one_step_and_a_kill_in_it_loses_no_bundle(tmp_path):
     made.mkdir()
     for file in FILES:
         (made / file).write_text("new")
-    seal(made, temperature=1.0, created="2026-01-01", provenance={"n": -1})
-    publish(made, "b", tmp_path)
+    write_manifest(made, temperature=1.0, created="2026-01-01", provenance={"n": -1})
+    install(made, "b", tmp_path)
     assert contents(tmp_path / "b") == -1
     kept = {contents(path) for path in tmp_path.glob("b.*")}
     assert kept >= set(range(last + 1))
@@ -353,13 +355,13 @@ def test_an_interrupted_publishing_is_finished_by_the_next(models):
     first = load_bundle("small", models).sha256
     (models / "small").rename(models / ".small.replaced")
     shutil.copytree(models / ".small.replaced", models / ".making")
-    publish(models / ".making", "small", models)
+    install(models / ".making", "small", models)
     assert load_bundle("small.1", models).sha256 == first
     assert not (models / ".small.replaced").exists()
 
 
 def test_a_failed_rename_leaves_no_temporary_file(tmp_path):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(OSError, match="directory"), replacing(tmp_path / "folder") as temporary:
+    with pytest.raises(OSError, match="directory"), atomic_write(tmp_path / "folder") as temporary:
         temporary.write_text("x")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

@@ -7,13 +7,12 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.reporting.finding_text import DISCLAIMER
-from pages.parts.shared import sidebar as frame
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_model_card_page_shows_card_figures_and_limits(small_models, monkeypatch):
-    monkeypatch.setattr(frame, "MODELS", small_models)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(small_models))
     app = AppTest.from_file(str(ROOT / "pages" / "model_card.py"), default_timeout=120).run()
     assert not app.exception
     said = "\n".join(str(one.value) for kind in ("markdown", "caption") for one in app.get(kind))

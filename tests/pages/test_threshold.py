@@ -13,7 +13,6 @@ from fracture_core.bundle.bundle import load_bundle
 from fracture_core.bundle.saved_points import RULE_IN, RULE_OUT
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.reporting.finding_text import DISCLAIMER
-from pages.parts.shared import sidebar as frame
 from tests.support.sklearn_figures import as_shown, of_sklearn
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +23,7 @@ THRESHOLDS = (0.05, 0.2, 0.5, 0.8)
 def app(own_models, monkeypatch) -> AppTest:
     """The threshold page on the small bundle, FracAtlas nowhere."""
     st.cache_resource.clear()  # copies of one bundle look alike to the page's caches
-    monkeypatch.setattr(frame, "MODELS", own_models)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(own_models))
     monkeypatch.setenv("FRACATLAS_DIR", str(own_models / "nowhere"))
     opened = AppTest.from_file(str(ROOT / "pages" / "threshold.py"), default_timeout=120).run()
     opened.selectbox(key="bundle").set_value("small").run()

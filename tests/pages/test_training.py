@@ -11,17 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import current_bundle, load_bundle
 from fracture_core.data.split import Split
-from fracture_core.jobs import launcher as job
-from fracture_core.jobs import worker as job_process
-from fracture_core.jobs.lock import sole_trainer
-from fracture_core.jobs.status import Job, Teller, wished
+from fracture_core.jobs.lock import training_lock
+from fracture_core.jobs.status import Job, StatusWriter, get_request
 from fracture_core.metrics.confusion import roc_auc
 from fracture_core.metrics.formatting import figure
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder
-from pages.parts.shared import sidebar as frame
-from pages.parts.training import comparison as result
-from pages.parts.training import new_run
 from pages.parts.training import run_table as history
 
 ROOT = Path(__file__).parents[2]
@@ -32,8 +27,7 @@ EPOCHS = [{"epoch": 1.0, "loss": 0.9, "val_loss": 0.8, "val_auc": 0.6, "val_ap":
 def root(own_models, small_models, tmp_path, monkeypatch) -> Path:
     """Models, runs and caches of the test's own; FracAtlas is the small dataset."""
     st.cache_resource.clear()
-    for module in (frame, history, new_run, result, job, job_process):
-        monkeypatch.setattr(module, "MODELS", own_models)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(own_models))
     monkeypatch.setenv("FRACATLAS_DIR", str(small_models.parent / "data"))
     for name in ("RUNS", "CACHE"):
         monkeypatch.setenv(f"FRACTURE_{name}_DIR", str(tmp_path / name.lower()))
@@ -97,8 +91,8 @@ def test_a_start_that_is_refused_is_a_sentence(root):
 
 def test_a_run_at_work_is_watched_from_its_folder_alone(root):
     run = make_run(root, "20260101-000000-x")
-    with sole_trainer(run):
-        teller = Teller(run)
+    with training_lock(run):
+        teller = StatusWriter(run)
         teller.tell("training", done=30, total=80, epoch=3, epochs=8, pictures_per_second=41.5, seconds_left=120.0)
         (run / "log.txt").write_text("something was done\n")
         app = page()
@@ -108,14 +102,14 @@ def test_a_run_at_work_is_watched_from_its_folder_alone(root):
         app.button(key="start_run").click().run()
         assert "is training on this machine" in text(app)
         app.button(key="pause").click().run()
-        assert wished(run) == "pause"
+        assert get_request(run) == "pause"
         teller.pausing(True)
         app.run()
         assert app.metric[0].value == "Paused"
         app.button(key="go_on").click().run()
-        assert wished(run) is None
+        assert get_request(run) is None
         app.button(key="cancel").click().run()
-        assert wished(run) == "stop" and {"stop_at_once"} <= keys(app) and "cancel" not in keys(app)
+        assert get_request(run) == "stop" and {"stop_at_once"} <= keys(app) and "cancel" not in keys(app)
     app.run()
     assert "ended without a word" in text(app) and "resume" in keys(app)
     teller.end("failed", error="The disk is full.")
@@ -135,7 +129,7 @@ def finished(root, own_models) -> Path:
     tested = tuple(table.loc[table["split"] == "test", "image_id"])
     RunFolder(run).begin(Recipe(name="other", epochs=8), Split(tested[:3], (), tested, {}))
     RunFolder(run).note(finished=True, weights_sha256="abc")
-    Teller(run).end("finished", bundle="other")
+    StatusWriter(run).end("finished", bundle="other")
     return run
 
 

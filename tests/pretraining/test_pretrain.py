@@ -10,18 +10,19 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pre-training needs PyTorch: pip install -r requirements-pretrain.txt")
 
-from fracture_core.data.image_cache import decode  # noqa: E402
+from fracture_core.data.image_cache import load_image_cache  # noqa: E402
 from fracture_core.data.split import reference_split  # noqa: E402
 from fracture_core.imaging.radiograph import read_radiograph  # noqa: E402
-from fracture_core.inference.predictor import Reader  # noqa: E402
+from fracture_core.inference.predictor import Predictor  # noqa: E402
 from fracture_core.network.graph import GraphError  # noqa: E402
-from fracture_core.network.keras_graph import describe  # noqa: E402
+from fracture_core.network.keras_graph import graph_from_keras  # noqa: E402
 from fracture_core.network.model import CELL, build_model  # noqa: E402
 from fracture_core.network.weights import load_weights, weights_of  # noqa: E402
-from fracture_core.pretraining.batches import Schedule, batches  # noqa: E402
+from fracture_core.paths import RECIPES  # noqa: E402
+from fracture_core.pretraining.batches import StageSchedule, batches  # noqa: E402
 from fracture_core.pretraining.loop import Pretraining  # noqa: E402
 from fracture_core.pretraining.pretrain import Plan, PretrainingError, match, pretrain  # noqa: E402
-from fracture_core.recipe import RECIPES, Augmentation, Recipe  # noqa: E402
+from fracture_core.recipe import Augmentation, Recipe  # noqa: E402
 from fracture_core.training.initial_weights import start_from  # noqa: E402
 from fracture_core.training.packaging import package  # noqa: E402
 from tests.support.small import small_dataset  # noqa: E402
@@ -36,29 +37,29 @@ RECIPE = Recipe(
     batch_size=8,
     augmentation=Augmentation(rotation=10, horizontal_flip=True, noise=4),
 )
-SCHEDULE = Schedule(steps=6, warmup=2, checkpoint_every=1, validate_every=3, averaging=0.5)
+SCHEDULE = StageSchedule(steps=6, warmup=2, checkpoint_every=1, validate_every=3, averaging=0.5)
 
 
 @pytest.fixture(scope="module")
 def material(tmp_path_factory):
     dataset = small_dataset(tmp_path_factory.mktemp("data"))
     ids = list(dataset.table.index)
-    pictures = decode({i: dataset.path(i) for i in ids}, 96)
+    pictures = load_image_cache({i: dataset.path(i) for i in ids}, 96)
     boxes = {i: pictures.placement(i).boxes_in_square(dataset.boxes(i)) for i in ids}
     labels = {i: int(dataset.table.at[i, "label"]) for i in ids}
-    squares = decode({i: dataset.path(i) for i in ids[:12]}, 64).squares
+    squares = load_image_cache({i: dataset.path(i) for i in ids[:12]}, 64).squares
     return dataset, pictures, boxes, labels, (squares, np.array([labels[i] for i in ids[:12]]))
 
 
 @pytest.fixture(scope="module")
 def network():
     model = build_model(RECIPE)
-    return describe(model), weights_of(model)
+    return graph_from_keras(model), weights_of(model)
 
 
 def teacher():
     model = build_model(RECIPE.replace(seed=7))
-    return (describe(model), weights_of(model)), match("densenet121", "densenet121", model, model)
+    return (graph_from_keras(model), weights_of(model)), match("densenet121", "densenet121", model, model)
 
 
 class KilledError(Exception):
@@ -142,7 +143,7 @@ def test_a_plan_runs_from_its_stages_to_weights_that_training_takes(tmp_path, ma
     np.testing.assert_allclose(shipped["cells/kernel"], stored["cells/kernel"], rtol=1e-3, atol=1e-6)
     assert bundle.history()["stage"].tolist() == [1, 2]
     assert len(bundle.predictions()) == len(split.val) + len(split.test)
-    assert 0 < Reader(bundle).read(read_radiograph(dataset.path(split.test[0]))).probability < 1
+    assert 0 < Predictor(bundle).predict(read_radiograph(dataset.path(split.test[0]))).probability < 1
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"stages": []}, {"recipe": {"name": "x"}, "stages": [{"name": "a"}]}])
@@ -190,7 +191,7 @@ def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, n
 
 
 def test_the_rate_of_the_trunk_rises_stays_and_falls_and_the_heads_learn_at_once(tmp_path, network):
-    schedule = Schedule(steps=100, learning_rate=1.0, warmup=10, decay=0.5, head_rate=3.0)
+    schedule = StageSchedule(steps=100, learning_rate=1.0, warmup=10, decay=0.5, head_rate=3.0)
     run = Pretraining(tmp_path, RECIPE, schedule, *network)
     trunk, heads = [], []
     for run.step in range(100):
@@ -206,6 +207,6 @@ def test_the_projects_own_plans_can_be_read(name):
     plan = Plan.load(name)
     for stage in plan.stages:
         assert stage.image_size % 32 == 0
-        Schedule(**stage.schedule)
+        StageSchedule(**stage.schedule)
     with pytest.raises(PretrainingError):
         Plan.load("nothing-of-the-kind")

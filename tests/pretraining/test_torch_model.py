@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch", reason="needs PyTorch, the optional extra f
 
 
 def twin_outputs(backbone: str, squares: np.ndarray) -> dict[str, np.ndarray]:
-    from fracture_core.pretraining.torch_model import TorchTwin
+    from fracture_core.pretraining.torch_model import GraphModule
 
     _, graph, weights = network(backbone)
     with torch.no_grad():
-        outputs = TorchTwin(graph, weights).eval()(torch.from_numpy(squares[:, None].astype(np.float32)))
+        outputs = GraphModule(graph, weights).eval()(torch.from_numpy(squares[:, None].astype(np.float32)))
     # Maps come in PyTorch's own order, channels first.
     return {name: (t.permute(0, 2, 3, 1) if t.ndim == 4 else t).numpy() for name, t in outputs.items()}
 
@@ -39,10 +39,10 @@ def test_gives_what_keras_gives_for_a_real_radiograph(fracatlas_dir) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_weights_go_there_and_come_back_to_the_bit(backbone: str) -> None:
-    from fracture_core.pretraining.torch_model import TorchTwin
+    from fracture_core.pretraining.torch_model import GraphModule
 
     _, graph, weights = network(backbone)
-    exported = TorchTwin(graph, weights).export()
+    exported = GraphModule(graph, weights).export()
     assert exported.keys() == weights.keys()
     for key, array in weights.items():
         assert exported[key].dtype == np.float32
@@ -50,10 +50,10 @@ def test_weights_go_there_and_come_back_to_the_bit(backbone: str) -> None:
 
 
 def test_a_tap_gives_an_inner_map_and_the_gradient_reaches_the_first_layer() -> None:
-    from fracture_core.pretraining.torch_model import TorchTwin
+    from fracture_core.pretraining.torch_model import GraphModule
 
     _, graph, weights = network()
-    twin = TorchTwin(graph, weights, taps=("pool3_pool",)).train()
+    twin = GraphModule(graph, weights, taps=("pool3_pool",)).train()
     outputs = twin(torch.from_numpy(pictures(2)[:, None].astype(np.float32)))
     assert outputs["pool3_pool"].shape[2:] == (SIZE // 16, SIZE // 16)
     outputs["logit"].sum().backward()
@@ -64,11 +64,11 @@ def test_a_tap_gives_an_inner_map_and_the_gradient_reaches_the_first_layer() -> 
 def test_training_moves_the_running_statistics_as_keras_does() -> None:
     import keras
 
-    from fracture_core.pretraining.torch_model import TorchTwin
+    from fracture_core.pretraining.torch_model import GraphModule
 
     _, graph, weights = network()
     squares = pictures(4)
-    twin = TorchTwin(graph, weights).train()
+    twin = GraphModule(graph, weights).train()
     with torch.no_grad():
         twin(torch.from_numpy(squares[:, None].astype(np.float32)))
     key = "conv1_bn"
@@ -86,10 +86,10 @@ def test_training_moves_the_running_statistics_as_keras_does() -> None:
 def test_what_is_frozen_may_run_on_the_engine() -> None:
     from fracture_core.inference.engine import Engine
     from fracture_core.pretraining.teacher import in_torch
-    from fracture_core.pretraining.torch_model import TorchTwin
+    from fracture_core.pretraining.torch_model import GraphModule
 
     _, graph, weights = network("efficientnet-lite2")
-    twin = TorchTwin(graph, weights).eval()
+    twin = GraphModule(graph, weights).eval()
     twin.freeze_through("block3c_add")
     squares = pictures(2)
     part = twin.frozen_part()

@@ -13,7 +13,6 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.reporting.audit_log import NOBODY, AuditLine, AuditLogError, audit_log, record
-from pages.parts.shared import sidebar as frame
 from tests.support import dicom_files as dicom
 from tests.support.miniature import picture
 
@@ -107,7 +106,7 @@ def test_a_log_that_cannot_be_written_is_a_sentence(tmp_path, where):
 @pytest.fixture
 def app(small_models, monkeypatch, tmp_path) -> AppTest:
     st.cache_resource.clear()
-    monkeypatch.setattr(frame, "MODELS", small_models)
+    monkeypatch.setenv("FRACTURE_MODELS_DIR", str(small_models))
     monkeypatch.setenv("FRACATLAS_DIR", str(tmp_path / "none"))
     monkeypatch.setenv("FRACTURE_AUDIT_LOG", str(tmp_path / "log" / "audit.jsonl"))
     return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=120)

@@ -14,8 +14,8 @@ from pypdf import PdfReader
 
 from fracture_core.imaging.dicom import dicom_identifiers
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader, load_reader
-from fracture_core.reporting.finding_text import DISCLAIMER, OUTSIDE, answer, percent
+from fracture_core.inference.predictor import Predictor, load_predictor
+from fracture_core.reporting.finding_text import DISCLAIMER, OUTSIDE, explain_finding, percent
 from fracture_core.reporting.report import csv_line, file_stem, report_pdf, report_png
 from tests.support import dicom_files as dicom
 from tests.support.miniature import picture
@@ -24,14 +24,14 @@ WHEN = datetime(2031, 5, 6, 7, 8, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def reader(small_models) -> Reader:
-    return load_reader("small", small_models)
+def reader(small_models) -> Predictor:
+    return load_predictor("small", small_models)
 
 
 @pytest.fixture(scope="module")
 def finding(reader, small_models):
     path = sorted((small_models.parent / "data" / "images" / "Fractured").iterdir())[0]
-    read = reader.read(read_radiograph(path))
+    read = reader.predict(read_radiograph(path))
     return dataclasses.replace(read, unfamiliarity=0.5, warnings=("The picture is tiny & <b>odd</b>.",))
 
 
@@ -43,10 +43,10 @@ def text_of(pdf: bytes) -> str:
 
 def test_the_page_says_everything_that_matters(finding, reader):
     text = text_of(report_pdf(finding, reader.bundle, when=WHEN))
-    words = answer(finding, reader.bundle)
+    words = explain_finding(finding, reader.bundle)
     for said in (
         DISCLAIMER,
-        finding.finding,
+        finding.triage,
         percent(finding.probability),
         words.like_this,
         finding.radiograph.name,
@@ -75,7 +75,7 @@ def test_without_the_name_only_the_hash_tells_the_file(finding, reader):
 def test_a_patients_identifiers_stand_in_it_only_where_they_are_handed_over(reader):
     header = {"PatientName": "Doe^Jane", "PatientBirthDate": "19600102", "InstitutionName": "St <b>Elsewhere</b>"}
     data = dicom.file_bytes(dicom.dataset(picture(7), **header, PatientID="MRN-0042"))
-    read = reader.read(read_radiograph(data, name="r.dcm"))
+    read = reader.predict(read_radiograph(data, name="r.dcm"))
     shown = text_of(report_pdf(read, reader.bundle, patient=dicom_identifiers(data)))
     for words in ("Patient's Name Doe^Jane", "Patient ID MRN-0042", "19600102", "St <b>Elsewhere</b>"):
         assert words in shown
@@ -106,7 +106,7 @@ def test_a_picture_unlike_the_training_data_gets_no_finding(finding, reader):
 @pytest.mark.parametrize("shape", [(3000, 400), (400, 3000), (64, 64)])
 def test_pictures_of_any_shape_fit_on_the_one_page(reader, finding, shape):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    read = reader.read(dataclasses.replace(finding.radiograph, pixels=pixels))
+    read = reader.predict(dataclasses.replace(finding.radiograph, pixels=pixels))
     text_of(report_pdf(dataclasses.replace(read, warnings=("A long warning. " * 12,) * 6), reader.bundle))
 
 
@@ -119,6 +119,6 @@ def test_png_is_the_page(finding, reader):
 
 def test_csv_line_is_one_line_with_the_finding(finding, reader):
     (row,) = csv.DictReader(io.StringIO(csv_line(finding, reader.bundle)))
-    assert row["finding"] == finding.finding
+    assert row["finding"] == finding.triage
     assert row["sha256"] == finding.radiograph.sha256
     assert float(row["probability"]) == pytest.approx(finding.probability, abs=1e-6)

@@ -8,7 +8,7 @@ import io
 import pytest
 
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Failure, load_reader
+from fracture_core.inference.predictor import Failure, load_predictor
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.finding_text import OUTSIDE
 from fracture_core.reporting.worklist import COLUMNS, Entry, to_csv, worklist
@@ -53,11 +53,11 @@ def test_nothing_at_all_is_a_table_with_no_rows():
 
 
 def test_an_entry_keeps_what_the_reader_said(small_models):
-    reader = load_reader("small", small_models)
+    reader = load_predictor("small", small_models)
     path = next((small_models.parent / "data" / "images" / "Fractured").iterdir())
-    finding = reader.read(read_radiograph(path))
+    finding = reader.predict(read_radiograph(path))
     entry = Entry.of(finding)
     assert (entry.name, entry.sha256) == (path.name, finding.radiograph.sha256)
     assert (entry.probability, entry.logit) == (finding.probability, finding.logit)
-    assert entry.finding(finding.rule_out, finding.rule_in) in (finding.finding, OUTSIDE)
+    assert entry.finding(finding.rule_out, finding.rule_in) in (finding.triage, OUTSIDE)
     assert Entry.of(Failure("x", "It is no picture.")).error == "It is no picture."

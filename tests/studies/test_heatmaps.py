@@ -8,7 +8,7 @@ import pytest
 from fracture_core.bundle.bundle import load_bundle
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import Reader
+from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.localisation import centre_in_box, energy_in_boxes, hottest_point_in_box, iou
 from studies.heatmaps import SHOWN, measure, page, section
 
@@ -18,9 +18,9 @@ def test_the_figures_are_those_of_the_heatmaps_shown(small_models):
     ids = [i for i in bundle.predictions()["image_id"] if len(dataset.boxes(i))]
     clean = next(i for i in bundle.predictions()["image_id"] if not len(dataset.boxes(i)))
     found = measure(bundle, dataset, [*ids, clean])
-    reader = Reader(bundle)
+    reader = Predictor(bundle)
     for method in SHOWN:
-        maps = [reader.read(read_radiograph(dataset.path(i))).heatmap(method) for i in ids]
+        maps = [reader.predict(read_radiograph(dataset.path(i))).heatmap(method) for i in ids]
         pairs = [(shown, dataset.boxes(i)) for shown, i in zip(maps, ids, strict=True)]
         everyone, *by_size = found[method]
         assert everyone.n == sum(row.n for row in by_size) == len(ids) > 5

@@ -27,7 +27,7 @@ def network(backbone: str = "densenet121", localiser: int = 16):
     """
     import keras
 
-    from fracture_core.network.keras_graph import describe
+    from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
     from fracture_core.network.weights import set_weights, weights_of
 
@@ -37,7 +37,7 @@ def network(backbone: str = "densenet121", localiser: int = 16):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0  # the next batch's statistics replace the old ones
     model(pictures(16)[..., None].astype(np.float32), training=True)
-    return model, describe(model), weights_of(model)
+    return model, graph_from_keras(model), weights_of(model)
 
 
 def _drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:

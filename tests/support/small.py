@@ -34,7 +34,7 @@ def small_dataset(root: Path, n: int = 60) -> FracAtlas:
 
 def small_run(folder: Path, dataset: FracAtlas) -> Path:
     """A finished run folder around an untrained network; what packaging needs, no more."""
-    from fracture_core.network.keras_graph import describe
+    from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
     from fracture_core.network.weights import save_weights, weights_of
 
@@ -44,7 +44,7 @@ def small_run(folder: Path, dataset: FracAtlas) -> Path:
     weights["global_logit/kernel"] = rng.normal(0, 0.2, weights["global_logit/kernel"].shape).astype(np.float32)
     folder.mkdir(parents=True)
     save_weights(folder / "weights.safetensors", weights)
-    write_text(folder / "network.json", json.dumps(describe(model).to_json()))
+    write_text(folder / "network.json", json.dumps(graph_from_keras(model).to_json()))
     write_text(folder / "recipe.json", json.dumps(RECIPE.to_json()))
     split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
     parts = {"train": split.train, "val": split.val, "test": split.test, "left_out": {}}

@@ -21,17 +21,17 @@ def _with_the_tiny_network(*arguments):
     """
     import keras
 
-    from fracture_core.training.learner import Learner
+    from fracture_core.training.learner import Trainer
     from tests.support.training import tiny_densenet
 
     keras.applications.DenseNet121 = tiny_densenet
-    step, pause = Learner.train_step, os.environ.get("FRACTURE_TEST_STEP_SECONDS", "0")
+    step, pause = Trainer.train_step, os.environ.get("FRACTURE_TEST_STEP_SECONDS", "0")
 
     def slower(self, *batch):
         time.sleep(float(Path(pause).read_text() if "/" in pause else pause))
         return step(self, *batch)
 
-    Learner.train_step = slower
+    Trainer.train_step = slower
     return _train_and_package(*arguments)
 
 

@@ -151,7 +151,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_a_sentence() -> None:
 
 def test_the_chief_keeps_others_from_starting(tmp_path, monkeypatch):
     from fracture_core.__main__ import main
-    from fracture_core.jobs.lock import trainer
+    from fracture_core.jobs.lock import current_trainer
     from fracture_core.training import distribution, packaging, train
 
     for name in ("RUNS", "CACHE"):
@@ -161,7 +161,8 @@ def test_the_chief_keeps_others_from_starting(tmp_path, monkeypatch):
 
     def note(step):
         return lambda *given, **named: (
-            seen.append((step, trainer() and trainer().run)) or SimpleNamespace(name="w", folder=tmp_path)
+            seen.append((step, current_trainer() and current_trainer().run))
+            or SimpleNamespace(name="w", folder=tmp_path)
         )
 
     monkeypatch.setattr(distribution, "available_strategy", tf.distribute.get_strategy)
@@ -172,4 +173,4 @@ def test_the_chief_keeps_others_from_starting(tmp_path, monkeypatch):
     run.mkdir(parents=True)
     (run / "recipe.json").write_text(json.dumps(SMALL.to_json()))
     assert main(["train", "--resume", str(run), "--dataset", str(tmp_path / "data")]) == 0
-    assert seen == [("train", run), ("package", run)] and trainer() is None
+    assert seen == [("train", run), ("package", run)] and current_trainer() is None

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from fracture_core.data.image_cache import decode
+from fracture_core.data.image_cache import load_image_cache
 from fracture_core.network.model import build_model, train_last_blocks
 from fracture_core.recipe import Augmentation
 from fracture_core.training import feature_cache as features_module
 from fracture_core.training.feature_cache import (
     FeaturesError,
     FeatureSource,
-    FrozenPart,
+    FrozenBackbone,
     compute_features,
     split_at_boundary,
 )
@@ -41,7 +41,7 @@ def cache(tmp_path, monkeypatch):
 
 def source_of(dataset, recipe=RECIPE):
     paths = {i: dataset.path(i) for i in dataset.table.index}
-    plain, larger = (decode(paths, size) for size in (recipe.image_size, 64))
+    plain, larger = (load_image_cache(paths, size) for size in (recipe.image_size, 64))
     boxes = [[p.placement(i).boxes_in_square(dataset.boxes(i)) for i in paths] for p in (plain, larger)]
     return FeatureSource(list(paths), np.asarray(plain.squares), boxes[0], larger, boxes[1])
 
@@ -169,7 +169,7 @@ def changed(dataset, part, what):
     if what == "frozen weights":
         key = next(k for k in part.weights if k.endswith("/kernel"))
         weights = part.weights | {key: part.weights[key] + np.float32(1e-6)}
-        part = FrozenPart(part.names, part.graph, weights, part.trainable)
+        part = FrozenBackbone(part.names, part.graph, weights, part.trainable)
     elif what == "pixels":
         plain = source.plain.copy()
         plain[0, 0, 0] ^= 1
@@ -242,7 +242,7 @@ def test_a_full_disk_is_a_sentence_before_anything_is_written(dataset, cache, pa
 
 def test_values_too_large_for_half_precision_are_clipped_not_infinite(dataset, cache, part):
     key = next(k for k in reversed(part.weights) if k.endswith("/kernel"))
-    part = FrozenPart(part.names, part.graph, part.weights | {key: part.weights[key] * 1e9}, part.trainable)
+    part = FrozenBackbone(part.names, part.graph, part.weights | {key: part.weights[key] * 1e9}, part.trainable)
     features = compute_features(part, source_of(dataset), RECIPE, 1)
     assert all(np.isfinite(values).all() for values in features.maps.values())
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fracture_core.data.image_cache import decode
+from fracture_core.data.image_cache import load_image_cache
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.recipe import Augmentation
@@ -25,7 +25,7 @@ def dataset(tmp_path_factory):
 
 def batches_of(dataset, recipe, size=None):
     ids = list(dataset.table.index)
-    pictures = decode({i: dataset.path(i) for i in ids}, size or recipe.image_size)
+    pictures = load_image_cache({i: dataset.path(i) for i in ids}, size or recipe.image_size)
     boxes = [pictures.placement(i).boxes_in_square(dataset.boxes(i)) for i in ids]
     return Batches(PictureExamples(ids, pictures, boxes, recipe), dataset.table["label"].to_numpy(), recipe)
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from fracture_core.data.image_cache import decode
+from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.inference.engine import Engine
 from fracture_core.metrics.confusion import roc_auc
@@ -92,7 +92,7 @@ def test_the_kept_weights_are_those_that_val_was_measured_with(finished, dataset
     graph = Graph.from_json(json.loads((run / "network.json").read_text()))
     engine = Engine(graph, load_weights(run / "weights.safetensors"))
     val = RunFolder(run).split().val
-    pictures = decode({i: dataset.path(i) for i in val}, recipe.image_size)
+    pictures = load_image_cache({i: dataset.path(i) for i in val}, recipe.image_size)
     logits = engine.run(np.asarray(pictures.squares))["logit"].reshape(-1)
     truth = dataset.table.loc[list(val), "label"].to_numpy()
     best = RunFolder(run).record()["best"]
@@ -228,10 +228,10 @@ def test_a_rate_that_blows_up_is_a_sentence_not_a_bundle(root, dataset):
         if p.stage == "training" and p.done == 3:
             import gc
 
-            from fracture_core.training.learner import Learner
+            from fracture_core.training.learner import Trainer
 
             for thing in gc.get_objects():
-                if isinstance(thing, Learner) and thing.recipe is recipe:
+                if isinstance(thing, Trainer) and thing.recipe is recipe:
                     thing.model.get_layer("global_logit").bias.assign([math.nan])
 
     with pytest.raises(TrainingError, match="no longer"):

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from fracture_core.background import Progress
+from fracture_core.concurrency import TaskState
 from fracture_core.data.defects import DEFECTS, Defect, ids_by_defect, in_words, pair_words, summary
 from pages.parts.dataset.cache import Sources, audit_work
 from pages.parts.dataset.image_view import open_image
 from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.shared.gallery import gallery
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 
 _PAGE = 24
 _PAIRS = 8
@@ -23,13 +23,13 @@ def watch_audit(sources: Sources) -> None:
     if sources.auditing.busy:
         _watch(sources)
     elif sources.auditing.state != "done":
-        st.warning(f"The dataset could not be audited. {plain(sources.auditing.error)}")
+        st.warning(f"The dataset could not be audited. {escape_markdown(sources.auditing.error)}")
         st.button("Audit it again", on_click=audit_work(sources.key).start, key="audit_again")
 
 
 @st.fragment(run_every=1.0)
 def _watch(sources: Sources) -> None:
-    progress: Progress = audit_work(sources.key).progress
+    progress: TaskState = audit_work(sources.key).progress
     if not progress.busy:
         st.rerun(scope="app")
     st.progress(progress.share, "Auditing the dataset, once: damaged files, duplicates, labels that disagree …")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fracture_core.background import Progress, Work
 from fracture_core.bundle.bundle import Bundle
+from fracture_core.concurrency import BackgroundTask, TaskState
 from fracture_core.data.audit import Audit, audit
 from fracture_core.data.catalogue import catalogue
 from fracture_core.data.dataset_statistics import Survey, survey
@@ -28,7 +28,7 @@ class Sources:
     dataset: FracAtlas
     table: pd.DataFrame
     audit: Audit | None
-    auditing: Progress
+    auditing: TaskState
     bundle: Bundle | None
 
     @property
@@ -47,7 +47,7 @@ def sources(bundle: Bundle | None) -> Sources:
     return Sources(key, _dataset(key), table, found, work.progress, bundle)
 
 
-def audit_work(key: _Key) -> Work[Audit]:
+def audit_work(key: _Key) -> BackgroundTask[Audit]:
     """Give the audit at work, to watch it or to begin it again."""
     return _audit(key)
 
@@ -58,21 +58,21 @@ def _dataset(key: _Key) -> FracAtlas:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _audit(key: _Key) -> Work[Audit]:
+def _audit(key: _Key) -> BackgroundTask[Audit]:
     """Begin the audit; what an earlier one kept is there at once, so it is waited for a moment."""
     dataset = _dataset(key)
-    work = Work(lambda step, stop: audit(dataset, progress=step))
+    work = BackgroundTask(lambda step, stop: audit(dataset, progress=step))
     work.start()
     work.join(1.5)
     return work
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def thumbnails_work(key: _Key) -> Work[int]:
+def thumbnails_work(key: _Key) -> BackgroundTask[int]:
     """Begin to make the thumbnails that are lacking, so that no later page has to wait for its own."""
     dataset = _dataset(key)
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
-    work = Work(lambda step, stop: make_all(paths, step=step))
+    work = BackgroundTask(lambda step, stop: make_all(paths, step=step))
     work.start()
     return work
 

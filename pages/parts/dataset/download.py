@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.data.download_job import ABOUT, LICENCE, download_job, in_words, offer
-from fracture_core.data.fracatlas import default_location
-from pages.parts.shared.sidebar import plain
+from fracture_core.data.download import ABOUT, LICENCE, download_job, in_words, offer
+from fracture_core.paths import dataset_folder
+from pages.parts.shared.sidebar import escape_markdown
 
 
 def offer_download(reason: str) -> None:
@@ -19,7 +19,7 @@ def offer_download(reason: str) -> None:
 
 @st.fragment(run_every=1.0)
 def _panel(reason: str) -> None:
-    destination = default_location()
+    destination = dataset_folder()
     job = download_job(destination)
     progress = job.progress
     if progress.busy:
@@ -31,7 +31,7 @@ def _panel(reason: str) -> None:
     if (destination / "dataset.csv").is_file():
         st.rerun(scope="app")
     if progress.state == "failed":
-        st.error(plain(progress.error))
+        st.error(escape_markdown(progress.error))
     st.button(offer(destination), type="primary", on_click=job.start, icon=":material/download:", key="download")
     st.caption("It comes from its publisher, figshare, and is checked. About 1 GB of free disk is needed.")
-    st.caption(plain(reason))
+    st.caption(escape_markdown(reason))

@@ -18,7 +18,7 @@ from pages.parts.diagnose import examples as samples
 from pages.parts.shared.engine_queue import turn
 from pages.parts.shared.gallery import gallery
 from pages.parts.shared.predictor_cache import reader
-from pages.parts.shared.sidebar import Choice, plain
+from pages.parts.shared.sidebar import Choice, escape_markdown
 from pages.parts.shared.viewer import picture, plain_picture, viewer
 
 
@@ -36,7 +36,7 @@ def opened(sources: Sources) -> str | None:
     image_id = st.query_params.get("image")
     if image_id is None or image_id in sources.table.index:
         return image_id
-    st.warning(f"{plain(image_id[:60])} is not in FracAtlas.")
+    st.warning(f"{escape_markdown(image_id[:60])} is not in FracAtlas.")
     return None
 
 
@@ -57,7 +57,7 @@ def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list
     try:
         shown = _shown(sources, choice, image_id, slot)
     except (OSError, FractureCoreError) as error:
-        st.error(f"{image_id} cannot be shown. {plain(str(error))}")
+        st.error(f"{image_id} cannot be shown. {escape_markdown(str(error))}")
         return
     dataset = sources.dataset
     viewer(shown.picture, dataset.boxes(image_id), dataset.polygons(image_id))
@@ -109,8 +109,8 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGe
         shown = _Shown(key, plain_picture(radiograph), None, "", radiograph.warnings)
     else:
         with turn(slot):
-            finding = reader(choice.bundle).read(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
-        words = finding.finding if finding.familiar else OUTSIDE
+            finding = reader(choice.bundle).predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
+        words = finding.triage if finding.familiar else OUTSIDE
         shown = _Shown(key, picture(finding), finding.probability, words, finding.warnings)
     st.session_state["dataset_image"] = shown
     return shown
@@ -121,11 +121,11 @@ def _model(sources: Sources, choice: Choice | None, image_id: str, shown: _Shown
     if choice is None:
         st.caption("There is no model in models/, so there is no prediction and no heatmap.")
     else:
-        st.markdown(f"**{shown.finding.capitalize()}**, probability {percent(shown.probability)}")
+        st.markdown(f"**{shown.triage.capitalize()}**, probability {percent(shown.probability)}")
         if sources.table.at[image_id, "split"] in ("train", "left out"):
             st.caption("This is no validation or test image: the model may have been trained on it.")
     for warning in shown.warnings:
-        st.caption(plain(warning))
+        st.caption(escape_markdown(warning))
 
 
 def _duplicates(sources: Sources, image_id: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import MODELS, list_bundles
+from fracture_core.bundle.bundle import list_bundles
 from fracture_core.data.fracatlas import DatasetError
+from fracture_core.paths import models_folder
 from pages.parts.dataset.audit_section import defects, watch_audit
 from pages.parts.dataset.cache import sources, thumbnails_work
 from pages.parts.dataset.composition import makeup
@@ -23,7 +24,7 @@ BROWSE, MAKEUP, AUDIT, WRONG, POINTING = "Browse", "Make-up", "Audit", "Mistakes
 def dataset_page() -> None:
     """Draw the section that the address names; where FracAtlas is missing, how to get it."""
     # Without a model there is still a dataset to look through.
-    choice = choose() if list_bundles(MODELS) else None
+    choice = choose() if list_bundles(models_folder()) else None
     try:
         found = sources(choice.bundle if choice else None)
     except DatasetError as error:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.data.fracatlas import FracAtlas, default_location, find_fracatlas
+from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.overlay import thumbnail, to_png
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
+from fracture_core.paths import dataset_folder
 from fracture_core.reporting.demo_cases import Truth, examples, recognise
 
 
@@ -75,7 +76,7 @@ def _clear() -> None:
 
 def _dataset() -> FracAtlas:
     find_fracatlas()
-    return _index(str(default_location()))
+    return _index(str(dataset_folder()))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from fracture_core.inference.predictor import UNFAMILIAR, Finding
-from fracture_core.reporting.finding_text import Answer, percent
+from fracture_core.reporting.finding_text import FindingText, percent
 
 # Blue, orange and vermilion of Okabe and Ito 2008 are told apart by every kind of colour vision; shape says it again.
 _SHAPES = {
@@ -34,7 +34,7 @@ _STYLE = """<style>
 </style>"""
 
 
-def show_finding(finding: Finding, words: Answer) -> None:
+def show_finding(finding: Finding, words: FindingText) -> None:
     """Draw the card; a picture unlike the training data gets that said in place of an answer."""
     colour, shape = _SHAPES[words.kind]
     mark = f'<i style="clip-path:{shape}" aria-hidden="true"></i>'

@@ -10,13 +10,13 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from fracture_core.concurrency import LineFullError
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import UNFAMILIAR, Failure, Finding
 from fracture_core.inference.remote_engine import notice
-from fracture_core.reporting.finding_text import Answer, answer
+from fracture_core.reporting.finding_text import FindingText, explain_finding
 from fracture_core.reporting.worklist import Entry
-from fracture_core.waiting_line import LineFullError
 from pages.parts.diagnose import examples as samples
 from pages.parts.diagnose.dicom_identity import offer_identity
 from pages.parts.diagnose.finding_card import show_finding
@@ -25,7 +25,7 @@ from pages.parts.diagnose.worklist_table import offer_table
 from pages.parts.shared.audit_gate import recorded
 from pages.parts.shared.engine_queue import turn
 from pages.parts.shared.predictor_cache import reader, warm
-from pages.parts.shared.sidebar import Choice, choose, disclaimer, plain
+from pages.parts.shared.sidebar import Choice, choose, disclaimer, escape_markdown
 from pages.parts.shared.viewer import picture, viewer
 
 
@@ -44,7 +44,7 @@ class Opened:
 
     key: tuple
     result: Finding | Failure
-    words: Answer | None = None
+    words: FindingText | None = None
     picture: dict[str, Any] | None = None
 
 
@@ -53,7 +53,7 @@ def diagnose(uploads: Sequence[Any]) -> None:
     choice = choose()
     warm(choice.bundle)
     if said := notice():
-        st.caption(plain(said))
+        st.caption(escape_markdown(said))
     sources = [Source(f.file_id, f.name, f.getvalue()) for f in uploads]
     sources += [Source(key, name, data) for key, name, data in samples.picked()]
     if not sources:
@@ -83,7 +83,7 @@ def _answer(sources: Sequence[Source], choice: Choice) -> None:
     opened = _open(sources[place], choice, damaged, slot)
     with body.container() if fresh else body:
         if isinstance(opened.result, Failure):
-            st.error(f"**{plain(opened.result.name)}** was not read. {plain(opened.result.error)}")
+            st.error(f"**{escape_markdown(opened.result.name)}** was not read. {escape_markdown(opened.result.error)}")
         else:
             _show(opened, choice, sources[place].data)
     if damaged or any(entry.error for entry in entries):
@@ -117,7 +117,7 @@ def _result(source: Source, choice: Choice, damaged: bool) -> Finding | Failure:
     try:
         model = reader(choice.bundle)
         radiograph = read_radiograph(source.data, name=source.name, accept_cut_short=damaged)
-        return model.read(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
+        return model.predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
     except FractureCoreError as error:
         return Failure(source.name, str(error))
 
@@ -141,7 +141,7 @@ def _prepare(source: Source, result: Finding | Failure, choice: Choice, damaged:
     key = _key(source, choice, damaged)
     if isinstance(result, Failure):
         return Opened(key, result)
-    return Opened(key, result, answer(result, choice.bundle), picture(result))
+    return Opened(key, result, explain_finding(result, choice.bundle), picture(result))
 
 
 def _key(source: Source, choice: Choice, damaged: bool) -> tuple:
@@ -157,7 +157,7 @@ def _show(opened: Opened, choice: Choice, data: bytes) -> None:
     with right:
         for warning in finding.warnings:
             if warning != UNFAMILIAR:
-                st.warning(plain(warning), icon=":material/warning:")
+                st.warning(escape_markdown(warning), icon=":material/warning:")
         boxes: np.ndarray | None = None
         if truth and st.toggle("Show what FracAtlas says", key=f"truth {truth.image_id}"):
             st.info(truth.describe(), icon=":material/menu_book:")

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
-from pages.parts.shared.sidebar import Choice, plain
+from pages.parts.shared.sidebar import Choice, escape_markdown
 
 
 def offer_table(entries: Sequence[Entry], choice: Choice, keys: Sequence[str]) -> int:
@@ -48,7 +48,7 @@ def offer_table(entries: Sequence[Entry], choice: Choice, keys: Sequence[str]) -
                 on_click=_show,
                 args=(ordered_keys[to] if inside else None,),
             )
-        st.markdown(f"**{row + 1}** of {len(order)}: {plain(entries[order[row]].name)}")
+        st.markdown(f"**{row + 1}** of {len(order)}: {escape_markdown(entries[order[row]].name)}")
         st.download_button(
             "Table as CSV",
             to_csv(table),

@@ -6,11 +6,11 @@ import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.evaluation.predictions import Predictions
-from fracture_core.metrics.operating_points import triage_zones
+from fracture_core.metrics.operating_points import triage_groups
 from fracture_core.reporting.finding_text import LIMITS
 from fracture_core.reporting.threshold_charts import curve_chart, reliability_chart
 from fracture_core.reporting.threshold_tables import figure, interval, zones_table
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.threshold.state import predictions_of
 
 
@@ -42,7 +42,7 @@ def _in_short(bundle: Bundle, test: Predictions) -> None:
     st.markdown("**Where it must not be trusted**\n\n" + "\n".join(f"- {limit}" for limit in LIMITS))
     st.markdown(f"**What its three answers were worth on {len(test)} test radiographs**")
     thresholds = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
-    zones = triage_zones(test.labels, test.probabilities, *thresholds)
+    zones = triage_groups(test.labels, test.probabilities, *thresholds)
     st.table(zones_table(zones), border="horizontal", hide_index=True)
 
 
@@ -61,7 +61,9 @@ def _drawn(bundle: Bundle, test: Predictions) -> None:
 
 def _files(bundle: Bundle) -> None:
     st.subheader("Files", anchor=False)
-    st.caption(f"Version {bundle.version}, made {plain(bundle.created)}. A model is used only while every hash fits.")
+    st.caption(
+        f"Version {bundle.version}, made {escape_markdown(bundle.created)}. A model is used only while every hash fits."
+    )
     st.download_button(
         "The card as Markdown", bundle.card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore"
     )

@@ -9,7 +9,7 @@ import streamlit as st
 from fracture_core.reporting.audit_log import AuditLogError, audit_log, record
 from fracture_core.reporting.worklist import Entry
 from pages.parts.shared.auth import who
-from pages.parts.shared.sidebar import Choice, plain
+from pages.parts.shared.sidebar import Choice, escape_markdown
 
 
 def recorded(entries: Sequence[Entry], choice: Choice) -> bool:
@@ -24,7 +24,7 @@ def recorded(entries: Sequence[Entry], choice: Choice) -> bool:
     try:
         record(fresh.values())
     except AuditLogError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return False
     seen.update(fresh)
     return True

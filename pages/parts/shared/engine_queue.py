@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from fracture_core.waiting_line import WaitingLine
+from fracture_core.concurrency import WaitingLine
 
 _line = WaitingLine()
 

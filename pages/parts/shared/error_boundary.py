@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def in_a_sentence() -> Iterator[None]:
+def error_boundary() -> Iterator[None]:
     """Draw what the block raises, where it is our own error or the disk's, and end the page there."""
     try:
         yield
@@ -27,6 +27,8 @@ def in_a_sentence() -> Iterator[None]:
 
 
 def _say(words: str) -> None:
-    from pages.parts.shared.sidebar import plain  # the page is on screen before the libraries behind it are in memory
+    from pages.parts.shared.sidebar import (
+        escape_markdown,  # the page is on screen before the libraries behind it are in memory
+    )
 
-    st.error(plain(words))
+    st.error(escape_markdown(words))

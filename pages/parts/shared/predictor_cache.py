@@ -33,9 +33,9 @@ def _reader(version: str, _bundle: Bundle) -> Future:
 
 
 def _load(bundle: Bundle):
-    from fracture_core.inference.predictor import Reader
+    from fracture_core.inference.predictor import Predictor
 
-    made = Reader(bundle)
+    made = Predictor(bundle)
     # The first pass through a network takes several times as long as the next; nobody should wait for it.
     made.scorer.score(np.zeros((1, made.scorer.size, made.scorer.size), np.uint8))
     return made

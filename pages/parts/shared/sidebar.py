@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import MODELS, Bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle, list_bundles, load_bundle
 from fracture_core.bundle.saved_points import offered as saved
 from fracture_core.errors import FractureCoreError
 from fracture_core.metrics.operating_points import OperatingPoint
+from fracture_core.paths import models_folder
 from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words
 
 THREE_ANSWERS = "Three answers: rule-out and rule-in"
@@ -28,7 +29,7 @@ class Choice:
 
 def choose() -> Choice:
     """Draw the sidebar's choices, remembered across pages; where there is no usable bundle, say so and stop."""
-    names = list_bundles(MODELS)
+    names = list_bundles(models_folder())
     with st.sidebar:
         if not names:
             st.error("There is no model in models/ yet. Train one: `python -m fracture_core train`.")
@@ -38,12 +39,12 @@ def choose() -> Choice:
             bundle = verified(name)
             points = operating_points(bundle)
         except FractureCoreError as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
             st.stop()
         label = st.selectbox("Operating point", list(points), key="operating_point", persist_state="session")
         rule_out, rule_in = points[label]
-        st.caption(plain(points_in_words(rule_out, rule_in)))
-        st.caption(plain(f"{bundle.version}, made {bundle.created[:10]}"))
+        st.caption(escape_markdown(points_in_words(rule_out, rule_in)))
+        st.caption(escape_markdown(f"{bundle.version}, made {bundle.created[:10]}"))
     return Choice(bundle, rule_out, rule_in)
 
 
@@ -68,14 +69,14 @@ def disclaimer() -> None:
     st.caption(f"**{DISCLAIMER}** Data: FracAtlas, Abedeen et al. 2023, CC BY 4.0.")
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Escape text from a file (a name, a header) so that Markdown shows it as it is and loads nothing."""
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~:$&])", r"\\\1", text)
 
 
 def _stamp(name: str) -> tuple[int, ...]:
     """What tells one published bundle from the next: another file, whatever the clock says."""
-    manifest = MODELS / name / "bundle.json"
+    manifest = models_folder() / name / "bundle.json"
     if not manifest.is_file():
         return ()
     status = manifest.stat()
@@ -84,4 +85,4 @@ def _stamp(name: str) -> tuple[int, ...]:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _verified(name: str, stamp: tuple[int, ...]) -> Bundle:
-    return load_bundle(name, MODELS)
+    return load_bundle(name, models_folder())

@@ -37,7 +37,7 @@ def picture(finding: Finding) -> dict[str, object]:
     return plain_picture(finding.radiograph) | {
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
         "layers": [_layer(finding, method) for method in methods] if finding.familiar else [],
-        "words": finding.finding if finding.familiar else OUTSIDE,
+        "words": finding.triage if finding.familiar else OUTSIDE,
         "withheld": "No evidence is drawn, because this picture is unlike those the model was made for.",
     }
 

@@ -10,7 +10,7 @@ from fracture_core.metrics.confusion import Confusion
 from fracture_core.metrics.formatting import estimate_text
 from fracture_core.reporting.threshold_charts import Chart, curve_chart, histogram_chart
 from fracture_core.reporting.threshold_tables import cell_labels, figures_csv, figures_table
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.threshold.confusion_cell import show_cell
 from pages.parts.threshold.state import (
     Setting,
@@ -75,7 +75,7 @@ def _points(bundle: Bundle) -> None:
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.caption("Go to", width="content")
         for point in [*bundle.points.values(), *bundle.chosen_points()]:
-            name = plain(point.name.replace("_", "-"))
+            name = escape_markdown(point.name.replace("_", "-"))
             st.button(
                 f"{name} {point.threshold:.3f}",
                 key=f"go_{point.name}",

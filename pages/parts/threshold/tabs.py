@@ -11,7 +11,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.predictions import Predictions
 from fracture_core.metrics.formatting import estimate_text
 from fracture_core.metrics.intervals import predictive_values_at
-from fracture_core.metrics.operating_points import triage_zones
+from fracture_core.metrics.operating_points import triage_groups
 from fracture_core.metrics.subgroups import subgroup_table
 from fracture_core.metrics.suggestions import suggest
 from fracture_core.reporting.threshold_charts import histogram_chart, prevalence_chart, reliability_chart
@@ -95,7 +95,7 @@ def _triage(bundle: Bundle, shown: Predictions) -> None:
         st.caption("Locked while you look at test: set them on validation.")
     rule_out, rule_in = pair(bundle)
     st.table(
-        zones_table(triage_zones(shown.labels, shown.probabilities, rule_out, rule_in)),
+        zones_table(triage_groups(shown.labels, shown.probabilities, rule_out, rule_in)),
         border="horizontal",
         hide_index=True,
     )

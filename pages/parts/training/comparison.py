@@ -7,26 +7,27 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fracture_core.bundle.bundle import MODELS, Bundle, current_bundle, list_bundles
+from fracture_core.bundle.bundle import Bundle, current_bundle, list_bundles
 from fracture_core.errors import FractureCoreError
-from fracture_core.evaluation.bundle_comparison import TARGET, Challenge, matched_table
+from fracture_core.evaluation.bundle_comparison import TARGET, BundleComparison, matched_table
 from fracture_core.jobs.comparison import compare_run
 from fracture_core.jobs.history import bundle_of
 from fracture_core.jobs.promotion import promote
 from fracture_core.jobs.status import RunStatus, losses
 from fracture_core.metrics.formatting import estimate_text, figure, p_text
+from fracture_core.paths import models_folder
 from fracture_core.reporting.threshold_charts import two_curves
 from fracture_core.reporting.threshold_tables import disagreements_table
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
 from fracture_core.training.run_folder import RunFolder
-from pages.parts.shared.sidebar import plain, verified
+from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.training.worst_errors import worst
 
 
 def result(runs: list[RunStatus]) -> None:
     """Draw the comparison of one finished run, and which bundle is in use."""
     _in_use()
-    finished = {run.name: (run.run, name) for run in runs if (name := bundle_of(run.run, MODELS))}
+    finished = {run.name: (run.run, name) for run in runs if (name := bundle_of(run.run, models_folder()))}
     if not finished:
         st.info("No run has come to its end yet. When one has, it is held here against the model in use.")
         return
@@ -34,7 +35,7 @@ def result(runs: list[RunStatus]) -> None:
         st.session_state["training_result"] = next(iter(finished))
     left, right = st.columns(2)
     run, name = finished[left.selectbox("Run", list(finished), key="training_result")]
-    others = [one for one in list_bundles(MODELS) if one != name]
+    others = [one for one in list_bundles(models_folder()) if one != name]
     try:
         new = verified(name)
         if not others:
@@ -43,28 +44,28 @@ def result(runs: list[RunStatus]) -> None:
             other = verified(right.selectbox("Against", others, key="training_against"))
             _compared_with(new, other, run)
     except FractureCoreError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
     _learning(run)
 
 
 def _in_use() -> None:
     """Say which bundle is in use, and offer every other: a promotion, or one taken back."""
-    names, current = list_bundles(MODELS), current_bundle(MODELS)
+    names, current = list_bundles(models_folder()), current_bundle(models_folder())
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="in_use"):
-        st.markdown(f"**In use: {plain(current)}**" if current in names else "**No model is in use yet.**")
+        st.markdown(f"**In use: {escape_markdown(current)}**" if current in names else "**No model is in use yet.**")
         others = [name for name in names if name != current]
         if others:
             other = st.selectbox("Another", others, key="training_other", label_visibility="collapsed", width=280)
             st.button("Use it instead", key="use_other", on_click=_promote, args=(other,))
     if said := st.session_state.pop("training_promoted", None):
-        st.success(plain(said))
+        st.success(escape_markdown(said))
     if said := st.session_state.pop("training_refused", None):
-        st.error(plain(said))
+        st.error(escape_markdown(said))
 
 
 def _promote(name: str) -> None:
     try:
-        promoted = promote(name, MODELS)
+        promoted = promote(name, models_folder())
     except FractureCoreError as error:
         st.session_state["training_refused"] = str(error)
         return
@@ -77,13 +78,18 @@ def _promote(name: str) -> None:
 def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
     found = _challenge(new.version, other.version, str(run), new, other)
     for sentence in found.fairness.unfair:
-        st.error(f"Unfair comparison: {plain(sentence)}", icon=":material/gavel:")
+        st.error(f"Unfair comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
     for sentence in found.fairness.remarks:
-        st.caption(plain(sentence))
-    st.markdown(f"**{plain(found.verdict)}**")
-    if new.name != current_bundle(MODELS):
+        st.caption(escape_markdown(sentence))
+    st.markdown(f"**{escape_markdown(found.verdict)}**")
+    if new.name != current_bundle(models_folder()):
         st.button(
-            f"Use {plain(new.name)}", type="primary", key="use_this", on_click=_promote, args=(new.name,), icon=_CHECK
+            f"Use {escape_markdown(new.name)}",
+            type="primary",
+            key="use_this",
+            on_click=_promote,
+            args=(new.name,),
+            icon=_CHECK,
         )
     _figures(found)
     st.markdown(f"**Calls on test at sensitivity {TARGET:.2f}, each at its own threshold from validation**")
@@ -92,7 +98,7 @@ def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
     worst(new, found, run)
 
 
-def _figures(found: Challenge) -> None:
+def _figures(found: BundleComparison) -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.echarts_chart(two_curves(found.curves), key="challenge_curves", height=340, alt="ROC curves of both on test")
@@ -102,7 +108,7 @@ def _figures(found: Challenge) -> None:
         for column, name, value in zip(
             st.columns(2), (found.new, found.current), (found.auc.first, found.auc.second), strict=True
         ):
-            column.metric(f"AUC, {plain(name)}", figure(value))
+            column.metric(f"AUC, {escape_markdown(name)}", figure(value))
         boot = found.bootstrapped
         st.markdown(
             f"AUC, first minus second: **{estimate_text(found.auc.difference)}** by DeLong's paired test, "
@@ -111,11 +117,12 @@ def _figures(found: Challenge) -> None:
         )
 
 
-def _differences(found: Challenge) -> None:
+def _differences(found: BundleComparison) -> None:
     differ = found.differ
     st.markdown(
-        f"They differ on **{len(differ.rows)}** of these radiographs: {plain(found.new)} is right on "
-        f"**{differ.first_right}**, {plain(found.current)} on **{differ.second_right}** (McNemar's exact test: "
+        f"They differ on **{len(differ.rows)}** of these radiographs: {escape_markdown(found.new)} is right on "
+        f"**{differ.first_right}**, {escape_markdown(found.current)} on **{differ.second_right}** (McNemar's "
+        f"exact test: "
         f"{p_text(differ.p_value)})."
     )
     if differ.rows:
@@ -137,7 +144,7 @@ def _learning(run: Path) -> None:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing …")
-def _challenge(new_version: str, other_version: str, run: str, _new: Bundle, _other: Bundle) -> Challenge:
+def _challenge(new_version: str, other_version: str, run: str, _new: Bundle, _other: Bundle) -> BundleComparison:
     return compare_run(_new, _other, Path(run))
 
 

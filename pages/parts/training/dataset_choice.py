@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.background import Work
-from fracture_core.data.fracatlas import default_location
+from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.user_index import last_change
-from fracture_core.files import typed_path
 from fracture_core.jobs import launcher as job
+from fracture_core.paths import dataset_folder, expand_user_path
 from fracture_core.reporting.training_text import dataset_in_words
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 
 _FRACATLAS, _OWN = "FracAtlas", "A folder of my own"
 
@@ -38,13 +37,13 @@ def choose_dataset() -> tuple[str | None, object, object] | None:
         _wait(folder)
         return None
     if looked.result is None:
-        st.error(plain(looked.progress.error))
+        st.error(escape_markdown(looked.progress.error))
         if st.button("Look again", key="look_again"):
             _look.clear()
             st.rerun()
         return None
     dataset, split = looked.result
-    st.caption(plain(dataset_in_words(dataset, split)))
+    st.caption(escape_markdown(dataset_in_words(dataset, split)))
     return folder, dataset, split
 
 
@@ -58,11 +57,11 @@ def _wait(folder: str | None) -> None:
 
 def _stamp(folder: str | None) -> float:
     """What changes when files come or go; a folder that is not there yet has none."""
-    return last_change(typed_path(folder) if folder else default_location() / "dataset.csv")
+    return last_change(expand_user_path(folder) if folder else dataset_folder() / "dataset.csv")
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _look(folder: str | None, stamp: float) -> Work:
-    work = Work(lambda step, stop: job.check_dataset(folder, progress=step))
+def _look(folder: str | None, stamp: float) -> BackgroundTask:
+    work = BackgroundTask(lambda step, stop: job.check_dataset(folder, progress=step))
     work.start()
     return work

@@ -13,7 +13,7 @@ from fracture_core.jobs.status import RunStatus, log_tail, losses, status
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
 from fracture_core.reporting.training_text import STATES, pace, stage_in_words
 from fracture_core.training.run_folder import RunFolder
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 
 _SECONDS = 1.0
 
@@ -41,12 +41,12 @@ def _polled(name: str) -> None:
         column.metric(title, value)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if found.state == "paused":
-            _button("Go on", "play_arrow", job.go_on, run, key="go_on", type="primary")
+            _button("Go on", "play_arrow", job.unpause, run, key="go_on", type="primary")
         else:
             stopping = found.state == "stopping"
             _button("Pause", "pause", job.pause, run, key="pause", disabled=stopping)
         if found.state == "stopping":
-            _button("Stop at once", "dangerous", job.stop_at_once, run, key="stop_at_once")
+            _button("Stop at once", "dangerous", job.kill, run, key="stop_at_once")
         else:
             _button("Cancel", "stop", job.cancel, run, key="cancel")
         st.caption(
@@ -61,9 +61,9 @@ def _stopped(run: Path) -> None:
     found = status(run)
     _heading(found)
     if found.state == "failed":
-        st.error(plain(found.error))
+        st.error(escape_markdown(found.error))
     elif found.error:
-        st.warning(plain(found.error))
+        st.warning(escape_markdown(found.error))
     else:
         st.markdown("It can go on from its last checkpoint, and ends as if it had never stopped.")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -74,7 +74,7 @@ def _stopped(run: Path) -> None:
 
 
 def _heading(found: RunStatus) -> None:
-    st.subheader(f"{plain(found.name)}: {STATES[found.state]}", anchor=False)
+    st.subheader(f"{escape_markdown(found.name)}: {STATES[found.state]}", anchor=False)
     _told("act")
 
 
@@ -82,7 +82,7 @@ def _curves(run: Path) -> None:
     try:
         rows = RunFolder(run).history()
     except FractureCoreError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return
     live = losses(run)
     if not rows and not live:
@@ -119,4 +119,4 @@ def _act(act: Callable[[Path], object], run: Path) -> None:
 
 def _told(key: str) -> None:
     if said := st.session_state.pop(f"training_said_{key}", None):
-        st.error(plain(said))
+        st.error(escape_markdown(said))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.background import Work
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, MODELS, list_bundles
+from fracture_core.bundle.bundle import DEFAULT_BUNDLE, list_bundles
+from fracture_core.concurrency import BackgroundTask
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
+from fracture_core.paths import models_folder
 from fracture_core.recipe import Recipe
 from fracture_core.reporting.training_text import estimate_in_words
 from fracture_core.training.estimate import check_room, estimate
 from fracture_core.training.recipe_fields import FRONT, RecipeChoice, about, choices, recipe_names, with_values
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.training.dataset_choice import choose_dataset
 
 _ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "Nothing: random weights"}
@@ -37,7 +38,7 @@ def _start(recipe: Recipe, folder: str | None, dataset, split) -> None:
         with st.spinner("Starting …"):
             job.start(recipe, folder, recipe.name)
     except FractureCoreError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return
     st.rerun()
 
@@ -54,7 +55,7 @@ def _recipe() -> Recipe | None:
     )
     name = right.text_input("Name", job.free_name("mine"), key="train_name", help="Of the run and of its bundle.")
     if said := about(base):
-        st.caption(plain(said))
+        st.caption(escape_markdown(said))
     offered = choices(Recipe.load(base))
     values = {}
     columns = st.columns(3)
@@ -69,13 +70,13 @@ def _recipe() -> Recipe | None:
     try:
         return with_values(Recipe.load(base), values).replace(name=name.strip(), start=start)
     except FractureCoreError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return None
 
 
 def _starts() -> list[str]:
     """The bundles that a run can start from, the one that came with the project first."""
-    return sorted(list_bundles(MODELS), key=lambda name: name != DEFAULT_BUNDLE)
+    return sorted(list_bundles(models_folder()), key=lambda name: name != DEFAULT_BUNDLE)
 
 
 def _widget(base: str, choice: RecipeChoice):
@@ -101,7 +102,7 @@ def _estimate(recipe: Recipe, folder: str | None, dataset, split) -> None:
     """Say what the run will take, or offer to measure it."""
     words = estimate_in_words(estimate(recipe, dataset, split))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(plain(words), width="stretch")
+        st.markdown(escape_markdown(words), width="stretch")
         st.button(
             "Measure now",
             key="measure",
@@ -121,7 +122,7 @@ def _measured(folder: str | None) -> None:
     if one.work.progress.busy:
         st.caption("Measuring some training steps …")
     elif one.work.progress.state == "failed":
-        st.error(plain(one.work.progress.error))
+        st.error(escape_markdown(one.work.progress.error))
     elif one.fresh:
         one.fresh = False
         st.rerun(scope="app")
@@ -131,14 +132,14 @@ class _Measuring:
     """The measurement under way, one for all sessions."""
 
     def __init__(self) -> None:
-        self.work: Work | None = None
+        self.work: BackgroundTask | None = None
         self.fresh = False
 
     def again(self, recipe: Recipe, folder: str | None) -> None:
         """Begin, unless one is at it."""
         if self.work is None or not self.work.progress.busy:
             self.fresh = True
-            self.work = Work(lambda step, stop: job.measure(recipe, folder, stop))
+            self.work = BackgroundTask(lambda step, stop: job.measure(recipe, folder, stop))
             self.work.start()
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import MODELS, current_bundle
+from fracture_core.bundle.bundle import current_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs.history import delete_run, history_rows, note, recipe_differences, write_note
 from fracture_core.jobs.status import RunStatus
+from fracture_core.paths import models_folder
 from fracture_core.reporting.training_charts import overlaid
 from fracture_core.reporting.training_text import history_table
 from fracture_core.training.run_folder import RunFolder
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 
 _FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "loss": "loss in training"}
 
@@ -23,13 +24,13 @@ def history(runs: list[RunStatus]) -> None:
     """Draw the table of runs, and what is to be said of the chosen ones."""
     st.subheader("All runs", anchor=False)
     if said := st.session_state.pop("training_history_said", None):
-        st.error(plain(said))
+        st.error(escape_markdown(said))
     if not runs:
         st.info("There is no run yet.")
         return
     st.caption("Choose one for its note, several to compare their recipes and curves.")
     event = st.dataframe(
-        history_table(history_rows(runs, MODELS), current_bundle(MODELS)),
+        history_table(history_rows(runs, models_folder()), current_bundle(models_folder())),
         hide_index=True,
         key="runs_table",
         on_select="rerun",
@@ -44,14 +45,16 @@ def history(runs: list[RunStatus]) -> None:
 
 
 def _one(run: RunStatus) -> None:
-    st.markdown(f"**{plain(run.name)}**")
+    st.markdown(f"**{escape_markdown(run.name)}**")
     _curves([run])
     key = f"note_{run.name}"
     st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
     if run.resumable:
         st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
     with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive):
-        st.markdown(f"Delete {plain(run.name)}, with its history and its checkpoints? Its bundle, if any, stays.")
+        st.markdown(
+            f"Delete {escape_markdown(run.name)}, with its history and its checkpoints? Its bundle, if any, stays."
+        )
         st.button("Yes, delete it", type="primary", key="delete_run", on_click=_delete, args=(run.run,))
 
 
@@ -59,7 +62,7 @@ def _several(chosen: list[RunStatus]) -> None:
     try:
         recipes = {run.name: RunFolder(run.run).recipe() for run in chosen}
     except FractureCoreError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return
     _curves(chosen)
     differences = recipe_differences(recipes)
@@ -74,7 +77,7 @@ def _curves(chosen: list[RunStatus]) -> None:
     try:
         histories = {run.name: RunFolder(run.run).history() for run in chosen}
     except FractureCoreError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return
     if not any(histories.values()):
         return

@@ -10,17 +10,17 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.data.dataset import Dataset, open_dataset
 from fracture_core.data.thumbnails import thumbnails
 from fracture_core.errors import FractureCoreError
-from fracture_core.evaluation.bundle_comparison import Challenge
+from fracture_core.evaluation.bundle_comparison import BundleComparison
 from fracture_core.jobs.status import Job
-from pages.parts.shared.sidebar import plain
+from pages.parts.shared.sidebar import escape_markdown
 
 _SIDE = 148
 _PICTURES = 8
 
 
-def worst(new: Bundle, found: Challenge, run: Path) -> None:
+def worst(new: Bundle, found: BundleComparison, run: Path) -> None:
     """Draw the errors that lie furthest from the threshold."""
-    st.subheader(f"Worst errors of {plain(new.name)}", anchor=False)
+    st.subheader(f"Worst errors of {escape_markdown(new.name)}", anchor=False)
     table = found.worst
     if table.empty:
         st.caption("It makes none on these images at this threshold.")
@@ -28,7 +28,9 @@ def worst(new: Bundle, found: Challenge, run: Path) -> None:
     with st.container(horizontal=True, gap="small", key="worst"):
         for image_id, error, picture in _pictures(table.head(_PICTURES), run):
             if picture:
-                st.image(picture, caption=f"{plain(image_id)}: {error}", width=_SIDE, alt=f"Radiograph {image_id}")
+                st.image(
+                    picture, caption=f"{escape_markdown(image_id)}: {error}", width=_SIDE, alt=f"Radiograph {image_id}"
+                )
     st.dataframe(
         table,
         hide_index=True,
