@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from fracture_core import __version__
-from fracture_core.cli.common import NOTICE, add_dataset, bar, command
+from fracture_core.cli.common import NOTICE, add_bundle, add_dataset, bar, command
+from fracture_core.cli.predict import add_predict_command
 from fracture_core.cli.training import add_training_commands
 from fracture_core.errors import FractureCoreError
 
@@ -41,15 +42,9 @@ def _add_dataset_commands(commands) -> None:
 
 
 def _add_reading_commands(commands) -> None:
-    one = command(commands, "predict", "Read radiographs: a finding and a probability for each file.", _predict)
-    one.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG, TIFF, BMP, WebP or DICOM")
-    _add_bundle(one)
-    one.add_argument("--heatmap", type=Path, metavar="DIR", help="write overlays (.png) and evidence (.npy) there")
-    one.add_argument("--method", metavar="METHOD", help="how the heatmap is made (default: the bundle's own)")
-    one.add_argument("--accept-cut-short", action="store_true", help="read damaged files as far as they go")
-    one.add_argument("--json", action="store_true", help="print one JSON list")
+    add_predict_command(commands)
     one = command(commands, "evaluate", "Print a bundle's figures on val or test, with 95 %% intervals.", _evaluate)
-    _add_bundle(one)
+    add_bundle(one)
     one.add_argument("--split", choices=("val", "test"), default="test", help="which images (default: test)")
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one = command(commands, "export", "Write a bundle's network as model servers load it (KServe v2).", _export)
@@ -57,10 +52,6 @@ def _add_reading_commands(commands) -> None:
     one.add_argument("folder", type=Path, metavar="DIR", help="made where it is missing")
     one = command(commands, "bundles", "List the bundles and their headline figures.", _bundles)
     one.add_argument("--json", action="store_true", help="print one JSON list")
-
-
-def _add_bundle(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--bundle", metavar="NAME", help="which bundle (default: the one in use)")
 
 
 def _download(arguments: argparse.Namespace) -> int:
@@ -87,46 +78,6 @@ def _audit(arguments: argparse.Namespace) -> int:
     found = audit(FracAtlas(arguments.dataset), progress=bar("auditing"))
     print(found.to_json() if arguments.json else found.describe())
     return 0
-
-
-def _predict(arguments: argparse.Namespace) -> int:
-    from fracture_core.inference.predictor import Failure, load_predictor
-
-    reader = load_predictor(arguments.bundle)
-    entries, failed = [], False
-    results = reader.predict_many(arguments.files, accept_cut_short=arguments.accept_cut_short)
-    for file, result in zip(arguments.files, results, strict=True):
-        entry = dict.fromkeys(("file", "probability", "logit", "finding", "warnings", "heatmap", "error"))
-        entry |= {"file": file, "warnings": []}
-        if isinstance(result, Failure):
-            failed, entry["error"] = True, result.error
-        else:
-            entry |= {"probability": result.probability, "logit": result.logit, "finding": result.triage}
-            entry["warnings"] = list(result.warnings)
-            if arguments.heatmap:
-                from fracture_core.cli.heatmap_files import write_heatmap
-
-                method = arguments.method or reader.default_method
-                entry["heatmap"] = str(write_heatmap(result, method, arguments.heatmap, Path(file).stem))
-        entries.append(entry)
-        if not arguments.json:
-            _print_finding(entry, reader.bundle)
-    if arguments.json:
-        print(json.dumps(entries, indent=1))
-    return 1 if failed else 0
-
-
-def _print_finding(entry: dict, bundle) -> None:
-    if entry["error"]:
-        print(f"{entry['file']}: error: {entry['error']}", file=sys.stderr)
-        return
-    out, within = (bundle.points[name].threshold for name in ("rule_out", "rule_in"))
-    print(f"{entry['file']}: {entry['finding']}, probability {entry['probability']:.3f}")
-    print(f"  unlikely below {out:.3f}, likely from {within:.3f} ({bundle.version})")
-    for warning in entry["warnings"]:
-        print(f"  warning: {warning}")
-    if entry["heatmap"]:
-        print(f"  heatmap: {entry['heatmap']}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

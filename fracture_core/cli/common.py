@@ -24,6 +24,11 @@ def add_dataset(one: argparse.ArgumentParser, *, own: bool = False) -> None:
     )
 
 
+def add_bundle(one: argparse.ArgumentParser) -> None:
+    """Add --bundle."""
+    one.add_argument("--bundle", metavar="NAME", help="which bundle (default: the one in use)")
+
+
 def bar(what: str) -> Callable[[int, int], None]:
     """A progress callback that draws a bar on stderr."""
     from tqdm import tqdm
