@@ -18,7 +18,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import load_bundle, saved_points
+from fracture_core.bundle import saved_points
+from fracture_core.bundle.bundle import load_bundle
 from fracture_core.bundle.manifest import FILES, install, verify, write_manifest
 from fracture_core.bundle.validation import BundleError
 from fracture_core.data.thumbnails import PictureStore, thumbnails
