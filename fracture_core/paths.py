@@ -8,25 +8,57 @@ from pathlib import Path
 import platformdirs
 
 PACKAGE = Path(__file__).resolve().parent
-#: The folder of the clone: beside the package lie pages/, models/ and streamlit_app.py.
-PROJECT = PACKAGE.parent
+#: Whether this is an installed copy: only a wheel holds the app within the package.
+INSTALLED = (PACKAGE / "app").is_dir()
+#: The folder of streamlit_app.py, pages/, .streamlit/ and the bundles that ship: the clone's, or the wheel's.
+APP = PACKAGE / "app" if INSTALLED else PACKAGE.parent
 #: The recipes that ship with the package.
 RECIPES = PACKAGE / "recipes"
 
 
+def data_folder() -> Path:
+    """Return the folder under which new files are kept: the clone, or the user's data folder in an installed copy."""
+    return Path(platformdirs.user_data_dir("fracture-reader", appauthor=False)) if INSTALLED else APP
+
+
 def models_folder() -> Path:
-    """Return the folder of the bundles: FRACTURE_MODELS_DIR, else models/ beside the package."""
-    return _named("FRACTURE_MODELS_DIR") or PROJECT / "models"
+    """Return the folder that new bundles are written to: FRACTURE_MODELS_DIR, else models/ in the data folder."""
+    return _named("FRACTURE_MODELS_DIR") or data_folder() / "models"
+
+
+def bundle_folders(root: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
+    """Return the folders where bundles are looked for, the first one first.
+
+    They are `root` alone, by default `models_folder()`. In an installed copy whose models folder was not named, the
+    bundles that ship with the package come after the user's own.
+    """
+    own = models_folder()
+    root = own if root is None else Path(root)
+    if INSTALLED and root == own and _named("FRACTURE_MODELS_DIR") is None:
+        return root, APP / "models"
+    return (root,)
+
+
+def writable_bundle_folder(folder: Path) -> Path:
+    """Return where files beside a bundle's own are kept: in its folder, or in the user's if the bundle shipped."""
+    return models_folder() / folder.name if INSTALLED and folder.parent == APP / "models" else folder
 
 
 def runs_folder() -> Path:
-    """Return the folder of the training runs: FRACTURE_RUNS_DIR, else runs/ beside the package."""
-    return _named("FRACTURE_RUNS_DIR") or PROJECT / "runs"
+    """Return the folder of the training runs: FRACTURE_RUNS_DIR, else runs/ in the data folder."""
+    return _named("FRACTURE_RUNS_DIR") or data_folder() / "runs"
 
 
 def dataset_folder() -> Path:
-    """Return the folder of FracAtlas, present or not: FRACATLAS_DIR, else data/FracAtlas beside the package."""
-    return _named("FRACATLAS_DIR") or PROJECT / "data" / "FracAtlas"
+    """Return the folder of FracAtlas, present or not: FRACATLAS_DIR, else data/FracAtlas in the data folder."""
+    return _named("FRACATLAS_DIR") or data_folder() / "data" / "FracAtlas"
+
+
+def working_folder() -> Path:
+    """Return a folder for new processes to start in; a clone's own finds the package there."""
+    folder = data_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def cache_folder() -> Path:

@@ -47,7 +47,7 @@ from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights
-from fracture_core.paths import models_folder
+from fracture_core.paths import bundle_folders, models_folder, writable_bundle_folder
 from fracture_core.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Bundle:
         """The points users saved, oldest first; raise BundleError where their file is damaged."""
         file = "chosen_points.json"
         try:
-            entries = parse_json(read_file(self.folder, file, most=MOST_SMALL))
+            entries = parse_json(read_file(writable_bundle_folder(self.folder), file, most=MOST_SMALL))
             return [OperatingPoint.from_dict(entry) for entry in entries]
         except (ValueError, TypeError, FractureCoreError) as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -162,8 +162,10 @@ class Bundle:
         Whoever else saves at the same moment, in this program or another on the same folder, waits. Raise BundleError
         on a taken name, and where the folder cannot be written.
         """
+        folder = writable_bundle_folder(self.folder)
         try:
-            with exclusive_lock(self.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with exclusive_lock(folder):
                 saved = self.chosen_points()
                 for point in points:
                     if point.name in {p.name for p in saved} | set(self.points):
@@ -174,7 +176,7 @@ class Bundle:
                 text = json.dumps([p.to_dict() for p in saved], indent=1) + "\n"
                 if len(text) > MOST_SMALL:
                     raise BundleError(f"Too many points were saved beside {self.name}; no more fit.")
-                write_text(self.folder / "chosen_points.json", text)
+                write_text(folder / "chosen_points.json", text)
         except OSError as error:
             raise BundleError(f"The point cannot be saved beside {self.name} ({error.strerror}).") from error
 
@@ -188,21 +190,20 @@ def current_bundle(root: Path | None = None) -> str:
         name = json.loads((Path(root or models_folder()) / CURRENT_FILE).read_text("utf-8"))["bundle"]
     except (OSError, ValueError, KeyError, TypeError):
         return DEFAULT_BUNDLE
-    there = (
-        isinstance(name, str)
-        and NAME.fullmatch(name)
-        and (Path(root or models_folder()) / name / "bundle.json").is_file()
-    )
+    there = isinstance(name, str) and NAME.fullmatch(name) and name in _folders(root)
     return name if there else DEFAULT_BUNDLE
 
 
 def list_bundles(root: Path | None = None) -> list[str]:
     """Names of the bundles under `root`, the one in use first."""
-    names = sorted(
-        p.parent.name for p in Path(root or models_folder()).glob("*/bundle.json") if NAME.fullmatch(p.parent.name)
-    )
     current = current_bundle(root)
-    return sorted(names, key=lambda name: name != current)
+    return sorted(_folders(root), key=lambda name: (name != current, name))
+
+
+def _folders(root: Path | None) -> dict[str, Path]:
+    """Return the folder of each bundle by name; of two with one name the user's own counts."""
+    found = (path.parent for place in reversed(bundle_folders(root)) for path in place.glob("*/bundle.json"))
+    return {folder.name: folder for folder in found if NAME.fullmatch(folder.name)}
 
 
 def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:
@@ -266,11 +267,11 @@ def _read(folder: Path) -> Bundle:
 
 def _folder(root: Path | None, name: str) -> Path:
     """Where a bundle lies; raise BundleError where there is none, or a link that leads out of `root`."""
-    folder = Path(root or models_folder()) / check_name(name)
-    if not (folder / "bundle.json").is_file():
+    folder = _folders(root).get(check_name(name))
+    if folder is None:
         known = ", ".join(list_bundles(root)) or "none"
         raise BundleError(f"There is no bundle {name!r} in {Path(root or models_folder()).name}/; there is: {known}.")
-    if folder.resolve().parent != Path(root or models_folder()).resolve():
+    if folder.resolve().parent != folder.parent.resolve():
         raise BundleError(f"The bundle {name!r} is a link to another folder; copy that folder here instead.")
     return folder
 

@@ -5,11 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    #: What `add_subparsers` returns: the place where commands are added.
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 NOTICE = "Research demonstrator: a reading aid, not a medical device."
 
 
-def command(commands, name: str, summary: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+def command(
+    commands: Commands, name: str, summary: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
     """Add a command that `run` carries out; give its parser."""
     one = commands.add_parser(name, help=summary, description=summary, epilog=NOTICE)
     one.set_defaults(run=run)

@@ -1,4 +1,4 @@
-"""The commands that train: `train`, `estimate`, `runs`, `resume`, `promote`, `pretrain`, `package`."""
+"""The commands that train: `train`, `estimate`, `runs`, `resume`, `pretrain`, `package`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fracture_core.cli.common import add_dataset, bar, command
 
+if TYPE_CHECKING:
+    from fracture_core.cli.common import Commands
 
-def add_training_commands(commands) -> None:
+
+def add_training_commands(commands: Commands) -> None:
     """Add them to the top parser's subparsers."""
     one = command(commands, "train", "Train a network by a recipe and make a bundle of it.", _train)
     one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
@@ -30,14 +34,12 @@ def add_training_commands(commands) -> None:
     one = command(commands, "resume", "Go on with a run that was stopped, killed or failed.", _resume)
     one.add_argument("named", metavar="RUN", help="the run's folder, its name, or a part of the name")
     one.add_argument("--background", action="store_true", help="give way to other programs, and print nothing")
-    one = command(commands, "promote", "Make a bundle the one that is used; earlier ones stay.", _promote)
-    one.add_argument("named", metavar="RUN|BUNDLE", help="a finished run, or a bundle under models/")
     one = command(commands, "pretrain", "Pre-train a network with labels, boxes and a teacher (PyTorch).", _pretrain)
     one.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
     add_dataset(one)
     one.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
     one.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
-    one.add_argument("--run", dest="folder", type=Path, default=Path("runs/pretrain"), help="made, or resumed")
+    one.add_argument("--run", dest="folder", type=Path, help="made, or resumed (default: runs/pretrain)")
     one = command(commands, "package", "Make a bundle of a finished run folder.", _package)
     one.add_argument("run_folder", type=Path, metavar="RUN")
     one.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
@@ -138,21 +140,13 @@ def _resume(arguments: argparse.Namespace) -> int:
     return _say_bundle(run_job(run, listener=None if arguments.background else print_progress))
 
 
-def _promote(arguments: argparse.Namespace) -> int:
-    from fracture_core.jobs.promotion import promote
-
-    promoted = promote(arguments.named)
-    before = f" Before it: {promoted.before}; `promote {promoted.before}` puts it back." if promoted.before else ""
-    print(f"The bundle {promoted.name} is now the one that is used.{before}")
-    return 0
-
-
 def _pretrain(arguments: argparse.Namespace) -> int:
     import dataclasses
 
     from fracture_core.data.audit import audit
     from fracture_core.data.fracatlas import FracAtlas
     from fracture_core.data.split import project_split
+    from fracture_core.paths import runs_folder
     from fracture_core.pretraining.pretrain import Plan, pretrain
     from fracture_core.training.initial_weights import start_from
 
@@ -166,7 +160,7 @@ def _pretrain(arguments: argparse.Namespace) -> int:
         plan,
         dataset,
         split,
-        arguments.folder,
+        arguments.folder or runs_folder() / "pretrain",
         lambda model: start_from(model, recipe),
         report=lambda e: print(json.dumps(e)),
     )

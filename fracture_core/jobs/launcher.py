@@ -25,7 +25,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.lock import BusyError, busy_sentence, current_trainer
 from fracture_core.jobs.status import Job, RunStatus, find_run, set_request, status
-from fracture_core.paths import PROJECT, expand_user_path, models_folder
+from fracture_core.paths import expand_user_path, models_folder, working_folder
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder, new_run_path
 
@@ -161,7 +161,12 @@ def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | 
         write_text(file, json.dumps(recipe.to_json()))
         command = [*COMMAND, "estimate", str(file)] + (["--dataset", _resolved(dataset)] if dataset else [])
         child = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=_environment(), cwd=PROJECT
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=_environment(),
+            cwd=working_folder(),
         )
         while child.poll() is None:
             if stop is not None and stop.is_set():
@@ -215,7 +220,7 @@ def _launch(run: Path) -> Path:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             env=_environment(),
-            cwd=PROJECT,
+            cwd=working_folder(),
         )
     _children[:] = [one for one in _children if one.poll() is None] + [child]
     end = time.monotonic() + _PATIENCE

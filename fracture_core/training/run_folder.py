@@ -32,7 +32,7 @@ from safetensors.numpy import save_file
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write, write_text
-from fracture_core.paths import runs_folder
+from fracture_core.paths import APP, INSTALLED, runs_folder
 from fracture_core.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -201,9 +201,10 @@ def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    here = Path(__file__).resolve().parent
+    if INSTALLED:
+        return None  # a repository around the environment would be another project's
     try:
-        done = subprocess.run(["git", *arguments], cwd=here.parents[1], capture_output=True, text=True, timeout=20)
+        done = subprocess.run(["git", *arguments], cwd=APP, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,45 @@
+"""The command that starts the web app: `app`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from fracture_core.cli.common import command
+from fracture_core.paths import APP
+
+if TYPE_CHECKING:
+    from fracture_core.cli.common import Commands
+
+
+def add_app_command(commands: Commands) -> None:
+    """Add `app` to the top parser's subparsers."""
+    one = command(commands, "app", "Start the web app, and open it in the browser.", _app)
+    one.add_argument("--port", type=int, help="where it listens on this machine (default: 8501)")
+    one.add_argument("--theme", choices=("dark", "light"), default="dark", help="its colours (default: dark)")
+    one.add_argument(
+        "options", nargs="*", metavar="-- OPTION", help="options of `streamlit run`, such as --server.headless true"
+    )
+
+
+def app_command(arguments: argparse.Namespace) -> list[str]:
+    """Return the command line that runs the app, as the parsed options say."""
+    # Without -P a file in the user's folder that is called like a module would take that module's place.
+    line = [sys.executable, "-P", "-m", "streamlit", "run", str(APP / "streamlit_app.py")]
+    if "STREAMLIT_THEME_BASE" not in os.environ:
+        # Streamlit looks for a theme's file in the folder that it is started from.
+        line += ["--theme.base", str(APP / ".streamlit" / f"{arguments.theme}.toml")]
+    if arguments.port is not None:
+        line += ["--server.port", str(arguments.port)]
+    return line + arguments.options
+
+
+def _app(arguments: argparse.Namespace) -> int:
+    line = app_command(arguments)
+    if os.name == "posix":
+        sys.stdout.flush()
+        os.execv(line[0], line)  # in its place, so that signals reach the server itself
+    return subprocess.run(line).returncode
