@@ -62,7 +62,7 @@ class Truth:
         """Give the pixels, and the probability as the answer card places its mark; "" where none is shown."""
         with self._lock:
             finding = self._reader.predict(read_radiograph(path))
-        return finding.radiograph.pixels, f"left:{finding.probability:.2%}" if finding.familiar else ""
+        return finding.radiograph.pixels, f"left:{finding.probability:.2%}" if finding.assessed else ""
 
     def fault(self, session: WebSession, path: Path) -> str:
         """Say what on the visitor's page is not this file's, "" where all is."""

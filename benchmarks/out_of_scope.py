@@ -105,7 +105,7 @@ def unanswered(reader: Predictor, sources: Iterable[Named]) -> tuple[list[str], 
         if isinstance(result, Failure):
             print(f"not read: {result.name}: {result.error}")
         else:
-            (answered if result.familiar else without).append(f"{result.radiograph.name} ({result.unfamiliarity:.2f})")
+            (answered if result.assessed else without).append(f"{result.radiograph.name} ({result.unfamiliarity:.2f})")
     return without, answered
 
 

@@ -28,7 +28,7 @@ def clearest_test_fracture(dataset: FracAtlas) -> str:
     test = bundle.predictions().query("split == 'test' and label == 1").sort_values("probability", ascending=False)
     for image_id in test["image_id"]:
         finding = reader.predict(read_radiograph(dataset.path(image_id), accept_cut_short=True))
-        if finding.familiar and not finding.warnings:
+        if finding.assessed and not finding.warnings:
             return str(image_id)
     raise SystemExit("No fractured test image gets an answer without a remark.")
 

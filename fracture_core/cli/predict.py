@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from fracture_core.inference.predictor import Finding
 
 
+#: Of an entry in the JSON list. Without an answer `assessed` is false, `reason` says why, and there is no probability.
+_FIELDS = ("file", "finding", "assessed", "reason", "probability", "logit", "warnings", "heatmap", "error")
+
+
 def add_predict_command(commands) -> None:
     """Add it to the top parser's subparsers."""
     one = command(commands, "predict", "Read radiographs: a finding and a probability for each file.", _predict)
@@ -32,14 +36,20 @@ def _predict(arguments: argparse.Namespace) -> int:
     entries, failed = [], False
     results = reader.predict_many(arguments.files, accept_cut_short=arguments.accept_cut_short)
     for file, result in zip(arguments.files, results, strict=True):
-        entry = dict.fromkeys(("file", "probability", "logit", "finding", "warnings", "heatmap", "error"))
+        entry = dict.fromkeys(_FIELDS)
         entry |= {"file": file, "warnings": []}
         if isinstance(result, Failure):
             failed, entry["error"] = True, result.error
         else:
-            entry |= {"probability": result.probability, "logit": result.logit, "finding": result.triage}
+            entry |= {
+                "finding": result.triage,
+                "assessed": result.assessed,
+                "reason": result.not_assessed_reason or None,
+            }
             entry["warnings"] = list(result.warnings)
-            if arguments.heatmap:
+            if result.assessed:
+                entry |= {"probability": result.probability, "logit": result.logit}
+            if arguments.heatmap and result.assessed:
                 method = arguments.method or reader.default_method
                 entry["heatmap"] = str(_write_heatmap(result, method, arguments.heatmap, Path(file).stem))
         entries.append(entry)
@@ -55,7 +65,10 @@ def _print_finding(entry: dict, bundle) -> None:
         print(f"{entry['file']}: error: {entry['error']}", file=sys.stderr)
         return
     out, within = (bundle.points[name].threshold for name in ("rule_out", "rule_in"))
-    print(f"{entry['file']}: {entry['finding']}, probability {entry['probability']:.3f}")
+    if entry["assessed"]:
+        print(f"{entry['file']}: {entry['finding']}, probability {entry['probability']:.3f}")
+    else:
+        print(f"{entry['file']}: {entry['finding']}. {entry['reason']}")
     print(f"  unlikely below {out:.3f}, likely from {within:.3f} ({bundle.version})")
     for warning in entry["warnings"]:
         print(f"  warning: {warning}")

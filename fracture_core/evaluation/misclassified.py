@@ -77,5 +77,5 @@ def _drawn(reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: 
     finding = reader.predict(read_radiograph(path, accept_cut_short=True))
     pixels = shrink(finding.radiograph.pixels, side)
     scale = np.tile(np.array(pixels.shape[::-1]) / finding.radiograph.pixels.shape[::-1], 2)
-    evidence = shrink(finding.heatmap(method), side) if finding.familiar else np.zeros(pixels.shape, np.float32)
+    evidence = shrink(finding.heatmap(method), side) if finding.assessed else np.zeros(pixels.shape, np.float32)
     return overlay(pixels, evidence, method, boxes=np.asarray(boxes).reshape(-1, 4) * scale)

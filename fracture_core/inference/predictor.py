@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.explain.gradcam import heatmap
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
+from fracture_core.inference.assessment import BLANK, NOT_ASSESSED, not_assessed_reason
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import reading_engine
@@ -28,21 +30,18 @@ _VALIDATED_PARTS = (
 )
 _FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
 
-UNFAMILIAR = "This does not look like the radiographs the model was made for; do not rely on the score."
-
 
 @dataclass(frozen=True, eq=False)
 class Finding:
     """What the network says of one radiograph, and how far to trust it.
 
-    `probability` is calibrated, 0..1; `triage` is "fracture likely", "uncertain" or "fracture unlikely" by the two
-    operating points `rule_out` and `rule_in`; `unfamiliarity` above 1 means unlike the training data.
+    `probability` is calibrated, 0..1, and means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the
+    training data.
     """
 
     radiograph: Radiograph
     probability: float
     logit: float
-    triage: str
     warnings: tuple[str, ...]
     unfamiliarity: float
     traits: frozenset[str]
@@ -53,10 +52,22 @@ class Finding:
     placement: Placement = field(repr=False)
     _kernel: np.ndarray = field(repr=False)
 
+    @cached_property
+    def not_assessed_reason(self) -> str:
+        """Why no answer is given, as a sentence; "" where one is."""
+        return not_assessed_reason(self.radiograph, self.unfamiliarity)
+
     @property
-    def familiar(self) -> bool:
-        """Whether the picture looks like those the network was made for."""
-        return self.unfamiliarity <= 1
+    def assessed(self) -> bool:
+        """Whether the radiograph gets an answer: triage, probability and heatmap."""
+        return not self.not_assessed_reason
+
+    @property
+    def triage(self) -> str:
+        """The answer: "fracture likely", "uncertain", "fracture unlikely" or "not assessed"."""
+        if not self.assessed:
+            return NOT_ASSESSED
+        return triage(self.probability, self.rule_out.threshold, self.rule_in.threshold)
 
     def heatmap(self, method: str = "localiser") -> np.ndarray:
         """Return the evidence over the radiograph, float32 (H, W), by one of `explain.gradcam.METHODS`."""
@@ -100,12 +111,14 @@ class Predictor:
         probability = float(self.bundle.probability(logit))
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
         traits = self.bundle.traits.of(outputs["embedding"])
+        reason = not_assessed_reason(radiograph, unfamiliarity)
+        # What the network seems to see in an image it cannot assess is noise.
+        doubts = () if reason == BLANK else _doubts(radiograph, placement, frozenset() if reason else traits)
         return Finding(
             radiograph,
             probability,
             logit,
-            triage(probability, rule_out.threshold, rule_in.threshold),
-            (*radiograph.warnings, *_doubts(radiograph, placement, traits, unfamiliarity), *remarks),
+            (*radiograph.warnings, *doubts, *remarks),
             unfamiliarity,
             traits,
             self.bundle.version,
@@ -129,11 +142,7 @@ class Predictor:
                 yield Failure(name, str(error))
 
 
-def _doubts(
-    radiograph: Radiograph, placement: Placement, traits: frozenset[str], unfamiliarity: float
-) -> Iterator[str]:
-    if unfamiliarity > 1:
-        yield UNFAMILIAR
+def _doubts(radiograph: Radiograph, placement: Placement, traits: frozenset[str]) -> Iterator[str]:
     header = radiograph.header
     part = (header.body_part or "").upper() if header else ""
     if part and not any(known in part for known in _VALIDATED_PARTS):

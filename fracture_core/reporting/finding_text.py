@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fracture_core.bundle.bundle import Bundle
+from fracture_core.inference.assessment import NOT_ASSESSED
 from fracture_core.inference.predictor import Finding
 from fracture_core.metrics.calibration import LocalRate, local_rate
 from fracture_core.metrics.operating_points import LIKELY, UNLIKELY, OperatingPoint
 
 DISCLAIMER = "Research demonstrator: a reading aid, not a medical device, and no diagnosis."
-OUTSIDE = "outside what the model knows"
 COLOURS_MEAN = "Colour: evidence for a fracture, on one scale for every radiograph; stronger is more."
 COLOURS_DO_NOT_MEAN = "It does not outline a fracture, and no colour does not mean no fracture."
 LIMITS = (
@@ -24,7 +24,7 @@ LIMITS = (
 class FindingText:
     """A finding in words.
 
-    `kind` is "likely", "uncertain", "unlikely" or, where the picture is unlike the training data, "outside";
+    `kind` is "likely", "uncertain", "unlikely" or, for an image that is not assessed, "outside";
     `headline`, `detail` and `like_this` are text; `rate` is what `like_this` tells.
     """
 
@@ -39,14 +39,18 @@ def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
     """Say what `finding` means, counted in the test predictions of the bundle that made it."""
     test = bundle.predictions().query("split == 'test'")
     rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), finding.probability)
-    kind = kind_of(finding.triage) if finding.familiar else "outside"
-    headline = finding.triage if finding.familiar else OUTSIDE
-    return FindingText(kind, headline, points_in_words(finding.rule_out, finding.rule_in), _like_this(rate), rate)
+    return FindingText(
+        kind_of(finding.triage),
+        finding.triage,
+        points_in_words(finding.rule_out, finding.rule_in),
+        _like_this(rate),
+        rate,
+    )
 
 
 def kind_of(words: str) -> str:
-    """Give "likely", "unlikely" or "uncertain" for one of the three findings."""
-    return {LIKELY: "likely", UNLIKELY: "unlikely"}.get(words, "uncertain")
+    """Return "likely", "unlikely", "uncertain" or "outside" for a triage."""
+    return {LIKELY: "likely", UNLIKELY: "unlikely", NOT_ASSESSED: "outside"}.get(words, "uncertain")
 
 
 def points_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:

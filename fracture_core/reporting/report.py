@@ -51,7 +51,7 @@ def report_pdf(
     width, height = A4[0] - 2 * _MARGIN, A4[1] - 2 * _MARGIN
     method = method or next(name for name, one in METHODS.items() if one.needs in finding.outputs)
     pictures = [finding.radiograph.pixels]
-    if finding.familiar:
+    if finding.assessed:
         pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), method))
     columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in pictures]
     captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(pictures)]]
@@ -59,7 +59,7 @@ def report_pdf(
     story += [
         Table([columns, captions], colWidths=[width / 2] * len(columns), style=[("LEFTPADDING", (0, 0), (-1, -1), 0)])
     ]
-    story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.familiar else []
+    story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.assessed else []
     rows = _details(finding, words, method, named, when or datetime.now().astimezone())
     if patient:
         from fracture_core.imaging.dicom import identifier_name
@@ -119,7 +119,8 @@ def _verdict(finding: Finding, words: FindingText, styles: dict) -> list:
 
     said = [Paragraph(_text(DISCLAIMER), styles["small"])]
     if words.kind == "outside":
-        said.append(Paragraph(f"No finding: {_text(words.headline)}", styles["verdict"]))
+        said.append(Paragraph(_text(words.headline.capitalize()), styles["verdict"]))
+        said.append(Paragraph(_text(finding.not_assessed_reason), styles["body"]))
     else:
         text = f"<b>{_text(words.headline)}</b>, probability {percent(finding.probability)}"
         said += [Paragraph(text, styles["verdict"]), Paragraph(_text(words.like_this), styles["body"])]
@@ -132,7 +133,7 @@ def _details(finding: Finding, words: FindingText, method: str, named: bool, whe
     rows = [("File", radiograph.name)] if named else []
     rows += [("SHA-256 of the file", radiograph.sha256), ("Picture", f"{radiograph.format}, {width} x {height} pixels")]
     rows += [("Model", finding.bundle), ("Operating points", words.detail)]
-    rows += [("Heatmap", f"{METHODS[method].title}. {METHODS[method].sentence}")] if finding.familiar else []
+    rows += [("Heatmap", f"{METHODS[method].title}. {METHODS[method].sentence}")] if finding.assessed else []
     return [*rows, ("Read on", f"{when:%Y-%m-%d %H:%M %Z}")]
 
 

@@ -85,5 +85,5 @@ def findings(small_models, vocal_models):
 @pytest.fixture(scope="session")
 def known(findings):
     """The pictures that the small network is not surprised by, most evidence drawn first."""
-    paths = [path for path, finding in findings.items() if finding.familiar]
+    paths = [path for path, finding in findings.items() if finding.assessed]
     return sorted(paths, key=lambda path: -findings[path].heatmap("grad-cam").max())

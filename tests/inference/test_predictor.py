@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 
 import cv2
 import numpy as np
@@ -11,10 +12,11 @@ import pytest
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.assessment import BLANK, NOT_ASSESSED, UNFAMILIAR
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.predictor import Failure, Finding, load_predictor
 from fracture_core.metrics.confusion import sigmoid
-from fracture_core.metrics.operating_points import triage
+from fracture_core.metrics.operating_points import FINDINGS, triage
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,8 @@ def test_the_finding_is_what_the_bundle_predicted(reader, files, small_models):
         assert finding.logit == pytest.approx(table.loc[path.stem, "logit"], abs=1e-3)
         assert finding.probability == pytest.approx(sigmoid(finding.logit / reader.bundle.temperature))
         points = reader.bundle.points
-        assert finding.triage == triage(finding.probability, points["rule_out"].threshold, points["rule_in"].threshold)
+        thresholds = points["rule_out"].threshold, points["rule_in"].threshold
+        assert finding.triage == (triage(finding.probability, *thresholds) if finding.assessed else NOT_ASSESSED)
 
 
 def test_it_equals_the_keras_network(reader, files):
@@ -100,3 +103,24 @@ def test_small_and_narrow_pictures_are_warned_of(reader):
 
     assert "small" in warnings(150, 150)
     assert "narrow" in warnings(1200, 300)
+
+
+def test_a_blank_image_is_not_assessed_and_nothing_else_is_said_of_it(reader):
+    for grey in (0, 90, 255):
+        pixels = np.full((454, 373), grey, np.uint8)
+        pixels[10:14, 10:14] = 255 - grey  # a lone mark does not make it a radiograph
+        finding = reader.predict(read_radiograph(cv2.imencode(".png", pixels)[1].tobytes(), name="x.png"))
+        assert not finding.assessed
+        assert finding.triage == NOT_ASSESSED
+        assert finding.not_assessed_reason == BLANK
+        assert finding.warnings == ()
+
+
+def test_an_image_unlike_the_training_data_is_not_assessed(reader, files):
+    finding = reader.predict(read_radiograph(files[0]))
+    near, far = (dataclasses.replace(finding, unfamiliarity=score) for score in (0.99, 1.01))
+    assert near.assessed
+    assert near.triage in FINDINGS
+    for strange in (far, dataclasses.replace(finding, unfamiliarity=float("nan"))):
+        assert not strange.assessed
+        assert (strange.triage, strange.not_assessed_reason) == (NOT_ASSESSED, UNFAMILIAR)

@@ -35,7 +35,7 @@ def test_it_is_off_unless_a_file_is_named(monkeypatch, tmp_path):
 def test_a_line_says_who_when_which_file_which_model_and_what(tmp_path):
     log = tmp_path / "audit.jsonl"
     record([LINE], log)
-    record([AuditLine("", "cd" * 32, "small 012345678901", "outside what the model knows", None)], log)
+    record([AuditLine("", "cd" * 32, "small 012345678901", "not assessed", None)], log)
     first, second = lines(log)
     assert set(first) == {"when", "who", "input_sha256", "model", "finding", "probability"}
     assert (first["who"], second["who"]) == (LINE.who, NOBODY)
@@ -126,7 +126,7 @@ def test_the_page_records_each_finding_once_and_no_name(app, tmp_path):
     log = tmp_path / "log" / "audit.jsonl"
     (line,) = lines(log)
     assert line["who"] == NOBODY
-    assert line["finding"] in ("fracture likely", "uncertain", "fracture unlikely", "outside what the model knows")
+    assert line["finding"] in ("fracture likely", "uncertain", "fracture unlikely", "not assessed")
     assert not {b"DOE", b"Doe", b"Jane", b"MRN"} & set(log.read_bytes().replace(b'"', b" ").split())
     assert "doe" not in log.read_text().lower()
 

@@ -14,8 +14,9 @@ from pypdf import PdfReader
 
 from fracture_core.imaging.dicom import dicom_identifiers
 from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.assessment import UNFAMILIAR
 from fracture_core.inference.predictor import Predictor, load_predictor
-from fracture_core.reporting.finding_text import DISCLAIMER, OUTSIDE, explain_finding, percent
+from fracture_core.reporting.finding_text import DISCLAIMER, explain_finding, percent
 from fracture_core.reporting.report import csv_line, file_stem, report_pdf, report_png
 from tests.support import dicom_files as dicom
 from tests.support.miniature import picture
@@ -98,7 +99,7 @@ def test_any_name_makes_a_page_and_a_harmless_file_name(finding, reader, name):
 def test_a_picture_unlike_the_training_data_gets_no_finding(finding, reader):
     strange = dataclasses.replace(finding, unfamiliarity=1.7)
     text = text_of(report_pdf(strange, reader.bundle))
-    assert f"No finding: {OUTSIDE}" in text
+    assert f"Not assessed {UNFAMILIAR}" in text
     assert percent(finding.probability) not in text.partition("Operating points")[0]
     assert len(PdfReader(io.BytesIO(report_pdf(strange, reader.bundle))).pages[0].images) == 1
 

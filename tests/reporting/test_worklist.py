@@ -8,9 +8,9 @@ import io
 import pytest
 
 from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.inference.assessment import NOT_ASSESSED, UNFAMILIAR
 from fracture_core.inference.predictor import Failure, load_predictor
 from fracture_core.metrics.operating_points import OperatingPoint
-from fracture_core.reporting.finding_text import OUTSIDE
 from fracture_core.reporting.worklist import COLUMNS, Entry, to_csv, worklist
 
 OUT = OperatingPoint("rule_out", 0.2, "", "val", 0.95, 0.5)
@@ -25,14 +25,14 @@ def test_most_suspicious_first_then_the_unknown_then_the_unread():
     entries = [
         read("low", 0.1),
         Entry("broken", error="It cannot be read."),
-        read("holiday", 0.99, familiar=False),
+        read("holiday", 0.99, reason=UNFAMILIAR),
         read("high", 0.6),
         read("middle", 0.2),
     ]
     table = worklist(entries, OUT, IN)
     assert table["file"].tolist() == ["high", "middle", "low", "holiday", "broken"]
     assert table.index.tolist() == [3, 4, 0, 2, 1]
-    expected = ["fracture likely", "uncertain", "fracture unlikely", OUTSIDE, "not read"]
+    expected = ["fracture likely", "uncertain", "fracture unlikely", NOT_ASSESSED, "not read"]
     assert table["finding"].tolist() == expected
     assert table["probability"].isna().tolist() == [False, False, False, True, True]
 
@@ -59,5 +59,5 @@ def test_an_entry_keeps_what_the_reader_said(small_models):
     entry = Entry.of(finding)
     assert (entry.name, entry.sha256) == (path.name, finding.radiograph.sha256)
     assert (entry.probability, entry.logit) == (finding.probability, finding.logit)
-    assert entry.finding(finding.rule_out, finding.rule_in) in (finding.triage, OUTSIDE)
+    assert entry.finding(finding.rule_out, finding.rule_in) == finding.triage
     assert Entry.of(Failure("x", "It is no picture.")).error == "It is no picture."

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from fracture_core.data.catalogue import facts, neighbours
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.reporting.finding_text import OUTSIDE, percent
+from fracture_core.reporting.finding_text import percent
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.tiles import tiles
 from pages.parts.diagnose import examples as samples
@@ -110,8 +110,8 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGe
     else:
         with turn(slot):
             finding = reader(choice.bundle).predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
-        words = finding.triage if finding.familiar else OUTSIDE
-        shown = _Shown(key, picture(finding), finding.probability, words, finding.warnings)
+        probability = finding.probability if finding.assessed else None
+        shown = _Shown(key, picture(finding), probability, finding.triage, finding.warnings)
     st.session_state["dataset_image"] = shown
     return shown
 
@@ -121,7 +121,8 @@ def _model(sources: Sources, choice: Choice | None, image_id: str, shown: _Shown
     if choice is None:
         st.caption("There is no model in models/, so there is no prediction and no heatmap.")
     else:
-        st.markdown(f"**{shown.triage.capitalize()}**, probability {percent(shown.probability)}")
+        answer = f"**{shown.finding.capitalize()}**"
+        st.markdown(answer if shown.probability is None else f"{answer}, probability {percent(shown.probability)}")
         if sources.table.at[image_id, "split"] in ("train", "left out"):
             st.caption("This is no validation or test image: the model may have been trained on it.")
     for warning in shown.warnings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.inference.predictor import UNFAMILIAR, Finding
+from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import FindingText, percent
 
 # Blue, orange and vermilion of Okabe and Ito 2008 are told apart by every kind of colour vision; shape says it again.
@@ -35,11 +35,11 @@ _STYLE = """<style>
 
 
 def show_finding(finding: Finding, words: FindingText) -> None:
-    """Draw the card; a picture unlike the training data gets that said in place of an answer."""
+    """Draw the card; an image that is not assessed gets the reason in place of an answer."""
     colour, shape = _SHAPES[words.kind]
     mark = f'<i style="clip-path:{shape}" aria-hidden="true"></i>'
     if words.kind == "outside":
-        body = f"<strong>No finding</strong></div><p>{UNFAMILIAR}</p>"
+        body = f"<strong>{words.headline}</strong></div><p>{finding.not_assessed_reason}</p>"
     else:
         body = (
             f"<strong>{words.headline}</strong><span>probability {percent(finding.probability)}</span></div>"

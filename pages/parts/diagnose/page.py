@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from fracture_core.concurrency import LineFullError
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import UNFAMILIAR, Failure, Finding
+from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.inference.remote_engine import notice
 from fracture_core.reporting.finding_text import FindingText, explain_finding
 from fracture_core.reporting.worklist import Entry
@@ -156,8 +156,7 @@ def _show(opened: Opened, choice: Choice, data: bytes) -> None:
         show_finding(finding, opened.words)
     with right:
         for warning in finding.warnings:
-            if warning != UNFAMILIAR:
-                st.warning(escape_markdown(warning), icon=":material/warning:")
+            st.warning(escape_markdown(warning), icon=":material/warning:")
         boxes: np.ndarray | None = None
         if truth and st.toggle("Show what FracAtlas says", key=f"truth {truth.image_id}"):
             st.info(truth.describe(), icon=":material/menu_book:")

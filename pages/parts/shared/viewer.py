@@ -13,7 +13,7 @@ from fracture_core.explain.gradcam import METHODS
 from fracture_core.explain.overlay import colour_layer, contour_paths, legend_stops, to_png
 from fracture_core.imaging.radiograph import Radiograph
 from fracture_core.inference.predictor import Finding
-from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, COLOURS_MEAN, OUTSIDE
+from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, COLOURS_MEAN
 
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
@@ -31,14 +31,14 @@ _OFFERED = ("localiser", "grad-cam")
 def picture(finding: Finding) -> dict[str, object]:
     """Everything that the viewer draws of a finding, with every heatmap that its network can give.
 
-    Where the radiograph is unlike the training data no evidence is sent: there is none to trust.
+    For a radiograph that is not assessed no evidence is sent: there is none to trust.
     """
     methods = [method for method in _OFFERED if METHODS[method].needs in finding.outputs]
     return plain_picture(finding.radiograph) | {
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
-        "layers": [_layer(finding, method) for method in methods] if finding.familiar else [],
-        "words": finding.triage if finding.familiar else OUTSIDE,
-        "withheld": "No evidence is drawn, because this picture is unlike those the model was made for.",
+        "layers": [_layer(finding, method) for method in methods] if finding.assessed else [],
+        "words": finding.triage,
+        "withheld": finding.not_assessed_reason,
     }
 
 

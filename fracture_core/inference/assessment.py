@@ -1,0 +1,37 @@
+"""Decide whether a radiograph gets an answer at all: one rule for pages, reports, tables and the command line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fracture_core.imaging.radiograph import Radiograph
+
+#: What stands in place of "fracture likely" and its like for an image that gets no answer.
+NOT_ASSESSED = "not assessed"
+UNFAMILIAR = "The image differs too much from the radiographs the model was made for, so no result is given."
+BLANK = "The image is blank, so there is nothing to assess."
+
+#: An image whose middle 99 % of pixels span fewer grey levels than this shows nothing.
+_FEWEST_GREYS = 4
+#: Look at every n-th row and column of a large image: about this many along its longer side.
+_SAMPLES = 1024
+
+
+def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float) -> str:
+    """Return why no answer may be given, as a sentence; "" for a radiograph that is assessed.
+
+    Args:
+        radiograph: What was read.
+        unfamiliarity: The out-of-distribution score of its features; above 1 means unlike the training data.
+    """
+    if is_blank(radiograph.pixels):
+        return BLANK
+    # Written so that a score that is not a number is out of scope too.
+    return "" if unfamiliarity <= 1 else UNFAMILIAR
+
+
+def is_blank(pixels: np.ndarray) -> bool:
+    """Tell whether uint8 (H, W) shows nothing, but for noise of a few grey levels and a lone mark."""
+    step = max(1, max(pixels.shape) // _SAMPLES)
+    low, high = np.percentile(pixels[::step, ::step], (0.5, 99.5))
+    return bool(high - low < _FEWEST_GREYS)
