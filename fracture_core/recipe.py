@@ -20,6 +20,7 @@ Loss = Literal["cross_entropy", "focal"]
 LearningRateSchedule = Literal["constant", "cosine", "reduce_on_plateau"]
 Monitor = Literal["loss", "auc"]
 View = Literal["plain", "flip"]
+Head = Literal["global", "cells"]
 
 
 class RecipeError(FractureCoreError):
@@ -63,6 +64,9 @@ class Recipe:
     image_size: int = 224  # pixels; the side of the letterboxed square
     start: str = "imagenet"  # "imagenet", "none", "bundle:NAME", or the path of a weights file
     localiser: int = 0  # channels of the localisation head; 0 leaves it out
+    # What the image's logit is: "global", a pooled last map's, plus the pooled cells where there is a localiser;
+    # "cells", the pooled cells alone.
+    head: Head = "global"
     dropout: float = 0.0
     trainable_blocks: float | None = None  # of the backbone, from the output; 0.25: a quarter of the last; None: all
     crop_to_field: bool = False  # cut unexposed borders and empty margins off before letterboxing
@@ -101,6 +105,8 @@ class Recipe:
             raise RecipeError(f"image_size is {self.image_size}; it must be a multiple of 32.")
         if self.box_weight and not self.localiser:
             raise RecipeError("box_weight needs the localiser: give it channels, for instance localiser=128.")
+        if self.head == "cells" and not self.localiser:
+            raise RecipeError("The head cells needs the localiser: give it channels, for instance localiser=128.")
         if self.localiser % 4:
             raise RecipeError(f"localiser is {self.localiser}; it must be a multiple of 4.")
         if (self.trainable_blocks or 0) > 1 and self.trainable_blocks % 1:

@@ -169,7 +169,11 @@ def _resized(node: Node, x: openvino.Node) -> openvino.Node:
             modes = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
             return ops.interpolate(x, scales, "nearest", "scales", axes=np.array([2, 3]), **modes)
         case "log_mean_exp_pool":
+            sharpness = np.float32(a.get("sharpness", 1.0))
+            if not 0 < sharpness < np.inf:
+                raise GraphError(f"The network pools its cells with a sharpness of {sharpness}, which makes no sense.")
             top = ops.reduce_max(x, [2, 3], True)
-            mean = ops.reduce_mean(ops.exp(ops.subtract(x, top)), [2, 3], False)
-            return ops.add(ops.log(mean), ops.squeeze(top, np.array([2, 3])))
+            above = ops.multiply(ops.subtract(x, top), sharpness)
+            mean = ops.reduce_mean(ops.exp(above), [2, 3], False)
+            return ops.add(ops.divide(ops.log(mean), sharpness), ops.squeeze(top, np.array([2, 3])))
     raise GraphError(f"The engine does not know the operation {node.operation!r}.")

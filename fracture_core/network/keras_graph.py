@@ -108,5 +108,5 @@ _SIMPLE = {
     "Add": ("add", lambda layer: {}),
     "Multiply": ("multiply", lambda layer: {}),
     "Reshape": ("reshape", lambda layer: {"shape": [int(n) for n in layer.target_shape]}),
-    "LogMeanExpPool": ("log_mean_exp_pool", lambda layer: {}),
+    "LogMeanExpPool": ("log_mean_exp_pool", lambda layer: {"sharpness": layer.sharpness}),
 }

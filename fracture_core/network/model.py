@@ -1,9 +1,11 @@
 """The network: a backbone as keras.applications builds it, as one flat functional graph, its preprocessing inside.
 
-The input is the letterboxed grey radiograph as it is, 0..255, so no caller can scale twice. Two heads read the
-backbone. The global head is global average pooling and one dense unit, which makes Grad-CAM exact in closed form.
-The optional localiser predicts, for each cell of 8x8 pixels, the logit of lying on a fracture; its pooled evidence
-joins the global logit, so one small spot can carry the answer.
+The input is the letterboxed grey radiograph as it is, 0..255, so no caller can scale twice. A recipe's head says what
+the image's logit is:
+
+- "cells": each cell of 8x8 pixels has a logit of lying on a fracture, and the image's is a smooth maximum of theirs.
+  One evidence serves the answer and where it comes from.
+- "global": global average pooling and one dense unit; the optional localiser's cells, pooled, are added to it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from fracture_core.recipe import Recipe
 
 #: Pixels of the letterboxed picture along one side of a localiser cell.
 CELL = 8
+#: How sharply the head "cells" pools its cells into the image's logit.
+SHARPNESS = 2.0
 
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
@@ -36,14 +40,15 @@ _SYMMETRIC = ((1 / 127.5,) * 3, (-1.0,) * 3)
 class Backbone:
     """Where one architecture keeps what the heads and the training need.
 
-    `middle` and `last` name the layers whose outputs have stride 16 and 32. `stages` gives, from the input to the
-    output, the name of the first layer of each block; a block trains with everything after it. `units` gives the same
-    of the parts that the last block is made of, so that a share of it can train.
+    `fine`, `middle` and `last` name the layers whose outputs have stride 8, 16 and 32. `stages` gives, from the input
+    to the output, the name of the first layer of each block; a block trains with everything after it. `units` gives
+    the same of the parts that the last block is made of, so that a share of it can train.
     """
 
     application: str
     scale: tuple[float, float, float]
     offset: tuple[float, float, float]
+    fine: str
     middle: str
     last: str
     stages: tuple[str, ...]
@@ -54,6 +59,7 @@ BACKBONES: dict[str, Backbone] = {
     "densenet121": Backbone(
         "DenseNet121",
         *_CHANNEL_STATISTICS,
+        fine="pool3_relu",
         middle="pool4_relu",
         last="relu",
         stages=(
@@ -68,6 +74,7 @@ BACKBONES: dict[str, Backbone] = {
     "resnet50v2": Backbone(
         "ResNet50V2",
         *_SYMMETRIC,
+        fine="conv3_block4_preact_relu",
         middle="conv4_block6_preact_relu",
         last="post_relu",
         stages=(
@@ -82,6 +89,7 @@ BACKBONES: dict[str, Backbone] = {
     "efficientnetv2-b0": Backbone(
         "EfficientNetV2B0",
         *_CHANNEL_STATISTICS,
+        fine="block3b_add",
         middle="block5e_add",
         last="top_activation",
         stages=(
@@ -99,6 +107,7 @@ BACKBONES: dict[str, Backbone] = {
         "EfficientNetLite2",
         (1 / 128,) * 3,
         (-127 / 128,) * 3,
+        fine="block3c_add",
         middle="block5d_add",
         last="top_activation",
         stages=(
@@ -115,6 +124,7 @@ BACKBONES: dict[str, Backbone] = {
     "xception": Backbone(
         "Xception",
         *_SYMMETRIC,
+        fine="block4_sepconv1_act",
         middle="block13_sepconv1_act",
         last="block14_sepconv2_act",
         stages=(
@@ -149,17 +159,27 @@ def application(name: str) -> Callable[..., keras.Model]:
 
 @keras.saving.register_keras_serializable(package="fracture_core")
 class LogMeanExpPool(keras.layers.Layer):
-    """Smooth maximum over a map: log of the mean of exp(x), (N, H, W, 1) -> (N, 1).
+    """Smooth maximum over a map: log(mean(exp(r x))) / r with r the sharpness, (N, H, W, 1) -> (N, 1).
 
-    Its gradient is a softmax over the cells, so evidence spread over a few cells adds up, and the background's
-    many quiet cells do not (Pinheiro and Collobert 2015, with r = 1).
+    Its gradient is a softmax of r x over the cells, so evidence spread over a few cells adds up, and the background's
+    many quiet cells do not (Pinheiro and Collobert 2015). The sharper, the less it matters how large a share of the
+    image the evidence fills.
     """
+
+    def __init__(self, sharpness: float = 1.0, **options):
+        super().__init__(**options)
+        self.sharpness = float(sharpness)
+
+    def get_config(self) -> dict:
+        """Give the layer's configuration, from which Keras rebuilds it."""
+        return {**super().get_config(), "sharpness": self.sharpness}
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Pool a float tensor (N, H, W, 1) to (N, 1)."""
         _, height, width, _ = x.shape
         cells = keras.ops.reshape(keras.ops.cast(x, "float32"), (-1, height * width))
-        pooled = keras.ops.logsumexp(cells, axis=1, keepdims=True) - keras.ops.log(float(height * width))
+        summed = keras.ops.logsumexp(self.sharpness * cells, axis=1, keepdims=True)
+        pooled = (summed - keras.ops.log(float(height * width))) / self.sharpness
         return keras.ops.cast(pooled, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
@@ -171,8 +191,9 @@ def build_model(recipe: Recipe) -> keras.Model:
     """Build the untrained network of a recipe.
 
     Input: float32 (N, S, S, 1), 0..255. Output, a dict: `logit` (N, 1); `global_logit` (N, 1), the global head's
-    share; `embedding` (N, C), the pooled last map; `last_map` (N, S/32, S/32, C); and with a localiser `cells`
-    (N, S/8, S/8, 1), logits. The weights are random: see `fracture_core.network.weights` for starting ones.
+    share of it, or with the head "cells" an aid to training that plays no part in it; `embedding` (N, C), the pooled
+    last map; `last_map` (N, S/32, S/32, C); and with a localiser `cells` (N, S/8, S/8, 1), logits. The weights are
+    random: see `fracture_core.network.weights` for starting ones.
 
     Example:
         >>> model = build_model(Recipe(name="demo", image_size=64))
@@ -191,7 +212,17 @@ def build_model(recipe: Recipe) -> keras.Model:
     dropped = keras.layers.Dropout(recipe.dropout, seed=recipe.seed, name="dropout")(embedding)
     global_logit = keras.layers.Dense(1, name="global_logit", dtype="float32")(dropped)
     outputs = {"global_logit": global_logit, "embedding": embedding, "last_map": last}
-    if recipe.localiser:
+    if recipe.head == "cells":
+        maps = [trunk.get_layer(name).output for name in (backbone.fine, backbone.middle)]
+        outputs["cells"] = cells = _evidence_cells(*maps, last, recipe.localiser)
+        pooled = LogMeanExpPool(SHARPNESS, name="pooled_cells", dtype="float32")(cells)
+        # Cells start at a logit of -5; the image starts near even odds.
+        even = keras.initializers.Constant(4.0)
+        answer = keras.layers.Dense(
+            1, kernel_initializer="ones", bias_initializer=even, name="local_logit", dtype="float32"
+        )
+        outputs["logit"] = answer(pooled)
+    elif recipe.localiser:
         cells = _localiser(trunk.get_layer(backbone.middle).output, last, recipe.localiser)
         pooled = LogMeanExpPool(name="pooled_cells", dtype="float32")(cells)
         share = keras.layers.Dense(1, use_bias=False, kernel_initializer="ones", name="local_logit", dtype="float32")
@@ -212,6 +243,31 @@ def _localiser(middle: keras.KerasTensor, last: keras.KerasTensor, channels: int
     x = keras.layers.Conv2D(channels, 3, padding="same", activation="relu", name="cells_mix")(x)
     x = keras.layers.Conv2DTranspose(channels // 4, 2, strides=2, activation="relu", name="cells_split")(x)
     # Nearly all cells lie beside a fracture: starting at that rate spares the first epochs (Lin et al. 2017).
+    rare = keras.initializers.Constant(-5.0)
+    return keras.layers.Conv2D(1, 1, bias_initializer=rare, name="cells", dtype="float32")(x)
+
+
+def _evidence_cells(
+    fine: keras.KerasTensor, middle: keras.KerasTensor, last: keras.KerasTensor, channels: int
+) -> keras.KerasTensor:
+    """Cell logits (N, S/8, S/8, 1) from the maps of stride 8, 16 and 32 and the whole image's pooled last map.
+
+    `cells_mix`, the last map before the logits, has the cells' own resolution, and only one 1x1 convolution lies
+    between the two: what a cell says is a weighted sum of its channels, and the image's logit a smooth maximum of that.
+    """
+    coarse = keras.layers.Conv2D(channels, 1, name="cells_coarse")(last)
+    whole = keras.layers.GlobalAveragePooling2D(keepdims=True, name="cells_context_pool")(last)
+    context = keras.layers.Conv2D(channels, 1, name="cells_context")(whole)
+    coarse = keras.layers.Add(name="cells_context_add")([coarse, context])
+    coarse = keras.layers.UpSampling2D(2, name="cells_upsample")(coarse)
+    x = keras.layers.Add(name="cells_add")([coarse, keras.layers.Conv2D(channels, 1, name="cells_fine")(middle)])
+    x = keras.layers.Activation("relu", name="cells_add_relu")(x)
+    x = keras.layers.Conv2D(channels, 3, padding="same", activation="relu", name="cells_blend")(x)
+    x = keras.layers.Conv2D(channels // 2, 1, name="cells_narrow")(x)
+    x = keras.layers.UpSampling2D(2, name="cells_upsample_fine")(x)
+    x = keras.layers.Add(name="cells_fine_add")([x, keras.layers.Conv2D(channels // 2, 1, name="cells_finest")(fine)])
+    x = keras.layers.Activation("relu", name="cells_fine_add_relu")(x)
+    x = keras.layers.Conv2D(channels // 2, 3, padding="same", activation="relu", name="cells_mix")(x)
     rare = keras.initializers.Constant(-5.0)
     return keras.layers.Conv2D(1, 1, bias_initializer=rare, name="cells", dtype="float32")(x)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from fracture_core.data.augmentation import augment, cell_targets
 from fracture_core.data.image_cache import ImageCache
 from fracture_core.recipe import Recipe
 
-_CELL = 8  # fracture_core.network.model.CELL, which cannot be imported without TensorFlow
+CELL = 8  # fracture_core.network.model.CELL, which cannot be imported without TensorFlow
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,18 @@ class StageSchedule:
     head_rate: float = 1.0  # the heads' learning rate over the trunk's
     decay: float = 1.0
     statistics_momentum: float = 0.01  # batch normalisation's, for every new batch
+    # of random views, where a stage shows those
+    sizes: tuple[int, ...] = ()  # of the square, one drawn a step, as many images as keep its cost; () the stage's
+    whole: float = 0.5  # share of the views that show the whole radiograph
+    joined: float = 0.05  # share of the views that show several radiographs side by side
+    teacher_size: int = 0  # of the square that the teacher reads, where it is another than the student's
     checkpoint_every: int = 50
     validate_every: int = 100
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StageSchedule:
+        """Read plain data; raise TypeError where it holds what no schedule has."""
+        return cls(**{**data, "sizes": tuple(data.get("sizes", ()))})
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,19 @@ class Batch:
     """Pictures float32 (n, 1, S, S) 0..255, labels float32 (n,), cell targets float32 (n, S/8, S/8).
 
     `whole` bool (n,) tells the pictures of one radiograph from the blends of two: for a blend neither label nor cells
-    hold.
+    hold. `larger` float32 (n, 1, T, T) are the same pictures at the size that a teacher reads; None: at the student's.
     """
 
     pictures: torch.Tensor
     labels: torch.Tensor
     cells: torch.Tensor
     whole: torch.Tensor
+    larger: torch.Tensor | None = None
+
+    @property
+    def taught(self) -> torch.Tensor:
+        """The pictures at the size that the teacher reads."""
+        return self.pictures if self.larger is None else self.larger
 
 
 def batches(
@@ -81,15 +98,15 @@ def batches(
         ids += [*rng.choice(negatives, recipe.batch_size - n, replace=recipe.batch_size > len(negatives))]
         made = [picture(i, rng) for i in ids]
         squares = np.stack([square for square, _ in made])[:, None].astype(np.float32)
-        cells = np.stack([cell_targets(b, recipe.image_size, _CELL) for _, b in made])
+        cells = np.stack([cell_targets(b, recipe.image_size, CELL) for _, b in made])
         truth = np.array([labels[i] for i in ids], np.float32)
-        squares, whole = _blend(squares, schedule.mixing, rng)
+        squares, whole = blend(squares, schedule.mixing, rng)
         return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells, whole)))
 
     return prefetch(make, range(first, schedule.steps))
 
 
-def _blend(squares: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def blend(squares: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Blend a share of the pictures, each with another of the batch; give them, and which stayed whole.
 
     A teacher and a student that see the same blends agree far beyond the few pictures there are (Beyer et al. 2022,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -25,13 +25,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fracture_core.data.image_cache import ImageCache
 from fracture_core.files import atomic_write
 from fracture_core.inference.engine import Engine
 from fracture_core.metrics.confusion import average_precision, roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights, save_weights
-from fracture_core.pretraining.batches import Batch, StageSchedule, batches
+from fracture_core.pretraining.batches import Batch, StageSchedule
 from fracture_core.pretraining.teacher import Teacher, in_torch
 from fracture_core.pretraining.torch_model import GraphModule
 from fracture_core.recipe import Recipe
@@ -94,32 +93,27 @@ class Pretraining:
         self.teacher = None
         self.projections = torch.nn.ModuleList()
         if teacher:
-            self.teacher = Teacher(*teacher, matches)
+            self.teacher = Teacher(*teacher, matches, "bf16" if bfloat16_is_faster() else "f32")
         self.optimiser: torch.optim.Optimizer | None = None
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(
-        self,
-        pictures: ImageCache,
-        boxes: Mapping[str, np.ndarray],
-        labels: Mapping[str, int],
-        val: tuple[np.ndarray, np.ndarray],
-    ) -> Weights:
+    def run(self, stream: Callable[[int], Iterator[Batch]], val: tuple[np.ndarray, np.ndarray]) -> Weights:
         """Train to the last step and give the averaged weights.
 
-        `boxes` are in the pixels of `pictures`' squares; `labels` names the training images; `val` holds pictures
-        uint8 (n, S, S) and labels (n,).
+        `stream` gives the batches from a step on, to the schedule's last; `val` holds pictures uint8 (n, S, S) and
+        labels (n,).
         """
-        self._prepare(pictures, boxes, labels)
+        self._prepare(stream)
         self._resume()
-        began, at = time.monotonic(), self.step
-        for batch in batches(pictures, boxes, labels, self.recipe, self.schedule, self.step):
+        began, seen = time.monotonic(), 0
+        for batch in stream(self.step):
             losses = self._train_step(batch)
             self.step += 1
+            seen += len(batch.pictures)
             if self.step % 10 == 0:
-                rate = (self.step - at) * self.recipe.batch_size / (time.monotonic() - began)
-                self._log({"step": self.step, "pictures_per_second": round(rate, 2), **losses})
+                rate = round(seen / (time.monotonic() - began), 2)
+                self._log({"step": self.step, "pictures_per_second": rate, **losses})
             if self.step % self.schedule.validate_every == 0 or self.step == self.schedule.steps:
                 logits = self.score(val[0])
                 self._log(
@@ -135,10 +129,10 @@ class Pretraining:
         save_weights(self.folder / "average.safetensors", weights)
         return weights
 
-    def _prepare(self, pictures: ImageCache, boxes: Mapping, labels: Mapping) -> None:
+    def _prepare(self, stream: Callable[[int], Iterator[Batch]]) -> None:
         if self.teacher:
-            some = batches(pictures, boxes, labels, self.recipe, self.schedule, 0)
-            self.teacher.measure([next(some).pictures for _ in range(min(6, self.schedule.steps))])
+            some = stream(0)
+            self.teacher.measure([next(some).taught for _ in range(min(6, self.schedule.steps))])
             some.close()
             with torch.no_grad():
                 outputs = self.student.eval()(torch.zeros(1, 1, self.recipe.image_size, self.recipe.image_size))
@@ -179,7 +173,7 @@ class Pretraining:
         losses["global"] = self.schedule.global_weight * alone
         losses["box"] = self.schedule.box_weight * self._box_loss(known["cells"][:, 0], batch.cells[batch.whole])
         if self.teacher:
-            losses |= self._teaching(x, outputs, projected)
+            losses |= self._teaching(batch.taught, outputs, projected)
         total = sum(losses.values())
         self.optimiser.zero_grad()
         total.backward()
@@ -197,7 +191,8 @@ class Pretraining:
         s, losses = self.schedule, {}
         maps, taught = self.teacher.targets(x)
         if s.dense_weight:
-            dense = [F.smooth_l1_loss(p.float(), target) for p, target in zip(projected, maps, strict=True)]
+            pairs = zip(projected, maps, strict=True)
+            dense = [F.smooth_l1_loss(p.float(), _resized(target, p)) for p, target in pairs]
             losses["dense"] = s.dense_weight * sum(dense) / len(dense)
         if s.logit_weight:
             probability = torch.sigmoid(taught["logit"])
@@ -205,7 +200,7 @@ class Pretraining:
         if s.cell_weight:
             # Far below zero a cell says nothing, however far: only what could be a fracture is worth matching.
             ours, theirs = (cells["cells"].float().clamp(min=-8.0) for cells in (outputs, taught))
-            losses["cells"] = s.cell_weight * F.smooth_l1_loss(ours, theirs)
+            losses["cells"] = s.cell_weight * F.smooth_l1_loss(ours, _resized(theirs, ours))
         return losses
 
     @property
@@ -264,6 +259,13 @@ class Pretraining:
         self.optimiser.load_state_dict(state["optimiser"])
         if self.teacher:
             self.teacher.statistics = [tuple(pair) for pair in state["statistics"]]
+
+
+def _resized(taught: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return a teacher's map (n, C, h, w) at the size of the student's."""
+    if taught.shape[2:] == like.shape[2:]:
+        return taught
+    return F.interpolate(taught, like.shape[2:], mode="bilinear", align_corners=False, antialias=True)
 
 
 def _is_head(parameter: str) -> bool:

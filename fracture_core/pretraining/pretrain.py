@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fracture_core.data.image_cache import ImageCache, load_image_cache
+from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.errors import FractureCoreError
 from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
@@ -40,12 +41,17 @@ class PretrainingError(FractureCoreError):
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch: the picture size, whether the teacher speaks, and the loop's schedule as plain data."""
+    """One stretch: the image size, whether the teacher speaks, and the loop's schedule as plain data.
+
+    With `views` the student sees random views, close-ups from the radiographs' own pixels among them
+    (`data.random_views`), and the recipe's augmentation plays no part; without it, whole letterboxed radiographs.
+    """
 
     name: str
     image_size: int
     teacher: bool
     schedule: Mapping[str, Any]
+    views: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,31 +131,48 @@ def pretrain(
             student = build_model(recipe)
             teacher, matches = None, ()
             if stage.teacher:
-                network = _teacher(plan, stage.image_size)
+                network = _teacher(plan, stage.schedule.get("teacher_size") or stage.image_size)
                 teacher = graph_from_keras(network), weights_of(network)
                 matches = match(plan.teacher, recipe.backbone, network, student)
-            schedule = StageSchedule(**stage.schedule)
+            schedule = StageSchedule.from_json(stage.schedule)
             loop = Pretraining(
                 stage_folder, recipe, schedule, graph_from_keras(student), weights, teacher, matches, report
             )
-            loop.run(*_data(dataset, split, recipe))
+            stream = _views if stage.views else _letterboxed
+            loop.run(partial(stream(dataset, split, recipe), recipe, schedule), _validation(dataset, split, recipe))
         weights = load_weights(finished)
         histories.append(stage_folder / "history.jsonl")
     return _finish(plan, folder, weights, graph_from_keras(model), split, origin, histories)
 
 
-def _data(
-    dataset: FracAtlas, split: Split, recipe: Recipe
-) -> tuple[ImageCache, dict, dict, tuple[np.ndarray, np.ndarray]]:
-    """Training pictures, a quarter larger so that zooming in loses nothing, and val as inference sees it."""
-    size, crop = recipe.image_size, recipe.crop_to_field
-    larger = round(size * 1.25 / 32) * 32
-    train = load_image_cache({i: dataset.path(i) for i in split.train}, larger, crop_to_field=crop)
-    boxes = {i: train.placement(i).boxes_in_square(dataset.boxes(i)) for i in split.train}
-    labels = {i: int(dataset.table.at[i, "label"]) for i in split.train}
-    val = load_image_cache({i: dataset.path(i) for i in split.val}, size, crop_to_field=crop)
-    truth = dataset.table.loc[list(split.val), "label"].to_numpy()
-    return train, boxes, labels, (val.squares, truth)
+def _letterboxed(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[..., Iterator]:
+    """Batches of whole training radiographs, decoded a quarter larger so that zooming in loses nothing."""
+    from fracture_core.pretraining.batches import batches
+
+    larger = round(recipe.image_size * 1.25 / 32) * 32
+    paths = {i: dataset.path(i) for i in split.train}
+    pictures = load_image_cache(paths, larger, crop_to_field=recipe.crop_to_field)
+    boxes = {i: pictures.placement(i).boxes_in_square(dataset.boxes(i)) for i in split.train}
+    return partial(batches, pictures, boxes, _labels(dataset, split))
+
+
+def _views(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[..., Iterator]:
+    """Batches of random views of the training radiographs."""
+    from fracture_core.data.image_pyramid import load_pyramids
+    from fracture_core.pretraining.view_batches import view_batches
+
+    return partial(view_batches, load_pyramids(dataset, split.train), _labels(dataset, split))
+
+
+def _labels(dataset: FracAtlas, split: Split) -> dict[str, int]:
+    return {i: int(dataset.table.at[i, "label"]) for i in split.train}
+
+
+def _validation(dataset: FracAtlas, split: Split, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """Val as inference sees it, uint8 (n, S, S), and its labels (n,)."""
+    paths = {i: dataset.path(i) for i in split.val}
+    val = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
+    return val.squares, dataset.table.loc[list(split.val), "label"].to_numpy()
 
 
 def _teacher(plan: Plan, size: int) -> keras.Model:
@@ -163,7 +186,8 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
     recipe = Recipe(name="teacher", backbone=plan.teacher, start=plan.teacher_weights, image_size=size)
     weights, _, _ = read_start(recipe)
     if "cells_coarse/kernel" in weights:
-        model = build_model(recipe.replace(localiser=weights["cells_coarse/kernel"].shape[3]))
+        head = "cells" if "cells_context/kernel" in weights else "global"
+        model = build_model(recipe.replace(localiser=weights["cells_coarse/kernel"].shape[3], head=head))
         set_weights(model, weights)
         return model
     count_layers_anew()
@@ -175,11 +199,12 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
     return keras.Model(radiograph, {"last_map": trunk.output})
 
 
-#: (teacher, student) -> pairs of nodes whose maps have one size, chosen by hand.
+#: (teacher, student) -> pairs of nodes whose maps have one stride, chosen by hand.
 MATCHES = {
     ("efficientnet-lite2", "densenet121"): (
+        ("block2c_add", "pool2_relu"),
+        ("block3c_add", "pool3_relu"),
         ("block5d_add", "pool4_relu"),
-        ("block6e_add", "relu"),
         ("top_activation", "relu"),
     ),
     ("xception", "densenet121"): (

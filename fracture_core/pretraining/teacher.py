@@ -17,9 +17,9 @@ _CLIP = 4.0
 class Teacher:
     """A frozen network, run by the inference engine, whose standardised maps the student matches."""
 
-    def __init__(self, graph: Graph, weights: Weights, matches: tuple[tuple[str, str], ...]):
+    def __init__(self, graph: Graph, weights: Weights, matches: tuple[tuple[str, str], ...], precision: str = "f32"):
         taps = {node: node for node, _ in matches}
-        self.engine = Engine(graph.with_outputs(taps), weights)
+        self.engine = Engine(graph.with_outputs(taps), weights, precision=precision)
         self.matches = matches
         self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
 

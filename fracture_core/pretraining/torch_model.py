@@ -19,6 +19,37 @@ from fracture_core.network.weights import Weights
 _KERAS_BATCH_NORM_MOMENTUM = 0.99
 
 
+class _Depthwise(torch.autograd.Function):
+    """A depthwise convolution in bfloat16 whose gradients take the faster way: PyTorch's own for bfloat16 are slow.
+
+    Gradients of strided convolutions, and of 5x5 kernels' weights, are computed in single precision (a third of the
+    time); all else as PyTorch does.
+    """
+
+    @staticmethod
+    def forward(ctx, x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int) -> torch.Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.window = stride, padding
+        return F.conv2d(x, weight.to(x.dtype), None, stride, padding, 1, x.shape[1])
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor):
+        x, weight = ctx.saved_tensors
+        stride, padding = ctx.window
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+
+        def part(wide: bool, mask: list[bool]) -> tuple:
+            tensors = [t.float() if wide else t.to(x.dtype) for t in (gradient, x, weight)]
+            window = [[stride] * 2, [padding] * 2, [1, 1], False, [0, 0], x.shape[1]]
+            return torch.ops.aten.convolution_backward(*tensors, None, *window, mask)
+
+        by_x = part(stride > 1, [True, False, False])[0].to(x.dtype) if ctx.needs_input_grad[0] else None
+        by_weight = None
+        if ctx.needs_input_grad[1]:
+            by_weight = part(weight.shape[-1] > 3, [False, True, False])[1].float()
+        return by_x, by_weight, None, None
+
+
 class GraphModule(torch.nn.Module):
     """A graph as a PyTorch module.
 
@@ -92,7 +123,10 @@ class GraphModule(torch.nn.Module):
                 top, bottom, left, right = a["padding"]
                 if not (top == bottom == left == right):
                     x = F.pad(x, (left, right, top, bottom))
-            return self.modules_by_node[name](x)
+            module = self.modules_by_node[name]
+            if node.operation == "depthwise_convolution" and torch.is_autocast_enabled("cpu") and module.bias is None:
+                return _Depthwise.apply(x.bfloat16(), module.weight, module.stride[0], module.padding[0])
+            return module(x)
         match node.operation:
             case "rescale":
                 shape = (1, -1, 1, 1)
@@ -123,7 +157,9 @@ class GraphModule(torch.nn.Module):
                 return x.reshape(-1, channels, height, width)
             case "log_mean_exp_pool":
                 cells = x.flatten(1).float()
-                return torch.logsumexp(cells, 1, keepdim=True) - float(np.log(cells.shape[1]))
+                sharpness = a.get("sharpness", 1.0)
+                summed = torch.logsumexp(sharpness * cells, 1, keepdim=True)
+                return (summed - float(np.log(cells.shape[1]))) / sharpness
         raise GraphError(f"PyTorch's twin does not know the operation {node.operation!r}.")
 
     def export(self) -> Weights:

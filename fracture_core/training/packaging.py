@@ -62,7 +62,8 @@ def package(
     scorer = Scorer(Engine(graph, weights), recipe)
     table, held = predict_split(scorer, kernel, dataset, split, progress=progress)
     offset, temperature = _calibrate(table[table["split"] == "val"])
-    weights["global_logit/bias"] = weights["global_logit/bias"] + np.float32(offset)
+    key = _bias_of_logit(graph)
+    weights[key] = weights[key] + np.float32(offset)
     table["logit"] += round(offset, 6)
     features = _features(scorer, dataset, split, table, held)
     created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -94,6 +95,12 @@ def package(
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return load_bundle(name, root)
+
+
+def _bias_of_logit(graph: Graph) -> str:
+    """Return the key of the bias that is added to the logit: the pooled cells' own, or else the global head's."""
+    answer = next(node for node in graph.nodes if node.name == graph.outputs["logit"])
+    return f"{answer.name if answer.attributes.get('bias') else graph.outputs['global_logit']}/bias"
 
 
 def _read_run(run: Path) -> tuple[Recipe, Graph, Weights, Split, dict[str, Any]]:

@@ -15,7 +15,7 @@ from fracture_core.inference.engine import Engine, EngineError, TensorFlowEngine
 from fracture_core.inference.graph_fusion import simplify
 from fracture_core.inference.openvino_backend import openvino_graph
 from fracture_core.network.graph import Graph, GraphError, Node
-from tests.support.networks import BACKBONES, SIZE, keras_outputs, network, pictures, real_square, recipe
+from tests.support.networks import BACKBONES, HEADS, SIZE, keras_outputs, network, pictures, real_square, recipe
 
 WINDOW = {"strides": [1, 1], "padding": [0, 0, 0, 0], "dilation": [1, 1], "bias": False}
 
@@ -33,15 +33,26 @@ def largest_difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray])
     return max(float(np.abs(a - other[name]).max() / max(1, np.abs(a).max())) for name, a in one.items())
 
 
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_gives_what_keras_gives(backbone: str) -> None:
-    model, graph, weights = network(backbone)
+def test_gives_what_keras_gives(backbone: str, head: str) -> None:
+    model, graph, weights = network(backbone, head=head)
     engine, squares = Engine(graph, weights), pictures(3)
     expected = keras_outputs(model, squares)
     assert expected["cells"].shape == (3, SIZE // 8, SIZE // 8, 1)
     assert np.ptp(expected["logit"]) > 1e-3  # the pictures do make a difference
     assert largest_difference(engine.run(squares), expected) < 1e-4
     assert largest_difference(engine.run(squares[:1]), keras_outputs(model, squares[:1])) < 1e-4
+
+
+@pytest.mark.parametrize("sharpness", [0, -1.0, float("nan"), float("inf"), "sharp", None])
+def test_a_pooling_that_makes_no_sense_is_refused(sharpness: object) -> None:
+    _, graph, weights = network(head="cells")
+    pool = next(node for node in graph.nodes if node.operation == "log_mean_exp_pool")
+    bad = replace(pool, attributes={"sharpness": sharpness})
+    nodes = tuple(bad if node is pool else node for node in graph.nodes)
+    with pytest.raises(GraphError):
+        Engine(Graph(nodes, graph.outputs), weights)
 
 
 def test_without_a_localiser_the_logit_is_the_global_one() -> None:

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from fracture_core.inference.engine import Engine
-from fracture_core.network.model import BACKBONES, build_model, train_last_blocks
+from fracture_core.network.model import BACKBONES, SHARPNESS, build_model, train_last_blocks
 from fracture_core.recipe import BackboneName, Recipe
 from fracture_core.training.feature_cache import split_at_boundary
 
@@ -46,6 +46,29 @@ def test_nothing_frozen_reads_what_trains(network, blocks) -> None:
         before = layer.input if isinstance(layer.input, list) else [layer.input]
         if not isinstance(layer, keras.layers.InputLayer) and not layer.trainable:
             assert not any(tensor._keras_history.operation.trainable for tensor in before), layer.name
+
+
+def test_the_logit_is_what_the_cells_say_and_nothing_else() -> None:
+    recipe = Recipe(name="x", image_size=64, localiser=8, head="cells")
+    model = build_model(recipe)
+    scale, bias = model.get_layer("local_logit").get_weights()
+    model.get_layer("local_logit").set_weights([scale * 1.3, bias - 2])
+    squares = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 1)).astype(np.float32)
+    outputs = model(squares, training=False)
+    cells = outputs["cells"].numpy().astype(np.float64).reshape(3, -1)
+    pooled = np.log(np.mean(np.exp(SHARPNESS * cells), axis=1)) / SHARPNESS
+    np.testing.assert_allclose(outputs["logit"][:, 0], 1.3 * pooled + bias - 2, rtol=1e-5, atol=1e-5)
+    model.get_layer("global_logit").set_weights([np.full((1024, 1), 7.0), np.full(1, 9.0)])
+    np.testing.assert_array_equal(model(squares, training=False)["logit"], outputs["logit"])
+
+
+def test_the_cells_are_a_weighted_sum_of_the_evidence_maps_channels() -> None:
+    model = build_model(Recipe(name="x", image_size=64, localiser=8, head="cells"))
+    maps = keras.Model(model.input, [model.get_layer("cells_mix").output, model.output["cells"]])
+    evidence, cells = maps(np.random.default_rng(1).integers(0, 256, (1, 64, 64, 1)).astype(np.float32))
+    kernel, bias = model.get_layer("cells").get_weights()
+    assert evidence.shape[1:3] == cells.shape[1:3] == (8, 8)
+    np.testing.assert_allclose(cells, evidence.numpy() @ kernel[0, 0] + bias, rtol=1e-5, atol=1e-5)
 
 
 def test_a_quarter_of_densenets_last_block_is_its_last_four_layers() -> None:

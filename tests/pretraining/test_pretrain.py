@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="pre-training needs PyTorch: pip install -r requirements-pretrain.txt")
 
 from fracture_core.data.image_cache import load_image_cache  # noqa: E402
+from fracture_core.data.image_pyramid import load_pyramids  # noqa: E402
 from fracture_core.data.split import reference_split  # noqa: E402
 from fracture_core.imaging.radiograph import read_radiograph  # noqa: E402
 from fracture_core.inference.predictor import Predictor  # noqa: E402
@@ -22,6 +24,7 @@ from fracture_core.paths import RECIPES  # noqa: E402
 from fracture_core.pretraining.batches import StageSchedule, batches  # noqa: E402
 from fracture_core.pretraining.loop import Pretraining  # noqa: E402
 from fracture_core.pretraining.pretrain import Plan, PretrainingError, match, pretrain  # noqa: E402
+from fracture_core.pretraining.view_batches import view_batches  # noqa: E402
 from fracture_core.recipe import Augmentation, Recipe  # noqa: E402
 from fracture_core.training.initial_weights import start_from  # noqa: E402
 from fracture_core.training.packaging import package  # noqa: E402
@@ -57,6 +60,11 @@ def network():
     return graph_from_keras(model), weights_of(model)
 
 
+def stream_of(material, schedule=SCHEDULE):
+    _, pictures, boxes, labels, _ = material
+    return partial(batches, pictures, boxes, labels, RECIPE, schedule)
+
+
 def teacher():
     model = build_model(RECIPE.replace(seed=7))
     return (graph_from_keras(model), weights_of(model)), match("densenet121", "densenet121", model, model)
@@ -68,9 +76,10 @@ class KilledError(Exception):
 
 @pytest.mark.parametrize("taught", [False, True])
 def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, material, network, taught):
-    _, pictures, boxes, labels, val = material
+    *_, val = material
+    stream = stream_of(material)
     extra = teacher() if taught else (None, ())
-    whole = Pretraining(tmp_path / "whole", RECIPE, SCHEDULE, *network, *extra).run(pictures, boxes, labels, val)
+    whole = Pretraining(tmp_path / "whole", RECIPE, SCHEDULE, *network, *extra).run(stream, val)
 
     run = Pretraining(tmp_path / "killed", RECIPE, SCHEDULE, *network, *extra)
     step = run._train_step
@@ -82,8 +91,8 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, material, network, 
 
     run._train_step = killed_at_the_fourth
     with pytest.raises(KilledError):
-        run.run(pictures, boxes, labels, val)
-    again = Pretraining(tmp_path / "killed", RECIPE, SCHEDULE, *network, *extra).run(pictures, boxes, labels, val)
+        run.run(stream, val)
+    again = Pretraining(tmp_path / "killed", RECIPE, SCHEDULE, *network, *extra).run(stream, val)
     for key, array in whole.items():
         np.testing.assert_allclose(again[key], array, rtol=0, atol=1e-6, err_msg=key)
 
@@ -107,13 +116,13 @@ def test_a_blend_is_known_by_its_teacher_alone(tmp_path, material, network):
     assert same == mixed.whole.tolist() and same[0] and not all(same)
     speaking = teacher()
     run = Pretraining(tmp_path, RECIPE, mixing, *network, *speaking)
-    run._prepare(pictures, boxes, labels)
+    run._prepare(stream_of(material, mixing))
     before = run.average.export()
     wrong = dataclasses.replace(mixed, labels=torch.where(mixed.whole, mixed.labels, 1 - mixed.labels))
     wrong = dataclasses.replace(wrong, cells=torch.where(mixed.whole[:, None, None], mixed.cells, 1 - mixed.cells))
     told = run._train_step(wrong)
     again = Pretraining(tmp_path, RECIPE, mixing, *network, *speaking)
-    again._prepare(pictures, boxes, labels)
+    again._prepare(stream_of(material, mixing))
     assert again._train_step(mixed) == told
     after = again.average.export()
     assert any(not np.array_equal(after[key], before[key]) for key in before)
@@ -162,9 +171,9 @@ def test_blends_without_a_teacher_are_refused():
 
 
 def test_frozen_nodes_learn_nothing_and_the_rest_does(tmp_path, material, network):
-    _, pictures, boxes, labels, val = material
+    *_, val = material
     schedule = dataclasses.replace(SCHEDULE, frozen_through="pool3_pool", statistics_momentum=0.5)
-    trained = Pretraining(tmp_path, RECIPE, schedule, *network).run(pictures, boxes, labels, val)
+    trained = Pretraining(tmp_path, RECIPE, schedule, *network).run(stream_of(material, schedule), val)
     names = [node.name for node in network[0].nodes]
     frozen = set(names[: names.index("pool3_pool") + 1])
     changed = {key for key, array in trained.items() if not np.array_equal(array, network[1][key])}
@@ -178,7 +187,7 @@ def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, n
     _, pictures, boxes, labels, _ = material
     schedule = dataclasses.replace(SCHEDULE, logit_weight=1.0, cell_weight=2.0)
     run = Pretraining(tmp_path, RECIPE, schedule, *network, *teacher())
-    run._prepare(pictures, boxes, labels)
+    run._prepare(stream_of(material, schedule))
     batch = next(batches(pictures, boxes, labels, RECIPE, schedule, 0))
     # A student whose answers are off by a known amount: what it is taught must be what is written here by hand.
     maps, taught = run.teacher.targets(batch.pictures)
@@ -188,6 +197,38 @@ def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, n
     assert losses["dense"] == 0
     assert losses["cells"].item() == pytest.approx(2.0 * 0.5**2 / 2, rel=1e-4)
     assert losses["logit"].item() == pytest.approx(-(p * q.log() + (1 - p) * (1 - q).log()).mean().item(), rel=1e-4)
+
+
+def test_a_teacher_that_reads_larger_images_teaches_maps_of_the_students_size(tmp_path, material):
+    dataset, _, _, labels, val = material
+    recipe = RECIPE.replace(head="cells")
+    schedule = StageSchedule(steps=2, teacher_size=96, logit_weight=1.0, cell_weight=1.0, mixing=0.5, validate_every=2)
+    model, larger = (build_model(recipe.replace(image_size=size, seed=size)) for size in (64, 96))
+    taught = (graph_from_keras(larger), weights_of(larger)), match("densenet121", "densenet121", larger, model)
+    stream = partial(view_batches, load_pyramids(dataset, list(labels)), labels, recipe, schedule)
+    before = weights_of(model)
+    after = Pretraining(tmp_path, recipe, schedule, graph_from_keras(model), before, *taught).run(stream, val)
+    assert before.keys() == after.keys()
+    changed = {key for key, array in before.items() if not np.array_equal(array, after[key])}
+    assert {"cells/kernel", "local_logit/bias", "conv1_conv/kernel"} <= changed
+
+
+def test_a_plan_of_views_ends_in_a_bundle_whose_calibration_is_in_the_pooled_cells_bias(tmp_path, material):
+    dataset, *_ = material
+    schedule = {"steps": 2, "warmup": 1, "sizes": [64, 96]}
+    stages = [{"name": "views", "image_size": 64, "teacher": False, "views": True, "schedule": schedule}]
+    plan = Plan.from_json({"recipe": RECIPE.replace(head="cells").to_json(), "stages": stages})
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    folder = pretrain(plan, dataset, split, tmp_path / "run", lambda m: start_from(m, plan.recipe))
+    stored = load_weights(folder / "weights.safetensors")
+    bundle = package(folder, "views", dataset, root=tmp_path / "models")
+    shipped, offset = bundle.weights(), bundle.manifest["provenance"]["offset"]
+    np.testing.assert_allclose(shipped["local_logit/bias"], stored["local_logit/bias"] + offset, rtol=1e-5)
+    np.testing.assert_array_equal(shipped["global_logit/bias"], stored["global_logit/bias"])
+    table = bundle.predictions().set_index("image_id")
+    image_id = split.val[0]
+    found = Predictor(bundle).predict(read_radiograph(dataset.path(image_id), accept_cut_short=True))
+    assert found.probability == pytest.approx(table.at[image_id, "probability"], abs=1e-3)
 
 
 def test_the_rate_of_the_trunk_rises_stays_and_falls_and_the_heads_learn_at_once(tmp_path, network):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.networks import BACKBONES, SIZE, keras_outputs, network, pictures, real_square
+from tests.support.networks import BACKBONES, HEADS, SIZE, keras_outputs, network, pictures, real_square
 
 torch = pytest.importorskip("torch", reason="needs PyTorch, the optional extra for long pre-training")
 
 
-def twin_outputs(backbone: str, squares: np.ndarray) -> dict[str, np.ndarray]:
+def twin_outputs(backbone: str, squares: np.ndarray, head: str = "global") -> dict[str, np.ndarray]:
     from fracture_core.pretraining.torch_model import GraphModule
 
-    _, graph, weights = network(backbone)
+    _, graph, weights = network(backbone, head=head)
     with torch.no_grad():
         outputs = GraphModule(graph, weights).eval()(torch.from_numpy(squares[:, None].astype(np.float32)))
     # Maps come in PyTorch's own order, channels first.
@@ -27,9 +27,27 @@ def assert_same(made: dict[str, np.ndarray], expected: dict[str, np.ndarray]) ->
         assert np.abs(made[name] - values).max() < 1e-4 * max(1, np.abs(values).max()), name
 
 
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_gives_what_keras_gives(backbone: str) -> None:
-    assert_same(twin_outputs(backbone, pictures(2)), keras_outputs(network(backbone)[0], pictures(2)))
+def test_gives_what_keras_gives(backbone: str, head: str) -> None:
+    expected = keras_outputs(network(backbone, head=head)[0], pictures(2))
+    assert_same(twin_outputs(backbone, pictures(2), head), expected)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_depthwise_gradients_in_bfloat16_are_autodiffs_within_its_rounding(kernel: int, stride: int) -> None:
+    from fracture_core.pretraining.torch_model import _Depthwise
+
+    torch.manual_seed(0)
+    x = torch.randn(2, 6, 12, 12).bfloat16().float().requires_grad_()
+    weight = torch.randn(6, 1, kernel, kernel).bfloat16().float().requires_grad_()
+    exact = torch.nn.functional.conv2d(x, weight, None, stride, kernel // 2, 1, 6)
+    by = torch.randn_like(exact).bfloat16()
+    expected = torch.autograd.grad(exact, (x, weight), by.float())
+    made = _Depthwise.apply(x.bfloat16(), weight, stride, kernel // 2)
+    gradients = torch.autograd.grad(made, (x, weight), by)
+    for got, wanted in zip((made, *gradients), (exact, *expected), strict=True):
+        assert (got.float() - wanted).abs().max() < 0.02 * wanted.abs().max()
 
 
 def test_gives_what_keras_gives_for_a_real_radiograph(fracatlas_dir) -> None:

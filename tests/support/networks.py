@@ -13,13 +13,16 @@ SIZE = 64
 BACKBONES = ("densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnet-lite2", "xception")
 
 
-def recipe(backbone: str = "densenet121", localiser: int = 16) -> Recipe:
+HEADS = ("global", "cells")
+
+
+def recipe(backbone: str = "densenet121", localiser: int = 16, head: str = "global") -> Recipe:
     """The recipe of `network`'s networks."""
-    return Recipe(name="small", backbone=backbone, image_size=SIZE, localiser=localiser, start="none")
+    return Recipe(name="small", backbone=backbone, image_size=SIZE, localiser=localiser, head=head, start="none")
 
 
 @lru_cache
-def network(backbone: str = "densenet121", localiser: int = 16):
+def network(backbone: str = "densenet121", localiser: int = 16, head: str = "global"):
     """Keras model, graph and weights: the same at every call, and with every normalisation at work.
 
     Kernels and offsets are drawn by name, and the statistics taken from a batch of pictures, so that values keep a
@@ -31,7 +34,7 @@ def network(backbone: str = "densenet121", localiser: int = 16):
     from fracture_core.network.model import build_model
     from fracture_core.network.weights import set_weights, weights_of
 
-    model = build_model(recipe(backbone, localiser))
+    model = build_model(recipe(backbone, localiser, head))
     set_weights(model, {key: _drawn(key, array.shape) for key, array in weights_of(model).items()})
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
