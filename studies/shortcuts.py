@@ -38,8 +38,8 @@ def page(bundle: Bundle, effects: dict[str, list[ProbeResult]], tables: dict[str
         f"Written by `python -m studies.shortcuts --bundle {bundle.name}`; no figure is typed in.",
         "",
         "Each row changes one thing that is no anatomy and asks the network again. Changes of probability (0 to 1) and",
-        "other findings (of likely, uncertain and unlikely) are those of the images that were changed; the AUC is the",
-        "whole split's. A network that reads bone alone would have zeros throughout.",
+        "other findings (of likely, indeterminate and unlikely) are those of the images that were changed; the AUC is",
+        "the whole split's. A network that reads bone alone would have zeros throughout.",
     ]
     for split, found in effects.items():
         n, fractured = len(tables[split]), int(tables[split]["label"].sum())

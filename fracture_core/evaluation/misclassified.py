@@ -42,7 +42,7 @@ def mistakes(
     """Give what a catalogue's predictions get wrong on `split`, as far as they are sure of it.
 
     MISSES are fractured images below `rule_out`'s threshold, FALSE_ALARMS others from `rule_in`'s on; what lies
-    between is called uncertain, and no mistake. How wrong: by how far the probability is on the wrong side.
+    between is indeterminate, and no mistake. How wrong: by how far the probability is on the wrong side.
     """
     wanted = int(kind == MISSES)
     asked = table[(table["split"] == split) & (table["label"] == wanted) & table["probability"].notna()]

@@ -6,10 +6,12 @@ import numpy as np
 
 from fracture_core.imaging.radiograph import Radiograph
 
-#: What stands in place of "fracture likely" and its like for an image that gets no answer.
-NOT_ASSESSED = "not assessed"
+#: What the words begin with that stand in place of "fracture likely" and its like. Not "no finding": to a radiologist
+#: that means normal.
+NOT_READ = "not read"
 UNFAMILIAR = "The image differs too much from the radiographs the model was made for, so no result is given."
 BLANK = "The image is blank, so there is nothing to assess."
+_IN_SHORT = {UNFAMILIAR: "outside the model's scope", BLANK: "the image is blank"}
 
 #: An image whose middle 99 % of pixels span fewer grey levels than this shows nothing.
 _FEWEST_GREYS = 4
@@ -28,6 +30,11 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float) -> str:
         return BLANK
     # Written so that a score that is not a number is out of scope too.
     return "" if unfamiliarity <= 1 else UNFAMILIAR
+
+
+def not_read(reason: str) -> str:
+    """Return the words for an image that gets no answer, from the sentence of `not_assessed_reason`."""
+    return f"{NOT_READ}: {_IN_SHORT[reason]}" if reason in _IN_SHORT else NOT_READ
 
 
 def is_blank(pixels: np.ndarray) -> bool:

@@ -14,12 +14,12 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.explain.gradcam import heatmap
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
-from fracture_core.inference.assessment import BLANK, NOT_ASSESSED, not_assessed_reason
+from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import reading_engine
 from fracture_core.inference.scorer import Scorer
-from fracture_core.metrics.operating_points import OperatingPoint, triage
+from fracture_core.metrics.operating_points import OperatingPoint, answer
 
 #: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
 _SMALLEST_SIDE = 200
@@ -64,10 +64,10 @@ class Finding:
 
     @property
     def triage(self) -> str:
-        """The answer: "fracture likely", "uncertain", "fracture unlikely" or "not assessed"."""
+        """The answer in words, by `metrics.operating_points.answer`; for an image that gets none `not_read`."""
         if not self.assessed:
-            return NOT_ASSESSED
-        return triage(self.probability, self.rule_out.threshold, self.rule_in.threshold)
+            return not_read(self.not_assessed_reason)
+        return answer(self.probability, self.rule_out.threshold, self.rule_in.threshold)
 
     def heatmap(self, method: str = "localiser") -> np.ndarray:
         """Return the evidence over the radiograph, float32 (H, W), by one of `explain.gradcam.METHODS`."""

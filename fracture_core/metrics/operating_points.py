@@ -19,7 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 from fracture_core.metrics.confusion import Confusion, MetricsError, ThresholdSweep, checked, confusion, sweep
 from fracture_core.metrics.intervals import IntervalEstimate, wilson
 
-UNLIKELY, UNCERTAIN, LIKELY = FINDINGS = ("fracture unlikely", "uncertain", "fracture likely")
+UNLIKELY, INDETERMINATE, LIKELY = FINDINGS = ("fracture unlikely", "indeterminate", "fracture likely")
+#: With a single threshold the answer only says on which side of it the probability lies.
+BELOW, ABOVE = ONE_THRESHOLD_FINDINGS = ("below threshold", "above threshold: look again")
 
 #: Fields of an operating point that are text.
 _WORDS = ("name", "criterion", "split", "note", "created")
@@ -209,15 +211,32 @@ def default_operating_points(
 
 
 def triage(probability: float, rule_out: float, rule_in: float) -> str:
-    """Give one of FINDINGS: likely at or above `rule_in`, else unlikely below `rule_out`, else uncertain.
+    """Give one of FINDINGS: likely at or above `rule_in`, else unlikely below `rule_out`, else indeterminate.
 
     A very good model can have rule_out above rule_in. Both promises then hold at every threshold between,
-    so there is no uncertain middle, and rule_in alone decides: of the cuts allowed it is the one that
-    misses least. A probability that is not a number is uncertain.
+    so there is no indeterminate middle, and rule_in alone decides: of the cuts allowed it is the one that
+    misses least. A probability that is not a number is indeterminate.
     """
     if probability >= rule_in:
         return LIKELY
-    return UNLIKELY if probability < min(rule_out, rule_in) else UNCERTAIN
+    return UNLIKELY if probability < min(rule_out, rule_in) else INDETERMINATE
+
+
+def answer(probability: float, rule_out: float, rule_in: float) -> str:
+    """Return the words for one radiograph.
+
+    Args:
+        probability: calibrated, 0..1.
+        rule_out: threshold below which a fracture is unlikely.
+        rule_in: threshold from which a fracture is likely.
+
+    Returns:
+        One of FINDINGS, or one of ONE_THRESHOLD_FINDINGS if both thresholds are the same: a single threshold chosen
+        for its sensitivity can lie at a few per cent, and "fracture likely" beside such a figure would contradict it.
+    """
+    if rule_out != rule_in:
+        return triage(probability, rule_out, rule_in)
+    return BELOW if probability < rule_in else ABOVE
 
 
 @dataclass(frozen=True)

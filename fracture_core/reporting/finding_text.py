@@ -5,82 +5,107 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.inference.assessment import NOT_ASSESSED
+from fracture_core.inference.assessment import NOT_READ
 from fracture_core.inference.predictor import Finding
 from fracture_core.metrics.calibration import LocalRate, local_rate
-from fracture_core.metrics.operating_points import LIKELY, UNLIKELY, OperatingPoint
+from fracture_core.metrics.operating_points import ABOVE, BELOW, LIKELY, UNLIKELY, OperatingPoint
 
-DISCLAIMER = "Research demonstrator: a reading aid, not a medical device, and no diagnosis."
-COLOURS_MEAN = "Colour: evidence for a fracture, on one scale for every radiograph; stronger is more."
-COLOURS_DO_NOT_MEAN = "It does not outline a fracture, and no colour does not mean no fracture."
+DISCLAIMER = "Research demonstrator. Not a medical device; not for diagnosis."
+COLOURS_MEAN = "Colour: evidence for a fracture, weak to strong, on the same scale for every radiograph."
+COLOURS_DO_NOT_MEAN = "It does not outline the fracture, and an area without colour is not cleared."
 LIMITS = (
     "Validated on FracAtlas alone: hand, leg, hip and shoulder radiographs, with few fractures of hip and shoulder.",
-    "It reads one picture, without history, earlier studies or a second view, and it misses fractures.",
-    "A reader who looks at the original decides.",
+    "The model reads one image without history, earlier studies or a second view, and it misses fractures.",
+    "The clinician reading the original decides.",
 )
+#: What to do with a radiograph that the model did not read.
+WAYS_FORWARD = (
+    "Read it yourself. If it is a limb radiograph, crop away borders, labels or other views, or turn it upright, "
+    "and have it read again; or try the other model."
+)
+#: The kinds of answer, by their words.
+_KINDS = {LIKELY: "likely", UNLIKELY: "unlikely", ABOVE: "above", BELOW: "below"}
 
 
 @dataclass(frozen=True)
 class FindingText:
     """A finding in words.
 
-    `kind` is "likely", "uncertain", "unlikely" or, for an image that is not assessed, "outside";
-    `headline`, `detail` and `like_this` are text; `rate` is what `like_this` tells.
+    Attributes:
+        kind: "likely", "indeterminate" or "unlikely" with two thresholds, "above" or "below" with one, or "not-read".
+        headline: the answer, capitalised.
+        detail: the thresholds and what they reached.
+        like_this: how often radiographs of the test set with a similar score were fractured; "" if not read.
+        reason: why the radiograph was not read; "" if it was.
+        rate: the figures behind `like_this`, None if not read.
     """
 
     kind: str
     headline: str
     detail: str
-    like_this: str
-    rate: LocalRate
+    like_this: str = ""
+    reason: str = ""
+    rate: LocalRate | None = None
 
 
 def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
-    """Say what `finding` means, counted in the test predictions of the bundle that made it."""
+    """Return what `finding` means, counted in the test predictions of the bundle that made it."""
+    detail = points_in_words(finding.rule_out, finding.rule_in)
+    words = finding.triage
+    if not finding.assessed:
+        return FindingText("not-read", capitalised(words), detail, reason=finding.not_assessed_reason)
     test = bundle.predictions().query("split == 'test'")
     rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), finding.probability)
-    return FindingText(
-        kind_of(finding.triage),
-        finding.triage,
-        points_in_words(finding.rule_out, finding.rule_in),
-        _like_this(rate),
-        rate,
-    )
+    return FindingText(kind_of(words), capitalised(words), detail, _like_this(rate), rate=rate)
 
 
 def kind_of(words: str) -> str:
-    """Return "likely", "unlikely", "uncertain" or "outside" for a triage."""
-    return {LIKELY: "likely", UNLIKELY: "unlikely", NOT_ASSESSED: "outside"}.get(words, "uncertain")
+    """Return the kind of an answer in words: "likely", "indeterminate", "unlikely", "above", "below" or "not-read"."""
+    return "not-read" if words.startswith(NOT_READ) else _KINDS.get(words, "indeterminate")
+
+
+def capitalised(words: str) -> str:
+    """Return the words with a capital first letter and the rest as they are."""
+    return words[:1].upper() + words[1:]
+
+
+def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
+    """Return the thresholds in one short line."""
+    low, high = rule_out.threshold, rule_in.threshold
+    if low == high:
+        return f"Look again at {percent(high)} or above."
+    if low > high:
+        return f"Unlikely < {percent(high)}; likely ≥ {percent(high)}."
+    return f"Unlikely < {percent(low)}; indeterminate {percent(low)} to {percent(high)}; likely ≥ {percent(high)}."
 
 
 def points_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
-    """Say which thresholds made the finding, and what they reached on the split they were chosen on."""
+    """Return the thresholds behind a finding, and what they reached on the split they were chosen on."""
+    short = thresholds_in_words(rule_out, rule_in)
     if rule_out == rule_in:
         return (
-            f"Fracture likely from {percent(rule_in.threshold)} on ({rule_in.name.replace('_', '-')}: sensitivity "
-            f"{rule_in.sensitivity:.2f}, specificity {rule_in.specificity:.2f} {_on(rule_in.split)})."
+            f"{short} {capitalised(rule_in.name.replace('_', '-'))}: sensitivity {rule_in.sensitivity:.2f}, "
+            f"specificity {rule_in.specificity:.2f} {_on(rule_in.split)}."
         )
     return (
-        f"Unlikely below {percent(rule_out.threshold)} (sensitivity {rule_out.sensitivity:.2f} "
-        f"{_on(rule_out.split)}), likely from {percent(rule_in.threshold)} on (specificity "
-        f"{rule_in.specificity:.2f} {_on(rule_in.split)}), uncertain between."
+        f"{short} Rule-out: sensitivity {rule_out.sensitivity:.2f} {_on(rule_out.split)}; rule-in: specificity "
+        f"{rule_in.specificity:.2f} {_on(rule_in.split)}."
     )
 
 
 def percent(share: float) -> str:
-    """Print a share 0..1 as per cent, with a decimal where a whole figure would say none or all."""
+    """Return a share 0..1 as a percentage, with a decimal if a whole figure would read as none or all."""
     whole = f"{100 * share:.0f}"
     return f"{100 * share:.1f} %" if whole in ("0", "100") else f"{whole} %"
 
 
 def _like_this(rate: LocalRate) -> str:
-    if rate.of_100 is None:
+    if not rate.n:
         return "There are no test radiographs to compare with."
     low, high = (f"{100 * bound:.0f}" for bound in (rate.rate.low, rate.rate.high))
     return (
-        f"Of 100 radiographs like this in the test set, about {rate.of_100} were fractured "
-        f"(95 % interval {low} to {high}; counted on the {rate.n} scored nearest, "
-        f"{percent(rate.lowest)} to {percent(rate.highest)})."
+        f"In the test set, {rate.fractured} of {rate.n} films with a similar score ({percent(rate.lowest)} to "
+        f"{percent(rate.highest)}) were fractured (95 % CI {low} to {high} %)."
     )
 
 

@@ -24,7 +24,8 @@ from fracture_core.reporting.finding_text import (
 )
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
 
-_COLOURS = {"likely": "#b84a00", "uncertain": "#8a6100", "unlikely": "#0b5f94", "outside": "#555555"}
+_COLOURS = {"likely": "#b84a00", "indeterminate": "#8a6100", "unlikely": "#0b5f94", "not-read": "#7a3d63"}
+_COLOURS |= {"above": _COLOURS["likely"], "below": _COLOURS["unlikely"]}
 _MARGIN = 48
 
 
@@ -118,9 +119,9 @@ def _verdict(finding: Finding, words: FindingText, styles: dict) -> list:
     from reportlab.platypus import Paragraph
 
     said = [Paragraph(_text(DISCLAIMER), styles["small"])]
-    if words.kind == "outside":
-        said.append(Paragraph(_text(words.headline.capitalize()), styles["verdict"]))
-        said.append(Paragraph(_text(finding.not_assessed_reason), styles["body"]))
+    if words.reason:
+        said.append(Paragraph(f"<b>{_text(words.headline)}</b>", styles["verdict"]))
+        return [*said, Paragraph(_text(words.reason), styles["body"])]
     else:
         text = f"<b>{_text(words.headline)}</b>, probability {percent(finding.probability)}"
         said += [Paragraph(text, styles["verdict"]), Paragraph(_text(words.like_this), styles["body"])]

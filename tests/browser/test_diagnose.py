@@ -152,7 +152,7 @@ def test_a_bad_file_gets_a_sentence_and_no_traceback(page, tmp_path, name, data)
     path = tmp_path / name
     path.write_bytes(data)
     upload(page, path)
-    alert = page.get_by_role("alert").filter(has_text="was not read")
+    alert = page.get_by_role("alert").filter(has_text="could not be read")
     alert.wait_for(timeout=WAIT)
     said = alert.inner_text()
     assert name in said

@@ -12,7 +12,7 @@ import pytest
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.assessment import BLANK, NOT_ASSESSED, UNFAMILIAR
+from fracture_core.inference.assessment import BLANK, UNFAMILIAR, not_read
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.predictor import Failure, Finding, load_predictor
 from fracture_core.metrics.confusion import sigmoid
@@ -37,7 +37,9 @@ def test_the_finding_is_what_the_bundle_predicted(reader, files, small_models):
         assert finding.probability == pytest.approx(sigmoid(finding.logit / reader.bundle.temperature))
         points = reader.bundle.points
         thresholds = points["rule_out"].threshold, points["rule_in"].threshold
-        assert finding.triage == (triage(finding.probability, *thresholds) if finding.assessed else NOT_ASSESSED)
+        assert finding.triage == (
+            triage(finding.probability, *thresholds) if finding.assessed else not_read(UNFAMILIAR)
+        )
 
 
 def test_it_equals_the_keras_network(reader, files):
@@ -111,7 +113,7 @@ def test_a_blank_image_is_not_assessed_and_nothing_else_is_said_of_it(reader):
         pixels[10:14, 10:14] = 255 - grey  # a lone mark does not make it a radiograph
         finding = reader.predict(read_radiograph(cv2.imencode(".png", pixels)[1].tobytes(), name="x.png"))
         assert not finding.assessed
-        assert finding.triage == NOT_ASSESSED
+        assert finding.triage == not_read(BLANK)
         assert finding.not_assessed_reason == BLANK
         assert finding.warnings == ()
 
@@ -123,4 +125,4 @@ def test_an_image_unlike_the_training_data_is_not_assessed(reader, files):
     assert near.triage in FINDINGS
     for strange in (far, dataclasses.replace(finding, unfamiliarity=float("nan"))):
         assert not strange.assessed
-        assert (strange.triage, strange.not_assessed_reason) == (NOT_ASSESSED, UNFAMILIAR)
+        assert (strange.triage, strange.not_assessed_reason) == (not_read(UNFAMILIAR), UNFAMILIAR)

@@ -154,14 +154,14 @@ def test_a_damaged_point_is_refused_and_an_unknown_entry_passed_over():
     ("probability", "rule_out", "rule_in", "finding"),
     [
         (0.09, 0.1, 0.6, "fracture unlikely"),
-        (0.10, 0.1, 0.6, "uncertain"),
-        (0.59, 0.1, 0.6, "uncertain"),
+        (0.10, 0.1, 0.6, "indeterminate"),
+        (0.59, 0.1, 0.6, "indeterminate"),
         (0.60, 0.1, 0.6, "fracture likely"),
         # Crossed: rule_in alone decides, and nobody is left in the middle.
         (0.29, 0.7, 0.3, "fracture unlikely"),
         (0.30, 0.7, 0.3, "fracture likely"),
         (0.50, 0.7, 0.3, "fracture likely"),
-        (math.nan, 0.1, 0.6, "uncertain"),
+        (math.nan, 0.1, 0.6, "indeterminate"),
     ],
 )
 def test_triage_at_its_edges(probability, rule_out, rule_in, finding):

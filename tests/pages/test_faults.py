@@ -145,7 +145,7 @@ except BundleError as error:
     )
     assert done.returncode == 0, done.stderr[-1000:]
     finding, refusal = done.stdout.strip().splitlines()
-    assert finding in ("fracture likely", "uncertain", "fracture unlikely")
+    assert finding in ("fracture likely", "indeterminate", "fracture unlikely")
     assert refusal.startswith("The point cannot be saved beside small (")
 
 

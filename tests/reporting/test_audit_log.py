@@ -12,12 +12,14 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from fracture_core.inference.assessment import UNFAMILIAR, not_read
+from fracture_core.metrics.operating_points import FINDINGS
 from fracture_core.reporting.audit_log import NOBODY, AuditLine, AuditLogError, audit_log, record
 from tests.support import dicom_files as dicom
 from tests.support.miniature import picture
 
 ROOT = Path(__file__).parents[2]
-LINE = AuditLine("ward7@hospital.example", "ab" * 32, "small 012345678901", "uncertain", 0.25)
+LINE = AuditLine("ward7@hospital.example", "ab" * 32, "small 012345678901", "indeterminate", 0.25)
 
 
 def lines(path: Path) -> list[dict]:
@@ -35,7 +37,7 @@ def test_it_is_off_unless_a_file_is_named(monkeypatch, tmp_path):
 def test_a_line_says_who_when_which_file_which_model_and_what(tmp_path):
     log = tmp_path / "audit.jsonl"
     record([LINE], log)
-    record([AuditLine("", "cd" * 32, "small 012345678901", "not assessed", None)], log)
+    record([AuditLine("", "cd" * 32, "small 012345678901", "not read: outside the model's scope", None)], log)
     first, second = lines(log)
     assert set(first) == {"when", "who", "input_sha256", "model", "finding", "probability"}
     assert (first["who"], second["who"]) == (LINE.who, NOBODY)
@@ -46,7 +48,7 @@ def test_a_line_says_who_when_which_file_which_model_and_what(tmp_path):
 
 def test_a_name_cannot_forge_a_line(tmp_path):
     log = tmp_path / "audit.jsonl"
-    record([AuditLine('x"}\n{"who": "someone else\u2028', "ab" * 32, "m", "uncertain", 0.5)], log)
+    record([AuditLine('x"}\n{"who": "someone else\u2028', "ab" * 32, "m", "indeterminate", 0.5)], log)
     assert len(lines(log)) == 1
 
 
@@ -82,7 +84,7 @@ from pathlib import Path
 from fracture_core.reporting.audit_log import *
 resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 20}, {len(before) + 20}))
 try:
-    record([AuditLine("w", "0" * 64, "m", "uncertain", 0.5)], Path({str(log)!r}))
+    record([AuditLine("w", "0" * 64, "m", "indeterminate", 0.5)], Path({str(log)!r}))
 except AuditLogError as error:
     print(error)
 """
@@ -126,7 +128,7 @@ def test_the_page_records_each_finding_once_and_no_name(app, tmp_path):
     log = tmp_path / "log" / "audit.jsonl"
     (line,) = lines(log)
     assert line["who"] == NOBODY
-    assert line["finding"] in ("fracture likely", "uncertain", "fracture unlikely", "not assessed")
+    assert line["finding"] in (*FINDINGS, not_read(UNFAMILIAR))
     assert not {b"DOE", b"Doe", b"Jane", b"MRN"} & set(log.read_bytes().replace(b'"', b" ").split())
     assert "doe" not in log.read_text().lower()
 
@@ -154,11 +156,11 @@ def test_identifiers_wait_to_be_asked_for(app, tmp_path):
         return " ".join(str(getattr(one, "value", "")) for one in app.main) + " ".join(c.value for c in app.code)
 
     assert "Doe" not in shown()
-    (switch,) = [one for one in app.toggle if one.label.startswith("Show whose it is")]
+    (switch,) = [one for one in app.toggle if one.label.startswith("Show patient details")]
     assert not switch.value
     switch.set_value(True).run()
     assert "Patient's Name: Doe^Jane" in shown()
     assert "Patient ID: MRN-0042" in shown()
     ticks = {one.label: one.value for one in app.checkbox}
-    assert ticks["With the patient's name and numbers"] is False
-    assert ticks["With the file's name"] is False
+    assert ticks["Include patient details"] is False
+    assert ticks["Include file name"] is False

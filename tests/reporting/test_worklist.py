@@ -8,7 +8,7 @@ import io
 import pytest
 
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.assessment import NOT_ASSESSED, UNFAMILIAR
+from fracture_core.inference.assessment import UNFAMILIAR, not_read
 from fracture_core.inference.predictor import Failure, load_predictor
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.worklist import COLUMNS, Entry, to_csv, worklist
@@ -21,7 +21,7 @@ def read(name: str, probability: float, **more) -> Entry:
     return Entry(name, probability, 0.5, sha256="ab", bundle="small 1", **more)
 
 
-def test_most_suspicious_first_then_the_unknown_then_the_unread():
+def test_what_nobody_has_read_comes_first_then_the_most_suspicious():
     entries = [
         read("low", 0.1),
         Entry("broken", error="It cannot be read."),
@@ -30,11 +30,11 @@ def test_most_suspicious_first_then_the_unknown_then_the_unread():
         read("middle", 0.2),
     ]
     table = worklist(entries, OUT, IN)
-    assert table["file"].tolist() == ["high", "middle", "low", "holiday", "broken"]
-    assert table.index.tolist() == [3, 4, 0, 2, 1]
-    expected = ["fracture likely", "uncertain", "fracture unlikely", NOT_ASSESSED, "not read"]
+    assert table["file"].tolist() == ["broken", "holiday", "high", "middle", "low"]
+    assert table.index.tolist() == [1, 2, 3, 4, 0]
+    expected = ["not read", not_read(UNFAMILIAR), "fracture likely", "indeterminate", "fracture unlikely"]
     assert table["finding"].tolist() == expected
-    assert table["probability"].isna().tolist() == [False, False, False, True, True]
+    assert table["probability"].isna().tolist() == [True, True, False, False, False]
 
 
 def test_csv_reads_back_and_starts_no_formula():

@@ -11,13 +11,13 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
     """Draw a switch that shows the identifiers of a DICOM file; nothing for other files. It starts switched off."""
     if radiograph.format != "DICOM":
         return
-    if not st.toggle("Show whose it is, from the DICOM header", key=f"identity {radiograph.sha256}"):
+    if not st.toggle("Show patient details", key=f"identity {radiograph.sha256}"):
         return
     from fracture_core.imaging.dicom import identifier_name
 
     found = identifiers(data)
     if not found:
-        st.caption("The file does not say.")
+        st.caption("The file holds no patient details.")
         return
     # Not a table or Markdown: the words come from a file.
     st.code("\n".join(f"{identifier_name(keyword)}: {words}" for keyword, words in found.items()), language=None)

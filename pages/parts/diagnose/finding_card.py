@@ -5,15 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from fracture_core.inference.predictor import Finding
-from fracture_core.reporting.finding_text import FindingText, percent
+from fracture_core.reporting.finding_text import WAYS_FORWARD, FindingText, percent
 
 # Blue, orange and vermilion of Okabe and Ito 2008 are told apart by every kind of colour vision; shape says it again.
 _SHAPES = {
     "likely": ("#e0671b", "polygon(50% 5%, 100% 95%, 0 95%)"),
-    "uncertain": ("#e69f00", "polygon(50% 0, 100% 50%, 50% 100%, 0 50%)"),
+    "indeterminate": ("#e69f00", "polygon(50% 0, 100% 50%, 50% 100%, 0 50%)"),
     "unlikely": ("#3d93d1", "circle(46%)"),
-    "outside": ("#8a949c", "inset(12%)"),
+    "not-read": ("#c77dab", "inset(8%)"),
 }
+_SHAPES |= {"above": _SHAPES["likely"], "below": _SHAPES["unlikely"]}
 
 _STYLE = """<style>
 .answer { border-left: 6px solid var(--tone); padding: .1rem 0 .1rem .9rem; }
@@ -23,6 +24,7 @@ _STYLE = """<style>
 .answer .head strong::first-letter { text-transform: uppercase; }
 .answer .head span { font-size: 1.35rem; font-variant-numeric: tabular-nums; }
 .answer p { margin: .35rem 0 0; }
+.answer .alike { font-size: .85rem; opacity: .85; border-top: 1px solid #8886; padding-top: .4rem; }
 .points { position: relative; height: 2.9rem; margin: .6rem .4rem 0; font-size: .75rem; }
 .points .zones { position: absolute; inset: .75rem 0 auto; height: .55rem; display: flex; border-radius: 3px;
   overflow: hidden; }
@@ -35,15 +37,15 @@ _STYLE = """<style>
 
 
 def show_finding(finding: Finding, words: FindingText) -> None:
-    """Draw the card; an image that is not assessed gets the reason in place of an answer."""
+    """Draw the card; an image that was not read gets the reason in place of an answer."""
     colour, shape = _SHAPES[words.kind]
     mark = f'<i style="clip-path:{shape}" aria-hidden="true"></i>'
-    if words.kind == "outside":
-        body = f"<strong>{words.headline}</strong></div><p>{finding.not_assessed_reason}</p>"
+    if words.reason:
+        body = f"<strong>{words.headline}</strong></div><p>{words.reason}</p><p>{WAYS_FORWARD}</p>"
     else:
         body = (
             f"<strong>{words.headline}</strong><span>probability {percent(finding.probability)}</span></div>"
-            f"{_scale(finding)}<p>{words.like_this}</p>"
+            f'{_scale(finding)}<p class="alike">{words.like_this}</p>'
         )
     head = f'<div class="answer" role="status" style="--tone:{colour}"><div class="head">{mark}'
     st.html(f"{_STYLE}{head}{body}</div>")
@@ -62,12 +64,12 @@ def _scale(finding: Finding) -> str:
     low, high = sorted((finding.rule_out.threshold, finding.rule_in.threshold))
     if finding.rule_out.threshold > finding.rule_in.threshold:
         low = high = finding.rule_in.threshold
-    zones = (("unlikely", 0.0, low), ("uncertain", low, high), ("likely", high, 1.0))
+    zones = (("unlikely", 0.0, low), ("indeterminate", low, high), ("likely", high, 1.0))
     bars = "".join(
         f'<i style="flex:{end - start:.4f} 0 0;--zone:{_SHAPES[kind][0]}"></i>' for kind, start, end in zones
     )
     label = (
-        f"Scale of probability: unlikely below {percent(low)}, likely from {percent(high)}; "
+        f"Scale of probability with marks at {percent(low)} and {percent(high)}; "
         f"this radiograph {percent(finding.probability)}"
     )
     marks = ['<span class="first" style="left:0">0 %</span>'] if low > _ROOM else []

@@ -83,14 +83,16 @@ def _answer(sources: Sequence[Source], choice: Choice) -> None:
     opened = _open(sources[place], choice, damaged, slot)
     with body.container() if fresh else body:
         if isinstance(opened.result, Failure):
-            st.error(f"**{escape_markdown(opened.result.name)}** was not read. {escape_markdown(opened.result.error)}")
+            st.error(
+                f"**{escape_markdown(opened.result.name)}** could not be read. {escape_markdown(opened.result.error)}"
+            )
         else:
             _show(opened, choice, sources[place].data)
     if damaged or any(entry.error for entry in entries):
         st.checkbox(
-            "Read cut-short files as far as they go",
+            "Read truncated files (part of the image is missing)",
             key="damaged",
-            help="What is missing is not looked at; a warning then says how much that is.",
+            help="The missing part is not looked at; a warning says how much it is.",
         )
 
 
@@ -155,10 +157,10 @@ def _show(opened: Opened, choice: Choice, data: bytes) -> None:
     with left:
         show_finding(finding, opened.words)
     with right:
-        for warning in finding.warnings:
+        for warning in finding.warnings if not opened.words.reason else ():
             st.warning(escape_markdown(warning), icon=":material/warning:")
         boxes: np.ndarray | None = None
-        if truth and st.toggle("Show what FracAtlas says", key=f"truth {truth.image_id}"):
+        if truth and st.toggle("Show reference label", key=f"truth {truth.image_id}"):
             st.info(truth.describe(), icon=":material/menu_book:")
             boxes = truth.boxes
         offer_identity(finding.radiograph, data)

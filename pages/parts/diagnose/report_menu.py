@@ -16,15 +16,15 @@ def offer_report(finding: Finding, bundle: Bundle, data: bytes) -> None:
     dicom = finding.radiograph.format == "DICOM"
     with st.popover("Report", icon=":material/description:"):
         named = st.checkbox(
-            "With the file's name",
+            "Include file name",
             value=not dicom,  # archives often name these after the patient
             key="report_named_dicom" if dicom else "report_named",
             help="File names can hold a patient's name; without it the report knows the file by its SHA-256.",
         )
         identified = dicom and st.checkbox(
-            "With the patient's name and numbers",
+            "Include patient details",
             key="report_identified",
-            help="As the DICOM header has them; in the PDF and the PNG, never in the CSV line.",
+            help="As the DICOM header has them; in the PDF and the PNG, never in the CSV row.",
         )
 
         def page(make) -> bytes:
@@ -34,7 +34,7 @@ def offer_report(finding: Finding, bundle: Bundle, data: bytes) -> None:
         kinds = (
             ("PDF", "pdf", "application/pdf", lambda: page(report_pdf)),
             ("PNG", "png", "image/png", lambda: page(report_png)),
-            ("CSV line", "csv", "text/csv", lambda: csv_line(finding, bundle, named=named)),
+            ("CSV row", "csv", "text/csv", lambda: csv_line(finding, bundle, named=named)),
         )
         for label, suffix, mime, make in kinds:
             st.download_button(label, make, f"{stem}.{suffix}", mime, on_click="ignore", width="stretch")

@@ -12,7 +12,7 @@ from fracture_core.bundle.saved_points import offered as saved
 from fracture_core.errors import FractureCoreError
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.paths import models_folder
-from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words
+from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words, thresholds_in_words
 
 THREE_ANSWERS = "Three answers: rule-out and rule-in"
 ONE_THRESHOLD = "One threshold: sensitivity 0.90 on validation"
@@ -43,7 +43,10 @@ def choose() -> Choice:
             st.stop()
         label = st.selectbox("Operating point", list(points), key="operating_point", persist_state="session")
         rule_out, rule_in = points[label]
-        st.caption(escape_markdown(points_in_words(rule_out, rule_in)))
+        st.caption(
+            escape_markdown(thresholds_in_words(rule_out, rule_in)),
+            help=escape_markdown(points_in_words(rule_out, rule_in)),
+        )
         st.caption(escape_markdown(f"{bundle.version}, made {bundle.created[:10]}"))
     return Choice(bundle, rule_out, rule_in)
 

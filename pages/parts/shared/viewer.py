@@ -38,7 +38,7 @@ def picture(finding: Finding) -> dict[str, object]:
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
         "layers": [_layer(finding, method) for method in methods] if finding.assessed else [],
         "words": finding.triage,
-        "withheld": finding.not_assessed_reason,
+        "withheld": "No evidence is drawn: the model did not read this image.",
     }
 
 
