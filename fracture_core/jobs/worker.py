@@ -75,7 +75,7 @@ def run_job(run: Path, *, listener: Callable[[TrainingEvent], None] | None = Non
             ear.teller.end("stopped")
             raise
         except BaseException as error:
-            said = in_a_sentence(error)
+            said = user_message(error)
             _tell_failure(folder, ear.teller, said, error)
             if isinstance(error, FractureCoreError) or not isinstance(error, Exception):
                 raise
@@ -208,7 +208,7 @@ class ControlListener:
             raise TrainingStoppedError(self.run, reason)
 
 
-def in_a_sentence(error: BaseException) -> str:
+def user_message(error: BaseException) -> str:
     """Say what a user can do about a failure."""
     if isinstance(error, FractureCoreError):
         return str(error)

@@ -34,7 +34,7 @@ from fracture_core.jobs.status import (
     set_request,
     status,
 )
-from fracture_core.jobs.worker import in_a_sentence, run_job
+from fracture_core.jobs.worker import user_message, run_job
 from fracture_core.paths import runs_folder
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder
@@ -153,8 +153,8 @@ def test_the_number_of_a_dead_process_is_nobody(here):
 def test_a_run_is_alive_as_long_as_its_process_holds_the_lock(here):
     run = recipe_folder()
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom fracture_core.jobs.lock import sole_trainer\n"
-        "with sole_trainer(Path(sys.argv[1])):\n    print('holds', flush=True)\n    time.sleep(600)"
+        "import sys, time\nfrom pathlib import Path\nfrom fracture_core.jobs.lock import training_lock\n"
+        "with training_lock(Path(sys.argv[1])):\n    print('holds', flush=True)\n    time.sleep(600)"
     )
     child = subprocess.Popen([sys.executable, "-c", code, run], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "holds\n"
@@ -273,13 +273,13 @@ def test_a_home_of_nobody_is_a_folder_that_is_not_there(here):
 def test_failures_in_sentences():
     with pytest.raises(MemoryError) as caught:
         np.empty(2**50, np.uint8)
-    assert in_a_sentence(caught.value).startswith("The memory is full")
-    assert in_a_sentence(OSError(errno.ENOSPC, "no space")).startswith("The disk is full")
-    assert in_a_sentence(JobError("So it is.")) == "So it is."
-    assert "reason that was not foreseen (KeyError)" in in_a_sentence(KeyError("x"))
+    assert user_message(caught.value).startswith("The memory is full")
+    assert user_message(OSError(errno.ENOSPC, "no space")).startswith("The disk is full")
+    assert user_message(JobError("So it is.")) == "So it is."
+    assert "reason that was not foreseen (KeyError)" in user_message(KeyError("x"))
     with pytest.raises(OSError) as caught:
         Path("/proc/nowhere/file").read_text()
-    assert "file" in in_a_sentence(caught.value) and "/proc" not in in_a_sentence(caught.value)
+    assert "file" in user_message(caught.value) and "/proc" not in user_message(caught.value)
 
 
 def test_live_losses_forget_what_a_resumption_trained_again(here):

@@ -11,8 +11,8 @@ from fracture_core.jobs.worker import AUTOGROUP
 
 SAYS = """
 import os
-from fracture_core.jobs.worker import AUTOGROUP, give_way
-give_way()
+from fracture_core.jobs.worker import AUTOGROUP, lower_priority
+lower_priority()
 print(os.nice(0), os.environ["OMP_NUM_THREADS"], AUTOGROUP.read_text() if AUTOGROUP.exists() else "")
 """
 

@@ -308,15 +308,15 @@ def test_a_kill_in_the_middle_of_a_save_loses_nothing_that_was_saved(models, how
 _PUBLISHER = """
 import sys
 from pathlib import Path
-from fracture_core.bundle.manifest import FILES, publish, seal
+from fracture_core.bundle.manifest import FILES, install, write_manifest
 root = Path(sys.argv[1])
 for n in range(10_000):
     made = root / f".making-{n}"
     made.mkdir()
     for file in FILES:
         (made / file).write_text(f"{file} {n}")
-    seal(made, temperature=1.0, created="2026-01-01", provenance={"n": n})
-    publish(made, "b", root)
+    write_manifest(made, temperature=1.0, created="2026-01-01", provenance={"n": n})
+    install(made, "b", root)
     print(n, flush=True)
 """
 

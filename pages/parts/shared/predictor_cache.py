@@ -18,7 +18,7 @@ def warm(bundle: Bundle) -> None:
 
 
 def reader(bundle: Bundle):
-    """Give the bundle's Reader, waiting for it where need be; raise what loading raised."""
+    """Give the bundle's Predictor, waiting for it where need be; raise what loading raised."""
     loading = _reader(bundle.version, bundle)
     try:
         return loading.result()
