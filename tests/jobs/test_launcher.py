@@ -34,7 +34,7 @@ from fracture_core.jobs.status import (
     set_request,
     status,
 )
-from fracture_core.jobs.worker import user_message, run_job
+from fracture_core.jobs.worker import run_job, user_message
 from fracture_core.paths import runs_folder
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder
