@@ -38,7 +38,7 @@ from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split, project_split
 from fracture_core.inference.engine import Engine
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.paired_tests import auc_difference
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import load_weights

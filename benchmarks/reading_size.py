@@ -26,7 +26,7 @@ from fracture_core.explain.gradcam import heatmap
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.scorer import Scorer
-from fracture_core.metrics.confusion import average_precision, roc_auc
+from fracture_core.metrics.curves import average_precision, roc_auc
 from fracture_core.metrics.localisation import hottest_point_in_box
 from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import build_model

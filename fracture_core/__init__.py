@@ -1,3 +1,3 @@
-"""Fracture reading on bone radiographs: a research demonstrator, a reading aid, not a medical device."""
+"""Detect fractures on bone radiographs. Research demonstrator; not a medical device, not for diagnosis."""
 
 __version__ = "0.1.0"

@@ -20,8 +20,9 @@ import numpy as np
 from fracture_core.bundle.bundle import load_bundle
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.files import write_text
-from fracture_core.metrics.confusion import average_precision, confusion, roc_auc, sigmoid
-from fracture_core.metrics.operating_points import threshold_for_sensitivity, threshold_for_specificity
+from fracture_core.metrics.confusion import confusion, sigmoid
+from fracture_core.metrics.curves import average_precision, roc_auc
+from fracture_core.metrics.thresholds import threshold_for_sensitivity, threshold_for_specificity
 from fracture_core.network.graph import Graph
 from fracture_core.recipe import Recipe
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
+from fracture_core.evaluation.heatmap_scores import LocalisationRow, LocalisationScore, score_heatmap, summarise
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.files import write_text
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.formatting import estimate_text
-from fracture_core.metrics.localisation import Localization, LocalizationRow, localization, summarize
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "heatmaps.md"
 BUNDLES = (DEFAULT_BUNDLE, "efficientnet-lite2-fracatlas")
@@ -30,21 +30,21 @@ SHOWN = ("localiser", "grad-cam", "grad-cam++")
 _HEAD = "| heatmap | boxes | n | hottest point in a box | evidence in the boxes | overlap with the boxes |"
 
 
-def measure(bundle: Bundle, dataset: Dataset, ids: Sequence[str]) -> dict[str, list[LocalizationRow]]:
+def measure(bundle: Bundle, dataset: Dataset, ids: Sequence[str]) -> dict[str, list[LocalisationRow]]:
     """Give the figures of every method over the outlined images of `ids`: all, then small, medium and large boxes."""
     reader = Predictor(bundle)
-    scored: dict[str, list[Localization]] = {method: [] for method in SHOWN}
+    scored: dict[str, list[LocalisationScore]] = {method: [] for method in SHOWN}
     for done, image_id in enumerate(ids, 1):
         boxes = dataset.boxes(image_id)
         if len(boxes):
             finding = reader.predict(read_radiograph(dataset.path(image_id), accept_cut_short=True))
             for method, found in scored.items():
-                found.append(localization(image_id, finding.heatmap(method), boxes))
+                found.append(score_heatmap(image_id, finding.heatmap(method), boxes))
         print(f"\r{bundle.name}: {done} of {len(ids)}  ", end="", file=sys.stderr, flush=True)
-    return {method: summarize(found) for method, found in scored.items()}
+    return {method: summarise(found) for method, found in scored.items()}
 
 
-def section(split: str, rows: dict[str, list[LocalizationRow]]) -> str:
+def section(split: str, rows: dict[str, list[LocalisationRow]]) -> str:
     """Give one bundle's table on one split, as Markdown; the centre's rows stand for all methods."""
     lines = [f"### {split}", "", _HEAD, "|" + "---|" * 6]
     for method, found in rows.items():
@@ -58,7 +58,7 @@ def section(split: str, rows: dict[str, list[LocalizationRow]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(title: str, r: LocalizationRow, pointing: str, energy: str, overlap: str) -> str:
+def _row(title: str, r: LocalisationRow, pointing: str, energy: str, overlap: str) -> str:
     size = f"{r.name} ({r.smallest:.0%} to {r.largest:.0%})" if r.n else r.name
     return f"| {title} | {size} | {r.n} | {pointing} | {energy} | {overlap} |"
 

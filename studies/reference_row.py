@@ -20,8 +20,9 @@ from typing import Any
 from fracture_core.bundle.bundle import Bundle, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
+from fracture_core.metrics.auc_intervals import area_estimates
 from fracture_core.metrics.confusion import Confusion, confusion
-from fracture_core.metrics.intervals import area_estimates, threshold_table
+from fracture_core.metrics.intervals import threshold_table
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 from fracture_core.recipe import Recipe
 

@@ -20,26 +20,26 @@ from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.shortcuts import ProbeResult, probe_split
 from fracture_core.files import write_text
 from fracture_core.inference.predictor import Predictor
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "shortcuts.md"
 _HEAD = (
     "| change | images changed (fractured) | change of probability: mean | median size | largest | "
-    "other finding | AUC before | AUC after | difference (95 % interval, DeLong, paired) |"
+    "other category | AUC before | AUC after | difference (95 % interval, DeLong, paired) |"
 )
 
 
 def page(bundle: Bundle, effects: dict[str, list[ProbeResult]], tables: dict[str, pd.DataFrame]) -> str:
-    """Give the whole page, as Markdown: `effects` and `tables` (rows of the predictions) by split."""
+    """Return the page as Markdown; `effects` and `tables` (rows of the predictions) are by split."""
     parts = [
-        "# How much the answers hang on shortcuts",
+        "# How much the predictions depend on shortcuts",
         "",
         f"Bundle `{bundle.name}`, SHA-256 `{bundle.sha256}`.",
-        f"Written by `python -m studies.shortcuts --bundle {bundle.name}`; no figure is typed in.",
+        f"Written by `python -m studies.shortcuts --bundle {bundle.name}`; every number is computed.",
         "",
-        "Each row changes one thing that is no anatomy and asks the network again. Changes of probability (0 to 1) and",
-        "other findings (of likely, indeterminate and unlikely) are those of the images that were changed; the AUC is",
-        "the whole split's. A network that reads bone alone would have zeros throughout.",
+        "Each row changes something other than anatomy and scores the images again. Changes in probability (0..1) and",
+        "in category (likely, indeterminate, unlikely) are over the changed images, the AUC over the whole split.",
+        "A network that looks at bone only would show zeros throughout.",
     ]
     for split, found in effects.items():
         n, fractured = len(tables[split]), int(tables[split]["label"].sum())
@@ -48,8 +48,8 @@ def page(bundle: Bundle, effects: dict[str, list[ProbeResult]], tables: dict[str
         parts += ["", *_hardware(tables[split])]
     parts += ["", *(f"- *{e.probe.name}*: {e.probe.words}." for e in next(iter(effects.values())))]
     parts += [
-        "- Blacking out the borders also cuts what of the limb runs into the outermost lines of the picture, so its",
-        "  row is an upper bound. Markers that lie upon the limb are not found, and are not painted over.",
+        "- Blacking out the borders also removes parts of the limb that reach the edge of the image, so its row is an",
+        "  upper bound. Markers that overlap the limb are not detected and stay.",
     ]
     return "\n".join(parts) + "\n"
 
@@ -67,7 +67,7 @@ def _row(effect: ProbeResult) -> str:
 
 
 def _hardware(table: pd.DataFrame) -> list[str]:
-    """Metal cannot be taken out of a picture; how the answers stand with and without it can be said."""
+    """Compare predictions with and without hardware, which cannot be removed from an image."""
     lines = ["| | n | fractured | mean probability, fractured | mean probability, others | AUC |", "|" + "---|" * 6]
     for name, part in (("with hardware", table["hardware"] == 1), ("without", table["hardware"] == 0)):
         rows = table[part]

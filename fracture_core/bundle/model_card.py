@@ -15,9 +15,11 @@ import pandas as pd
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.files import write_text
+from fracture_core.metrics.auc_intervals import area_estimates, delong_interval
 from fracture_core.metrics.calibration import expected_calibration_error
-from fracture_core.metrics.confusion import Confusion, confusion, roc_auc, sigmoid
-from fracture_core.metrics.intervals import area_estimates, delong_interval, threshold_table, wilson
+from fracture_core.metrics.confusion import Confusion, confusion, sigmoid
+from fracture_core.metrics.curves import roc_auc
+from fracture_core.metrics.intervals import threshold_table, wilson
 from fracture_core.metrics.operating_points import OperatingPoint, default_operating_points, triage_groups
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 from fracture_core.metrics.subgroups import subgroup_table
@@ -49,7 +51,7 @@ def _introduction(
 ) -> str:
     return (
         f"# {name}\n\n"
-        "Research demonstrator: a reading aid, not a medical device, and no diagnosis.\n\n"
+        "Research demonstrator. Not a medical device; not for diagnosis.\n\n"
         f"A {recipe.backbone} that reads one bone radiograph at {recipe.image_size} x {recipe.image_size} pixels and "
         "gives the probability that it shows a fracture. "
         f"Trained on {provenance.get('trained_on', 'an unknown number of')} images of {dataset_name(provenance)}; "

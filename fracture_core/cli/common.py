@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     #: What `add_subparsers` returns: the place where commands are added.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-NOTICE = "Research demonstrator: a reading aid, not a medical device."
+NOTICE = "Research demonstrator. Not a medical device; not for diagnosis."
 
 
 def command(

@@ -12,7 +12,8 @@ import pandas as pd
 
 from fracture_core.data.dataset import dataset_name
 from fracture_core.evaluation.leakage import LeakageReport, check_leakage
-from fracture_core.metrics.confusion import Confusion, Curve, roc_curve
+from fracture_core.metrics.confusion import Confusion
+from fracture_core.metrics.curves import Curve, roc_curve
 from fracture_core.metrics.formatting import estimate_text, p_text, share_text
 from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.paired_tests import (

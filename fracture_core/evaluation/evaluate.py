@@ -14,9 +14,10 @@ from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.explain.gradcam import heatmap
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.scorer import Scorer
+from fracture_core.metrics.auc_intervals import area_estimates
 from fracture_core.metrics.calibration import calibration_summary
 from fracture_core.metrics.confusion import Confusion, classification_table, confusion
-from fracture_core.metrics.intervals import IntervalEstimate, area_estimates, threshold_table
+from fracture_core.metrics.intervals import IntervalEstimate, threshold_table
 from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_box
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.metrics.reference_study import REFERENCE_STUDY

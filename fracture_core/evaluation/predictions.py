@@ -10,22 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from fracture_core.metrics.auc_intervals import area_estimates, delong_interval
 from fracture_core.metrics.calibration import CalibrationSummary, calibration_summary
 from fracture_core.metrics.confusion import (
     CELLS,
     Confusion,
-    Curve,
     MetricsError,
     ScoreHistogram,
     cells,
     confusion,
-    precision_recall_curve,
-    roc_curve,
     score_histogram,
-    sweep,
 )
-from fracture_core.metrics.intervals import IntervalEstimate, area_estimates, delong_interval
-from fracture_core.metrics.operating_points import OperatingPoint, midway_thresholds, operating_point
+from fracture_core.metrics.curves import Curve, precision_recall_curve, roc_curve, sweep
+from fracture_core.metrics.intervals import IntervalEstimate
+from fracture_core.metrics.operating_points import OperatingPoint, operating_point
+from fracture_core.metrics.thresholds import midway_thresholds
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from fracture_core.bundle.bundle import load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.status import RunStatus, created, list_runs, status
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 from fracture_core.paths import models_folder, runs_folder
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunError, RunFolder

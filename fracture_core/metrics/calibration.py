@@ -1,4 +1,4 @@
-"""Whether a predicted 30 % means 30 in 100: temperature scaling, and the measures of calibration.
+"""Calibration: temperature scaling, and how well predicted probabilities match observed fracture rates.
 
 `labels` are 0/1 (n,), `logits` floats (n,), `probabilities` floats (n,) in 0..1.
 """
@@ -14,43 +14,65 @@ from numpy.typing import ArrayLike, NDArray
 from fracture_core.metrics.confusion import MetricsError, checked, sigmoid
 from fracture_core.metrics.intervals import IntervalEstimate, wilson
 
-#: The least and the greatest temperature that a fit may give. A separable validation set would drive it to
-#: zero, and every probability to 0 or 1; a useless model would drive it to infinity.
+#: The lowest and highest temperature that a fit may return. A separable validation set would drive it to zero, and
+#: every probability to 0 or 1; a useless model would drive it to infinity.
 TEMPERATURE_BOUNDS = (0.05, 20.0)
 
 
 def negative_log_likelihood(labels: ArrayLike, logits: ArrayLike, temperature: float = 1.0) -> float:
-    """Give the mean binary cross-entropy, in nats, of sigmoid(logits / temperature)."""
+    """Compute the mean binary cross-entropy of sigmoid(logits / temperature).
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        logits: Floats, shape (n,).
+        temperature: Divides the logits.
+
+    Returns:
+        The loss, in nats.
+
+    Raises:
+        MetricsError: The labels or logits are invalid.
+    """
     truth, logits = checked(labels, logits)
     scaled = logits / temperature
     return float(np.mean(np.logaddexp(0.0, np.where(truth, -scaled, scaled))))
 
 
 def fit_temperature(labels: ArrayLike, logits: ArrayLike) -> float:
-    """Give the T in TEMPERATURE_BOUNDS that minimises the log loss of sigmoid(logits / T) (Guo et al. 2017).
+    """Fit the temperature that minimises the log loss of sigmoid(logits / T) (Guo et al. 2017).
 
-    Call it on validation only. Raise MetricsError unless both classes are there.
+    Use validation only.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        logits: Floats, shape (n,).
+
+    Returns:
+        The temperature, within TEMPERATURE_BOUNDS.
+
+    Raises:
+        MetricsError: A class is missing, or the labels or logits are invalid.
     """
-    # Here, not above: this import costs half a second, and diagnosing needs only the rest of this room.
+    # Imported here because it takes half a second, and the Diagnose path needs only the rest of this module.
     from scipy.optimize import minimize_scalar
 
     truth, logits = checked(labels, logits)
     if truth.all() or not truth.any():
         raise MetricsError("Fitting a temperature needs both fractured and not fractured radiographs.")
 
-    # The loss is convex in 1/T, so it has one valley in log T as well, where the search is evenly spaced.
+    # The loss is convex in 1/T, so it has a single minimum in log T as well, where the search is evenly spaced.
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(truth, logits, float(np.exp(log_temperature)))
 
-    found = minimize_scalar(loss, bounds=np.log(TEMPERATURE_BOUNDS), method="bounded", options={"xatol": 1e-8})
-    best = min((float(found.x), *np.log(TEMPERATURE_BOUNDS)), key=loss)
-    # Where the loss is flat (all logits zero) no temperature is better than leaving the logits alone.
+    fit = minimize_scalar(loss, bounds=np.log(TEMPERATURE_BOUNDS), method="bounded", options={"xatol": 1e-8})
+    best = min((float(fit.x), *np.log(TEMPERATURE_BOUNDS)), key=loss)
+    # If the loss is flat (all logits zero), the logits stay unscaled.
     return 1.0 if loss(0.0) <= loss(best) else float(np.exp(best))
 
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """One bin: `n` radiographs, their mean probability, and the share of them that was fractured."""
+    """One bin: number of radiographs, their probabilities, and the share of them that is fractured."""
 
     n: int
     fractured: int
@@ -61,7 +83,7 @@ class ReliabilityBin:
 
 
 def _bin_edges(rising: NDArray[np.float64], bins: int) -> list[int]:
-    """Where equal-mass bins of rising probabilities begin, and their end; equal ones stay together."""
+    """Return the start of each equal-mass bin of ascending probabilities, and the end; equal ones stay together."""
     if bins < 1:
         raise MetricsError("A reliability diagram needs at least one bin.")
     if not rising.size:
@@ -71,10 +93,21 @@ def _bin_edges(rising: NDArray[np.float64], bins: int) -> list[int]:
 
 
 def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> list[ReliabilityBin]:
-    """Give the reliability diagram in at most `bins` equal-mass bins, rising.
+    """Compute the reliability diagram in equal-mass bins.
 
-    Equal probabilities are never parted, so the result does not hang on the order of the rows; where many are
-    equal, bins are fewer and unequal.
+    Equal probabilities are never separated, so the result does not depend on the order of the rows; if many are equal,
+    there are fewer bins and they are uneven.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        probabilities: 0..1, shape (n,).
+        bins: Maximum number of bins.
+
+    Returns:
+        The bins, in ascending order of probability.
+
+    Raises:
+        MetricsError: The labels or probabilities are invalid, or `bins` is below 1.
     """
     truth, probabilities = checked(labels, probabilities)
     order = np.argsort(probabilities, kind="stable")
@@ -96,10 +129,21 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> 
 
 
 def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 10) -> float:
-    """Give the n-weighted mean of |mean probability - fractured share| over equal-mass bins; nan if empty.
+    """Compute the n-weighted mean of |mean probability - fractured share| over equal-mass bins.
 
-    Naeini et al. 2015 with equal mass instead of equal width (Nixon et al. 2019). Even a perfectly calibrated
-    model scores above zero on a finite sample.
+    Naeini et al. 2015 with equal mass instead of equal width (Nixon et al. 2019). Even a perfectly calibrated model
+    scores above zero on a finite sample.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        probabilities: 0..1, shape (n,).
+        bins: Maximum number of bins.
+
+    Returns:
+        The error, 0..1; nan if there are no rows.
+
+    Raises:
+        MetricsError: The labels or probabilities are invalid, or `bins` is below 1.
     """
     rows = reliability(labels, probabilities, bins)
     total = sum(row.n for row in rows)
@@ -107,7 +151,18 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
 
 
 def brier_score(labels: ArrayLike, probabilities: ArrayLike) -> float:
-    """Give the mean squared difference of probability and label (Brier 1950); nan if empty."""
+    """Compute the mean squared difference between probability and label (Brier 1950).
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        probabilities: 0..1, shape (n,).
+
+    Returns:
+        The score, 0..1; nan if there are no rows.
+
+    Raises:
+        MetricsError: The labels or probabilities are invalid.
+    """
     truth, probabilities = checked(labels, probabilities)
     return float(np.mean((probabilities - truth) ** 2)) if truth.size else np.nan
 
@@ -124,9 +179,20 @@ class CalibrationSummary:
 
 
 def calibration_summary(labels: ArrayLike, logits: ArrayLike, temperature: float = 1.0) -> CalibrationSummary:
-    """Give ECE (10 equal-mass bins), Brier score, log loss and diagram of sigmoid(logits / temperature).
+    """Compute ECE (10 equal-mass bins), Brier score, log loss and reliability diagram at one temperature.
 
-    Called at 1 and at the bundle's temperature it gives before and after.
+    Call it with 1 and with the bundle's temperature to compare before and after scaling.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        logits: Floats, shape (n,).
+        temperature: Divides the logits.
+
+    Returns:
+        The summary.
+
+    Raises:
+        MetricsError: The labels or logits are invalid.
     """
     truth, logits = checked(labels, logits)
     probabilities = sigmoid(logits / temperature)
@@ -141,7 +207,7 @@ def calibration_summary(labels: ArrayLike, logits: ArrayLike, temperature: float
 
 @dataclass(frozen=True)
 class LocalRate:
-    """How many of the `n` radiographs scored nearest to `probability` (`lowest` to `highest`) were fractured."""
+    """How many of the `n` radiographs with scores nearest to `probability` (`lowest` to `highest`) are fractured."""
 
     probability: float
     n: int
@@ -152,21 +218,32 @@ class LocalRate:
 
     @property
     def within(self) -> bool:
-        """Whether `probability` lies among them; if not, none was scored like it and the rate is only the nearest."""
+        """Whether `probability` lies in their range; if not, no radiograph scored like it."""
         return self.lowest <= self.probability <= self.highest
 
     @property
     def of_100(self) -> int | None:
-        """'Of 100 radiographs like this, about this many were fractured'; None where there are none alike."""
+        """Fractured radiographs per 100 with a similar score; None if there are none to compare with."""
         return round(100 * self.rate.value) if self.n else None
 
 
 def local_rate(labels: ArrayLike, probabilities: ArrayLike, probability: float, neighbours: int = 100) -> LocalRate:
-    """Count fractures among the `neighbours` test predictions nearest in probability, with a Wilson interval.
+    """Count fractures among the predictions nearest in probability, with a Wilson interval.
 
-    Predictions as near as the last one all count, so n may exceed `neighbours`; with fewer predictions than
-    that all count. Near 0 and 1 the neighbours lie on one side only: show `lowest` and `highest` beside the
-    rate.
+    Ties with the last neighbour all count, so `n` may exceed `neighbours`. Near 0 and 1 the neighbours lie on one side
+    only: show `lowest` and `highest` beside the rate.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        probabilities: 0..1, shape (n,).
+        probability: The probability to compare with, 0..1.
+        neighbours: How many of the nearest predictions to count; all of them if there are fewer.
+
+    Returns:
+        The rate and the range of its neighbours.
+
+    Raises:
+        MetricsError: The labels or probabilities are invalid.
     """
     truth, probabilities = checked(labels, probabilities)
     if not truth.size:
@@ -174,5 +251,5 @@ def local_rate(labels: ArrayLike, probabilities: ArrayLike, probability: float, 
     distance = np.abs(probabilities - probability)
     last = min(max(neighbours, 1), truth.size) - 1
     near = distance <= np.partition(distance, last)[last]
-    alike, fractured, n = probabilities[near], int(truth[near].sum()), int(near.sum())
-    return LocalRate(probability, n, fractured, float(alike.min()), float(alike.max()), wilson(fractured, n))
+    similar, fractured, n = probabilities[near], int(truth[near].sum()), int(near.sum())
+    return LocalRate(probability, n, fractured, float(similar.min()), float(similar.max()), wilson(fractured, n))

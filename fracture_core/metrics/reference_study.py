@@ -1,4 +1,4 @@
-"""The reference study's row: what was published for a DenseNet121 on the same 817 test images."""
+"""The reference study's published result: a DenseNet121 on the same 817 test images."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fracture_core.metrics.confusion import Confusion
 
 @dataclass(frozen=True)
 class ReferenceRow:
-    """A published confusion matrix and where it comes from."""
+    """A published confusion matrix and its source."""
 
     name: str
     confusion: Confusion
     source: str
 
 
-#: Published as counts only: no scores, so no AUC and no curve, one point on each plot.
+#: Published as counts only. Without scores there is no AUC and no curve, only a point on each plot.
 REFERENCE_STUDY = ReferenceRow(
     name="Reference study",
     confusion=Confusion(tn=665, fp=9, fn=121, tp=22),

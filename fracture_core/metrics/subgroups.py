@@ -1,4 +1,4 @@
-"""The same figures by body part, view and hardware, and silence where a subgroup is too small to have any."""
+"""Metrics by body part, view and hardware; subgroups too small for rates get counts only."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fracture_core.metrics.auc_intervals import delong_interval
 from fracture_core.metrics.confusion import Confusion, checked, confusion
-from fracture_core.metrics.intervals import IntervalEstimate, delong_interval, rate_estimates
+from fracture_core.metrics.intervals import IntervalEstimate, rate_estimates
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: With fewer fractured, or fewer other radiographs than this, a subgroup gets counts and no rate.
+#: A subgroup with fewer fractured or fewer other radiographs gets counts and no rates.
 FEWEST = 10
 
-#: What is looked at: (family, name, the dataset's 0/1 column, its value).
+#: (family, name, the dataset's 0/1 column, its value).
 SUBGROUPS = (
     ("body part", "hand", "hand", 1),
     ("body part", "leg", "leg", 1),
@@ -37,7 +38,7 @@ SUBGROUPS = (
 
 @dataclass(frozen=True)
 class SubgroupRow:
-    """One subgroup at one threshold: its counts always; each rate None where the subgroup is too small for any."""
+    """One subgroup at one threshold: counts always, rates None if the subgroup is too small."""
 
     family: str
     name: str
@@ -48,22 +49,36 @@ class SubgroupRow:
 
     @property
     def n(self) -> int:
-        """Radiographs in the subgroup."""
+        """Number of radiographs in the subgroup."""
         return self.confusion.n
 
     @property
     def fractured(self) -> int:
-        """Fractured radiographs in the subgroup."""
+        """Number of fractured radiographs in the subgroup."""
         return self.confusion.positives
 
     @property
     def too_small(self) -> bool:
-        """Whether there are too few of a class for rates."""
+        """Whether a class has fewer than FEWEST radiographs."""
         return min(self.confusion.positives, self.confusion.negatives) < FEWEST
 
 
 def subgroup_row(family: str, name: str, labels: ArrayLike, probabilities: ArrayLike, threshold: float) -> SubgroupRow:
-    """Score one subgroup's labels 0/1 (n,) and probabilities (n,): DeLong for the AUC, Wilson for the rates."""
+    """Compute the metrics of one subgroup: DeLong's interval for the AUC, Wilson's for the rates.
+
+    Args:
+        family: What the subgroup is one of, for example "body part".
+        name: Name of the subgroup.
+        labels: 0 or 1, shape (n,).
+        probabilities: 0..1, shape (n,).
+        threshold: A prediction is positive if its probability is at or above it.
+
+    Returns:
+        The row.
+
+    Raises:
+        MetricsError: The labels or probabilities are invalid.
+    """
     matrix = confusion(labels, probabilities, threshold)
     row = SubgroupRow(family, name, matrix, None, None, None)
     if row.too_small:
@@ -74,10 +89,19 @@ def subgroup_row(family: str, name: str, labels: ArrayLike, probabilities: Array
 
 
 def subgroup_table(table: pd.DataFrame | Mapping[str, ArrayLike], threshold: float) -> list[SubgroupRow]:
-    """Give a row for all, then one for each of SUBGROUPS whose column the table has and that is not empty.
+    """Return a row for all radiographs, then one for each subgroup that is present.
 
-    `table` holds the columns label (0/1), probability (0..1) and the dataset's own. A radiograph can stand in
-    several rows: one film may show two views.
+    A radiograph may be counted in several rows, because one image may show two views.
+
+    Args:
+        table: Columns label (0/1), probability (0..1) and the dataset's own.
+        threshold: A prediction is positive if its probability is at or above it.
+
+    Returns:
+        The rows, in the order of SUBGROUPS.
+
+    Raises:
+        MetricsError: The labels or probabilities are invalid.
     """
     labels, probabilities = checked(table["label"], table["probability"])
     rows = [subgroup_row("all", "all", labels, probabilities, threshold)]

@@ -1,4 +1,4 @@
-"""Thresholds worth trying: each chosen on validation, then shown on test, so that the optimism can be seen."""
+"""Suggest thresholds: each chosen on validation, then shown on test, so that the optimism is visible."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from fracture_core.metrics.confusion import Confusion, confusion
-from fracture_core.metrics.operating_points import (
-    OperatingPoint,
+from fracture_core.metrics.operating_points import OperatingPoint, operating_point
+from fracture_core.metrics.thresholds import (
     best_f1,
     lowest_cost,
-    operating_point,
     threshold_for_sensitivity,
     threshold_for_specificity,
     youden,
@@ -20,7 +19,7 @@ from fracture_core.metrics.operating_points import (
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A point chosen on validation, with the calls it makes there and on test."""
+    """An operating point chosen on validation, with its confusion matrix there and on test."""
 
     point: OperatingPoint
     validation: Confusion
@@ -28,12 +27,12 @@ class Suggestion:
 
     @property
     def title(self) -> str:
-        """Its name as a heading has it."""
+        """The name as a heading."""
         return self.point.name[0].upper() + self.point.name[1:]
 
     @property
     def optimism(self) -> dict[str, float]:
-        """How much higher each figure is on validation than on test; nan where one is undefined."""
+        """How much higher each rate is on validation than on test; nan if undefined on either."""
         names = ("sensitivity", "specificity", "balanced_accuracy", "f1", "mcc")
         return {name: getattr(self.validation, name) - getattr(self.test, name) for name in names}
 
@@ -45,16 +44,28 @@ def suggest(
     sensitivity: float = 0.90,
     specificity: float = 0.95,
     miss_cost: float = 10.0,
-    second_look_cost: float = 1.0,
+    false_positive_cost: float = 1.0,
     prevalence: float | None = None,
 ) -> list[Suggestion]:
-    """Give the five suggestions, from `val` alone; `val` and `test` are (labels 0/1 (n,), probabilities (n,)).
+    """Choose thresholds on validation by five criteria, and show them on test.
 
-    In order: target sensitivity, target specificity, Youden, best F1, lowest expected cost (where `prevalence` is
-    given, at that prevalence). Raise MetricsError where val lacks a class or a figure asked for makes no sense.
+    Args:
+        val: Labels 0/1 (n,) and probabilities 0..1 (n,) of validation; they alone decide.
+        test: The same of test.
+        sensitivity: Target of the first suggestion, 0..1.
+        specificity: Target of the second, 0..1.
+        miss_cost: Cost of a missed fracture.
+        false_positive_cost: Cost of a false positive, in the same unit.
+        prevalence: Share of radiographs that are fractured, for the expected cost; by default that of validation.
+
+    Returns:
+        Target sensitivity, target specificity, Youden, best F1 and lowest expected cost.
+
+    Raises:
+        MetricsError: Validation lacks a class, or a target, cost or prevalence is invalid.
     """
     where = "" if prevalence is None else f" at a prevalence of {prevalence:.1%}"
-    cost = f"lowest expected cost, a miss {miss_cost:g} to a needless second look {second_look_cost:g}{where}"
+    cost = f"lowest expected cost, missed fracture {miss_cost:g} to false positive {false_positive_cost:g}{where}"
     chosen = (
         (
             "target sensitivity",
@@ -68,7 +79,7 @@ def suggest(
         ),
         ("youden", "greatest sensitivity plus specificity", youden(*val)),
         ("best F1", "greatest F1", best_f1(*val)),
-        ("lowest cost", cost, lowest_cost(*val, miss_cost, second_look_cost, prevalence)),
+        ("lowest cost", cost, lowest_cost(*val, miss_cost, false_positive_cost, prevalence)),
     )
     return [
         Suggestion(

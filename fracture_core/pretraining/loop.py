@@ -27,7 +27,7 @@ import torch.nn.functional as F
 
 from fracture_core.files import atomic_write
 from fracture_core.inference.engine import Engine
-from fracture_core.metrics.confusion import average_precision, roc_auc
+from fracture_core.metrics.curves import average_precision, roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights, save_weights
 from fracture_core.pretraining.batches import Batch, StageSchedule

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from fracture_core.evaluation.predictions import Predictions
 from fracture_core.metrics.calibration import CalibrationSummary
-from fracture_core.metrics.confusion import Confusion, Curve, ppv_npv_at_prevalence
+from fracture_core.metrics.confusion import Confusion, ppv_npv_at_prevalence
+from fracture_core.metrics.curves import Curve
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from fracture_core.metrics.confusion import average_precision, roc_auc
+from fracture_core.metrics.curves import average_precision, roc_auc
 from fracture_core.network.weights import Weights, weights_of
 from fracture_core.recipe import Recipe
 from fracture_core.training.losses import objective

@@ -224,7 +224,7 @@ def test_operating_point_changes_the_words(page, known, findings):
     page.get_by_role("option", name="One threshold").click()
     page.get_by_text("Fracture likely from").wait_for(timeout=WAIT)
     page.wait_for_timeout(500)
-    assert "uncertain" not in answer(page).lower()
+    assert "indeterminate" not in answer(page).lower()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

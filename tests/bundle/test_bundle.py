@@ -36,7 +36,7 @@ def test_a_bundle_stands_alone(copied):
     assert set(table["split"]) == {"val", "test"}
     assert table["probability"].between(0, 1).all()
     assert np.allclose(table["probability"], 1 / (1 + np.exp(-table["logit"] / bundle.temperature)))
-    assert "not a medical device" in bundle.card
+    assert "Not a medical device" in bundle.card
 
 
 def test_thresholds_come_from_val_and_keep_their_promise_there(copied):

@@ -156,4 +156,4 @@ def test_every_command_has_help(name, capsys):
     with pytest.raises(SystemExit) as stop:
         parser().parse_args([name, "--help"])
     assert stop.value.code == 0
-    assert "not a medical device" in capsys.readouterr().out.replace("\n", " ")
+    assert "Not a medical device" in capsys.readouterr().out.replace("\n", " ")

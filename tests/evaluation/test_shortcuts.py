@@ -26,7 +26,7 @@ from fracture_core.evaluation.shortcuts import (
 from fracture_core.imaging.exposed_field import exposed_field
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.predictor import Predictor
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.operating_points import triage
 
 

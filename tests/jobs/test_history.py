@@ -28,7 +28,7 @@ from fracture_core.jobs.history import (
 )
 from fracture_core.jobs.promotion import promote
 from fracture_core.jobs.status import list_runs
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.paired_tests import ComparisonError
 from fracture_core.recipe import Recipe, RecipeError
 from fracture_core.reporting.training_charts import auc_chart, loss_chart, overlaid

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from fracture_core.evaluation.heatmap_scores import score_heatmap, summarise
 from fracture_core.metrics.confusion import MetricsError
 from fracture_core.metrics.localisation import (
     box_size,
@@ -19,10 +20,8 @@ from fracture_core.metrics.localisation import (
     hottest_point_in_box,
     iou,
     iou_above,
-    localization,
     pointing_by_size,
     size_terciles,
-    summarize,
 )
 
 SHAPES = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -98,7 +97,7 @@ def test_a_flat_map_points_nowhere(value):
 def test_a_map_without_positive_evidence_scores_nothing_though_it_has_a_maximum():
     heatmap = np.full((8, 8), -2.0, np.float32)
     heatmap[4, 4] = -1.0
-    one = localization("IMG0000001", heatmap, [[3, 3, 3, 3]])
+    one = score_heatmap("IMG0000001", heatmap, [[3, 3, 3, 3]])
     assert (one.hit, one.energy, one.iou) == (False, 0.0, 0.0)
     assert one.centre_hit
 
@@ -111,7 +110,7 @@ def test_a_plateau_is_met_in_its_middle():
 
 def test_a_perfect_map_is_perfect():
     heatmap = boxes_mask((40, 30), [[5, 20, 8, 6]]).astype(np.float32)
-    one = localization("a", heatmap, [[5, 20, 8, 6]])
+    one = score_heatmap("a", heatmap, [[5, 20, 8, 6]])
     assert (one.hit, one.energy, one.iou) == (True, 1.0, 1.0)
     assert one.box_size == pytest.approx((48 / 1200) ** 0.5)
     assert not one.centre_hit
@@ -139,7 +138,7 @@ def test_the_centre_map_and_the_centre_point_agree(shape):
 )
 def test_unfit_input_is_refused_with_a_sentence(heatmap, boxes):
     with pytest.raises(MetricsError, match=r"\.$"):
-        localization("IMG0000001", heatmap, boxes)
+        score_heatmap("IMG0000001", heatmap, boxes)
 
 
 def test_the_summary_counts_every_radiograph_once_and_by_size():
@@ -148,8 +147,8 @@ def test_the_summary_counts_every_radiograph_once_and_by_size():
     for index in range(60):
         side = 2 + index % 30
         boxes = [[rng.integers(0, 60 - side), rng.integers(0, 60 - side), side, side]]
-        scored.append(localization(f"{index}", rng.random((60, 60)).astype(np.float32), boxes))
-    everyone, *terciles = summarize(scored)
+        scored.append(score_heatmap(f"{index}", rng.random((60, 60)).astype(np.float32), boxes))
+    everyone, *terciles = summarise(scored)
     assert [row.name for row in terciles] == ["small", "medium", "large"]
     assert everyone.n == sum(row.n for row in terciles) == 60
     assert everyone.pointing.value == pytest.approx(np.mean([one.hit for one in scored]))
@@ -166,7 +165,7 @@ def test_the_summary_counts_every_radiograph_once_and_by_size():
 
 
 def test_nothing_to_summarize_is_undefined_not_an_error():
-    assert not any(row.pointing.defined or row.energy.defined or row.n for row in summarize([]))
+    assert not any(row.pointing.defined or row.energy.defined or row.n for row in summarise([]))
     assert not any(row.pointing.defined for row in pointing_by_size([], [], []))
     assert [name for name, _ in size_terciles([])] == ["small", "medium", "large"]
     assert box_size((10, 10), []) == 0
@@ -184,8 +183,8 @@ def test_on_real_radiographs_brightness_finds_fractures_no_better_than_the_middl
         if len(boxes):
             pixels = cv2.imread(str(dataset.path(image_id)), cv2.IMREAD_GRAYSCALE)
             assert boxes_mask(pixels.shape, boxes).any()
-            scored.append(localization(image_id, pixels.astype(np.float32), boxes))
-    everyone = summarize(scored)[0]
+            scored.append(score_heatmap(image_id, pixels.astype(np.float32), boxes))
+    everyone = summarise(scored)[0]
     assert everyone.n > 30
     assert 0 < everyone.smallest < everyone.largest < 0.7
     assert everyone.pointing.value < 0.3

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fracture_core.metrics.confusion import MetricsError, confusion, sigmoid
-from fracture_core.metrics.operating_points import best_f1, lowest_cost, threshold_for_sensitivity, youden
 from fracture_core.metrics.suggestions import suggest
+from fracture_core.metrics.thresholds import best_f1, lowest_cost, threshold_for_sensitivity, youden
 from tests.support.predictions import model_like
 
 

@@ -13,7 +13,7 @@ from fracture_core.bundle.bundle import current_bundle, load_bundle
 from fracture_core.data.split import Split
 from fracture_core.jobs.lock import training_lock
 from fracture_core.jobs.status import Job, StatusWriter, get_request
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.formatting import figure
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder

@@ -11,7 +11,7 @@ import pytest
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.model import build_model
 from fracture_core.network.weights import load_weights, save_weights, weights_of

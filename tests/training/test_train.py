@@ -15,7 +15,7 @@ import pytest
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.inference.engine import Engine
-from fracture_core.metrics.confusion import roc_auc
+from fracture_core.metrics.curves import roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.model import build_model
 from fracture_core.network.weights import half_precision, load_weights, weights_of

@@ -61,9 +61,11 @@ def _suggestions(splits: Mapping[str, Predictions]) -> None:
     sensitivity = fields[0].number_input("Target sensitivity", 0.5, 1.0, 0.95, 0.01, key="target_sensitivity")
     specificity = fields[1].number_input("Target specificity", 0.5, 1.0, 0.95, 0.01, key="target_specificity")
     miss = fields[2].number_input("Cost of a missed fracture", 0.0, 1000.0, 10.0, 1.0, key="miss_cost")
-    look = fields[3].number_input("Cost of a needless second look", 0.0, 1000.0, 1.0, 1.0, key="look_cost")
+    look = fields[3].number_input("Cost of a false positive", 0.0, 1000.0, 1.0, 1.0, key="look_cost")
     val, test = ((splits[s].labels, splits[s].probabilities) for s in ("val", "test"))
-    found = suggest(val, test, sensitivity=sensitivity, specificity=specificity, miss_cost=miss, second_look_cost=look)
+    found = suggest(
+        val, test, sensitivity=sensitivity, specificity=specificity, miss_cost=miss, false_positive_cost=look
+    )
     st.table(suggestions_table(found), border="horizontal", hide_index=True)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.caption("Use", width="content")
