@@ -37,6 +37,17 @@ def dicom_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def browser():
+    """Chromium, headless; skipped where there is none, required where CI is set."""
+    from tests.browser.app import chromium, find_chromium
+
+    if not find_chromium():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Chromium: install Debian's package chromium")
+    with chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
 def small_models(tmp_path_factory) -> Path:
     """A models folder with one bundle, `small`; beside it its dataset, `data`, and its run folder, `run`."""
     from tests.support.small import small_bundle

@@ -6,14 +6,18 @@ It stands alone beside the network, where MLServer and OpenVINO are installed an
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import numpy as np
-import openvino
-from mlserver import MLModel
-from mlserver.codecs import NumpyCodec
-from mlserver.errors import InferenceError
-from mlserver.types import InferenceRequest, InferenceResponse
-from mlserver.utils import get_model_uri
+
+sys.modules.setdefault("openvino_telemetry", None)  # OpenVINO would report to its maker that it was imported
+
+import openvino  # noqa: E402
+from mlserver import MLModel  # noqa: E402
+from mlserver.codecs import NumpyCodec  # noqa: E402
+from mlserver.errors import InferenceError  # noqa: E402
+from mlserver.types import InferenceRequest, InferenceResponse  # noqa: E402
+from mlserver.utils import get_model_uri  # noqa: E402
 
 
 class OpenVINORuntime(MLModel):

@@ -44,9 +44,11 @@ def free_port() -> int:
 
 
 class Server:
-    """The app on a free loopback port, started by `command` (default: streamlit itself, with `options`)."""
+    """The app on a free loopback port, started in `folder` by `command` (default: streamlit itself, with `options`)."""
 
-    def __init__(self, log: Path, *options: str, command: Sequence[str] | None = None, **environment: str):
+    def __init__(
+        self, log: Path, *options: str, command: Sequence[str] | None = None, folder: Path = ROOT, **environment: str
+    ):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
@@ -55,7 +57,7 @@ class Server:
         with log.open("w") as out:
             self.process = subprocess.Popen(
                 [part.format(port=self.port) for part in command] if command else streamlit,
-                cwd=ROOT,
+                cwd=folder,
                 env=os.environ | environment,
                 stdout=out,
                 stderr=subprocess.STDOUT,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,16 +15,7 @@ from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor, load_predictor
 from fracture_core.network.weights import save_weights
-from tests.browser.app import Server, chromium, find_chromium
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium, headless; skipped where there is none, required where CI is set."""
-    if not find_chromium():
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs Chromium: install Debian's package chromium")
-    with chromium() as opened:
-        yield opened
+from tests.browser.app import Server
 
 
 @pytest.fixture(scope="session")
