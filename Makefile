@@ -10,18 +10,39 @@ APP := $(VENV)/.app-$(shell cat requirements.txt requirements.lock | cksum | cut
 TEST := $(VENV)/.test-$(shell cat requirements.txt requirements-server.txt requirements-dev.txt requirements.lock | cksum | cut -d' ' -f1)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: app test lint lock pretraining model-server clean
+.PHONY: app test test-fast lint types coverage audit wheel lock pretraining model-server clean
 .DEFAULT_GOAL := app
 
 app: $(APP)
 	$(VENV)/bin/python -m streamlit run streamlit_app.py --server.port $(PORT) --theme.base .streamlit/$(THEME).toml
 
-test: $(TEST) lint
-	$(VENV)/bin/python -m pytest -q -n 2 --dist loadfile
+PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+test: $(TEST) lint types
+	$(PYTEST)
+
+# Without what is slow by nature, needs a browser, or needs data that is not in the repository.
+test-fast: $(TEST)
+	$(PYTEST) -m "not slow and not browser and not dataset"
 
 lint: $(TEST)
 	$(VENV)/bin/python -m ruff check .
 	$(VENV)/bin/python -m ruff format --check .
+
+types: $(TEST)
+	$(VENV)/bin/python -m mypy
+
+# The share of fracture_core's lines that the tests run, in processes that they start too.
+coverage: $(TEST)
+	$(PYTEST) --cov --cov-report=term:skip-covered
+
+# Known vulnerabilities of what is locked. Asks PyPI, so it is no part of the tests.
+audit: $(TEST)
+	$(VENV)/bin/uv tool run --from pip-audit==2.10.1 pip-audit --requirement requirements.lock --no-deps --disable-pip
+
+# dist/: a source archive, and a wheel for `pip install`.
+wheel: $(TEST)
+	$(VENV)/bin/python -m build --no-isolation
 
 # PyTorch, for `python -m fracture_core pretrain` and its tests; without it those tests say that they skip.
 pretraining: $(TEST)
@@ -39,7 +60,7 @@ lock: $(TEST)
 	  requirements-dev.txt --output-file requirements.lock
 
 clean:
-	rm -rf $(VENV) $(MODEL_SERVER)
+	rm -rf $(VENV) $(MODEL_SERVER) dist
 
 $(APP): | $(VENV)/bin/python
 	@echo "Installing what the app needs (a few minutes, once) ..."

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE, list_bundles
 
@@ -23,6 +25,23 @@ def test_every_requirement_is_pinned_as_it_is_locked(name):
     assert len(pins(name)) == len(lines)
     locked = pins("requirements.lock")
     assert {package: locked.get(package) for package in pins(name)} == pins(name)
+
+
+@pytest.mark.parametrize(
+    ("file", "extra"),
+    [
+        ("requirements.txt", None),
+        ("requirements-server.txt", "server"),
+        ("requirements-pretrain.txt", "pretrain"),
+        ("requirements-dev.txt", "dev"),
+    ],
+)
+def test_every_pin_lies_within_the_range_that_the_package_asks_for(file, extra):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = project["dependencies"] if extra is None else project["optional-dependencies"][extra]
+    ranges = {one.name: one.specifier for one in map(Requirement, wanted) if one.name != project["name"]}
+    assert set(ranges) == set(pins(file))
+    assert {name: pin for name, pin in pins(file).items() if not ranges[name].contains(pin)} == {}
 
 
 def test_the_lock_names_no_server():
