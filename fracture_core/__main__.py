@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from fracture_core.cli.common import NOTICE
 from fracture_core.cli.data import add_dataset_commands
 from fracture_core.cli.models import add_model_commands
 from fracture_core.cli.predict import add_predict_command
+from fracture_core.cli.streams import abandon, escape_unprintable, printable, say
 from fracture_core.cli.training import add_training_commands
 from fracture_core.errors import FractureCoreError
 
@@ -35,18 +37,35 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; give the exit status. Errors of ours are one sentence on stderr."""
-    parsed = parser().parse_args(arguments)
+    """Run one command; return the exit status. Errors of ours and of the system are one sentence on stderr."""
+    escape_unprintable()
     try:
-        return parsed.run(parsed)
+        try:
+            parsed = parser().parse_args(arguments)
+            return parsed.run(parsed)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except FractureCoreError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {printable(str(error))}")
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        say("stopped")
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        abandon(sys.stdout)
+    except OSError as error:
+        say(f"error: {_system_error(error)}")
+        if error.filename is None:
+            abandon(sys.stdout)
     return 1
+
+
+def _system_error(error: OSError) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return f"The output cannot be written, or a file cannot be read ({reason})."
+    name = error.filename if isinstance(error.filename, str | bytes) else str(error.filename)
+    return f"{printable(os.fsdecode(name))} cannot be used ({reason})."
 
 
 if __name__ == "__main__":

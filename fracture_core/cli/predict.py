@@ -6,92 +6,120 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fracture_core.cli.common import add_bundle, command
+from fracture_core.cli.streams import printable, silent_libraries
+from fracture_core.errors import FractureCoreError
 
 if TYPE_CHECKING:
-    from fracture_core.inference.predictor import Finding
+    from fracture_core.bundle.bundle import Bundle
+    from fracture_core.cli.common import Commands
+    from fracture_core.cli.heatmap_files import HeatmapFiles
+    from fracture_core.inference.predictor import Failure, Finding
+
+Entry = dict[str, Any]
+
+#: Of an entry in the JSON list. `error` says why a file could not be read, and `heatmap_error` why its finding has no
+#: overlay. Without an answer `assessed` is false, `reason` says why, and there is no probability.
+_FIELDS = (
+    *("file", "finding", "assessed", "reason", "probability", "logit", "warnings"),
+    *("heatmap", "heatmap_error", "error"),
+)
 
 
-#: Of an entry in the JSON list. Without an answer `assessed` is false, `reason` says why, and there is no probability.
-_FIELDS = ("file", "finding", "assessed", "reason", "probability", "logit", "warnings", "heatmap", "error")
-
-
-def add_predict_command(commands) -> None:
+def add_predict_command(commands: Commands) -> None:
     """Add it to the top parser's subparsers."""
     one = command(commands, "predict", "Read radiographs: a finding and a probability for each file.", _predict)
     one.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG, TIFF, BMP, WebP or DICOM")
     add_bundle(one)
     one.add_argument("--heatmap", type=Path, metavar="DIR", help="write overlays (.png) and evidence (.npy) there")
     one.add_argument("--method", metavar="METHOD", help="how the heatmap is made (default: the bundle's own)")
-    one.add_argument("--accept-cut-short", action="store_true", help="read damaged files as far as they go")
+    one.add_argument("--frame", type=_number, default=1, metavar="N", help="which frame of a DICOM file (default: 1)")
+    one.add_argument(
+        "--window", type=_number, default=1, metavar="N", help="which window or VOI LUT of a DICOM file (default: 1)"
+    )
+    one.add_argument(
+        "--accept-cut-short",
+        "--accept-truncated",
+        action="store_true",
+        help="read truncated files as far as they go",
+    )
     one.add_argument("--json", action="store_true", help="print one JSON list")
 
 
-def _predict(arguments: argparse.Namespace) -> int:
-    from fracture_core.inference.predictor import Failure, load_predictor
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
 
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from fracture_core.explain.gradcam import METHODS, HeatmapError
+    from fracture_core.inference.predictor import load_predictor
+
+    if arguments.method and arguments.method not in METHODS:
+        raise HeatmapError(f"There is no heatmap method {arguments.method!r}; choose one of {', '.join(METHODS)}.")
     reader = load_predictor(arguments.bundle)
-    entries, failed = [], False
-    results = reader.predict_many(arguments.files, accept_cut_short=arguments.accept_cut_short)
-    for file, result in zip(arguments.files, results, strict=True):
-        entry = dict.fromkeys(_FIELDS)
-        entry |= {"file": file, "warnings": []}
-        if isinstance(result, Failure):
-            failed, entry["error"] = True, result.error
-        else:
-            entry |= {
-                "finding": result.triage,
-                "assessed": result.assessed,
-                "reason": result.not_assessed_reason or None,
-            }
-            entry["warnings"] = list(result.warnings)
-            if result.assessed:
-                entry |= {"probability": result.probability, "logit": result.logit}
-            if arguments.heatmap and result.assessed:
-                method = arguments.method or reader.default_method
-                entry["heatmap"] = str(_write_heatmap(result, method, arguments.heatmap, Path(file).stem))
-        entries.append(entry)
-        if not arguments.json:
-            _print_finding(entry, reader.bundle)
+    heatmaps = None
+    if arguments.heatmap:
+        from fracture_core.cli.heatmap_files import HeatmapFiles
+
+        heatmaps = HeatmapFiles(arguments.heatmap, arguments.files)
+    entries = []
+    with silent_libraries():
+        results = reader.predict_many(
+            arguments.files,
+            accept_cut_short=arguments.accept_cut_short,
+            frame=arguments.frame - 1,
+            window=arguments.window - 1,
+        )
+        for file in arguments.files:
+            # Nothing but the entry outlives its turn: a large radiograph and its heatmap take hundreds of megabytes.
+            entry = _entry(file, next(results), heatmaps, arguments.method or reader.default_method)
+            entries.append(entry)
+            if not arguments.json:
+                _print_entry(entry, reader.bundle)
     if arguments.json:
         print(json.dumps(entries, indent=1))
-    return 1 if failed else 0
+    return 1 if any(entry["error"] or entry["heatmap_error"] for entry in entries) else 0
 
 
-def _print_finding(entry: dict, bundle) -> None:
+def _entry(file: str, result: Finding | Failure, heatmaps: HeatmapFiles | None, method: str) -> Entry:
+    from fracture_core.inference.predictor import Failure
+
+    entry: Entry = dict.fromkeys(_FIELDS)
+    entry |= {"file": file, "warnings": []}
+    if isinstance(result, Failure):
+        return entry | {"error": result.error}
+    entry |= {"finding": result.triage, "assessed": result.assessed, "warnings": list(result.warnings)}
+    if not result.assessed:
+        return entry | {"reason": result.not_assessed_reason}
+    entry |= {"probability": result.probability, "logit": result.logit}
+    if heatmaps is not None:
+        try:
+            entry["heatmap"] = str(heatmaps.write(result, method, file))
+        except FractureCoreError as error:
+            entry["heatmap_error"] = str(error)
+    return entry
+
+
+def _print_entry(entry: Entry, bundle: Bundle) -> None:
+    file = printable(entry["file"])
     if entry["error"]:
-        print(f"{entry['file']}: error: {entry['error']}", file=sys.stderr)
+        print(f"{file}: error: {printable(entry['error'])}", file=sys.stderr, flush=True)
         return
-    out, within = (bundle.points[name].threshold for name in ("rule_out", "rule_in"))
     if entry["assessed"]:
-        print(f"{entry['file']}: {entry['finding']}, probability {entry['probability']:.3f}")
+        out, within = (bundle.points[name].threshold for name in ("rule_out", "rule_in"))
+        print(f"{file}: {entry['finding']}, probability {entry['probability']:.3f}")
+        print(f"  unlikely below {out:.3f}, likely from {within:.3f} ({bundle.version})")
     else:
-        print(f"{entry['file']}: {entry['finding']}. {entry['reason']}")
-    print(f"  unlikely below {out:.3f}, likely from {within:.3f} ({bundle.version})")
+        print(f"{file}: {entry['finding']}. {entry['reason']}")
     for warning in entry["warnings"]:
-        print(f"  warning: {warning}")
+        print(f"  warning: {printable(warning)}")
     if entry["heatmap"]:
-        print(f"  heatmap: {entry['heatmap']}")
-
-
-def _write_heatmap(finding: Finding, method: str, folder: Path, stem: str) -> Path:
-    """Write <stem>.png, the overlay, and <stem>.npy, the evidence float32 (H, W), into `folder`; give the PNG's path.
-
-    Raises DrawingError where they cannot be written, and HeatmapError where the method does not fit the network.
-    """
-    import numpy as np
-
-    from fracture_core.explain.overlay import DrawingError, overlay, to_png
-    from fracture_core.files import atomic_write, write_bytes
-
-    evidence = finding.heatmap(method)
-    path = Path(folder) / f"{stem}.png"
-    try:
-        write_bytes(path, to_png(overlay(finding.radiograph.pixels, evidence, method)))
-        with atomic_write(path.with_suffix(".npy")) as temporary:
-            np.save(temporary, evidence, allow_pickle=False)
-    except OSError as error:
-        raise DrawingError(f"The heatmap cannot be written to {folder} ({error.strerror or error}).") from error
-    return path
+        print(f"  heatmap: {printable(entry['heatmap'])}")
+    # Flushed, so that a finding and an error stand in the order of the files.
+    print(end="", flush=True)
+    if entry["heatmap_error"]:
+        print(f"{file}: error: {printable(entry['heatmap_error'])}", file=sys.stderr, flush=True)

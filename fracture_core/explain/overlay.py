@@ -24,6 +24,7 @@ _HAZE = 0.08
 _PALE, _STRONG = np.array([255, 224, 92]), np.array([222, 66, 0])
 _BOX_COLOUR = (86, 180, 233)
 _LONGEST = 512
+_BAND_PIXELS = 1 << 20
 
 
 class DrawingError(FractureCoreError):
@@ -102,9 +103,12 @@ def overlay(
     drawn = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     thickness = max(1, round(max(pixels.shape) / 400))
     if style == "colour":
-        layer = colour_layer(evidence, method)
-        alpha = layer[..., 3:].astype(np.float32) * (opacity / 255)
-        drawn = np.rint(drawn * (1 - alpha) + layer[..., :3] * alpha).astype(np.uint8)
+        # In bands of rows: the float32 copies of a whole 31-megapixel radiograph would take a gigabyte.
+        step = max(1, _BAND_PIXELS // drawn.shape[1])
+        for rows in (slice(top, top + step) for top in range(0, len(drawn), step)):
+            layer = colour_layer(evidence[rows], method)
+            alpha = layer[..., 3:].astype(np.float32) * (opacity / 255)
+            drawn[rows] = np.rint(drawn[rows] * (1 - alpha) + layer[..., :3] * alpha).astype(np.uint8)
     else:
         for level, ring in contours(evidence, method):
             colour = [int(c) for c in _ramp()[round(level * 255), :3]]

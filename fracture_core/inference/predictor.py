@@ -130,16 +130,33 @@ class Predictor:
         )
 
     def predict_many(
-        self, sources: Iterable[str | Path | tuple[str, bytes]], *, accept_cut_short: bool = False
+        self,
+        sources: Iterable[str | Path | tuple[str, bytes]],
+        *,
+        accept_cut_short: bool = False,
+        frame: int = 0,
+        window: int = 0,
     ) -> Iterator[Finding | Failure]:
-        """Read files one after the other, as paths or (name, bytes); a bad one gives a Failure and the rest go on."""
+        """Read files one after the other, as paths or (name, bytes); a bad one gives a Failure and the rest go on.
+
+        `accept_cut_short`, `frame` and `window` are `read_radiograph`'s.
+        """
         for source in sources:
             name = source[0] if isinstance(source, tuple) else Path(source).name
             data = source[1] if isinstance(source, tuple) else source
             try:
-                yield self.predict(read_radiograph(data, name=name, accept_cut_short=accept_cut_short))
+                radiograph = read_radiograph(
+                    data, name=name, accept_cut_short=accept_cut_short, frame=frame, window=window
+                )
+                result: Finding | Failure = self.predict(radiograph)
             except FractureCoreError as error:
-                yield Failure(name, str(error))
+                result = Failure(name, str(error))
+            except MemoryError:
+                result = Failure(name, "There is not memory enough to read this file.")
+            except Exception as error:  # one file's surprise must not cost the others their findings
+                kind = type(error).__name__
+                result = Failure(name, f"The file could not be read, for a reason that was not foreseen ({kind}).")
+            yield result
 
 
 def _doubts(radiograph: Radiograph, placement: Placement, traits: frozenset[str]) -> Iterator[str]:

@@ -1,0 +1,76 @@
+"""Keep standard output and standard error from ending a command: odd names, full disks, closed pipes, remarks."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+
+def escape_unprintable() -> None:
+    """Print what a terminal's encoding lacks as an escape; a file's name may hold any bytes."""
+    for stream in (sys.stdout, sys.stderr):
+        # One that is closed is None; a program that captures it may put in another kind.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def printable(text: str) -> str:
+    r"""Return `text` on one line, with control characters and bytes that are no text as escapes such as \x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+
+
+def abandon(stream: TextIO | None) -> None:
+    """Send the rest of a stream that cannot be written nowhere, so that Python's last flush does not fail."""
+    if stream is None:
+        return
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+def say(sentence: str) -> None:
+    """Print a sentence on standard error, or nowhere where that cannot be written either."""
+    try:
+        print(sentence, file=sys.stderr, flush=True)
+    except OSError:
+        abandon(sys.stderr)
+
+
+@contextmanager
+def silent_libraries() -> Iterator[None]:
+    """Keep what libraries remark out of standard error for the block, but not what `sys.stderr` is given.
+
+    Decoders in C write to file descriptor 2 itself, without a file's name; what matters of it is in our sentences.
+    """
+    with warnings.catch_warnings():
+        if not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        try:
+            kept, ours = os.dup(2), sys.stderr
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+        except OSError:  # standard error is closed
+            yield
+            return
+        try:
+            ours.flush()
+            to_file = ours.fileno() == 2
+        except (AttributeError, OSError, ValueError):
+            to_file = False
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+        if to_file:
+            sys.stderr = open(kept, "w", buffering=1, encoding=ours.encoding, errors=ours.errors, closefd=False)  # noqa: SIM115 (a descriptor, put back below)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                sys.stderr.flush()
+            sys.stderr = ours
+            os.dup2(kept, 2)
+            os.close(kept)
