@@ -1,0 +1,298 @@
+"""Keep readers' verdicts on films in a folder: a site's own review set.
+
+    README.txt       what is written here, in a few sentences
+    secret.key       the site's secret, from which patients' keyed hashes are made; readable by its owner alone
+    images/          the films as PNG: pixels and nothing else, named by the SHA-256 of the pixels
+    verdicts.jsonl   one line of JSON for each verdict, only ever appended to
+
+A patient is a keyed hash, so that one patient's films stay on one side of a split; no identifier is ever written. The
+film is written before its verdict and each verdict is one line that is flushed to disk, so a crash loses the verdict in
+hand at most. Several readers may write at once. A second verdict on the same film stands beside the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import append_durably, atomic_write, exclusive_lock, write_bytes, write_text
+
+FRACTURE, NO_FRACTURE, CANNOT_TELL = VERDICTS = ("fracture", "no fracture", "cannot tell")
+FILE = "verdicts.jsonl"
+_LONGEST_COMMENT, _LONGEST_READER, _MOST_BOXES = 2000, 200, 100
+_README = """Verdicts on radiographs, kept by the fracture reader because this folder was chosen as its review folder.
+
+images/ holds the pixels of each film that was given a verdict, without any header or name. verdicts.jsonl holds, for
+each verdict, what the reader said and drew, what the model had answered, who said it and when, and a keyed hash in
+place of the patient. secret.key makes those hashes: keep it here, and do not pass it on with the rest.
+
+A research demonstrator's data: not a medical record.
+"""
+
+
+class ReviewError(FractureCoreError):
+    """A verdict that cannot be kept or read, and why."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One reader's verdict on one film.
+
+    Attributes:
+        image: SHA-256 of the film's pixels, hex; its file is images/<image>.png.
+        verdict: One of VERDICTS.
+        boxes: Fractures as (x, y, width, height) in the film's pixels.
+        comment: A word of the reader's own.
+        reader: Who said it.
+        when: ISO 8601 in UTC.
+        patient: A keyed hash, or "" if the patient is not known.
+        height: Of the film, in pixels.
+        width: Of the film, in pixels.
+        body_part: As the file says it, or "".
+        model: What the model had answered: `bundle`, `probability` (0..1 or None), `logit` and `triage`.
+    """
+
+    image: str
+    verdict: str
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    comment: str = ""
+    reader: str = ""
+    when: str = ""
+    patient: str = ""
+    height: int = 0
+    width: int = 0
+    body_part: str = ""
+    model: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, line: str) -> Verdict:
+        """Read a line of verdicts.jsonl; raise ValueError if it is not one."""
+        data = json.loads(line)
+        known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
+        known["boxes"] = tuple(tuple(float(v) for v in box) for box in known.get("boxes", ()))
+        verdict = cls(**known)
+        if verdict.verdict not in VERDICTS or not _is_digest(verdict.image) or any(len(b) != 4 for b in verdict.boxes):
+            raise ValueError("not a verdict")
+        return verdict
+
+
+class ReviewSet:
+    """The verdicts of one folder. Safe to share between threads; other processes may use the same folder.
+
+    Args:
+        folder: The review folder; made, with its README and secret, if it is not there.
+
+    Raises:
+        ReviewError: The folder cannot be made or written.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]):
+        self.folder = Path(folder).absolute()
+        self._seen: tuple[tuple[int, int], list[Verdict]] = ((-1, -1), [])
+        try:
+            (self.folder / "images").mkdir(parents=True, exist_ok=True)
+            with exclusive_lock(self._file):
+                if not (self.folder / "README.txt").exists():
+                    write_text(self.folder / "README.txt", _README)
+                if not (self.folder / "secret.key").exists():
+                    _write_secret(self.folder / "secret.key")
+            self._secret = bytes.fromhex((self.folder / "secret.key").read_text("ascii"))
+        except (OSError, ValueError) as error:
+            raise ReviewError(f"The review folder {self.folder} cannot be used ({_reason(error)}).") from error
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / FILE
+
+    def path(self, image: str) -> Path:
+        """Return the file of a film by the digest of its pixels.
+
+        Raises:
+            ReviewError: It is not a digest.
+        """
+        if not _is_digest(image):
+            raise ReviewError("This does not name a film of the review set.")
+        return self.folder / "images" / f"{image}.png"
+
+    def patient_hash(self, identifier: str) -> str:
+        """Return the keyed hash of a patient's identifier, hex; "" for none. Without the secret it tells nothing."""
+        identifier = " ".join(identifier.split())
+        return hmac.new(self._secret, identifier.encode(), hashlib.sha256).hexdigest()[:32] if identifier else ""
+
+    def add(
+        self,
+        pixels: np.ndarray,
+        verdict: str,
+        *,
+        reader: str,
+        boxes: Sequence[Sequence[float]] = (),
+        comment: str = "",
+        patient: str = "",
+        body_part: str = "",
+        model: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """Keep a verdict, and the film if it is new. Both are on disk when this returns.
+
+        Args:
+            pixels: The film, uint8 (H, W).
+            verdict: One of VERDICTS.
+            reader: Who said it.
+            boxes: Fractures as (x, y, width, height) in pixels; what lies beyond the film is cut off.
+            comment: A word of the reader's own.
+            patient: The patient's identifier, of which only the keyed hash is kept; "" if it is not known.
+            body_part: As the file says it.
+            model: What the model had answered: `bundle`, `probability`, `logit` and `triage`.
+
+        Returns:
+            The verdict as it was kept.
+
+        Raises:
+            ReviewError: The verdict makes no sense, or cannot be written; then nothing was kept.
+        """
+        if verdict not in VERDICTS:
+            raise ReviewError(f"A verdict is one of: {', '.join(VERDICTS)}.")
+        if pixels.dtype != np.uint8 or pixels.ndim != 2 or not pixels.size:
+            raise ReviewError("Only the pixels of a radiograph can be kept.")
+        height, width = pixels.shape
+        entry = Verdict(
+            image=image_digest(pixels),
+            verdict=verdict,
+            boxes=_within(boxes, height, width),
+            comment=comment.strip()[:_LONGEST_COMMENT],
+            reader=reader.strip()[:_LONGEST_READER],
+            when=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            patient=self.patient_hash(patient),
+            height=height,
+            width=width,
+            body_part=body_part[:64],
+            model=dict(model or {}),
+        )
+        try:
+            with exclusive_lock(self._file):
+                if not self.path(entry.image).exists():
+                    write_bytes(self.path(entry.image), _png(pixels))
+                append_durably(self._file, f"{json.dumps(asdict(entry))}\n".encode())
+        except OSError as error:
+            raise ReviewError(f"The verdict cannot be kept in {self.folder} ({_reason(error)}).") from error
+        return entry
+
+    def verdicts(self) -> list[Verdict]:
+        """Return every verdict, oldest first. Lines that a crash cut short are passed over.
+
+        Raises:
+            ReviewError: The file cannot be read.
+        """
+        try:
+            status = self._file.stat()
+            stamp = (status.st_size, status.st_mtime_ns)
+            if stamp != self._seen[0]:
+                self._seen = (stamp, _parse(self._file.read_bytes()))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise ReviewError(f"The verdicts in {self.folder} cannot be read ({_reason(error)}).") from error
+        return list(self._seen[1])
+
+    def of(self, image: str) -> list[Verdict]:
+        """Return the verdicts on one film, oldest first."""
+        return [verdict for verdict in self.verdicts() if verdict.image == image]
+
+    def delete(self, image: str) -> None:
+        """Remove a film and all verdicts on it for good.
+
+        Raises:
+            ReviewError: The folder cannot be written; then nothing was removed.
+        """
+        film = self.path(image)
+        try:
+            with exclusive_lock(self._file):
+                kept = [line for line in _lines(self._file) if _image_of(line) != image]
+                with atomic_write(self._file) as temporary:
+                    temporary.write_bytes(b"".join(line + b"\n" for line in kept))
+                film.unlink(missing_ok=True)
+        except OSError as error:
+            raise ReviewError(f"The film cannot be removed from {self.folder} ({_reason(error)}).") from error
+
+
+def image_digest(pixels: np.ndarray) -> str:
+    """Return the SHA-256, hex, of a film's pixels, uint8 (H, W), and shape: the same whatever file they came from."""
+    return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def is_review_folder(folder: Path) -> bool:
+    """Return whether a folder holds a review set."""
+    return (folder / FILE).is_file() and (folder / "images").is_dir()
+
+
+def _within(boxes: Sequence[Sequence[float]], height: int, width: int) -> tuple[tuple[float, float, float, float], ...]:
+    """Return the boxes cut to the film; raise ReviewError for what is not a box of it."""
+    if len(boxes) > _MOST_BOXES:
+        raise ReviewError(f"A film takes at most {_MOST_BOXES} boxes.")
+    try:
+        corners = np.array([list(map(float, box)) for box in boxes], float).reshape(len(boxes), 4)
+    except (TypeError, ValueError) as error:
+        raise ReviewError("A box is four numbers: x, y, width and height.") from error
+    corners[:, 2:] += corners[:, :2]
+    corners[:, ::2] = corners[:, ::2].clip(0, width)
+    corners[:, 1::2] = corners[:, 1::2].clip(0, height)
+    corners[:, 2:] -= corners[:, :2]
+    if not (np.isfinite(corners).all() and (corners[:, 2:] >= 1).all()):
+        raise ReviewError("A box must lie on the film and be at least a pixel wide and high.")
+    return tuple((x, y, w, h) for x, y, w, h in corners.round(2).tolist())
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    done, data = cv2.imencode(".png", pixels)
+    if not done:
+        raise ReviewError("The film could not be encoded.")
+    return data.tobytes()
+
+
+def _write_secret(path: Path) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(secrets.token_hex(32), "ascii")
+    path.chmod(0o600)
+
+
+def _lines(file: Path) -> list[bytes]:
+    try:
+        return file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _parse(data: bytes) -> list[Verdict]:
+    found = []
+    for line in data.splitlines():
+        try:
+            found.append(Verdict.from_json(line.decode("utf-8")))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return found
+
+
+def _image_of(line: bytes) -> str:
+    try:
+        return str(json.loads(line).get("image", ""))
+    except (ValueError, AttributeError):
+        return ""
+
+
+def _is_digest(text: object) -> bool:
+    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)
