@@ -55,6 +55,40 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def append_durably(path: str | os.PathLike[str], data: bytes) -> None:
+    """Append whole lines to a file and wait until they are on disk: all of them, or none on an error.
+
+    A new file is readable by its owner alone. Hold `exclusive_lock(path)` around it where several may write.
+
+    Args:
+        path: The file; made if it is not there.
+        data: Lines, each with its end.
+
+    Raises:
+        OSError: They cannot be written; the file is as it was.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        before = os.fstat(descriptor).st_size
+        # Half a line can only be left by a machine that went down; the next one must not be joined to it.
+        torn = before and _last_byte(descriptor, before) != b"\n"
+        data = b"\n" + data if torn else data
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _last_byte(descriptor: int, size: int) -> bytes:
+    os.lseek(descriptor, size - 1, os.SEEK_SET)
+    return os.read(descriptor, 1)
+
+
 @contextmanager
 def exclusive_lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """Keep every other thread and process that asks for the same path waiting; for reading, changing and writing it.

@@ -66,6 +66,11 @@ def cache_folder() -> Path:
     return _named("FRACTURE_CACHE_DIR") or Path(platformdirs.user_cache_dir("fracture-reader"))
 
 
+def review_folder() -> Path | None:
+    """Return the folder of the site's verdicts that FRACTURE_REVIEW_DIR names; None if reviewing is off."""
+    return _named("FRACTURE_REVIEW_DIR")
+
+
 def features_folder() -> Path:
     """Return the folder of cached features, one folder a set."""
     return cache_folder() / "features"

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fracture_core.metrics.confusion import MetricsError, checked
-from fracture_core.metrics.operating_points import midway_thresholds
+from fracture_core.metrics.thresholds import midway_thresholds
 
 Group = Literal["unlikely", "likely"]
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import exclusive_lock
+from fracture_core.files import append_durably, exclusive_lock
 
 #: Who, where the server asks nobody to log in.
 NOBODY = "not logged in"
@@ -69,32 +69,9 @@ def record(lines: Iterable[AuditLine], path: Path | None = None) -> None:
         return
     try:
         with exclusive_lock(path):
-            _append(path, data)
+            append_durably(path, data)
     except OSError as error:
         raise AuditLogError(
             f"The audit log cannot be written ({error.strerror}), so no finding is shown. "
             "Please tell whoever runs this server."
         ) from error
-
-
-def _append(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        before = os.fstat(descriptor).st_size
-        # Half a line can only be left by a machine that went down; the next one must not be joined to it.
-        torn = before and _last_byte(descriptor, before) != b"\n"
-        data = b"\n" + data if torn else data
-        try:
-            while data:
-                data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, before)
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _last_byte(descriptor: int, size: int) -> bytes:
-    os.lseek(descriptor, size - 1, os.SEEK_SET)
-    return os.read(descriptor, 1)

@@ -1,0 +1,184 @@
+"""Turn a review set into tables and files that others read: csv, a folder a class, COCO JSON and YOLO."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+
+import pandas as pd
+
+from fracture_core.data.review_set import CANNOT_TELL, FRACTURE, NO_FRACTURE, ReviewError, ReviewSet, Verdict
+from fracture_core.files import write_text
+from fracture_core.metrics.agreement import Agreement, agreement
+
+_FOLDERS = {1: "fractured", 0: "not_fractured"}
+
+
+@dataclass(frozen=True)
+class ReviewedFilm:
+    """One film with the latest verdict of each of its readers.
+
+    Attributes:
+        image: The digest of its pixels.
+        latest: The latest verdict of each reader, in the order of their first.
+        verdicts: How many verdicts there are in all.
+    """
+
+    image: str
+    latest: tuple[Verdict, ...]
+    verdicts: int
+
+    @property
+    def newest(self) -> Verdict:
+        """The verdict given last."""
+        return max(self.latest, key=lambda verdict: verdict.when)
+
+    @property
+    def disagreement(self) -> bool:
+        """Whether two readers' latest verdicts differ."""
+        return len({verdict.verdict for verdict in self.latest}) > 1
+
+    @property
+    def label(self) -> int | None:
+        """1 or 0 if all readers who could tell agree on it; None otherwise."""
+        told = {verdict.verdict for verdict in self.latest} - {CANNOT_TELL}
+        return {FRACTURE: 1, NO_FRACTURE: 0}[told.pop()] if len(told) == 1 else None
+
+    @property
+    def boxes(self) -> tuple[tuple[float, float, float, float], ...]:
+        """The boxes of the newest verdict of a fracture that has any."""
+        outlined = [v for v in self.latest if v.verdict == FRACTURE and v.boxes]
+        return max(outlined, key=lambda verdict: verdict.when).boxes if outlined else ()
+
+    @property
+    def model_disagrees(self) -> bool | None:
+        """Whether the model's answer at the time of the newest verdict contradicts the label; None if it did not."""
+        triage = str(self.newest.model.get("triage", ""))
+        if self.label is None or not ("unlikely" in triage or "likely" in triage):
+            return None
+        return self.label != int("unlikely" not in triage)
+
+
+def reviewed_films(verdicts: Iterable[Verdict]) -> list[ReviewedFilm]:
+    """Group verdicts by film, in the order of each film's first verdict."""
+    films: dict[str, dict[str, Verdict]] = {}
+    counts: dict[str, int] = {}
+    for verdict in verdicts:
+        films.setdefault(verdict.image, {})[verdict.reader] = verdict
+        counts[verdict.image] = counts.get(verdict.image, 0) + 1
+    return [
+        ReviewedFilm(image=image, latest=tuple(readers.values()), verdicts=counts[image])
+        for image, readers in films.items()
+    ]
+
+
+def readers_agreement(films: Iterable[ReviewedFilm]) -> dict[tuple[str, str], Agreement]:
+    """Compare every two readers on the films that both read: (first, second) -> their agreement."""
+    pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for film in films:
+        for one, other in combinations(sorted(film.latest, key=lambda verdict: verdict.reader), 2):
+            pairs.setdefault((one.reader, other.reader), []).append((one.verdict, other.verdict))
+    return {readers: agreement(*zip(*both, strict=True)) for readers, both in pairs.items()}
+
+
+def label_table(review: ReviewSet) -> pd.DataFrame:
+    """List the films that have a label, as the loader of a user's own radiographs lists images.
+
+    Returns:
+        One row a film, indexed by image_id: path (below the review folder), label (0, 1), split (""), patient (the
+        keyed hash; the film's own digest if the patient is not known), boxes (a list of four numbers each).
+    """
+    rows = [
+        (f"images/{f.image}.png", f.label, "", f.newest.patient or f.image[:32], [list(box) for box in f.boxes])
+        for f in reviewed_films(review.verdicts())
+        if f.label is not None
+    ]
+    table = pd.DataFrame(rows, columns=["path", "label", "split", "patient", "boxes"])
+    return table.set_index("path", drop=False).rename_axis("image_id")
+
+
+def export_review(review: ReviewSet, folder: Path, kind: str) -> int:
+    """Write the labelled films in a common form.
+
+    Args:
+        review: The review set.
+        folder: Where to write; made if it is not there, and refused if it holds anything.
+        kind: One of EXPORTS: "csv", "folders", "coco" or "yolo".
+
+    Returns:
+        How many films were written.
+
+    Raises:
+        ReviewError: There is no such form, nothing to write, or the folder cannot be written or is not empty.
+    """
+    if kind not in EXPORTS:
+        raise ReviewError(f"A review set is exported as one of: {', '.join(EXPORTS)}.")
+    films = [film for film in reviewed_films(review.verdicts()) if film.label is not None]
+    if not films:
+        raise ReviewError("No film has a verdict that can be exported yet.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise ReviewError(f"{folder} is not empty; choose another folder.")
+        EXPORTS[kind](review, films, folder)
+    except OSError as error:
+        raise ReviewError(f"The review set cannot be written to {folder} ({error.strerror}).") from error
+    return len(films)
+
+
+def _csv(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None:
+    rows = []
+    for film in films:
+        _copy(review, film, folder / "images")
+        boxes = json.dumps([list(box) for box in film.boxes])
+        rows.append((f"images/{film.image}.png", film.label, film.newest.patient, boxes, film.newest.comment))
+    table = pd.DataFrame(rows, columns=["image", "label", "patient", "boxes", "comment"])
+    write_text(folder / "labels.csv", table.to_csv(index=False))
+
+
+def _folders(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None:
+    for film in films:
+        _copy(review, film, folder / _FOLDERS[film.label or 0])
+
+
+def _coco(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None:
+    images, annotations = [], []
+    for number, film in enumerate(films, 1):
+        _copy(review, film, folder / "images")
+        size = {"width": film.newest.width, "height": film.newest.height}
+        images.append({"id": number, "file_name": f"{film.image}.png", **size})
+        for box in film.boxes:
+            entry = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
+            annotations.append(entry | {"bbox": list(box), "area": round(box[2] * box[3], 2)})
+    data = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "fracture"}]}
+    write_text(folder / "annotations.json", json.dumps(data, indent=1))
+
+
+def _yolo(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None:
+    for film in films:
+        _copy(review, film, folder / "images")
+        width, height = film.newest.width, film.newest.height
+        lines = [
+            f"0 {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} {h / height:.6f}\n"
+            for x, y, w, h in film.boxes
+        ]
+        write_text(folder / "labels" / f"{film.image}.txt", "".join(lines))
+    write_text(folder / "data.yaml", "path: .\ntrain: images\nval: images\nnames:\n  0: fracture\n")
+
+
+def _copy(review: ReviewSet, film: ReviewedFilm, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(review.path(film.image), folder / f"{film.image}.png")
+
+
+#: The forms a review set is exported in.
+EXPORTS: dict[str, Callable[[ReviewSet, Sequence[ReviewedFilm], Path], None]] = {
+    "csv": _csv,
+    "folders": _folders,
+    "coco": _coco,
+    "yolo": _yolo,
+}

@@ -1,0 +1,88 @@
+"""What a review set exports is read back by the loader of users' own radiographs, and by plain COCO and YOLO rules."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from fracture_core.data.review_export import EXPORTS, export_review, label_table, readers_agreement, reviewed_films
+from fracture_core.data.review_set import ReviewError, ReviewSet
+from fracture_core.data.user_dataset import OwnDataset
+
+BOX = (4.0, 6.0, 10.0, 12.0)
+
+
+@pytest.fixture
+def review(tmp_path) -> ReviewSet:
+    """Twelve fractured and twelve sound films, one on which two readers differ, one that nobody can tell."""
+    rng, made = np.random.default_rng(0), ReviewSet(tmp_path / "review")
+    for k in range(24):
+        film = rng.integers(0, 256, (80, 64), np.uint8)
+        verdict = "fracture" if k % 2 else "no fracture"
+        model = {"triage": "fracture likely" if k % 3 else "fracture unlikely"}
+        boxes = [BOX] if k % 2 else []
+        made.add(film, verdict, reader="a", boxes=boxes, patient=f"P{k // 2}", model=model)
+        if k < 8:
+            made.add(film, verdict if k else "fracture", reader="b")
+    made.add(np.zeros((80, 64), np.uint8), "cannot tell", reader="a")
+    return made
+
+
+def test_a_film_has_a_label_if_its_readers_agree(review):
+    films = reviewed_films(review.verdicts())
+    assert len(films) == 25 and [f.disagreement for f in films].count(True) == 1
+    assert films[0].disagreement and films[0].label is None and films[-1].label is None
+    assert [f.label for f in films[1:24]] == [k % 2 for k in range(1, 24)]
+    assert films[1].model_disagrees is False and films[2].model_disagrees is True and films[3].model_disagrees is True
+    assert films[1].boxes == (BOX,)
+    assert readers_agreement(films)["a", "b"].agreed == 7
+
+
+def test_a_reader_may_change_their_mind(review):
+    film = np.full((30, 30), 7, np.uint8)
+    review.add(film, "fracture", reader="a")
+    review.add(film, "no fracture", reader="a")
+    last = reviewed_films(review.verdicts())[-1]
+    assert last.label == 0 and not last.disagreement and last.verdicts == 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "folders"])
+def test_the_loader_reads_what_was_exported(review, tmp_path, kind):
+    assert export_review(review, tmp_path / "out", kind) == 23
+    dataset = OwnDataset(tmp_path / "out")
+    assert len(dataset) == 23 and int(dataset.table["label"].sum()) == 12
+    if kind == "csv":
+        fractured = dataset.table.index[dataset.table["label"] == 1][0]
+        assert dataset.boxes(fractured).tolist() == [list(BOX)]
+        assert dataset.table["patient"].nunique() == 12
+    labels = label_table(review)["label"]
+    assert {path.split("/")[-1]: label for path, label in labels.items()} == {
+        name.split("/")[-1]: int(label) for name, label in dataset.table["label"].items()
+    }
+
+
+def test_coco_and_yolo_hold_the_boxes(review, tmp_path):
+    export_review(review, tmp_path / "coco", "coco")
+    coco = json.loads((tmp_path / "coco" / "annotations.json").read_text())
+    assert len(coco["images"]) == 23 and len(coco["annotations"]) == 12
+    names = {image["id"]: image["file_name"] for image in coco["images"]}
+    export_review(review, tmp_path / "yolo", "yolo")
+    for annotation in coco["annotations"]:
+        assert annotation["bbox"] == list(BOX) and annotation["area"] == 120
+        stem = names[annotation["image_id"]].removesuffix(".png")
+        kind, *numbers = (tmp_path / "yolo" / "labels" / f"{stem}.txt").read_text().split()
+        assert kind == "0"
+        assert np.allclose(np.array(numbers, float) * [64, 80, 64, 80], [9, 12, 10, 12], atol=1e-3)
+
+
+def test_what_cannot_be_exported_is_said(review, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").write_text("")
+    with pytest.raises(ReviewError, match="not empty"):
+        export_review(review, tmp_path / "full", "csv")
+    with pytest.raises(ReviewError, match=", ".join(EXPORTS)):
+        export_review(review, tmp_path / "out", "dicom")
+    with pytest.raises(ReviewError, match="No film"):
+        export_review(ReviewSet(tmp_path / "empty"), tmp_path / "out", "csv")
