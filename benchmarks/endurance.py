@@ -46,7 +46,7 @@ def diagnose(reader, path: Path) -> None:
     """Do all that the page does with a file, and keep nothing of it."""
     finding = reader.predict(read_radiograph(path, accept_cut_short=True))
     to_png(finding.radiograph.pixels)
-    for method in ("localiser", "grad-cam") if "cells" in finding.outputs else ("grad-cam",):
+    for method in finding.methods[:2]:
         to_png(colour_layer(finding.heatmap(method), method, longest=512))
 
 

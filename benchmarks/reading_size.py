@@ -3,7 +3,7 @@
     python -m benchmarks.reading_size [--bundle NAME] [--sizes 256 320 384]
 
 A convolutional network reads pictures of any size, and not always best at the one it was trained on. For every size,
-and for the plain view beside plain and mirrored together: AUC, average precision, how often the localiser's hottest
+and for the plain view beside plain and mirrored together: AUC, average precision, how often Grad-CAM's hottest
 point lies in a box of the fractured val images, and the time of a picture relative to the first row's, measured in the
 same run. Val decides; test is not looked at.
 """
@@ -25,9 +25,11 @@ from fracture_core.data.split import project_split
 from fracture_core.explain.gradcam import heatmap
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
+from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.curves import average_precision, roc_auc
 from fracture_core.metrics.localisation import hottest_point_in_box
+from fracture_core.network.graph import Graph
 from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import build_model
 from fracture_core.network.weights import Weights
@@ -36,24 +38,24 @@ VIEWS = (("plain",), ("plain", "flip"))
 
 
 def measure(
-    scorer: Scorer, weights: Weights, dataset: FracAtlas, ids: tuple[str, ...]
+    scorer: Scorer, graph: Graph, weights: Weights, dataset: FracAtlas, ids: tuple[str, ...]
 ) -> tuple[np.ndarray, int, int, float]:
     """Logits (n,), hits, images with boxes, and seconds a picture of the network alone."""
-    kernel, logits, hits, boxed, spent = weights["global_logit/kernel"][:, 0], [], 0, 0, 0.0
+    head, logits, hits, boxed, spent = evidence_head(graph, weights), [], 0, 0, 0.0
     for start in range(0, len(ids), 32):
         chunk = ids[start : start + 32]
         pictures = [read_radiograph(dataset.path(i), accept_cut_short=True).pixels for i in chunk]
         fitted = [scorer.fit(pixels) for pixels in pictures]
         squares = np.stack([square for square, _ in fitted])
         began = time.perf_counter()
-        outputs = scorer.score(squares)
+        outputs, views = scorer.score_views(squares)
         spent += time.perf_counter() - began
         logits.append(outputs["logit"])
         for k, image_id in enumerate(chunk):
             boxes = dataset.boxes(image_id)
             if len(boxes) and "cells" in outputs:
-                one = {name: values[k] for name, values in outputs.items()}
-                shown = heatmap("localiser", one, kernel, fitted[k][1], pictures[k].shape)
+                own = [{name: values[k] for name, values in view.items()} for view in views]
+                shown = heatmap("grad-cam", own, head, fitted[k][1], pictures[k].shape)
                 hits, boxed = hits + hottest_point_in_box(shown, boxes), boxed + 1
     return np.concatenate(logits), hits, boxed, spent / len(ids)
 
@@ -75,8 +77,10 @@ def main() -> None:
     for size in arguments.sizes:
         graph = graph_from_keras(build_model(bundle.recipe.replace(image_size=size)))
         for views in VIEWS:
-            scorer = Scorer(Engine(graph, weights), bundle.recipe.replace(image_size=size, test_time_views=views))
-            logits, hits, boxed, seconds = measure(scorer, weights, dataset, val)
+            scorer = Scorer(
+                Engine(with_evidence(graph), weights), bundle.recipe.replace(image_size=size, test_time_views=views)
+            )
+            logits, hits, boxed, seconds = measure(scorer, graph, weights, dataset, val)
             first = first or seconds
             figures = f"{roc_auc(truth, logits):6.3f} {average_precision(truth, logits):6.3f}"
             print(

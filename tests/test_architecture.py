@@ -162,15 +162,17 @@ from pathlib import Path
 import numpy as np
 from fracture_core.inference.engine import Engine
 from fracture_core.explain.gradcam import METHODS
+from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import load_weights
 folder = Path({str(tmp_path)!r})
 weights = load_weights(folder / "weights.safetensors")
-engine = Engine(Graph.from_json(json.loads((folder / "network.json").read_text())), weights)
+graph = Graph.from_json(json.loads((folder / "network.json").read_text()))
+engine, head = Engine(with_evidence(graph), weights), evidence_head(graph, weights)
 outputs = engine.run(np.zeros((2, {SIZE}, {SIZE}), np.uint8))
 one = {{name: values[0] for name, values in outputs.items()}}
 for method in METHODS.values():
-    method.evidence(one, weights["global_logit/kernel"])
+    method.evidence(one, head)
 print(json.dumps(sorted({{m.split(".")[0] for m in sys.modules}})))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True)

@@ -1,80 +1,21 @@
-"""A network and a split -> predictions; predictions -> the figures, each with its interval."""
+"""From a bundle's predictions to its figures, each with its interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
-
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
-from fracture_core.explain.gradcam import heatmap
-from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.auc_intervals import area_estimates
 from fracture_core.metrics.calibration import calibration_summary
 from fracture_core.metrics.confusion import Confusion, classification_table, confusion
 from fracture_core.metrics.intervals import IntervalEstimate, threshold_table
-from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_box
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 
 if TYPE_CHECKING:
     from fracture_core.bundle.bundle import Bundle
-    from fracture_core.data.dataset import Dataset
-    from fracture_core.data.split import Split
-
-#: The dataset's columns that predictions carry along, for subgroups.
-COLUMNS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan", "frontal", "lateral", "oblique")
-
-
-def predict_split(
-    scorer: Scorer,
-    kernel: np.ndarray,
-    dataset: Dataset,
-    split: Split,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Score val and test: the table of predictions.csv, and `embedding` and `appearance`, float32 (n, C), in its order.
-
-    Columns: image_id, split, label, logit, the dataset's own, `fracture_count`, and for fractured images whether the
-    hottest point of each heatmap method lies in a box (`hit_<method>`, 1 or 0) beside the picture's centre
-    (`hit_centre`); blank where there is no box. `kernel` is the global head's, (C,).
-    """
-    rows, features = [], {"embedding": [], "appearance": []}
-    ids = [(i, part) for part in ("val", "test") for i in getattr(split, part)]
-    methods = ["grad-cam"]
-    for start in range(0, len(ids), 32):
-        chunk = ids[start : start + 32]
-        pictures = [read_radiograph(dataset.path(i), accept_cut_short=True).pixels for i, _ in chunk]
-        fitted = [scorer.fit(p) for p in pictures]
-        outputs = scorer.score(np.stack([square for square, _ in fitted]))
-        methods = ["localiser", "grad-cam"] if "cells" in outputs else ["grad-cam"]
-        for k, (image_id, part) in enumerate(chunk):
-            record = dataset.table.loc[image_id]
-            row: dict[str, Any] = {"image_id": image_id, "split": part, "label": int(record["label"])}
-            row["logit"] = round(float(outputs["logit"][k]), 6)
-            row |= {c: int(record[c]) for c in (*COLUMNS, "fracture_count") if c in record}
-            boxes = dataset.boxes(image_id)
-            if len(boxes):
-                one = {name: values[k] for name, values in outputs.items()}
-                for method in methods:
-                    shown = heatmap(method, one, kernel, fitted[k][1], pictures[k].shape)
-                    row[f"hit_{method}"] = int(hottest_point_in_box(shown, boxes))
-                row["hit_centre"] = int(centre_in_box(pictures[k].shape, boxes))
-            rows.append(row)
-        for name, parts in features.items():
-            parts.append(outputs[name])
-        if progress:
-            progress(len(rows), len(ids))
-    table = pd.DataFrame(rows)
-    for name in [c for c in table if c.startswith("hit_")]:
-        table[name] = table[name].astype("Int8")
-    return table, {name: np.concatenate(parts) for name, parts in features.items()}
 
 
 @dataclass(frozen=True)
@@ -131,17 +72,17 @@ def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | Non
     calibration = calibration_summary(truth, table["logit"].to_numpy(), bundle.temperature)
     hits = {c.removeprefix("hit_"): table[c].dropna() for c in table if c.startswith("hit_")}
     return Evaluation(
-        bundle.version,
-        split,
-        len(table),
-        int(truth.sum()),
-        area_estimates(truth, table["logit"].to_numpy()),
-        calibration.ece,
-        calibration.brier,
-        thresholds,
-        {name: confusion(truth, probability, t) for name, t in thresholds.items()},
-        {name: (int(h.sum()), len(h)) for name, h in hits.items()},
-        dataset_name(bundle.manifest.get("provenance", {})),
+        bundle=bundle.version,
+        split=split,
+        n=len(table),
+        fractured=int(truth.sum()),
+        areas=area_estimates(truth, table["logit"].to_numpy()),
+        ece=calibration.ece,
+        brier=calibration.brier,
+        thresholds=thresholds,
+        confusions={name: confusion(truth, probability, t) for name, t in thresholds.items()},
+        pointing={name: (int(h.sum()), len(h)) for name, h in hits.items()},
+        dataset=dataset_name(bundle.manifest.get("provenance", {})),
     )
 
 

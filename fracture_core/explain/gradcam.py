@@ -1,73 +1,78 @@
 """Heatmaps out of the forward pass: where a network's evidence for a fracture lies.
 
-Every method weighs the last feature map by the gradient of the logit. Behind global average pooling and one dense
-unit that gradient is known without differentiating: the dense kernel over the number of cells, the same in every
-cell. So the maps here cost one small product, and equal what autodiff gives.
+Grad-CAM and its relatives weigh the maps of one layer by the gradient of the logit that is shown. The layer is the last
+one whose maps tell places apart and all of whose evidence reaches the logit: the localiser's mixing layer, or, in a
+network without a localiser, the last map. The gradient there has a closed form (`evidence_head`), so a map costs no
+second pass through the network; it equals what automatic differentiation gives.
 
-Maps are in units of evidence and signed. A Grad-CAM map sums to the global logit less its bias: each cell holds its
-share, and what speaks against a fracture is below zero. Nothing is clipped or stretched here; a drawing shows the
-positive part (the ReLU of Selvaraju et al. 2017) on a scale that is the same for every radiograph.
+Maps are signed and in units of evidence: a cell's share of the logit. Nothing is clipped or stretched here; a drawing
+shows the positive part (the ReLU of Selvaraju et al. 2017) on a scale that is the same for every radiograph.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import ClassVar
 
 import numpy as np
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.imaging.letterbox import Placement
 
-if TYPE_CHECKING:
-    import keras
+#: Points of the resampled map along the side of a cell.
+_FINER = 4
 
 
 class HeatmapError(FractureCoreError):
-    """A method that does not exist, or that needs what the network does not give."""
+    """A heatmap method that does not exist, or that needs an output which the network does not have."""
 
 
 class HeatmapMethod(ABC):
-    """A way to turn a forward pass into a map over the radiograph."""
+    """A way to turn a forward pass into a map of evidence."""
 
     title: ClassVar[str]
     sentence: ClassVar[str]
-    needs: ClassVar[str] = "last_map"
 
     @abstractmethod
-    def evidence(self, outputs: Mapping[str, np.ndarray], kernel: np.ndarray) -> np.ndarray:
-        """Give the evidence of each cell, float32 (h, w), from one picture's outputs and the dense kernel (C,)."""
+    def evidence(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> np.ndarray:
+        """Return the evidence of each cell.
 
-    def heatmap(
-        self, outputs: Mapping[str, np.ndarray], kernel: np.ndarray, placement: Placement, shape: tuple[int, int]
-    ) -> np.ndarray:
-        """Give the evidence at each pixel of the radiograph, float32 `shape` (H, W), interpolated between cells."""
-        if self.needs not in outputs:
-            raise HeatmapError(f"This network has no output for the heatmap {self.title!r}; choose another method.")
-        return placement.map_to_radiograph(self.evidence(outputs, kernel), shape)
+        Args:
+            outputs: One image's network outputs by name: maps float32 (h, w, C), `cells` (H, W) or (H, W, 1) logits.
+            head: The network's last part.
+
+        Returns:
+            float32 (h, w), signed, in the method's own units.
+        """
+
+    def available(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> bool:
+        """Whether a network with these outputs can give this map."""
+        return head.layer in outputs
 
 
 class _GradientMethod(HeatmapMethod):
-    """A method that weighs feature maps by gradients; `weigh` is all that differs between them."""
+    """A method that weighs a layer's maps by gradients; `weigh` is all that differs between them."""
 
     @abstractmethod
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Weigh maps (h, w, C) by the gradients (h, w, C) of the logit with respect to them: float32 (h, w)."""
 
-    def evidence(self, outputs: Mapping[str, np.ndarray], kernel: np.ndarray) -> np.ndarray:
-        """Give the evidence of each cell with the gradient in closed form: kernel / (h w) in every cell."""
-        maps = outputs["last_map"]
-        height, width, channels = maps.shape
-        gradient = np.asarray(kernel, np.float32).reshape(channels) / (height * width)
-        return self.weigh(maps, np.broadcast_to(gradient, maps.shape))
+    def evidence(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> np.ndarray:
+        """Return the layer's maps weighed by the gradient of the shown logit: float32 (h, w)."""
+        return self.weigh(outputs[head.layer], head.gradient(outputs))
 
 
 class GradCAM(_GradientMethod):
-    """Each channel weighs its mean gradient (Selvaraju et al. 2017); the cells sum to the logit less its bias."""
+    """Each channel weighs its mean gradient (Selvaraju et al. 2017).
+
+    Where the logit is linear in the maps (average pooling and one dense unit) the cells sum to the logit less its bias.
+    """
 
     title = "Grad-CAM"
-    sentence = "How the whole-image part of the score spreads over the picture; too coarse to point at a fracture."
+    sentence = "Which regions raise the score shown here, by its gradient at the layer where the evidence is gathered."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Sum the maps, each times its mean gradient."""
@@ -82,7 +87,7 @@ class GradCAMPlusPlus(_GradientMethod):
     """
 
     title = "Grad-CAM++"
-    sentence = "Only what speaks for a fracture, with strong features damped so that a second spot shows as well."
+    sentence = "Grad-CAM with strong features damped, so that a second, weaker region shows as well."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Sum the maps, each times the sum of its positive gradients times alpha."""
@@ -96,7 +101,7 @@ class HiResCAM(_GradientMethod):
     """Each cell weighs its own gradient (Draelos and Carin 2020); behind average pooling the same as Grad-CAM."""
 
     title = "HiRes-CAM"
-    sentence = "Feature by feature in place, without averaging; for this network it equals Grad-CAM, which checks it."
+    sentence = "Grad-CAM without averaging the gradient over the image: only the regions that decided the score."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
         """Multiply maps and gradients cell by cell, and sum over the channels."""
@@ -111,71 +116,82 @@ class Localiser(HeatmapMethod):
     """
 
     title = "Localiser"
-    sentence = "What the network learned from radiologists' boxes: how surely each small region lies on a fracture."
-    needs = "cells"
+    sentence = "Learned from radiologists' boxes: the model's confidence that each region contains a fracture."
 
-    def evidence(self, outputs: Mapping[str, np.ndarray], kernel: np.ndarray) -> np.ndarray:
-        """Give the softplus of each cell's logit, float32 (h, w), nats; the kernel plays no part."""
+    def evidence(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> np.ndarray:
+        """Return the softplus of each cell's logit, float32 (h, w), nats."""
         cells = outputs["cells"]
         return np.logaddexp(0, cells.reshape(cells.shape[:2])).astype(np.float32)
 
+    def available(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> bool:
+        """Whether the network has a localiser."""
+        return "cells" in outputs
 
-#: Every method, by the name that options and files use.
+
+#: Every method, by the name that options and files use, in the order in which they are offered.
 METHODS: dict[str, HeatmapMethod] = {
-    "localiser": Localiser(),
     "grad-cam": GradCAM(),
-    "grad-cam++": GradCAMPlusPlus(),
+    "localiser": Localiser(),
     "hires-cam": HiResCAM(),
+    "grad-cam++": GradCAMPlusPlus(),
 }
 
 
 def heatmap(
     method: str,
-    outputs: Mapping[str, np.ndarray],
-    kernel: np.ndarray,
+    views: Sequence[Mapping[str, np.ndarray]],
+    head: EvidenceHead,
     placement: Placement,
     shape: tuple[int, int],
 ) -> np.ndarray:
-    """Give one radiograph's evidence, float32 `shape` (H, W), signed, in the method's units.
+    """Return one radiograph's evidence at each of its pixels, interpolated between cells, never rescaled.
 
-    `outputs` are one picture's: `last_map` (h, w, C) and, for the localiser, `cells` (h, w) logits; `kernel` is the
-    dense kernel of the global head, (C,). Raises HeatmapError where there is no such method or the network lacks
-    what it needs.
+    The score is the mean over the views that the network reads (plain, mirrored), so its evidence is the mean of
+    theirs, each view computed by itself and turned back.
+
+    Args:
+        method: One of `METHODS`.
+        views: The outputs of one radiograph, a view an entry, each turned upright.
+        head: The network's last part.
+        placement: Where the radiograph lies in the network's input.
+        shape: The radiograph's (H, W), in pixels.
+
+    Returns:
+        float32 (H, W), signed, in the method's units; 0 outside the part that the network saw.
+
+    Raises:
+        HeatmapError: There is no such method, or the network lacks what it needs.
     """
     if method not in METHODS:
         raise HeatmapError(f"There is no heatmap method {method!r}; choose one of {', '.join(METHODS)}.")
-    return METHODS[method].heatmap(outputs, kernel, placement, shape)
+    chosen = METHODS[method]
+    if not all(chosen.available(view, head) for view in views):
+        raise HeatmapError(f"This network has no output for the heatmap {chosen.title!r}; choose another method.")
+    evidence = np.mean([chosen.evidence(view, head) for view in views], axis=0, dtype=np.float32)
+    return placement.map_to_radiograph(_smooth(evidence), shape)
 
 
-class AutodiffGradCAM:
-    """Grad-CAM by differentiation, for any layer of a Keras model: for research, and to hold the closed form against.
+def _smooth(evidence: np.ndarray) -> np.ndarray:
+    """Resample cells, float32 (h, w), on a grid `_FINER` times as fine by cubic B-splines.
 
-    It differentiates the logit, never the sigmoid, whose gradient vanishes where the network is sure. With another
-    `method` (any of the gradient ones) that method's weighing is used.
+    Bilinear interpolation has its peaks at the middles of cells, which are larger than many fractures; a spline's peak
+    moves towards the stronger neighbour. Unlike bicubic interpolation it stays within the values of the cells.
     """
+    height, width = evidence.shape
+    return _spline(height) @ evidence @ _spline(width).T
 
-    def __init__(
-        self, model: keras.Model, layer: str | None = None, *, method: str = "grad-cam", output: str = "global_logit"
-    ):
-        import keras  # TensorFlow comes with it, and diagnosing needs neither
 
-        self._method = METHODS.get(method)
-        if not isinstance(self._method, _GradientMethod):
-            raise HeatmapError(f"{method!r} is no gradient method; choose grad-cam, grad-cam++ or hires-cam.")
-        if layer is not None and layer not in {one.name for one in model.layers}:
-            raise HeatmapError(f"The network has no layer {layer!r}.")
-        maps = model.output["last_map"] if layer is None else model.get_layer(layer).output
-        self._model = keras.Model(model.input, [maps, model.output[output]])
-
-    def evidence(self, square: np.ndarray) -> np.ndarray:
-        """Give the evidence of each cell of the layer's map, float32 (h, w), for a picture (S, S), 0..255."""
-        import tensorflow as tf
-
-        picture = tf.constant(np.asarray(square, np.float32)[None, :, :, None])
-        with tf.GradientTape() as tape:
-            tape.watch(picture)
-            maps, logit = self._model(picture, training=False)
-        gradients = tape.gradient(logit, maps)
-        if gradients is None or maps.shape.rank != 4:
-            raise HeatmapError("The logit does not depend on a map of this layer; choose a convolutional one.")
-        return self._method.weigh(maps[0].numpy(), gradients[0].numpy())
+@cache
+def _spline(cells: int) -> np.ndarray:
+    """The weights of `cells` cells in each point of the finer grid: float32 (cells * _FINER, cells), rows sum to 1."""
+    where = (np.arange(cells * _FINER) + 0.5) / _FINER - 0.5
+    first = np.floor(where).astype(int)
+    t = where - first
+    weights = np.zeros((len(where), cells), np.float32)
+    pieces = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
+    for offset, piece in zip((-1, 0, 1, 2), pieces, strict=True):
+        # Beyond the outermost cell the map is mirrored about it, so that a peak there stays at its middle.
+        place = np.abs(first + offset)
+        place = np.clip(np.where(place >= cells, 2 * (cells - 1) - place, place), 0, cells - 1)
+        np.add.at(weights, (np.arange(len(where)), place), piece / 6)
+    return weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,13 @@ import numpy as np
 
 from fracture_core.bundle.bundle import Bundle, load_bundle
 from fracture_core.errors import FractureCoreError
-from fracture_core.explain.gradcam import heatmap
+from fracture_core.explain.evidence_head import EvidenceHead
+from fracture_core.explain.gradcam import METHODS, heatmap
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
 from fracture_core.inference.engine import Engine
+from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import reading_engine
 from fracture_core.inference.scorer import Scorer
@@ -50,7 +52,8 @@ class Finding:
     rule_in: OperatingPoint
     outputs: Mapping[str, np.ndarray] = field(repr=False)
     placement: Placement = field(repr=False)
-    _kernel: np.ndarray = field(repr=False)
+    views: Sequence[Mapping[str, np.ndarray]] = field(repr=False)
+    head: EvidenceHead = field(repr=False)
 
     @cached_property
     def not_assessed_reason(self) -> str:
@@ -69,9 +72,25 @@ class Finding:
             return not_read(self.not_assessed_reason)
         return answer(self.probability, self.rule_out.threshold, self.rule_in.threshold)
 
-    def heatmap(self, method: str = "localiser") -> np.ndarray:
-        """Return the evidence over the radiograph, float32 (H, W), by one of `explain.gradcam.METHODS`."""
-        return heatmap(method, self.outputs, self._kernel, self.placement, self.radiograph.pixels.shape)
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The heatmap methods that the network can give, the one to be shown first at the front."""
+        return tuple(name for name, method in METHODS.items() if method.available(self.views[0], self.head))
+
+    def heatmap(self, method: str | None = None) -> np.ndarray:
+        """Return the evidence over the radiograph.
+
+        Args:
+            method: One of `methods`; without it the first.
+
+        Returns:
+            float32 (H, W), in the method's units; see `explain.gradcam`.
+
+        Raises:
+            HeatmapError: There is no such method, or the network lacks what it needs.
+        """
+        shape = self.radiograph.pixels.shape
+        return heatmap(method or self.methods[0], self.views, self.head, self.placement, shape)
 
 
 @dataclass(frozen=True)
@@ -88,15 +107,15 @@ class Predictor:
     def __init__(self, bundle: Bundle, *, threads: int | None = None):
         self.bundle = bundle
         weights = bundle.weights()
-        self._kernel = weights["global_logit/kernel"][:, 0]
-        local = Engine(bundle.graph, weights, threads=threads)
+        self.head = evidence_head(bundle.graph, weights)
+        local = Engine(with_evidence(bundle.graph), weights, threads=threads)
         bundle.check_features(local.shapes)
         self.scorer = Scorer(reading_engine(local, served_name(bundle)), bundle.recipe)
 
     @property
     def default_method(self) -> str:
-        """The heatmap shown first: the localiser's where the bundle has one, else Grad-CAM."""
-        return "localiser" if "cells" in self.bundle.graph.outputs else "grad-cam"
+        """The heatmap shown first: Grad-CAM, which every network gives and which explains the very score shown."""
+        return "grad-cam"
 
     def predict(
         self, radiograph: Radiograph, *, rule_out: OperatingPoint | None = None, rule_in: OperatingPoint | None = None
@@ -105,7 +124,8 @@ class Predictor:
         rule_out = rule_out or self.bundle.points["rule_out"]
         rule_in = rule_in or self.bundle.points["rule_in"]
         square, placement = self.scorer.fit(radiograph.pixels)
-        outputs = {name: values[0] for name, values in self.scorer.score(square[None]).items()}
+        scores, views = self.scorer.score_views(square[None])
+        outputs = {name: values[0] for name, values in scores.items()}
         remarks = filter(None, [self.scorer.remark])
         logit = float(outputs["logit"])
         probability = float(self.bundle.probability(logit))
@@ -115,18 +135,19 @@ class Predictor:
         # What the network seems to see in an image it cannot assess is noise.
         doubts = () if reason == BLANK else _doubts(radiograph, placement, frozenset() if reason else traits)
         return Finding(
-            radiograph,
-            probability,
-            logit,
-            (*radiograph.warnings, *doubts, *remarks),
-            unfamiliarity,
-            traits,
-            self.bundle.version,
-            rule_out,
-            rule_in,
-            outputs,
-            placement,
-            self._kernel,
+            radiograph=radiograph,
+            probability=probability,
+            logit=logit,
+            warnings=(*radiograph.warnings, *doubts, *remarks),
+            unfamiliarity=unfamiliarity,
+            traits=traits,
+            bundle=self.bundle.version,
+            rule_out=rule_out,
+            rule_in=rule_in,
+            outputs=outputs,
+            placement=placement,
+            views=[{name: values[0] for name, values in view.items()} for view in views],
+            head=self.head,
         )
 
     def predict_many(

@@ -37,11 +37,22 @@ class Scorer:
         return fit(pixels, self.size, crop_to_field=self.recipe.crop_to_field)
 
     def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
-        """Score pictures uint8 (n, S, S), 0..255.
+        """Score letterboxed images; `score_views` says what it returns, of which this is the first part."""
+        return self.score_views(squares)[0]
 
-        Gives float32 `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A), `last_map` (n, h, w, C)
-        and, with a localiser, `cells` (n, S/8, S/8) logits. Logits and cells are means over the recipe's views, the
-        flipped view turned back; the others are the first view's. `appearance` is what familiarity is judged by.
+    def score_views(self, squares: np.ndarray) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
+        """Score letterboxed images, in every view that the recipe averages.
+
+        Args:
+            squares: uint8 (n, S, S), 0..255.
+
+        Returns:
+            What holds of each image, float32: `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A)
+            and, with a localiser, `cells` (n, S/8, S/8) logits; logits and cells are means over the views, the others
+            the first view's. Then every view's own outputs, turned upright, maps (n, h, w, C) among them.
+
+        Raises:
+            EngineError: The images are not what the network reads.
         """
         views = [_upright(self._engine.run(_view(squares, view)), view) for view in self.recipe.test_time_views]
         outputs = dict(views[0])
@@ -50,7 +61,7 @@ class Scorer:
         if len(views) > 1:
             for name in set(_AVERAGED) & set(outputs):
                 outputs[name] = np.mean([o[name] for o in views], axis=0, dtype=np.float32)
-        return outputs
+        return outputs, views
 
     def score_files(
         self,

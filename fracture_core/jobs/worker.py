@@ -128,7 +128,7 @@ def _train_and_package(
 def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
     """Let the bundle in use read the run's val and test images, where it has never been scored on any of them."""
     from fracture_core.evaluation.bundle_comparison import scores_file, share_images
-    from fracture_core.evaluation.evaluate import predict_split
+    from fracture_core.evaluation.scoring import predict_split
     from fracture_core.inference.predictor import Predictor
 
     try:
@@ -137,8 +137,8 @@ def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callab
         return  # there is none yet to compare with
     if share_images(bundle, current):
         return
-    kernel = current.weights()["global_logit/kernel"][:, 0]
-    table, _ = predict_split(Predictor(current).scorer, kernel, dataset, RunFolder(run).split(), progress=progress)
+    reader = Predictor(current)
+    table, _ = predict_split(reader.scorer, reader.head, dataset, RunFolder(run).split(), progress=progress)
     with atomic_write(scores_file(run, current)) as temporary:
         table[["image_id", "split", "label", "logit"]].to_csv(temporary, index=False, float_format="%.6f")
 

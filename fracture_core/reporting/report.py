@@ -50,7 +50,7 @@ def report_pdf(
     words = explain_finding(finding, bundle)
     styles = _styles(_COLOURS[words.kind])
     width, height = A4[0] - 2 * _MARGIN, A4[1] - 2 * _MARGIN
-    method = method or next(name for name, one in METHODS.items() if one.needs in finding.outputs)
+    method = method or finding.methods[0]
     pictures = [finding.radiograph.pixels]
     if finding.assessed:
         pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), method))

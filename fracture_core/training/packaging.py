@@ -22,9 +22,10 @@ from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, fit_familiarity
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.split import Split
 from fracture_core.errors import FractureCoreError
-from fracture_core.evaluation.evaluate import predict_split
+from fracture_core.evaluation.scoring import predict_split
 from fracture_core.files import atomic_write, write_text
 from fracture_core.inference.engine import Engine
+from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.calibration import fit_temperature
 from fracture_core.metrics.confusion import sigmoid
@@ -57,10 +58,9 @@ def package(
     recipe, graph, weights, split, record = _read_run(run)
     # Everything below is computed with the weights as they will be shipped, rounding included.
     weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
-    kernel = weights["global_logit/kernel"][:, 0]
     graph = graph.with_outputs({MIDDLE_MAP: BACKBONES[recipe.backbone].middle})
-    scorer = Scorer(Engine(graph, weights), recipe)
-    table, held = predict_split(scorer, kernel, dataset, split, progress=progress)
+    scorer = Scorer(Engine(with_evidence(graph), weights), recipe)
+    table, held = predict_split(scorer, evidence_head(graph, weights), dataset, split, progress=progress)
     offset, temperature = _calibrate(table[table["split"] == "val"])
     key = _bias_of_logit(graph)
     weights[key] = weights[key] + np.float32(offset)

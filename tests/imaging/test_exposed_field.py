@@ -17,7 +17,7 @@ from fracture_core.data.augmentation import cell_targets
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
-from fracture_core.evaluation.evaluate import predict_split
+from fracture_core.evaluation.scoring import predict_split
 from fracture_core.imaging.exposed_field import exposed_field, fit
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
@@ -171,7 +171,7 @@ def test_training_scoring_and_reading_see_the_same_square(small_models: Path, tm
     reader = Predictor(bundle)
     expected = reader.scorer.score(np.stack([squares[i][0] for i in ids[8:]]))["logit"]
     files = reader.scorer.score_files([dataset.path(i) for i in ids[8:]])["logit"]
-    table, _ = predict_split(reader.scorer, np.ones(1024), dataset, split)
+    table, _ = predict_split(reader.scorer, reader.head, dataset, split)
     findings = [reader.predict(read_radiograph(dataset.path(i))) for i in ids[8:]]
     for found in (files, table["logit"], [finding.logit for finding in findings]):
         np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -24,8 +24,8 @@ _component = st.components.v2.component(
 )
 
 
-#: HiRes-CAM is left out: behind average pooling it draws what Grad-CAM draws.
-_OFFERED = ("localiser", "grad-cam")
+#: The others are for research: they draw much the same.
+_OFFERED = ("grad-cam", "localiser")
 
 
 def picture(finding: Finding) -> dict[str, object]:
@@ -33,7 +33,7 @@ def picture(finding: Finding) -> dict[str, object]:
 
     For a radiograph that is not assessed no evidence is sent: there is none to trust.
     """
-    methods = [method for method in _OFFERED if METHODS[method].needs in finding.outputs]
+    methods = [method for method in finding.methods if method in _OFFERED]
     return plain_picture(finding.radiograph) | {
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
         "layers": [_layer(finding, method) for method in methods] if finding.assessed else [],
