@@ -1,4 +1,4 @@
-"""Run work in threads: background tasks with progress, prefetching, and a bounded queue in order of arrival."""
+"""Run work in threads: background tasks with progress, prefetching, and a bounded first-come, first-served queue."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _log = logging.getLogger(__name__)
 
 
 class StoppedError(FractureCoreError):
-    """What work raises, or what its `step` raises for it, once it was told to stop."""
+    """Raised by a task, or by its `step` on its behalf, after it was cancelled."""
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """How far work is: `state` is "idle", "running", "stopping", "stopped", "failed" or "done".
+    """The state of a task: `state` is "idle", "running", "stopping", "stopped", "failed" or "done".
 
-    `done` and `total` are in the work's own unit (bytes, files); 0 where nothing was said yet. `error` is a sentence
-    where it failed.
+    `done` and `total` are in the task's own unit (bytes, files), 0 until it reports; `error` is a sentence if it
+    failed.
     """
 
     state: str = "idle"
@@ -38,20 +38,20 @@ class TaskState:
 
     @property
     def share(self) -> float:
-        """How much is done, 0..1."""
+        """Progress, 0..1."""
         return min(self.done / self.total, 1.0) if self.total else 0.0
 
     @property
     def busy(self) -> bool:
-        """Whether a thread is at it."""
+        """Whether a thread is running."""
         return self.state in ("running", "stopping")
 
 
 class BackgroundTask(Generic[Result]):
-    """One piece of work, `run(step, stop)`: it calls `step(done, total)` as it goes on and obeys the Event `stop`.
+    """A cancellable task, `run(step, stop)`, that calls `step(done, total)` as it goes and obeys the Event `stop`.
 
-    Thread-safe. The thread is a daemon: a server that ends does not wait for it, so `run` must leave nothing
-    half-written when it is cut off.
+    Thread-safe. The thread is a daemon, so a server that shuts down does not wait for it: `run` must leave nothing
+    half-written when it is interrupted.
     """
 
     def __init__(self, run: Callable[[Step, threading.Event], Result]) -> None:
@@ -64,18 +64,18 @@ class BackgroundTask(Generic[Result]):
 
     @property
     def progress(self) -> TaskState:
-        """A snapshot of where it is."""
+        """A snapshot of the state."""
         with self._lock:
             return self._progress
 
     @property
     def result(self) -> Result | None:
-        """What `run` gave, once its state is "done"."""
+        """What `run` returned, once the state is "done"; until then None."""
         with self._lock:
             return self._result
 
     def start(self) -> None:
-        """Begin, or begin again after a stop or a failure; nothing happens while it runs or after it is done."""
+        """Start, or restart after a stop or a failure; do nothing while it runs or after it is done."""
         with self._lock:
             if self._progress.busy or self._progress.state == "done":
                 return
@@ -85,14 +85,21 @@ class BackgroundTask(Generic[Result]):
             self._thread.start()
 
     def cancel(self) -> None:
-        """Tell it to stop; it does so at its next step."""
+        """Ask the task to stop; it does so at its next step."""
         with self._lock:
             if self._progress.state == "running":
                 self._stop.set()
                 self._progress = TaskState("stopping", self._progress.done, self._progress.total)
 
     def join(self, timeout: float | None = None) -> TaskState:
-        """Wait until it is no longer at work, at most `timeout` seconds."""
+        """Wait until the task is no longer running.
+
+        Args:
+            timeout: Longest wait in seconds; None waits without limit.
+
+        Returns:
+            The state afterwards.
+        """
         if self._thread is not None:
             self._thread.join(timeout)
         return self.progress
@@ -107,11 +114,11 @@ class BackgroundTask(Generic[Result]):
         try:
             result = self._run(step, stop)
         except FractureCoreError as error:
-            # Whatever it raises after it was told to stop is its way of stopping.
+            # Any error after cancellation counts as cancellation.
             self._end("stopped" if stop.is_set() else "failed", "" if stop.is_set() else str(error))
         except Exception:
-            _log.exception("Work in the background failed.")
-            self._end("failed", "It failed for a reason that was not foreseen; the server's log has the details.")
+            _log.exception("A background task failed.")
+            self._end("failed", "It failed unexpectedly; the server's log has the details.")
         else:
             self._end("done", result=result)
 
@@ -122,42 +129,50 @@ class BackgroundTask(Generic[Result]):
 
 
 Key = TypeVar("Key")
-Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
-def prefetch(make: Callable[[Key], Made], keys: Iterable[Key]) -> Iterator[Made]:
-    """Yield `make(key)` for every key, in order; while one is in use, a thread makes the next, and no more than that.
+def prefetch(make: Callable[[Key], Value], keys: Iterable[Key]) -> Iterator[Value]:
+    """Yield `make(key)` for every key, in order, computing the next value in a thread while one is in use.
 
-    What `make` raises is raised here, in its turn. A caller who leaves early waits for the one being made.
+    What `make` raises is raised here when its turn comes. A caller that leaves early waits for the value being
+    computed.
+
+    Args:
+        make: Computes the value of a key.
+        keys: The keys, in order.
+
+    Yields:
+        The values, in order.
     """
     with ThreadPoolExecutor(1) as pool:
-        coming = None
+        upcoming = None
         for key in keys:
-            made, coming = coming, pool.submit(make, key)
-            if made:
-                yield made.result()
-        if coming:
-            yield coming.result()
+            current, upcoming = upcoming, pool.submit(make, key)
+            if current:
+                yield current.result()
+        if upcoming:
+            yield upcoming.result()
 
 
-#: Seconds between two looks at whether whoever waits is still there; a turn itself begins at once.
-_LOOK = 0.2
+#: Seconds between two checks that a waiting caller is still there; a turn itself starts without delay.
+_POLL_S = 0.2
 
 
-class LineFullError(FractureCoreError):
-    """Every place in the line is taken."""
+class QueueFullError(FractureCoreError):
+    """Every place in the queue is taken."""
 
 
-class WaitingLine:
-    """First come, first served, across threads. Make it once and share it.
+class RequestQueue:
+    """A first-come, first-served queue across threads. Create it once and share it.
 
-    `at_once` readings run together: two on a computer with several cores, so that one file is decoded while the
-    network reads another, and no more, because the network uses all cores by itself. `places` may wait besides.
+    `at_once` requests run together: two on a computer with several cores, so that one file is decoded while the network
+    reads another, and no more, because the network uses all cores itself. `places` more may wait.
 
     Example:
-        >>> line = WaitingLine(places=8)
-        >>> with line.turn(lambda position: print(f"Busy, position {position}.")):
-        ...     finding = reader.predict(radiograph)
+        >>> queue = RequestQueue(places=8)
+        >>> with queue.turn(lambda position: print(f"Busy, position {position}.")):
+        ...     finding = predictor.predict(radiograph)
     """
 
     def __init__(self, places: int = 64, at_once: int | None = None):
@@ -169,20 +184,27 @@ class WaitingLine:
 
     @property
     def waiting(self) -> int:
-        """How many wait at this moment."""
+        """Number of requests that are waiting."""
         return len(self._waiting)
 
     @contextmanager
     def turn(self, watch: Callable[[int], None] | None = None) -> Iterator[None]:
-        """Wait for a turn, hold it for the block, and pass it on at the end, however that comes.
+        """Wait for a turn, hold it for the block, and pass it on at the end.
 
-        While it waits, `watch(position)` is called several times a second, 1 for the next one in. Where `watch`
-        raises, because whoever asked has gone, the place is given back and the exception goes on. Raises
-        LineFullError at once where every place is taken.
+        If `watch` raises, because the caller has gone, the place is given up and the exception propagates.
+
+        Args:
+            watch: Called several times a second while waiting, with the position in the queue, 1 for the next.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            QueueFullError: Every place is taken.
         """
         ready = self._join()
         try:
-            while not ready.wait(_LOOK):
+            while not ready.wait(_POLL_S):
                 if watch and (position := self._position(ready)):
                     watch(position)
             yield
@@ -196,16 +218,16 @@ class WaitingLine:
                 self._inside += 1
                 ready.set()
             elif len(self._waiting) >= self.places:
-                raise LineFullError(
-                    f"The computer is busy: {self._inside} readings are under way and {len(self._waiting)} more are "
-                    "waiting, which is as many as it takes. Try again in a minute."
+                raise QueueFullError(
+                    f"The server is busy: {self._inside} radiographs are being assessed and {len(self._waiting)} are "
+                    "waiting, which is the limit. Try again in a minute."
                 )
             else:
                 self._waiting.append(ready)
         return ready
 
     def _position(self, ready: threading.Event) -> int:
-        """Give the place in the line, 1 for the next one in; 0 where the turn has come meanwhile."""
+        """Return the place in the queue, 1 for the next; 0 if the turn has started meanwhile."""
         with self._lock:
             return self._waiting.index(ready) + 1 if ready in self._waiting else 0
 
@@ -214,6 +236,6 @@ class WaitingLine:
             if ready in self._waiting:
                 self._waiting.remove(ready)
             elif self._waiting:
-                self._waiting.popleft().set()  # the turn goes straight on, so no newcomer can slip in between
+                self._waiting.popleft().set()  # hand the turn over directly, so that no newcomer can jump the queue
             else:
                 self._inside -= 1

@@ -1,5 +1,5 @@
-"""The root of every error this package raises on purpose."""
+"""The root of every error that this package raises on purpose."""
 
 
 class FractureCoreError(Exception):
-    """Something a user can act on; its message is one plain sentence, fit to be shown as it is."""
+    """An error that a user can act on; its message is a plain sentence that can be shown as it is."""

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Write files so that a reader, or a crash, never meets half of one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,26 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-#: Longest wait for another thread or process that writes the same file, in seconds; a write takes milliseconds.
-_PATIENCE = 10
+#: Longest wait, in seconds, for another thread or process that writes the same file; a write takes milliseconds.
+_LOCK_TIMEOUT_S = 10
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on a clean exit it is flushed to disk and renamed onto `path`.
+    """Yield a temporary path beside `path`; on a clean exit, flush it to disk and rename it to `path`.
 
-    On an exception the temporary file is removed and `path` is left as it was. The rename is atomic on POSIX
-    and Windows, because both names are in one folder. The temporary name keeps `path`'s suffix, because some
-    writers choose a format by it.
+    On an exception the temporary file is removed and `path` is left as it was. The rename is atomic on POSIX and
+    Windows, because both names are in one folder. The temporary name keeps the suffix, because some writers choose a
+    format by it.
+
+    Args:
+        path: The file to write; its folder is created if necessary.
+
+    Yields:
+        The temporary path, an empty file.
+
+    Raises:
+        OSError: The file cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -34,7 +43,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # mkstemp makes files private to the user; a published file follows the umask like any other.
+        # mkstemp creates files that only the user can read; the final file must follow the umask like any other.
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
@@ -45,13 +54,29 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` to `path` in one atomic step."""
+    """Write bytes to a file atomically.
+
+    Args:
+        path: The file to write.
+        data: Its content.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` to `path` as UTF-8 in one atomic step."""
+    """Write text to a file atomically, as UTF-8.
+
+    Args:
+        path: The file to write.
+        text: Its content.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     write_bytes(path, text.encode("utf-8"))
 
 
@@ -91,21 +116,41 @@ def _last_byte(descriptor: int, size: int) -> bytes:
 
 @contextmanager
 def exclusive_lock(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Keep every other thread and process that asks for the same path waiting; for reading, changing and writing it.
+    """Hold a lock on a path, so that other threads and processes wait; for read-modify-write.
 
-    The lock is a hidden file beside `path`; the system itself lets go of it when its holder dies. Raises OSError where
-    the folder cannot be written, and TimeoutError (an OSError) where the other one takes too long.
+    The lock is a hidden file beside `path`; the operating system releases it if its holder dies.
+
+    Args:
+        path: The file to protect.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        OSError: The folder cannot be written.
+        TimeoutError: Another process held the lock for too long; a kind of OSError.
     """
     path = Path(path)
     try:
-        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_PATIENCE):
+        with FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_TIMEOUT_S):
             yield
     except Timeout as error:
-        raise TimeoutError(errno.ETIMEDOUT, "another program keeps it busy") from error
+        raise TimeoutError(errno.ETIMEDOUT, "another program is using it") from error
 
 
 def swap_paths(one: Path, other: Path) -> bool:
-    """Let two paths of one file system change places in one atomic step; False where this system has no such step."""
+    """Exchange two paths of one file system atomically.
+
+    Args:
+        one: The first path; it must exist.
+        other: The second path; it must exist.
+
+    Returns:
+        Whether they were exchanged; False if this system has no such operation.
+
+    Raises:
+        OSError: The exchange failed.
+    """
     if not sys.platform.startswith("linux"):
         return False
     try:
@@ -116,6 +161,6 @@ def swap_paths(one: Path, other: Path) -> bool:
     if rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0:
         return True
     number = ctypes.get_errno()
-    if number in (errno.EINVAL, errno.ENOSYS):  # a file system, or a kernel, that cannot
+    if number in (errno.EINVAL, errno.ENOSYS):  # not supported by the file system or the kernel
         return False
     raise OSError(number, os.strerror(number), str(one))

@@ -27,10 +27,15 @@ def models_folder() -> Path:
 
 
 def bundle_folders(root: str | os.PathLike[str] | None = None) -> tuple[Path, ...]:
-    """Return the folders where bundles are looked for, the first one first.
+    """Return the folders to search for bundles, in order.
 
-    They are `root` alone, by default `models_folder()`. In an installed copy whose models folder was not named, the
-    bundles that ship with the package come after the user's own.
+    In an installed copy whose models folder was not set, the bundles that ship with the package come after the user's.
+
+    Args:
+        root: The only folder to search; by default `models_folder()`.
+
+    Returns:
+        One or two folders.
     """
     own = models_folder()
     root = own if root is None else Path(root)
@@ -40,7 +45,14 @@ def bundle_folders(root: str | os.PathLike[str] | None = None) -> tuple[Path, ..
 
 
 def writable_bundle_folder(folder: Path) -> Path:
-    """Return where files beside a bundle's own are kept: in its folder, or in the user's if the bundle shipped."""
+    """Return the folder for files that are saved with a bundle: the bundle's own, or the user's if the bundle shipped.
+
+    Args:
+        folder: The bundle's folder.
+
+    Returns:
+        A folder that may not exist yet.
+    """
     return models_folder() / folder.name if INSTALLED and folder.parent == APP / "models" else folder
 
 
@@ -72,12 +84,19 @@ def review_folder() -> Path | None:
 
 
 def features_folder() -> Path:
-    """Return the folder of cached features, one folder a set."""
+    """Return the folder of cached features, which has one folder per set."""
     return cache_folder() / "features"
 
 
 def expand_user_path(text: str | os.PathLike[str]) -> Path:
-    """Expand a user-supplied path. An unknown `~user` is returned unchanged."""
+    """Expand a user-supplied path.
+
+    Args:
+        text: A path that may start with ~ or ~user.
+
+    Returns:
+        The path; an unknown `~user` is returned unchanged.
+    """
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -85,7 +104,14 @@ def expand_user_path(text: str | os.PathLike[str]) -> Path:
 
 
 def size_on_disk(folder: Path) -> int:
-    """Return the bytes that a folder's own files take on disk; a sparse file counts what was written."""
+    """Return the disk space of the files directly in a folder; a sparse file counts what was written.
+
+    Args:
+        folder: It may be missing.
+
+    Returns:
+        Bytes.
+    """
     files = [file.stat() for file in folder.glob("*")] if folder.is_dir() else []
     return sum(min(file.st_size, getattr(file, "st_blocks", file.st_size) * 512) for file in files)
 

@@ -1,4 +1,4 @@
-"""Every choice of a training run: one frozen dataclass, checked when made, saved beside its results."""
+"""The settings of a training run: one frozen dataclass, validated on creation and saved beside the results."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Head = Literal["global", "cells"]
 
 
 class RecipeError(FractureCoreError):
-    """A recipe with a value that makes no sense, or a file that holds no recipe."""
+    """A recipe with an invalid value, or a file that does not contain a recipe."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes to a training picture. Ranges are half-widths around no change; 0 switches one off."""
+    """Random changes to a training image. Ranges are half-widths around no change; 0 switches a change off."""
 
     rotation: float = 0.0  # degrees
     shift: float = 0.0  # share of the side, each axis by itself
@@ -45,19 +45,19 @@ class Augmentation:
     nearest_fill: bool = False  # repeat edge pixels into what a shift uncovers, as Keras' generator does; else black
 
     def __post_init__(self) -> None:
-        """Check every value; raise RecipeError with a sentence that names the first bad one."""
+        """Validate every value; raise RecipeError naming the first invalid one."""
         _check_types(self)
         _check_ranges(self, _AUGMENTATION_RANGES)
 
     @property
     def active(self) -> bool:
-        """Whether anything is changed at all."""
+        """Whether anything changes at all."""
         return dataclasses.replace(self, nearest_fill=False) != Augmentation()
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run trains, on what, from where and how. Two equal recipes give the same run."""
+    """What a run trains, on what, from which weights and how. Two equal recipes give the same run."""
 
     name: str
     backbone: BackboneName = "densenet121"
@@ -69,16 +69,16 @@ class Recipe:
     head: Head = "global"
     dropout: float = 0.0
     trainable_blocks: float | None = None  # of the backbone, from the output; 0.25: a quarter of the last; None: all
-    crop_to_field: bool = False  # cut unexposed borders and empty margins off before letterboxing
-    leak_free: bool = True  # duplicates across the split and cut-short files leave train and val
+    crop_to_field: bool = False  # crop unexposed borders and empty margins before letterboxing
+    leak_free: bool = True  # remove duplicates across the split, and truncated files, from train and val
     # the objective
     loss: Loss = "cross_entropy"
     focal_gamma: float = 2.0
     class_balance: ClassBalance = "none"
     label_smoothing: float = 0.0
-    box_weight: float = 0.0  # weight of the cells' loss beside the image's
-    box_positive_weight: float = 8.0  # how much more a cell on a fracture counts than one beside it
-    global_weight: float = 0.0  # weight of the global head's own loss, so that it learns to stand alone
+    box_weight: float = 0.0  # weight of the loss on cells, relative to that on the image
+    box_positive_weight: float = 8.0  # weight of a cell on a fracture, relative to one elsewhere
+    global_weight: float = 0.0  # weight of the global head's own loss
     mixup: float = 0.0  # alpha of the beta distribution; 0 switches it off
     # the optimiser
     epochs: int = 25
@@ -87,18 +87,18 @@ class Recipe:
     schedule: LearningRateSchedule = "constant"
     warmup: float = 0.0  # share of all steps
     weight_decay: float = 0.0  # decoupled, as AdamW
-    gradient_norm: float = 0.0  # longer gradients are cut to this length; 0 leaves them as they are
+    gradient_norm: float = 0.0  # gradients are clipped to this norm; 0 switches clipping off
     weight_averaging: float = 0.0  # decay per step of the running average of the weights; 0 switches it off
-    early_stopping: int | None = None  # epochs without a better monitor; None never stops early
-    monitor: Monitor = "loss"  # what on val picks the checkpoint
-    fast_path: bool = False  # train on stored activations of the frozen blocks
-    views: int = 4  # augmented views a picture on the fast path, the plain one included
+    early_stopping: int | None = None  # epochs without improvement of the monitor; None never stops early
+    monitor: Monitor = "loss"  # the validation metric that selects the checkpoint
+    fast_path: bool = False  # train on cached features of the frozen blocks
+    views: int = 4  # augmented views per image if features are cached, including the plain one
     test_time_views: tuple[View, ...] = ("plain",)
     seed: int = 42
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
-        """Check every value; raise RecipeError with a sentence that names the first bad one."""
+        """Validate every value; raise RecipeError naming the first invalid one."""
         _check_types(self)
         _check_ranges(self, _RANGES)
         if self.image_size % 32:
@@ -119,33 +119,67 @@ class Recipe:
             raise RecipeError(f"{self.name!r} cannot name a recipe; use letters, digits, dots and hyphens.")
 
     def replace(self, **changes: Any) -> Recipe:
-        """Give a copy with some choices changed; raise RecipeError where there is no such choice."""
+        """Return a copy with some settings changed.
+
+        Args:
+            **changes: New values by field name.
+
+        Returns:
+            The new recipe.
+
+        Raises:
+            RecipeError: A field does not exist or a value is invalid.
+        """
         known = {f.name for f in dataclasses.fields(self)}
         if unknown := set(changes) - known:
-            raise RecipeError(f"A recipe has no {', '.join(sorted(unknown))}.")
+            raise RecipeError(f"A recipe has no setting {', '.join(sorted(unknown))}.")
         return dataclasses.replace(self, **changes)
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data; `Recipe.from_json` is its inverse."""
+        """Return plain data; `Recipe.from_json` is its inverse.
+
+        Returns:
+            One entry per field.
+        """
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, data: Any) -> Recipe:
-        """Read plain data; missing choices take their defaults, unknown ones raise RecipeError."""
+        """Read plain data; missing settings take their defaults.
+
+        Args:
+            data: One entry per field, at least a name.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            RecipeError: A setting is unknown or invalid, or `data` is not an object with a name.
+        """
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):
-            raise RecipeError("This is no recipe: it must be an object with a name.")
+            raise RecipeError("This is not a recipe: it must be an object with a name.")
         data = dict(data)
         try:
             augmentation = Augmentation(**data.pop("augmentation", {}))
             views = tuple(data.pop("test_time_views", ("plain",)))
-            data.pop("about", None)  # a recipe file may say in words where its choices come from
+            data.pop("about", None)  # free text in recipe files
             return cls(**data, augmentation=augmentation, test_time_views=views)
         except TypeError as error:
-            raise RecipeError(f"The recipe holds a choice that this version does not know ({error}).") from error
+            raise RecipeError(f"The recipe has a setting that this version does not know ({error}).") from error
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Recipe:
-        """Read one of the project's recipes by name, or a recipe file by path."""
+        """Read one of the project's recipes by name, or a recipe file by path.
+
+        Args:
+            name_or_path: "default" and the like, or a path that ends in .json.
+
+        Returns:
+            The recipe.
+
+        Raises:
+            RecipeError: It does not exist, cannot be read or is invalid.
+        """
         path = Path(name_or_path)
         if path.suffix != ".json":
             path = RECIPES / f"{Path(name_or_path).name}.json"
@@ -153,14 +187,14 @@ class Recipe:
             return cls.from_json(json.loads(path.read_text("utf-8")))
         except FileNotFoundError as error:
             known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.json")))
-            raise RecipeError(f"There is no recipe {str(name_or_path)!r}; the project has {known}.") from error
+            raise RecipeError(f"There is no recipe {str(name_or_path)!r}; available: {known}.") from error
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise RecipeError(f"The recipe {str(name_or_path)!r} cannot be read ({error}).") from error
 
 
 @cache
 def _hints(kind: type) -> dict[str, Any]:
-    # Looked up once: Python compiles the annotations each time.
+    # Cached, because Python evaluates the annotations on every call.
     return get_type_hints(kind)
 
 
@@ -171,14 +205,14 @@ def _check_types(choices: Augmentation | Recipe) -> None:
             if value not in get_args(hint):
                 raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(get_args(hint))}.")
         elif get_origin(hint) is not tuple and not _is_a(value, hint):
-            words = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+            words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
             kind = get_args(hint)[0] if isinstance(hint, UnionType) else hint
             raise RecipeError(f"{name} is {value!r}; it must be {words.get(kind, 'an object')}.")
 
 
 def _is_a(value: Any, hint: Any) -> bool:
     if isinstance(hint, UnionType):
-        return any(_is_a(value, one) for one in get_args(hint))
+        return any(_is_a(value, option) for option in get_args(hint))
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
     return isinstance(value, hint)

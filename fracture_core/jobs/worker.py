@@ -222,7 +222,7 @@ def user_message(error: BaseException) -> str:
         return "It was stopped at once. It can go on from its last checkpoint."
     if isinstance(error, OSError) and error.strerror:
         return f"A file cannot be read or written ({error.strerror}: {Path(str(error.filename)).name})."
-    return f"It failed for a reason that was not foreseen ({type(error).__name__}); its log has the details."
+    return f"It failed unexpectedly ({type(error).__name__}); see its log for details."
 
 
 def _tell_failure(folder: RunFolder, teller: StatusWriter, said: str, error: BaseException) -> None:

@@ -62,7 +62,7 @@ def test_work_stops_at_its_next_step_and_begins_again():
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(FractureCoreError("No room."), "No room."), (KeyError("x"), "was not foreseen")]
+    ("error", "said"), [(FractureCoreError("No room."), "No room."), (KeyError("x"), "failed unexpectedly")]
 )
 def test_a_failure_is_a_sentence(error, said):
     def run(step, stop):

@@ -276,7 +276,7 @@ def test_failures_in_sentences():
     assert user_message(caught.value).startswith("The memory is full")
     assert user_message(OSError(errno.ENOSPC, "no space")).startswith("The disk is full")
     assert user_message(JobError("So it is.")) == "So it is."
-    assert "reason that was not foreseen (KeyError)" in user_message(KeyError("x"))
+    assert "failed unexpectedly (KeyError)" in user_message(KeyError("x"))
     with pytest.raises(OSError) as caught:
         Path("/proc/nowhere/file").read_text()
     assert "file" in user_message(caught.value) and "/proc" not in user_message(caught.value)

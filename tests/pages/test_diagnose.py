@@ -17,7 +17,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import load_bundle
-from fracture_core.concurrency import WaitingLine
+from fracture_core.concurrency import RequestQueue
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.finding_text import DISCLAIMER
 from pages.parts.shared import engine_queue as turns
@@ -131,7 +131,7 @@ def test_a_cut_short_file_can_be_read_as_far_as_it_goes(app):
 
 
 def test_a_busy_engine_shows_the_place_in_the_line_until_its_turn_comes(app, small_models, monkeypatch):
-    line, told = WaitingLine(at_once=1), []
+    line, told = RequestQueue(at_once=1), []
     monkeypatch.setattr(turns, "_line", line)
     info = DeltaGenerator.info
     monkeypatch.setattr(DeltaGenerator, "info", lambda self, text, **how: told.append(text) or info(self, text, **how))
@@ -151,14 +151,14 @@ def test_a_busy_engine_shows_the_place_in_the_line_until_its_turn_comes(app, sma
 
 
 def test_a_full_line_is_a_sentence_and_the_file_is_read_later(app, small_models, monkeypatch):
-    line = WaitingLine(places=0, at_once=1)
+    line = RequestQueue(places=0, at_once=1)
     monkeypatch.setattr(turns, "_line", line)
     app.run()
     app.file_uploader[0].set_value(files(small_models, 1))
     with line.turn():
         app.run()
         assert not app.exception and not app.error
-        assert "The computer is busy" in app.warning[0].value
+        assert "The server is busy" in app.warning[0].value
         assert 'class="answer"' not in text(app) and DISCLAIMER in text(app)
     next(b for b in app.button if b.label == "Try again").click().run()
     assert not app.exception and not any("busy" in one.value for one in app.warning)

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from fracture_core.concurrency import LineFullError
+from fracture_core.concurrency import QueueFullError
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Failure, Finding
@@ -62,7 +62,7 @@ def diagnose(uploads: Sequence[Any]) -> None:
         return
     try:
         _answer(sources, choice)
-    except LineFullError as full:
+    except QueueFullError as full:
         st.warning(str(full), icon=":material/hourglass:")
         st.button("Try again", icon=":material/refresh:")
     samples.offer(choice.bundle, again=True)
@@ -70,7 +70,7 @@ def diagnose(uploads: Sequence[Any]) -> None:
 
 
 def _answer(sources: Sequence[Source], choice: Choice) -> None:
-    """Read what is new, and draw the worklist and what is open; raise LineFullError where too many others wait."""
+    """Read what is new, and draw the worklist and what is open; raise QueueFullError where too many others wait."""
     damaged = st.session_state.get("damaged", False)
     slot = st.empty()
     entries = _read(sources, choice, damaged, slot)

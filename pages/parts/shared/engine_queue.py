@@ -8,16 +8,16 @@ from contextlib import contextmanager
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from fracture_core.concurrency import WaitingLine
+from fracture_core.concurrency import RequestQueue
 
-_line = WaitingLine()
+_line = RequestQueue()
 
 
 @contextmanager
 def turn(slot: DeltaGenerator) -> Iterator[None]:
     """Wait for a turn at the engine, the place in the line shown in `slot`; hold it for the block.
 
-    Raises LineFullError, with a sentence, where too many wait. A session that is closed or starts over while it waits
+    Raises QueueFullError, with a sentence, where too many wait. A session that is closed or starts over while it waits
     gives its place back.
     """
     shown = 0

@@ -1,4 +1,4 @@
-"""The line before the engine: its order, its bound, and that no place is ever lost."""
+"""The queue for the engine: its order, its bound, and that no place is ever lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import pytest
 
-from fracture_core.concurrency import LineFullError, WaitingLine
+from fracture_core.concurrency import QueueFullError, RequestQueue
 
 
 class GoneError(Exception):
@@ -27,14 +27,14 @@ def until(true) -> None:
 class Session:
     """A thread with one reading: it waits, holds its turn until `finish` is set, and leaves."""
 
-    def __init__(self, line: WaitingLine, watch=None):
+    def __init__(self, line: RequestQueue, watch=None):
         self.positions: list[int] = []
         self.inside, self.finish, self.gone = threading.Event(), threading.Event(), threading.Event()
         self.ended: Future[None] = Future()
         self._watch = watch
         threading.Thread(target=self._read, args=(line,), daemon=True).start()
 
-    def _read(self, line: WaitingLine) -> None:
+    def _read(self, line: RequestQueue) -> None:
         try:
             with line.turn(self._look):
                 self.inside.set()
@@ -49,7 +49,7 @@ class Session:
             raise GoneError
 
 
-def queue_up(line: WaitingLine, n: int) -> list[Session]:
+def queue_up(line: RequestQueue, n: int) -> list[Session]:
     """Sessions that came one after the other: the first `at_once` inside, the rest waiting in order."""
     sessions = []
     for number in range(n):
@@ -59,7 +59,7 @@ def queue_up(line: WaitingLine, n: int) -> list[Session]:
 
 
 def test_an_idle_engine_is_entered_at_once_and_nobody_is_told_to_wait():
-    line, told = WaitingLine(), []
+    line, told = RequestQueue(), []
     began = time.process_time(), time.perf_counter()
     for _ in range(1000):
         with line.turn(told.append):
@@ -69,7 +69,7 @@ def test_an_idle_engine_is_entered_at_once_and_nobody_is_told_to_wait():
 
 
 def test_first_come_first_served_and_told_so():
-    line = WaitingLine(places=8, at_once=2)
+    line = RequestQueue(places=8, at_once=2)
     sessions = queue_up(line, 6)
     assert [s.inside.is_set() for s in sessions] == [True, True, False, False, False, False]
     until(lambda: all(s.positions for s in sessions[2:]))
@@ -87,10 +87,10 @@ def test_first_come_first_served_and_told_so():
 
 
 def test_past_its_bound_a_newcomer_is_turned_away_with_a_sentence_and_takes_no_place():
-    line = WaitingLine(places=2, at_once=1)
+    line = RequestQueue(places=2, at_once=1)
     sessions = queue_up(line, 3)
     for _ in range(3):
-        with pytest.raises(LineFullError, match=r"busy.* Try again in a minute\.$"), line.turn():
+        with pytest.raises(QueueFullError, match=r"busy.* Try again in a minute\.$"), line.turn():
             pytest.fail("there was no place")
     assert line.waiting == 2
     for session in sessions:
@@ -101,7 +101,7 @@ def test_past_its_bound_a_newcomer_is_turned_away_with_a_sentence_and_takes_no_p
 
 
 def test_whoever_leaves_gives_the_place_back():
-    line = WaitingLine(places=3, at_once=1)
+    line = RequestQueue(places=3, at_once=1)
     first, second, third, fourth = queue_up(line, 4)
     third.gone.set()
     with pytest.raises(GoneError):
@@ -117,7 +117,7 @@ def test_whoever_leaves_gives_the_place_back():
 
 
 def test_a_reading_that_fails_passes_its_turn_on():
-    line = WaitingLine(places=1, at_once=1)
+    line = RequestQueue(places=1, at_once=1)
     with pytest.raises(ZeroDivisionError), line.turn():
         waiting = Session(line)
         until(lambda: line.waiting == 1)
@@ -128,7 +128,7 @@ def test_a_reading_that_fails_passes_its_turn_on():
 
 
 def test_one_file_is_not_kept_behind_another_sessions_folder():
-    line, order = WaitingLine(at_once=1), []
+    line, order = RequestQueue(at_once=1), []
     hold = Session(line)
     until(hold.inside.is_set)
 
@@ -149,7 +149,7 @@ def test_one_file_is_not_kept_behind_another_sessions_folder():
 
 
 def test_a_crowd_that_comes_and_goes_never_loses_a_turn_or_exceeds_the_bound():
-    line, lock = WaitingLine(places=6, at_once=3), threading.Lock()
+    line, lock = RequestQueue(places=6, at_once=3), threading.Lock()
     inside, most, counts = 0, 0, {"read": 0, "full": 0, "gone": 0}
     number = itertools.count()
 
@@ -168,7 +168,7 @@ def test_a_crowd_that_comes_and_goes_never_loses_a_turn_or_exceeds_the_bound():
                 with lock:
                     inside -= 1
                     counts["read"] += 1
-        except LineFullError:
+        except QueueFullError:
             with lock:
                 counts["full"] += 1
             time.sleep(0.01)
