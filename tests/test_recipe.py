@@ -91,12 +91,12 @@ def test_augmentation_knows_whether_it_changes_anything():
 
 def test_replace_names_what_is_no_choice():
     assert Recipe(name="x").replace(epochs=3).epochs == 3
-    with pytest.raises(RecipeError, match="no epoch"):
+    with pytest.raises(RecipeError, match="no setting epoch"):
         Recipe(name="x").replace(epoch=3)
 
 
 def test_files_that_are_no_recipe_are_told_apart(tmp_path):
-    with pytest.raises(RecipeError, match=r"the project has .*reference"):
+    with pytest.raises(RecipeError, match=r"available: .*reference"):
         Recipe.load("no-such-recipe")
     for name, text in (("half", '{"name": '), ("list", "[]"), ("new", '{"name": "x", "warp": 1}')):
         (tmp_path / f"{name}.json").write_text(text)

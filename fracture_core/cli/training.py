@@ -64,7 +64,8 @@ def _train(arguments: argparse.Namespace) -> int:
     recipe = recipe.replace(**changes)
     if os.environ.get("TF_CONFIG"):
         return _train_as_worker(arguments, recipe)
-    from fracture_core.jobs.launcher import check, check_idle, prepare, prepare_resumption
+    from fracture_core.jobs.launcher import check_idle
+    from fracture_core.jobs.preparation import check, prepare, prepare_resumption
     from fracture_core.jobs.worker import run_job
     from fracture_core.training.progress import print_progress
 
@@ -80,8 +81,8 @@ def _train(arguments: argparse.Namespace) -> int:
 def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
     """Train as one of several processes, which share a run; the chief, which writes it, keeps others from starting."""
     from fracture_core.data.dataset import open_dataset
-    from fracture_core.jobs.launcher import free_name
     from fracture_core.jobs.lock import training_lock
+    from fracture_core.jobs.preparation import free_name
     from fracture_core.training.distribution import available_strategy, is_chief
     from fracture_core.training.packaging import package
     from fracture_core.training.run_folder import new_run_path
@@ -108,7 +109,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
     import time
 
     began = time.monotonic()
-    from fracture_core.jobs.launcher import check
+    from fracture_core.jobs.preparation import check
     from fracture_core.recipe import Recipe
     from fracture_core.reporting.training_text import estimate_in_words
     from fracture_core.training.estimate import estimate

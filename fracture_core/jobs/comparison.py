@@ -10,10 +10,10 @@ from fracture_core.training.run_folder import RunFolder
 
 
 def compare_run(new: Bundle, current: Bundle, run: Path) -> BundleComparison:
-    """Compare a run's bundle with another one, knowing what the run trained on and what it kept.
+    """Compare a run's bundle with another, taking into account what the run was trained on.
 
     Args:
-        new: The bundle made of the run.
+        new: The bundle created from the run.
         current: The bundle to compare it with.
         run: The run's folder.
 
@@ -21,6 +21,6 @@ def compare_run(new: Bundle, current: Bundle, run: Path) -> BundleComparison:
         The comparison on the common test images.
 
     Raises:
-        ComparisonError: The two have no test images in common, or those are all of one class.
+        ComparisonError: They have no test images in common, or those are all of one class.
     """
     return compare_bundles(new, current, trained_on=RunFolder(run).split().train, kept_scores=scores_file(run, current))

@@ -1,4 +1,4 @@
-"""The runs so far: how each stands, its figures, what sets its recipe apart; notes on them, and their end."""
+"""List past runs: state, metrics, notes and what differs between their recipes; delete runs."""
 
 from __future__ import annotations
 
@@ -19,41 +19,57 @@ from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunError, RunFolder
 from fracture_core.training.schedule import is_better
 
-_LONGEST_NOTE = 4000  # characters
+_MAX_NOTE_LENGTH = 4000  # characters
 
 
 def history_rows(runs: Iterable[RunStatus] | None = None, root: Path | None = None) -> list[dict[str, Any]]:
-    """A row a run, the newest first: run, created, state, epoch, epochs, val_auc and val_loss of the best epoch so
-    far, seconds of training, bundle, test_auc, note. What is not known is None.
+    """Return one row per run, newest first.
+
+    Args:
+        runs: The runs to list; by default all.
+        root: The folder of the bundles; by default the user's.
+
+    Returns:
+        run, created, state, epoch, epochs, val_auc and val_loss of the best epoch so far, seconds of training, bundle,
+            test_auc and note; None if not known.
     """
     root = Path(root or models_folder())
-    return [_row(one, root) for one in (list_runs() if runs is None else runs)]
+    return [_row(run, root) for run in (list_runs() if runs is None else runs)]
 
 
-def _row(one: RunStatus, root: Path) -> dict[str, Any]:
+def _row(current: RunStatus, root: Path) -> dict[str, Any]:
     row = dict.fromkeys(("val_auc", "val_loss", "seconds", "bundle", "test_auc"))
-    row = {"run": one.name, "created": created(one.run), "state": one.state, **row, "note": note(one.run)}
-    folder = RunFolder(one.run)
+    row = {"run": current.name, "created": created(current.run), "state": current.state} | row
+    row["note"] = note(current.run)
+    folder = RunFolder(current.run)
     try:
         history, recipe = folder.history(), folder.recipe()
         record = folder.record() if folder.started else {}
     except FractureCoreError as error:
         return row | {"epoch": 0, "epochs": 0, "error": str(error)}
-    # Pre-training has no epochs: its rows are looks at val, and what it keeps are the last one's weights.
+    # Pre-training has no epochs: its rows are validations, and it keeps the weights of the last one.
     pretrained = "stages" in record
-    row |= {"epoch": len(history), "epochs": len(history) if pretrained else recipe.epochs, "error": one.error}
+    row |= {"epoch": len(history), "epochs": len(history) if pretrained else recipe.epochs, "error": current.error}
     if history and "val_auc" in history[0]:
         best = history[-1] if pretrained else best_epoch(history, recipe)
         row |= {"val_auc": best["val_auc"], "val_loss": best.get("val_loss")}
         row["seconds"] = round(sum(epoch.get("seconds", 0.0) for epoch in history))
-    name = bundle_of(one.run, root)
+    name = bundle_of(current.run, root)
     if name:
         row |= {"bundle": name, "test_auc": _test_auc(name, root, (root / name / "bundle.json").stat().st_mtime_ns)}
     return row
 
 
 def best_epoch(history: Sequence[Mapping[str, float]], recipe: Recipe) -> Mapping[str, float]:
-    """The epoch that a run would keep, by its recipe's monitor."""
+    """Return the epoch that a run keeps, by its recipe's monitor.
+
+    Args:
+        history: One row per epoch, at least one.
+        recipe: The run's recipe.
+
+    Returns:
+        The row.
+    """
     best = 0
     for place in range(1, len(history)):
         best = place if is_better(history[place], list(history[:place]), recipe) else best
@@ -61,7 +77,14 @@ def best_epoch(history: Sequence[Mapping[str, float]], recipe: Recipe) -> Mappin
 
 
 def in_lines(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The rows as the command line prints them."""
+    """Format history rows for the command line.
+
+    Args:
+        rows: What `history_rows` returned.
+
+    Returns:
+        The text.
+    """
     lines = []
     for row in rows:
         words = [row["run"], row["state"], f"epoch {row['epoch']}/{row['epochs']}"]
@@ -71,18 +94,26 @@ def in_lines(rows: Sequence[Mapping[str, Any]]) -> str:
             words.append(f"test AUC {row['test_auc']:.3f}, bundle {row['bundle']}")
         lines.append("  ".join(words))
         lines += [f"    {row[key]}" for key in ("error", "note") if row.get(key)]
-    return "\n".join(lines) or "There is no run yet; begin one: `python -m fracture_core train`."
+    return "\n".join(lines) or "No runs yet. Start one: `fracture-reader train`."
 
 
 def bundle_of(run: Path, root: Path | None = None) -> str | None:
-    """Name of the bundle that was made of a run, known by its weights; None where there is none."""
+    """Find the bundle created from a run, by its weights.
+
+    Args:
+        run: The run's folder.
+        root: The folder of the bundles; by default the user's.
+
+    Returns:
+        The bundle's name, or None.
+    """
     folder = RunFolder(run)
     weights = folder.record().get("weights_sha256") if folder.started else None
     if not weights:
         return None
     for path in sorted(Path(root or models_folder()).glob("*/bundle.json")):
         if path.parent.name.startswith("."):
-            continue  # one that was being made when its process was killed
+            continue  # left by a process that was killed while packaging
         if _provenance(path, path.stat().st_mtime_ns).get("weights_sha256") == weights:
             return path.parent.name
     return None
@@ -107,12 +138,19 @@ def _test_auc(name: str, root: Path, stamp: int) -> float | None:
 
 
 def recipe_differences(recipes: Mapping[str, Recipe]) -> list[dict[str, Any]]:
-    """The choices in which recipes differ: a row a choice, with each recipe's value in words under its name."""
+    """List the settings in which recipes differ.
+
+    Args:
+        recipes: The recipes by name.
+
+    Returns:
+        One row per setting, with each recipe's value as text under its name.
+    """
     flat = {name: _flat(recipe.to_json()) for name, recipe in recipes.items()}
     choices = list(dict.fromkeys(choice for values in flat.values() for choice in values))
     rows = []
     for choice in choices:
-        values = {name: json.dumps(one.get(choice)).strip('"') for name, one in flat.items()}
+        values = {name: json.dumps(settings.get(choice)).strip('"') for name, settings in flat.items()}
         if choice != "name" and len(set(values.values())) > 1:
             rows.append({"choice": choice, **values})
     return rows
@@ -126,7 +164,14 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def note(run: Path) -> str:
-    """What was noted on a run."""
+    """Read the note on a run.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        The text; empty if there is none.
+    """
     try:
         return (run / "note.txt").read_text("utf-8").strip()
     except OSError:
@@ -134,9 +179,17 @@ def note(run: Path) -> str:
 
 
 def write_note(run: Path, text: str) -> None:
-    """Keep a note with a run; raise RunError where it is too long or cannot be written."""
-    if len(text) > _LONGEST_NOTE:
-        raise RunError(f"A note holds at most {_LONGEST_NOTE:,} characters; this one has {len(text):,}.")
+    """Save a note on a run.
+
+    Args:
+        run: The run's folder.
+        text: The note.
+
+    Raises:
+        RunError: It is too long or cannot be written, or the folder is not that of a run.
+    """
+    if len(text) > _MAX_NOTE_LENGTH:
+        raise RunError(f"A note holds at most {_MAX_NOTE_LENGTH:,} characters; this one has {len(text):,}.")
     try:
         write_text(_ours(run) / "note.txt", text.strip() + "\n")
     except OSError as error:
@@ -144,13 +197,20 @@ def write_note(run: Path, text: str) -> None:
 
 
 def delete_run(run: Path) -> None:
-    """Delete a run's folder, not its bundle; raise RunError where it is at work or no run of ours."""
+    """Delete a run's folder, but not its bundle.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        RunError: It is running, is not the folder of a run, or cannot be deleted.
+    """
     folder = _ours(run)
     if status(folder).alive:
-        raise RunError(f"The run {folder.name} is at work; cancel it first.")
+        raise RunError(f"The run {folder.name} is running; cancel it first.")
     doomed = folder.with_name(f".deleted-{folder.name}")
     try:
-        folder.rename(doomed)  # at once it is no run any more, however long the rest takes
+        folder.rename(doomed)  # it stops being listed at once, however long the deletion takes
     except OSError as error:
         raise RunError(f"The run {folder.name} cannot be deleted ({error.strerror}).") from error
     shutil.rmtree(doomed, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""A training run as a process of its own: started here, watched from its folder alone, paused, cancelled, resumed.
+"""Run training as a process of its own: start, resume, pause, cancel and kill it.
 
-The process belongs to nobody: it outlives the page, the browser and the app, and an app that starts anew finds it by
-the run's folder. `fracture_core.jobs.status` reads how it stands.
+The process outlives the page, the browser and the app; a restarted app finds it by the run's folder.
+`fracture_core.jobs.status` reads how it is doing.
 """
 
 from __future__ import annotations
@@ -15,40 +15,46 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fracture_core.bundle.bundle import list_bundles
-from fracture_core.bundle.manifest import check_name
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
+from fracture_core.jobs.control import Job, set_request
 from fracture_core.jobs.lock import BusyError, busy_sentence, current_trainer
-from fracture_core.jobs.status import Job, RunStatus, find_run, set_request, status
-from fracture_core.paths import expand_user_path, models_folder, working_folder
+from fracture_core.jobs.preparation import JobError, check, prepare, resolved_folder
+from fracture_core.jobs.status import RunStatus, find_run, status
+from fracture_core.paths import models_folder, working_folder
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import RunFolder, new_run_path
+from fracture_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from fracture_core.data.dataset import Dataset
-    from fracture_core.data.split import Split
+    pass
 
-#: What runs the command line, before `resume RUN`.
+#: The command line that runs before `resume RUN`.
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "fracture_core")
-_PATIENCE = 120.0  # seconds that a new process may take to say its name; it imports nothing heavy before
+_START_TIMEOUT_S = 120.0  # until a new process has taken the lock; it imports nothing heavy before
 _FOLDERS = ("FRACTURE_RUNS_DIR", "FRACTURE_MODELS_DIR", "FRACTURE_CACHE_DIR", "FRACATLAS_DIR")
 _children: list[subprocess.Popen] = []
 
 
-class JobError(FractureCoreError):
-    """A run that cannot be started, resumed or stopped."""
-
-
 def start(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
-    """Begin a run in a process of its own; give its folder.
+    """Start a run in a process of its own.
 
-    Raises BusyError where another run is training, and DatasetError, SplitError or JobError where it could not end
-    well; then nothing was made.
+    Args:
+        recipe: What to train.
+        dataset: A folder or csv; None for the default FracAtlas.
+        bundle: Name of the bundle to create.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        BusyError: Another run is training.
+        DatasetError: The dataset cannot be read.
+        SplitError: The dataset cannot be split.
+        JobError: The run could not succeed, or its process does not start; nothing is left behind.
     """
     check_idle()
     check(recipe, dataset)
@@ -64,102 +70,45 @@ def start(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
 
 
 def resume(run: str | Path) -> Path:
-    """Go on with a run in a process of its own; raise BusyError, RunError or JobError where that cannot be."""
+    """Resume a run in a process of its own.
+
+    Args:
+        run: Its folder, its name or a part of the name.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        BusyError: Another run is training.
+        RunError: There is no such run.
+        JobError: It has finished, was not started as a job, or its process does not start.
+    """
     check_idle()
-    found = status(find_run(run))
-    if not found.resumable:
-        raise JobError(f"The run {found.name} has come to its end; there is nothing to resume.")
-    if Job.read(found.run) is None:
-        raise JobError(f"The run {found.name} was not started from here; go on with it by `train --resume`.")
-    return _launch(found.run)
-
-
-def prepare(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
-    """Make the folder of a run, with all that its process needs to know, and give it.
-
-    Raises JobError where it cannot be written; then nothing stays of it.
-    """
-    check_name(bundle)
-    run = new_run_path(recipe).resolve()
-    root = None if dataset is None else _resolved(dataset)
-    try:
-        RunFolder(run).write_recipe(recipe)
-        Job(root, bundle).write(run)
-    except OSError as error:
-        shutil.rmtree(run, ignore_errors=True)
-        raise JobError(f"The run cannot be written to {run.parent} ({error.strerror}).") from error
-    return run
-
-
-def _resolved(folder: str | Path) -> str:
-    return str(expand_user_path(folder).resolve())
-
-
-def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, bundle: str | None = None) -> Path:
-    """Make a run, however it was begun, one that its process can go on with; give its folder.
-
-    What is not given is as it was. Raises JobError where `recipe` is not the run's own.
-    """
-    run, before = find_run(run), Job.read(find_run(run))
-    if RunFolder(run).recipe() != recipe:
-        raise JobError(f"The run {run.name} was started with another recipe; start a new run.")
-    root = _resolved(dataset) if dataset else before and before.dataset
-    Job(root, check_name(bundle or (before.bundle if before else recipe.name))).write(run)
-    return run
-
-
-def check(recipe: Recipe, dataset: str | Path | None) -> tuple[Dataset, Split]:
-    """See whether a run can be made of a recipe and a dataset; give the dataset and its split.
-
-    Raises what `check_dataset` raises, and JobError where the starting bundle is missing.
-    """
-    source = recipe.start.removeprefix("bundle:")
-    if source != recipe.start and source not in list_bundles(models_folder()):
-        raise JobError(f"The starting weights' bundle {source!r} is not in {models_folder().name}/; choose others.")
-    return check_dataset(dataset)
-
-
-def check_dataset(
-    dataset: str | Path | None, *, progress: Callable[[int, int], None] | None = None
-) -> tuple[Dataset, Split]:
-    """Open the dataset and divide it, to see whether a run can be made of it; give both.
-
-    The split is the one before the audit, which a run does itself. Raises DatasetError, SplitError or JobError, with
-    a sentence, on a wrong folder, one class alone, or too few images.
-    """
-    from fracture_core.data.dataset import open_dataset
-    from fracture_core.data.split import own_split, project_split
-    from fracture_core.data.user_dataset import OwnDataset
-
-    opened = open_dataset(dataset, progress=progress)
-    split = (own_split if isinstance(opened, OwnDataset) else project_split)(opened, None)
-    labels = opened.table["label"]
-    for part, ids in (("train", split.train), ("validation", split.val), ("test", split.test)):
-        if labels.loc[list(ids)].nunique() < 2:
-            raise JobError(f"The {part} images would all be of one class ({len(ids)} images): both are needed.")
-    return opened, split
-
-
-def free_name(stem: str, root: Path | None = None) -> str:
-    """A bundle's name that is not taken in the folder `root`: the stem, or with a number behind it."""
-    names, number = set(list_bundles(root)), 1
-    name = stem
-    while name in names:
-        number += 1
-        name = f"{stem}-{number}"
-    return name
+    current = status(find_run(run))
+    if not current.resumable:
+        raise JobError(f"The run {current.name} cannot be resumed: it is {current.state}.")
+    if Job.read(current.run) is None:
+        raise JobError(f"The run {current.name} was not started as a job; resume it with `train --resume`.")
+    return _launch(current.run)
 
 
 def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | None = None) -> None:
-    """Let a process of its own time some steps of a recipe, for `estimate`; about a minute.
+    """Time some training steps of a recipe in a process of its own, for `estimate`; about a minute.
 
-    Raises BusyError while a run is training, which would be measured along, and JobError where it fails.
+    Args:
+        recipe: What to train.
+        dataset: A folder or csv; None for the default FracAtlas.
+        stop: Set it to give up.
+
+    Raises:
+        BusyError: A run is training, which would distort the measurement.
+        JobError: The measurement failed.
     """
     check_idle()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "recipe.json"
         write_text(file, json.dumps(recipe.to_json()))
-        command = [*COMMAND, "estimate", str(file)] + (["--dataset", _resolved(dataset)] if dataset else [])
+        command = [*COMMAND, "estimate", str(file)] + (["--dataset", resolved_folder(dataset)] if dataset else [])
         child = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,
@@ -174,41 +123,77 @@ def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | 
             time.sleep(0.1)
         words = child.stderr.read()
     if child.returncode and not (stop is not None and stop.is_set()):
-        said = words.rpartition("error: ")[2].strip() if "error: " in words else "its process ended early"
-        raise JobError(f"The speed cannot be measured: {said}")
+        reason = words.rpartition("error: ")[2].strip() if "error: " in words else "its process ended early"
+        raise JobError(f"The speed cannot be measured: {reason}")
 
 
 def pause(run: Path) -> None:
-    """Let a run wait before its next step; it keeps its memory and its place."""
+    """Pause a run before its next step; its process stays in memory.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        JobError: The run is not running.
+    """
     set_request(_alive(run).run, "pause")
 
 
 def unpause(run: Path) -> None:
-    """Let a run that waits go on."""
+    """Continue a paused run.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        JobError: The run is not running.
+    """
     set_request(_alive(run).run, None)
 
 
 def cancel(run: Path) -> None:
-    """Ask a run to stop at its next step: it writes a checkpoint, frees its memory, and can be resumed."""
+    """Ask a run to stop at its next step: it writes a checkpoint, frees its memory, and can be resumed.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        JobError: The run is not running.
+    """
     set_request(_alive(run).run, "stop")
 
 
 def kill(run: Path) -> None:
-    """End a run's process now; it can be resumed from its last checkpoint. For one that does not answer."""
-    found = _alive(run)
+    """Kill a run's process that does not respond; the run can be resumed from its last checkpoint.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        JobError: The run is not running.
+    """
+    current = _alive(run)
     holder = current_trainer()
-    # The lock says that this very process holds it now, so its number cannot have been given to another.
-    if holder is not None and holder.run == found.run:
+    # The process holds the lock at this moment, so its number cannot have been recycled.
+    if holder is not None and holder.run == current.run:
         os.kill(holder.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-    wait(found.run, 10)
+    wait(current.run, 10)
 
 
 def wait(run: Path, seconds: float) -> RunStatus:
-    """Wait until a run is no longer at work, at most `seconds`; give how it stands."""
+    """Wait until a run has ended.
+
+    Args:
+        run: The run's folder.
+        seconds: Longest wait.
+
+    Returns:
+        Its status afterwards.
+    """
     end = time.monotonic() + seconds
-    while (found := status(run)).alive and time.monotonic() < end:
+    while (current := status(run)).alive and time.monotonic() < end:
         time.sleep(0.05)
-    return found
+    return current
 
 
 def _launch(run: Path) -> Path:
@@ -222,35 +207,39 @@ def _launch(run: Path) -> Path:
             env=_environment(),
             cwd=working_folder(),
         )
-    _children[:] = [one for one in _children if one.poll() is None] + [child]
-    end = time.monotonic() + _PATIENCE
+    _children[:] = [process for process in _children if process.poll() is None] + [child]
+    end = time.monotonic() + _START_TIMEOUT_S
     while child.poll() is None and time.monotonic() < end:
         holder = current_trainer()
         if holder is not None and holder.pid == child.pid:
             return run
         time.sleep(0.05)
-    found = status(run)
+    current = status(run)
     if child.poll() is None:
         child.kill()
-        raise JobError("The run's process does not answer; it was ended again.")
-    if found.state in ("finished", "stopped"):
+        raise JobError("The run's process did not start in time and was ended.")
+    if current.state in ("finished", "stopped"):
         return run
-    raise JobError(found.error if found.state == "failed" else _last_words(run))
+    raise JobError(current.error if current.state == "failed" else _last_error(run))
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with its folders spelled out: the process stands elsewhere."""
-    found = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-    return found | {name: _resolved(found[name]) for name in _FOLDERS if found.get(name)}
+    """Return our environment with absolute folders, because the process runs elsewhere."""
+    variables = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    return variables | {name: resolved_folder(variables[name]) for name in _FOLDERS if variables.get(name)}
 
 
-def _last_words(run: Path) -> str:
+def _last_error(run: Path) -> str:
     lines = (run / "output.txt").read_text("utf-8", errors="replace").split("error: ")
-    return lines[-1].strip()[-500:] if len(lines) > 1 else "The run's process ended before it began; see output.txt."
+    return lines[-1].strip()[-500:] if len(lines) > 1 else "The run's process ended before it started; see output.txt."
 
 
 def check_idle() -> None:
-    """Raise BusyError, naming it, where another run is training on this machine."""
+    """Raise if another run is training on this machine.
+
+    Raises:
+        BusyError: One is; the message names it.
+    """
     if current_trainer() is not None:
         raise BusyError(busy_sentence())
 
@@ -258,5 +247,5 @@ def check_idle() -> None:
 def _alive(run: str | Path) -> RunStatus:
     found = status(Path(run))
     if not found.alive:
-        raise JobError(f"The run {found.name} is not at work.")
+        raise JobError(f"The run {found.name} is not running.")
     return found

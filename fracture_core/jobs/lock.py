@@ -1,7 +1,7 @@
-"""One training at a time: who trains on this machine now, known from a lock that dies with its process.
+"""One training at a time on a machine, held by a lock that dies with its process.
 
-The lock is the operating system's. It is gone the moment its holder is, however that ended, so a run that was killed
-is never taken for a live one, and a process number that was given away again never for the run's.
+The lock is the operating system's. It is gone as soon as its holder is, however that ended, so a killed run never looks
+alive and a recycled process number is never mistaken for the run's.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.paths import runs_folder
 
-_PATIENCE = 3.0  # seconds; whoever merely looks holds the lock for an instant
-_looking = threading.Lock()
+_LOCK_TIMEOUT_S = 3.0  # a process that only checks holds the lock for an instant
+_checking = threading.Lock()
 
 
 class BusyError(FractureCoreError):
@@ -29,19 +29,19 @@ class BusyError(FractureCoreError):
 
 
 @dataclass(frozen=True)
-class Trainer:
-    """The process that trains now, and its run folder, an absolute path."""
+class TrainingProcess:
+    """The process that is training, and its run folder, an absolute path."""
 
     pid: int
     run: Path
 
 
-def current_trainer() -> Trainer | None:
-    """Give who trains now, or None."""
+def current_trainer() -> TrainingProcess | None:
+    """Return the process that is training on this machine, or None."""
     folder = runs_folder()
     if not (folder / _LOCK).exists():
         return None
-    with _looking:
+    with _checking:
         lock = FileLock(folder / _LOCK)
         try:
             with lock.acquire(timeout=0):
@@ -49,23 +49,33 @@ def current_trainer() -> Trainer | None:
         except Timeout:
             pass
         except OSError:
-            return None  # a folder that cannot be written: nobody trains here
+            return None  # the folder cannot be written, so nothing can be training
     try:
         data = json.loads((folder / _HOLDER).read_text("utf-8"))
-        found = Trainer(int(data["pid"]), Path(data["run"]))
+        trainer = TrainingProcess(int(data["pid"]), Path(data["run"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # it has not said its name yet
-    return found if _exists(found.pid) else None
+        return None  # it has not written its name yet
+    return trainer if _exists(trainer.pid) else None
 
 
 @contextmanager
 def training_lock(run: Path) -> Iterator[None]:
-    """Be the one that trains, for `run`; raise BusyError, naming the other run, where another does."""
+    """Hold the machine's training lock for a run.
+
+    Args:
+        run: The run's folder.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BusyError: Another run is training (the message names it), or the runs folder cannot be written.
+    """
     folder = runs_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK)
-        lock.acquire(timeout=_PATIENCE)
+        lock.acquire(timeout=_LOCK_TIMEOUT_S)
     except Timeout:
         raise BusyError(busy_sentence()) from None
     except OSError as error:
@@ -82,15 +92,15 @@ def training_lock(run: Path) -> Iterator[None]:
 
 
 def busy_sentence() -> str:
-    """Say that another run is training, by its name where it is known."""
+    """Return a sentence that says which run is training."""
     other = current_trainer()
     which = f"The run {other.run.name}" if other else "Another run"
-    return f"{which} is training on this machine. Wait until it has ended, or cancel it, and start again."
+    return f"{which} is training on this machine. Wait until it has finished, or cancel it, then try again."
 
 
 def _exists(pid: int) -> bool:
     if os.name == "nt":
-        return True  # signal 0 ends a process there; the lock alone must do
+        return True  # on Windows, signal 0 would end the process; rely on the lock alone
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Which bundle is used where none is named: a promotion names another in one atomic step, and moves no bundle."""
+"""Choose the bundle that is used by default. A promotion writes one file atomically and moves no bundle."""
 
 from __future__ import annotations
 
@@ -18,17 +18,27 @@ from fracture_core.paths import models_folder
 
 @dataclass(frozen=True)
 class Promotion:
-    """The bundle that is now in use, and the one before it; None where it was this one already."""
+    """The bundle that is now in use, and the one before it; None if it was in use already."""
 
     name: str
     before: str | None
 
 
 def promote(named: str, root: Path | None = None) -> Promotion:
-    """Put a bundle, or the bundle of a finished run, in use; an earlier one is put back the same way.
+    """Put a bundle, or the bundle of a finished run, in use; an earlier one is restored the same way.
 
-    The bundle is verified first. Raises BundleError or RunError, with a sentence, where there is none of that name, it
-    is damaged, or models/ cannot be written; then nothing has changed.
+    The bundle is verified first.
+
+    Args:
+        named: Name of a bundle, or of a run.
+        root: The folder of the bundles; by default the user's.
+
+    Returns:
+        What is in use now, and what was before.
+
+    Raises:
+        BundleError: There is no such bundle, it is damaged, or the folder cannot be written; nothing has changed.
+        RunError: The run cannot be read.
     """
     name = named if named in list_bundles(root) else _of_run(named, root)
     load_bundle(name, root)
@@ -37,10 +47,8 @@ def promote(named: str, root: Path | None = None) -> Promotion:
     try:
         write_text(Path(root or models_folder()) / CURRENT_FILE, json.dumps(entry) + "\n")
     except OSError as error:
-        said = (
-            f"{name} cannot be put in use: {Path(root or models_folder()).name}/ cannot be written ({error.strerror})."
-        )
-        raise BundleError(said) from error
+        folder = Path(root or models_folder()).name
+        raise BundleError(f"{name} cannot be put in use: {folder}/ cannot be written ({error.strerror}).") from error
     return Promotion(name, before if before != name and before in list_bundles(root) else None)
 
 
@@ -49,8 +57,8 @@ def _of_run(named: str, root: Path | None) -> str:
         run = find_run(named)
     except FractureCoreError as error:
         known = ", ".join(list_bundles(root)) or "none"
-        raise BundleError(f"There is no bundle and no run called {named!r}; the bundles are: {known}.") from error
+        raise BundleError(f"There is no bundle or run {named!r}; the bundles are: {known}.") from error
     name = bundle_of(run, root)
     if name is None:
-        raise BundleError(f"The run {run.name} has no bundle yet: resume it, or make one with `package`.")
+        raise BundleError(f"The run {run.name} has no bundle yet: resume it, or create one with `package`.")
     return name

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from fracture_core.data.split import Split
 
 STATES = {
-    "running": "at work",
+    "running": "running",
     "paused": "paused",
     "stopping": "stopping …",
     "finished": "finished",
-    "trained": "trained, its bundle not made yet",
+    "trained": "trained, packaging pending",
     "stopped": "cancelled",
     "failed": "failed",
     "interrupted": "interrupted",

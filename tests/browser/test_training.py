@@ -86,7 +86,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     press(page, "start_run")
 
     # The curve grows while other pages work.
-    page.get_by_role("heading", name="-mine: at work").wait_for(timeout=WAIT)
+    page.get_by_role("heading", name="-mine: running").wait_for(timeout=WAIT)
     (run,) = (tmp_path / "runs").glob("*-mine")
     page.locator(".st-key-live_loss canvas").wait_for(timeout=WAIT)
     early = len(losses(run))
@@ -101,7 +101,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     request.addfinalizer(again.stop)
     again.wait()
     page.goto(f"{again.url}/training")
-    page.get_by_role("heading", name="-mine: at work").wait_for(timeout=WAIT)
+    page.get_by_role("heading", name="-mine: running").wait_for(timeout=WAIT)
     early = len(losses(run))
     until(page, run, lambda found: len(losses(run)) > early)
 

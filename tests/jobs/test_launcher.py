@@ -21,19 +21,10 @@ from fracture_core.data.image_cache import load_image_cache
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs import lock
-from fracture_core.jobs.launcher import JobError
+from fracture_core.jobs.control import Job, StatusWriter, set_request
 from fracture_core.jobs.lock import BusyError, current_trainer, training_lock
-from fracture_core.jobs.status import (
-    Job,
-    StatusWriter,
-    created,
-    find_run,
-    list_runs,
-    log_tail,
-    losses,
-    set_request,
-    status,
-)
+from fracture_core.jobs.preparation import JobError, check_dataset, prepare, prepare_resumption
+from fracture_core.jobs.status import created, find_run, list_runs, log_tail, losses, status
 from fracture_core.jobs.worker import run_job, user_message
 from fracture_core.paths import runs_folder
 from fracture_core.recipe import Recipe
@@ -98,7 +89,7 @@ def test_paused_killed_cancelled_and_resumed_it_ends_as_if_nothing_had_been(here
     # kill -9: nothing is tidied, and it is told from a live run at once.
     os.kill(current_trainer().pid, signal.SIGKILL)
     found = job.wait(run, 20)
-    assert found.state == "interrupted" and found.resumable and "ended without a word" in found.error
+    assert found.state == "interrupted" and found.resumable and "stopped unexpectedly" in found.error
     assert current_trainer() is None
 
     # Resumed and cancelled, it leaves a checkpoint of that very step.
@@ -140,13 +131,13 @@ def recipe_folder(name: str = "20260102-030405-x") -> Path:
 def test_the_number_of_a_dead_process_is_nobody(here):
     """Its folder says that it trains, the note names a process that lives: without the lock it is dead."""
     run = recipe_folder()
-    StatusWriter(run).tell("training", done=3, total=9)
+    StatusWriter(run).write("training", done=3, total=9)
     assert status(run).state == "interrupted"
     with training_lock(run):
         pass
     lock.write_text(runs_folder() / ".training.json", json.dumps({"pid": os.getpid(), "run": str(run)}))
     assert current_trainer() is None and status(run).state == "interrupted"
-    with pytest.raises(JobError, match="not at work"):
+    with pytest.raises(JobError, match="not running"):
         job.kill(run)
 
 
@@ -158,7 +149,7 @@ def test_a_run_is_alive_as_long_as_its_process_holds_the_lock(here):
     )
     child = subprocess.Popen([sys.executable, "-c", code, run], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "holds\n"
-    assert current_trainer() == lock.Trainer(child.pid, run) and status(run).state == "running"
+    assert current_trainer() == lock.TrainingProcess(child.pid, run) and status(run).state == "running"
     job.cancel(run)
     assert status(run).state == "stopping"  # asked, and it does not answer
     job.kill(run)
@@ -204,7 +195,7 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on_later(here):
     data = here / "data"
     miniature(data)
     with tiny_network(here):
-        run = job.prepare(RECIPE.replace(epochs=1), data, "tiny")
+        run = prepare(RECIPE.replace(epochs=1), data, "tiny")
         (run / "steps.csv").symlink_to("/dev/full")
         with pytest.raises(FractureCoreError, match="The disk is full"):
             run_job(run)
@@ -214,7 +205,7 @@ def test_a_full_disk_is_a_sentence_and_the_run_goes_on_later(here):
         (run / "steps.csv").unlink()
         assert run_job(run).name == "tiny" and status(run).state == "finished"
         # A kill between the last rename and the note of it: the bundle is found, not made twice.
-        StatusWriter(run).tell("packaging")
+        StatusWriter(run).write("packaging")
         assert status(run).state == "trained"
         run_job(run)
     assert [one.name for one in (here / "models").iterdir() if not one.name.startswith(".")] == ["tiny"]
@@ -247,7 +238,7 @@ def test_a_name_that_was_taken_while_the_run_was_away_replaces_nothing(here):
     data = here / "data"
     miniature(data)
     with tiny_network(here):
-        run = job.prepare(RECIPE.replace(epochs=1), data, "tiny")
+        run = prepare(RECIPE.replace(epochs=1), data, "tiny")
         taken = here / "models" / "tiny"
         taken.mkdir()
         (taken / "bundle.json").write_text("{}")
@@ -261,19 +252,19 @@ def test_a_run_that_cannot_be_written_is_a_sentence_and_leaves_nothing(here, mon
 
     monkeypatch.setattr(Job, "write", full)
     with pytest.raises(JobError, match=r"cannot be written to .*runs \(No space left"):
-        job.prepare(RECIPE, here / "data", "tiny")
+        prepare(RECIPE, here / "data", "tiny")
     assert list_runs() == []
 
 
 def test_a_home_of_nobody_is_a_folder_that_is_not_there(here):
     with pytest.raises(FractureCoreError, match=r"no folder|not there|There is no"):
-        job.check_dataset("~nobody-of-that-name/radiographs")
+        check_dataset("~nobody-of-that-name/radiographs")
 
 
 def test_failures_in_sentences():
     with pytest.raises(MemoryError) as caught:
         np.empty(2**50, np.uint8)
-    assert user_message(caught.value).startswith("The memory is full")
+    assert user_message(caught.value).startswith("Out of memory")
     assert user_message(OSError(errno.ENOSPC, "no space")).startswith("The disk is full")
     assert user_message(JobError("So it is.")) == "So it is."
     assert "failed unexpectedly (KeyError)" in user_message(KeyError("x"))
@@ -308,8 +299,8 @@ def test_a_folder_that_was_no_job_says_how_to_go_on(here):
         job.resume(run)
     recipe = Recipe.load(run / "recipe.json")
     with pytest.raises(JobError, match="another recipe"):
-        job.prepare_resumption(run, recipe.replace(epochs=9))
-    assert job.prepare_resumption(run, recipe, here, "named") == run
+        prepare_resumption(run, recipe.replace(epochs=9))
+    assert prepare_resumption(run, recipe, here, "named") == run
     assert Job.read(run) == Job(str(here), "named")
     set_request(run, "pause")
     assert status(run).state == "interrupted"  # a wish nobody hears

@@ -1,4 +1,4 @@
-"""The training page without a browser: what the form refuses, a run at work, a result, a promotion, the history."""
+"""The training page without a browser: what the form refuses, a running run, a result, a promotion, the history."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import current_bundle, load_bundle
 from fracture_core.data.split import Split
+from fracture_core.jobs.control import Job, StatusWriter, get_request
 from fracture_core.jobs.lock import training_lock
-from fracture_core.jobs.status import Job, StatusWriter, get_request
 from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.formatting import figure
 from fracture_core.recipe import Recipe
@@ -53,7 +53,7 @@ def keys(app: AppTest) -> set[str]:
 
 
 def make_run(root: Path, name: str, **choices) -> Path:
-    """A run that was begun, trained an epoch, and is not at work."""
+    """A run that was begun, trained an epoch, and is not running."""
     folder = RunFolder(root / "runs" / name)
     folder.path.mkdir(parents=True)
     folder.write_recipe(Recipe(**{"name": "x", "epochs": 8, **choices}))
@@ -92,18 +92,18 @@ def test_a_start_that_is_refused_is_a_sentence(root):
 def test_a_run_at_work_is_watched_from_its_folder_alone(root):
     run = make_run(root, "20260101-000000-x")
     with training_lock(run):
-        teller = StatusWriter(run)
-        teller.tell("training", done=30, total=80, epoch=3, epochs=8, pictures_per_second=41.5, seconds_left=120.0)
+        writer = StatusWriter(run)
+        writer.write("training", done=30, total=80, epoch=3, epochs=8, pictures_per_second=41.5, seconds_left=120.0)
         (run / "log.txt").write_text("something was done\n")
         app = page()
-        assert "20260101-000000-x: at work" in text(app)
+        assert "20260101-000000-x: running" in text(app)
         assert [one.value for one in app.metric] == ["At work", "3 of 8", "41.5", "2 min"]
         assert app.code[0].value == "something was done"
         app.button(key="start_run").click().run()
         assert "is training on this machine" in text(app)
         app.button(key="pause").click().run()
         assert get_request(run) == "pause"
-        teller.pausing(True)
+        writer.set_paused(True)
         app.run()
         assert app.metric[0].value == "Paused"
         app.button(key="go_on").click().run()
@@ -111,8 +111,8 @@ def test_a_run_at_work_is_watched_from_its_folder_alone(root):
         app.button(key="cancel").click().run()
         assert get_request(run) == "stop" and {"stop_at_once"} <= keys(app) and "cancel" not in keys(app)
     app.run()
-    assert "ended without a word" in text(app) and "resume" in keys(app)
-    teller.end("failed", error="The disk is full.")
+    assert "stopped unexpectedly" in text(app) and "resume" in keys(app)
+    writer.end("failed", error="The disk is full.")
     app.run()
     assert "The disk is full." in text(app)
 

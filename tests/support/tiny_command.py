@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from fracture_core.__main__ import main
-from fracture_core.jobs import worker as job_process
+from fracture_core.jobs import worker
 
-_train_and_package = job_process._train_and_package
+_train_and_package = worker._train_and_package
 
 
 def _with_the_tiny_network(*arguments):
@@ -36,5 +36,5 @@ def _with_the_tiny_network(*arguments):
 
 
 if __name__ == "__main__":
-    job_process._train_and_package = _with_the_tiny_network
+    worker._train_and_package = _with_the_tiny_network
     sys.exit(main())

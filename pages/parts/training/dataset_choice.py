@@ -6,7 +6,7 @@ import streamlit as st
 
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.user_index import last_change
-from fracture_core.jobs import launcher as job
+from fracture_core.jobs.preparation import check_dataset
 from fracture_core.paths import dataset_folder, expand_user_path
 from fracture_core.reporting.training_text import dataset_in_words
 from pages.parts.shared.sidebar import escape_markdown
@@ -62,6 +62,6 @@ def _stamp(folder: str | None) -> float:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _look(folder: str | None, stamp: float) -> BackgroundTask:
-    work = BackgroundTask(lambda step, stop: job.check_dataset(folder, progress=step))
+    work = BackgroundTask(lambda step, stop: check_dataset(folder, progress=step))
     work.start()
     return work

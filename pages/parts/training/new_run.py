@@ -8,6 +8,7 @@ from fracture_core.bundle.bundle import DEFAULT_BUNDLE, list_bundles
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
+from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
 from fracture_core.recipe import Recipe
 from fracture_core.reporting.training_text import estimate_in_words
@@ -53,7 +54,7 @@ def _recipe() -> Recipe | None:
         key="train_start",
         format_func=lambda one: _ELSEWHERE.get(one, one.replace("bundle:", "Model ")),
     )
-    name = right.text_input("Name", job.free_name("mine"), key="train_name", help="Of the run and of its bundle.")
+    name = right.text_input("Name", free_name("mine"), key="train_name", help="Of the run and of its bundle.")
     if said := about(base):
         st.caption(escape_markdown(said))
     offered = choices(Recipe.load(base))

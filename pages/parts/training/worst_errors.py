@@ -11,7 +11,7 @@ from fracture_core.data.dataset import Dataset, open_dataset
 from fracture_core.data.thumbnails import thumbnails
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import BundleComparison
-from fracture_core.jobs.status import Job
+from fracture_core.jobs.control import Job
 from pages.parts.shared.sidebar import escape_markdown
 
 _SIDE = 148

@@ -1,0 +1,159 @@
+"""Check whether a run is possible, and set up its folder before its process starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fracture_core.bundle.bundle import list_bundles
+from fracture_core.bundle.manifest import check_name
+from fracture_core.errors import FractureCoreError
+from fracture_core.jobs.control import Job
+from fracture_core.jobs.status import find_run
+from fracture_core.paths import expand_user_path, models_folder
+from fracture_core.recipe import Recipe
+from fracture_core.training.run_folder import RunFolder, new_run_path
+
+if TYPE_CHECKING:
+    from fracture_core.data.dataset import Dataset
+    from fracture_core.data.split import Split
+
+
+class JobError(FractureCoreError):
+    """A run that cannot be started, resumed or stopped."""
+
+
+def prepare(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
+    """Create the folder of a run with everything that its process needs to know.
+
+    Args:
+        recipe: What to train.
+        dataset: A folder or csv; None for the default FracAtlas.
+        bundle: Name of the bundle to create.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        BundleError: The bundle's name is invalid.
+        JobError: The folder cannot be written; nothing is left behind.
+    """
+    check_name(bundle)
+    run = new_run_path(recipe).resolve()
+    root = None if dataset is None else resolved_folder(dataset)
+    try:
+        RunFolder(run).write_recipe(recipe)
+        Job(root, bundle).write(run)
+    except OSError as error:
+        shutil.rmtree(run, ignore_errors=True)
+        raise JobError(f"The run cannot be written to {run.parent} ({error.strerror}).") from error
+    return run
+
+
+def resolved_folder(folder: str | Path) -> str:
+    """Return a user-supplied path as an absolute one.
+
+    Args:
+        folder: It may start with ~.
+
+    Returns:
+        The absolute path.
+    """
+    return str(expand_user_path(folder).resolve())
+
+
+def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, bundle: str | None = None) -> Path:
+    """Prepare a run, however it was started, so that its process can resume it.
+
+    Args:
+        run: Its folder, its name or a part of the name.
+        recipe: The run's recipe.
+        dataset: A folder or csv; by default as before.
+        bundle: Name of the bundle to create; by default as before.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        RunError: There is no such run.
+        JobError: The run has another recipe.
+    """
+    run, before = find_run(run), Job.read(find_run(run))
+    if RunFolder(run).recipe() != recipe:
+        raise JobError(f"The run {run.name} was started with another recipe; start a new run.")
+    root = resolved_folder(dataset) if dataset else before and before.dataset
+    Job(root, check_name(bundle or (before.bundle if before else recipe.name))).write(run)
+    return run
+
+
+def check(recipe: Recipe, dataset: str | Path | None) -> tuple[Dataset, Split]:
+    """Check that a run is possible.
+
+    Args:
+        recipe: What to train.
+        dataset: A folder or csv; None for the default FracAtlas.
+
+    Returns:
+        The dataset and its split.
+
+    Raises:
+        DatasetError: The dataset cannot be read.
+        SplitError: The dataset cannot be split.
+        JobError: The starting bundle is missing, or a part of the split has one class only.
+    """
+    source = recipe.start.removeprefix("bundle:")
+    if source != recipe.start and source not in list_bundles(models_folder()):
+        raise JobError(f"There is no bundle {source!r} to start from; choose other starting weights.")
+    return check_dataset(dataset)
+
+
+def check_dataset(
+    dataset: str | Path | None, *, progress: Callable[[int, int], None] | None = None
+) -> tuple[Dataset, Split]:
+    """Open a dataset and split it, to check that it can be trained on.
+
+    The split is the one before the audit, which the run carries out itself.
+
+    Args:
+        dataset: A folder or csv; None for the default FracAtlas.
+        progress: Called with (done, total) images.
+
+    Returns:
+        The dataset and its split.
+
+    Raises:
+        DatasetError: The dataset cannot be read.
+        SplitError: The dataset cannot be split.
+        JobError: A part of the split has one class only.
+    """
+    from fracture_core.data.dataset import open_dataset
+    from fracture_core.data.split import own_split, project_split
+    from fracture_core.data.user_dataset import OwnDataset
+
+    opened = open_dataset(dataset, progress=progress)
+    split = (own_split if isinstance(opened, OwnDataset) else project_split)(opened, None)
+    labels = opened.table["label"]
+    for part, ids in (("train", split.train), ("validation", split.val), ("test", split.test)):
+        if labels.loc[list(ids)].nunique() < 2:
+            raise JobError(f"The {part} set would have one class only ({len(ids)} images); both are needed.")
+    return opened, split
+
+
+def free_name(stem: str, root: Path | None = None) -> str:
+    """Return a bundle name that is not taken.
+
+    Args:
+        stem: The name wanted.
+        root: The folder of the bundles; by default the user's.
+
+    Returns:
+        The stem, with a number appended if it is taken.
+    """
+    names, number = set(list_bundles(root)), 1
+    name = stem
+    while name in names:
+        number += 1
+        name = f"{stem}-{number}"
+    return name
