@@ -87,8 +87,8 @@ def _step(setting: Setting, size: int):
 
     from fracture_core.network.model import CELL, build_model, train_last_blocks
     from fracture_core.recipe import Recipe
-    from fracture_core.training.feature_cache import split_at_boundary
-    from fracture_core.training.learner import Trainer
+    from fracture_core.training.frozen_backbone import split_at_boundary
+    from fracture_core.training.trainer import Trainer
     from fracture_core.training.training_data import TrainingData
 
     recipe = Recipe.load("default").replace(start="none", image_size=size, batch_size=setting.batch)

@@ -114,7 +114,7 @@ class StatusWriter:
         """
         if event.stage == "finished":
             return  # packaging follows
-        names = ("done", "total", "epoch", "epochs", "pictures_per_second", "seconds_left", "loss", "bytes")
+        names = ("done", "total", "epoch", "epochs", "images_per_second", "seconds_left", "loss", "bytes")
         values = {name: getattr(event, name) for name in names}
         self.write(event.stage, **{name: value for name, value in values.items() if value is not None})
         if event.stage == "training" and event.loss is not None:
@@ -162,7 +162,7 @@ class StatusWriter:
         stage, since = self._since
         spent = self._spent | {stage: self._spent.get(stage, 0.0) + time.monotonic() - since}
         spent = {name: round(seconds, 2) for name, seconds in spent.items() if name}
-        self._write(self._data | {"ended": outcome, "spent": spent, "pictures_per_second": None, **values})
+        self._write(self._data | {"ended": outcome, "spent": spent, "images_per_second": None, **values})
 
     def _write(self, data: Mapping[str, Any]) -> None:
         self._write_time = time.monotonic()

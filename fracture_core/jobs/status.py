@@ -35,7 +35,7 @@ class RunStatus:
     total: int = 0
     epoch: int = 0
     epochs: int = 0
-    pictures_per_second: float | None = None
+    images_per_second: float | None = None
     seconds_left: float | None = None
     loss: float | None = None
     bytes: int | None = None

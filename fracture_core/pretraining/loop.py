@@ -113,7 +113,7 @@ class Pretraining:
             seen += len(batch.pictures)
             if self.step % 10 == 0:
                 rate = round(seen / (time.monotonic() - began), 2)
-                self._log({"step": self.step, "pictures_per_second": rate, **losses})
+                self._log({"step": self.step, "images_per_second": rate, **losses})
             if self.step % self.schedule.validate_every == 0 or self.step == self.schedule.steps:
                 logits = self.score(val[0])
                 self._log(

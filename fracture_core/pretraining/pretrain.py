@@ -248,12 +248,12 @@ def _finish(
 ) -> Path:
     save_weights(folder / "weights.safetensors", weights)
     run = RunFolder(folder)
-    run.begin(plan.recipe, split)
+    run.write_setup(plan.recipe, split)
     run.write_graph(graph.to_json())
     run.write_history(_validations(histories))
-    run.note(**provenance(), name=plan.recipe.name, start=origin, split=split.digest, finished=True)
-    run.note(ended=datetime.now(UTC).isoformat(timespec="seconds"), trained_on=len(split.train))
-    run.note(teacher=plan.teacher, stages=[dataclasses.asdict(stage) for stage in plan.stages])
+    run.update_record(**provenance(), name=plan.recipe.name, start=origin, split=split.digest, finished=True)
+    run.update_record(ended=datetime.now(UTC).isoformat(timespec="seconds"), trained_on=len(split.train))
+    run.update_record(teacher=plan.teacher, stages=[dataclasses.asdict(stage) for stage in plan.stages])
     return folder
 
 

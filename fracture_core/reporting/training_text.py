@@ -82,7 +82,7 @@ def stage_in_words(run: RunStatus) -> str:
 
 def pace(run: RunStatus) -> list[tuple[str, str]]:
     """The figures of a run at work: (name, value)."""
-    speed = f"{run.pictures_per_second:.1f}" if run.pictures_per_second else "–"
+    speed = f"{run.images_per_second:.1f}" if run.images_per_second else "–"
     return [
         ("State", STATES[run.state].capitalize()),
         ("Epoch", f"{run.epoch} of {run.epochs}" if run.epoch else "–"),

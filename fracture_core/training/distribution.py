@@ -1,8 +1,8 @@
-"""One run on several processors: which `tf.distribute` strategy there is, and what its processes must agree on.
+"""Run one training on several processors: choose the `tf.distribute` strategy and keep the processes in agreement.
 
-Nothing of it is a choice of the recipe. TF_CONFIG makes a run one worker of several machines, several GPUs are used
-where there are any, and otherwise one process does all. The run folder and the dataset must lie on a disk that every
-machine sees; the chief alone writes.
+None of this is part of the recipe. TF_CONFIG makes a run one worker of several machines, several GPUs are used if
+present, and otherwise one process does everything. The run folder and the dataset must be on a disk that every machine
+sees; only the chief writes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,15 @@ from fracture_core.training.progress import TrainingError
 
 
 def available_strategy() -> tf.distribute.Strategy:
-    """The strategy that TF_CONFIG and the machine's GPUs ask for; raise TrainingError where TF_CONFIG makes no sense.
+    """Return the strategy that TF_CONFIG and the machine's GPUs call for.
 
-    Call it before anything else of TensorFlow: the workers must know each other before the first operation.
+    Call it before any other TensorFlow operation: the workers must know each other first.
+
+    Returns:
+        The strategy; TensorFlow's default for a single processor.
+
+    Raises:
+        TrainingError: TF_CONFIG is invalid, or its workers cannot be reached.
     """
     if config := os.environ.get("TF_CONFIG"):
         _check(config)
@@ -43,7 +49,7 @@ def _check(config: str) -> None:
         mine = described["cluster"][task["type"]][int(task["index"])]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise TrainingError(
-            'TF_CONFIG must name the cluster and this worker, for instance {"cluster": {"worker": ["10.0.0.1:8620", '
+            'TF_CONFIG must name the cluster and this worker, for example {"cluster": {"worker": ["10.0.0.1:8620", '
             '"10.0.0.2:8620"]}, "task": {"type": "worker", "index": 0}}.'
         ) from error
     if mine not in workers:
@@ -51,7 +57,14 @@ def _check(config: str) -> None:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Whether this process is the one that writes: the chief, the first worker where none is named, or the only one."""
+    """Return whether this process writes: the chief, the first worker if there is none, or the only process.
+
+    Args:
+        strategy: The strategy in use.
+
+    Returns:
+        Whether it is the one that writes.
+    """
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
         return True
@@ -61,7 +74,15 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def fraction_true(strategy: tf.distribute.Strategy, yes: bool) -> float:
-    """How many of a run's processes say yes, as a share 0..1; each waits here for all the others."""
+    """Return the share of a run's processes that vote yes; each waits here for all the others.
+
+    Args:
+        strategy: The strategy in use.
+        yes: The vote of this process.
+
+    Returns:
+        0..1.
+    """
     if not _several_processes(strategy):
         return float(yes)
     votes = strategy.run(lambda: tf.constant(float(yes)))
@@ -69,22 +90,34 @@ def fraction_true(strategy: tf.distribute.Strategy, yes: bool) -> float:
 
 
 def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Come back once every process of the run is here; one that leaves early looks like a crash to the others."""
+    """Return once every process of the run is here; one that leaves early looks like a crash to the others.
+
+    Args:
+        strategy: The strategy in use.
+    """
     fraction_true(strategy, True)
 
 
 def synced_should_stop(
     should_stop: Callable[[], str | None] | None, strategy: tf.distribute.Strategy
 ) -> Callable[[], str | None] | None:
-    """`should_stop` for a step that all processes take together: as soon as one is asked to stop, each hears of it."""
+    """Make all processes stop at the same step, as soon as one of them is asked to.
+
+    Args:
+        should_stop: Returns a reason, or None; None if this process is never asked.
+        strategy: The strategy in use.
+
+    Returns:
+        A function that every process must call before every step; `should_stop` itself if there is only one.
+    """
     if not _several_processes(strategy):
         return should_stop
 
-    def asked() -> str | None:
+    def stop_reason() -> str | None:
         reason = should_stop() if should_stop else None
         return (reason or "another worker was stopped") if fraction_true(strategy, bool(reason)) else None
 
-    return asked
+    return stop_reason
 
 
 def _several_processes(strategy: tf.distribute.Strategy) -> bool:
@@ -95,9 +128,13 @@ def _several_processes(strategy: tf.distribute.Strategy) -> bool:
 
 
 def normalise_over_replicas(model: keras.Model, strategy: tf.distribute.Strategy) -> None:
-    """Let batch normalisation see the whole batch, not each replica its own part of it.
+    """Make batch normalisation use the whole batch rather than each replica's part of it.
 
-    Otherwise the statistics would depend on how many replicas share a batch, and the run's result with them.
+    Otherwise the statistics, and the result of the run, would depend on how many replicas share a batch.
+
+    Args:
+        model: The network.
+        strategy: The strategy in use.
     """
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -105,9 +142,17 @@ def normalise_over_replicas(model: keras.Model, strategy: tf.distribute.Strategy
 
 
 def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Raise TrainingError where the replicas cannot share a batch evenly."""
+    """Check that the replicas can share a batch evenly.
+
+    Args:
+        batch_size: Images per batch.
+        strategy: The strategy in use.
+
+    Raises:
+        TrainingError: They cannot.
+    """
     replicas = strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise TrainingError(
-            f"A batch of {batch_size} images cannot be shared evenly by {replicas} replicas: choose another batch_size."
+            f"A batch of {batch_size} images cannot be divided evenly among {replicas} replicas; change batch_size."
         )

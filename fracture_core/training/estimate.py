@@ -1,4 +1,4 @@
-"""How long a run will take and how much disk, from steps that this machine was measured at; and on what that stands."""
+"""Estimate how long a run takes and how much disk it needs, from training steps timed on this machine."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from fracture_core.data.dataset import Dataset
     from fracture_core.data.split import Split
 
-#: What decides a step's time.
+#: The settings that determine the time of a step.
 _CHOICES = ("backbone", "image_size", "localiser", "trainable_blocks", "batch_size", "fast_path", "mixup", "box_weight")
-_SPARE = 500_000_000  # bytes that a run leaves free
-_FORWARD = 1 / 3  # of a training step; backwards costs twice the way forward
-_LARGER = 1.5  # square of what augmented pictures are kept larger by, about
+_SPARE_BYTES = 500_000_000  # that a run leaves free
+_FORWARD_SHARE = 1 / 3  # of a training step; the backward pass costs twice the forward pass
+_AUGMENTATION_AREA = 1.5  # images for augmentation have about this many times the pixels
 
 
 class EstimateError(FractureCoreError):
@@ -33,10 +33,10 @@ class EstimateError(FractureCoreError):
 
 @dataclass(frozen=True)
 class StepTiming:
-    """What one machine was measured at, in seconds and bytes.
+    """What was measured on this machine, in seconds and bytes.
 
-    A training step of one batch; what comes before the second one (importing, building, tracing); one stored view (0
-    off the fast path); one checkpoint; one picture's decoding.
+    A training step of one batch; what precedes the second one (importing, building, tracing); one cached view (0
+    without cached features); one checkpoint; the decoding of one image.
     """
 
     step_seconds: float
@@ -46,12 +46,12 @@ class StepTiming:
     checkpoint_bytes: int
     decode_seconds: float
     measured: str = ""  # ISO 8601, to the minute
-    of: str = ""  # the run that the step was timed in; "" for a measurement
+    of: str = ""  # the run in which the step was timed; "" for a separate measurement
 
 
 @dataclass(frozen=True)
 class RunEstimate:
-    """Seconds and bytes of a run that goes through all its epochs, and a sentence on what they stand on."""
+    """Seconds and bytes of a run over all its epochs, and a sentence on what they are based on."""
 
     seconds: float
     bytes: int
@@ -59,79 +59,134 @@ class RunEstimate:
 
 
 def estimate(recipe: Recipe, dataset: Dataset, split: Split) -> RunEstimate | None:
-    """Give what a run on `split` of `dataset` will take; None where such a recipe was never measured here."""
-    speed = known_speed(recipe)
+    """Estimate what a run will take.
+
+    Args:
+        recipe: The run's recipe.
+        dataset: What to train on.
+        split: Train, val and test.
+
+    Returns:
+        The estimate; None if such a recipe was never measured here.
+    """
+    speed = known_timing(recipe)
     if speed is None:
         return None
     images = len(split.train) + len(split.val) + len(split.test)
     views = len(split.train) * (recipe.views if recipe.augmentation.active else 1) + len(split.val)
     views *= recipe.fast_path
-    seconds = speed.start_seconds + recipe.epochs * steps_an_epoch(recipe, dataset, split) * speed.step_seconds
-    # To make the bundle every picture is read once more, forward only.
+    seconds = speed.start_seconds + recipe.epochs * steps_per_epoch(recipe, dataset, split) * speed.step_seconds
+    # Packaging reads every image once more, forward only.
     seconds += views * speed.view_seconds + images * (2 * speed.decode_seconds + forward_seconds(recipe, speed))
-    pixels = images * recipe.image_size**2 * (1 + _LARGER * recipe.augmentation.active)
+    pixels = images * recipe.image_size**2 * (1 + _AUGMENTATION_AREA * recipe.augmentation.active)
     size = math.ceil(pixels + views * speed.view_bytes + 2 * speed.checkpoint_bytes)
     source = f"the run {speed.of}" if speed.of else "a short measurement"
     basis = (
-        f"From {source} on this machine, {speed.measured}: {speed.step_seconds:.2f} s a batch of {recipe.batch_size}"
+        f"From {source} on this machine, {speed.measured}: {speed.step_seconds:.2f} s per batch of {recipe.batch_size}"
     )
     if recipe.fast_path and speed.view_seconds:
-        basis += f", {1 / speed.view_seconds:.0f} stored views a second"
-    return RunEstimate(seconds, size, f"{basis}. What earlier runs left in the cache is saved; other programs slow it.")
+        basis += f", {1 / speed.view_seconds:.0f} cached views per second"
+    return RunEstimate(seconds, size, f"{basis}. Less if earlier runs filled the cache, more beside other programs.")
 
 
-def steps_an_epoch(recipe: Recipe, dataset: Dataset, split: Split) -> float:
-    """An epoch's work in training steps; a step forward only, as val's are, counts as a third of one.
+def steps_per_epoch(recipe: Recipe, dataset: Dataset, split: Split) -> float:
+    """Return the work of an epoch in training steps; a forward-only step, as in validation, counts a third.
 
     Oversampling brings the rarer class up to the other.
+
+    Args:
+        recipe: The run's recipe.
+        dataset: What to train on.
+        split: Train, val and test.
+
+    Returns:
+        Number of steps, not necessarily whole.
     """
     images, fractured = len(split.train), int(dataset.table.loc[list(split.train), "label"].sum())
     if recipe.class_balance == "oversample" and 0 < fractured < images:
         images = 2 * max(fractured, images - fractured)
-    return math.ceil(images / recipe.batch_size) + len(split.val) / recipe.batch_size * _FORWARD
+    return math.ceil(images / recipe.batch_size) + len(split.val) / recipe.batch_size * _FORWARD_SHARE
 
 
 def forward_seconds(recipe: Recipe, speed: StepTiming) -> float:
-    """What one picture takes through the whole network: frozen blocks as measured, the others as part of a step."""
-    return speed.view_seconds + speed.step_seconds / recipe.batch_size * _FORWARD
+    """Return the time of one image through the whole network: frozen blocks as measured, the rest as part of a step.
+
+    Args:
+        recipe: The run's recipe.
+        speed: What was measured.
+
+    Returns:
+        Seconds.
+    """
+    return speed.view_seconds + speed.step_seconds / recipe.batch_size * _FORWARD_SHARE
 
 
 def learn_from_run(recipe: Recipe, run: str, seconds: float, epochs: int, dataset: Dataset, split: Split) -> None:
-    """Replace the measured step by what a run's epochs took; nothing happens where nothing was measured before."""
-    speed = known_speed(recipe)
+    """Replace the measured step by what the epochs of a run took, if there is a measurement.
+
+    Args:
+        recipe: The run's recipe.
+        run: Its name.
+        seconds: Time of all its epochs.
+        epochs: How many there were.
+        dataset: What it trained on.
+        split: Train, val and test.
+    """
+    speed = known_timing(recipe)
     if speed is not None and epochs:
-        step = seconds / epochs / steps_an_epoch(recipe, dataset, split)
-        keep(recipe, replace(speed, step_seconds=step, of=run))
+        step = seconds / epochs / steps_per_epoch(recipe, dataset, split)
+        save_timing(recipe, replace(speed, step_seconds=step, of=run))
 
 
-def check_room(needed: RunEstimate) -> None:
-    """Raise EstimateError where the disk of the cache or of the runs has not enough left.
+def check_disk_space(needed: RunEstimate) -> None:
+    """Check that the disks of the cache and of the runs have enough space left.
 
-    What earlier runs' features take counts as room: they are used again, or go to make room.
+    Features of earlier runs count as free: they are reused, or deleted to make room.
+
+    Args:
+        needed: The estimate of the run.
+
+    Raises:
+        EstimateError: There is not enough space.
     """
     cache, runs = (
-        next(one for one in (folder, *folder.parents) if one.exists()) for folder in (cache_folder(), runs_folder())
+        next(path for path in (folder, *folder.parents) if path.exists()) for folder in (cache_folder(), runs_folder())
     )
-    kept = sum(size_on_disk(features) for features in features_folder().glob("*"))
+    reusable = sum(size_on_disk(features) for features in features_folder().glob("*"))
     for folder in (cache, runs):
-        free = shutil.disk_usage(folder).free + kept * (folder.stat().st_dev == cache.stat().st_dev)
-        if needed.bytes + _SPARE > free:
+        free = shutil.disk_usage(folder).free + reusable * (folder.stat().st_dev == cache.stat().st_dev)
+        if needed.bytes + _SPARE_BYTES > free:
             raise EstimateError(
                 f"The disk is too full: the run needs about {needed.bytes / 1e9:.1f} GB and {free / 1e9:.1f} GB are "
-                "left. Make room, or lower the number of views or the picture's size."
+                "free. Free some disk space, or reduce the number of views or the image size."
             )
 
 
-def known_speed(recipe: Recipe) -> StepTiming | None:
-    """What was measured last of such a recipe."""
+def known_timing(recipe: Recipe) -> StepTiming | None:
+    """Return the latest measurement for such a recipe.
+
+    Args:
+        recipe: The run's recipe.
+
+    Returns:
+        The measurement, or None.
+    """
     try:
         return StepTiming(**json.loads(_file(recipe).read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def keep(recipe: Recipe, speed: StepTiming) -> StepTiming:
-    """Keep figures for the next estimate, dated; give them."""
+def save_timing(recipe: Recipe, speed: StepTiming) -> StepTiming:
+    """Save a measurement for the next estimate.
+
+    Args:
+        recipe: The run's recipe.
+        speed: What was measured.
+
+    Returns:
+        The measurement, dated.
+    """
     dated = replace(speed, measured=datetime.now().isoformat(sep=" ", timespec="minutes"))
     write_text(_file(recipe), json.dumps(asdict(dated)))
     return dated

@@ -1,8 +1,8 @@
-"""The fast path: what frozen blocks make of each picture is computed once and kept.
+"""Cached features: what the frozen blocks compute for each image is computed once and kept on disk.
 
-The inference engine runs the frozen blocks over the plain picture and some augmented views of it; the maps that the
-trainable layers read are kept on disk at half precision. Training then runs only those layers, as a Keras model that
-shares them with the whole network, so the result is an ordinary network.
+The inference engine runs the frozen blocks over the plain image and some augmented views of it; the maps that the
+trainable layers read are stored at half precision. Training then runs only those layers, as a Keras model that shares
+them with the whole network, so the result is an ordinary network.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 from filelock import FileLock, Timeout
@@ -23,71 +22,25 @@ from filelock import FileLock, Timeout
 from fracture_core.concurrency import prefetch
 from fracture_core.data.augmentation import augment, cell_targets
 from fracture_core.data.image_cache import ImageCache
-from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.inference.engine import Engine
 from fracture_core.network.graph import Graph
-from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import CELL
-from fracture_core.network.weights import Weights, weights_of
 from fracture_core.paths import features_folder, size_on_disk
 from fracture_core.recipe import Recipe
+from fracture_core.training.frozen_backbone import FeaturesError, FrozenBackbone
 from fracture_core.training.pipeline import Arrays
 
 _VERSION = 1
-_CHUNK = 32  # pictures between two notes of how far it went
-_LARGEST = float(np.finfo(np.float16).max)
-
-
-class FeaturesError(FractureCoreError):
-    """Activations that cannot be kept: too large for the bound, or for the disk."""
-
-
-@dataclass(frozen=True)
-class FrozenBackbone:
-    """The blocks that do not train, as the engine runs them, and the Keras model of those that do.
-
-    `graph`'s outputs are the maps at the boundary; they are the inputs of `trainable`, a list in the order of `names`.
-    """
-
-    names: tuple[str, ...]
-
-    graph: Graph
-    weights: Weights
-    trainable: keras.Model
-
-
-def split_at_boundary(model: keras.Model) -> FrozenBackbone:
-    """Cut a model where frozen layers feed trainable ones; raise FeaturesError where nothing is frozen.
-
-    Give it the model after `train_last_blocks`. Describe or save the whole model first or from its layers alone:
-    afterwards its trainable layers are part of two models.
-    """
-    boundary: dict[str, keras.KerasTensor] = {}
-    for layer in model.layers:
-        if not layer.trainable or isinstance(layer, keras.layers.InputLayer):
-            continue
-        for tensor in layer.input if isinstance(layer.input, (list, tuple)) else [layer.input]:
-            source = tensor._keras_history.operation
-            if not source.trainable:
-                boundary[source.name] = tensor
-            elif isinstance(source, keras.layers.InputLayer):
-                raise FeaturesError("The fast path needs frozen blocks: set trainable_blocks below the whole network.")
-    frozen = keras.Model(model.input, boundary)
-    # Where the whole backbone is frozen its last map is not computed here but read.
-    outputs = {name: tensor for name, tensor in model.output.items() if tensor._keras_history.operation.trainable}
-    if outputs["logit"] is outputs["global_logit"]:
-        # Without a localiser the two are one tensor, and Keras builds no model that starts at a map and gives it twice.
-        outputs["logit"] = keras.layers.Activation("linear", dtype="float32")(outputs["global_logit"])
-    trainable = keras.Model(list(boundary.values()), outputs, name=f"{model.name}_trainable")
-    return FrozenBackbone(tuple(boundary), graph_from_keras(frozen), weights_of(frozen), trainable)
+_CHUNK_IMAGES = 32  # between two saves of the progress
+_FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 @dataclass(frozen=True)
 class Features:
     """Stored maps: `maps[name]` float16 (n * views, h, w, C), `cells` float16 (n * views, S/8, S/8), memory-mapped.
 
-    Row `view * n + i` is view `view` of picture `i`; view 0 is the picture as it is.
+    Row `view * n + i` is view `view` of image `i`; view 0 is the plain image.
     """
 
     maps: Mapping[str, np.ndarray]
@@ -104,18 +57,26 @@ class Features:
     def __len__(self) -> int:
         return self.n
 
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
-        """The maps and the cells of a random view of picture `index`."""
+    def sample_view(self, index: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+        """Return a random view of an image.
+
+        Args:
+            index: Number of the image.
+            rng: Random generator.
+
+        Returns:
+            Its maps by name, and its cells float32 (S/8, S/8).
+        """
         row = int(rng.integers(self.views)) * self.n + index
         return {name: values[row] for name, values in self.maps.items()}, self.cells[row].astype(np.float32)
 
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """The pictures to compute features of.
+    """The images to compute features of.
 
-    `plain` uint8 (n, S, S) is what inference would see; `pictures` and `boxes` (in their pixels) are what augmented
-    views are made from, by `ids`; both lists have n entries.
+    `plain` uint8 (n, S, S) is what inference would see; augmented views are computed from `pictures` and `boxes` (in
+    their pixels), by `ids`; both lists have n entries.
     """
 
     ids: Sequence[str]
@@ -125,7 +86,15 @@ class FeatureSource:
     boxes: Sequence[np.ndarray]
 
     def view(self, row: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-        """Picture uint8 (S, S) and cells float32 (S/8, S/8) of one row."""
+        """Return one row.
+
+        Args:
+            row: `view * n + i`.
+            recipe: The run's recipe.
+
+        Returns:
+            Image uint8 (S, S) and cells float32 (S/8, S/8).
+        """
         view, index = divmod(row, len(self.ids))
         if view == 0:
             return self.plain[index], cell_targets(self.plain_boxes[index], recipe.image_size, CELL)
@@ -152,9 +121,22 @@ def compute_features(
     """Compute the maps of every view, or map the files that an earlier call left.
 
     They are keyed by the frozen weights and graph, the pixels, the boxes, the augmentation and the seed. A call that
-    was killed goes on where it stopped. `progress(done, total, bytes)` is called after every 32 views, and may raise
-    to stop. Older features leave the cache where all would pass FRACTURE_FEATURES_GB (default 20), but for those that
-    are used `beside` them. Raises FeaturesError where these would pass it nevertheless, or where the disk is too full.
+    was killed is resumed. Older features are deleted if all of them would exceed FRACTURE_FEATURES_GB (default 20),
+    except those that are used `beside` them.
+
+    Args:
+        part: The frozen blocks.
+        source: The images.
+        recipe: The run's recipe.
+        views: Views per image, the plain one included.
+        beside: Features that are in use and must stay.
+        progress: Called with (done, total, bytes) after every 32 views; it may raise to stop.
+
+    Returns:
+        The features.
+
+    Raises:
+        FeaturesError: They exceed the limit on their own, or the disk is too full.
     """
     rows = len(source.ids) * views
     folder = features_folder() / _key(part, source, recipe, views)
@@ -166,7 +148,7 @@ def compute_features(
             size = rows * 2 * (sum(int(np.prod(s)) for s in shapes.values()) + (recipe.image_size // CELL) ** 2)
             _make_room(folder, size, beside.folder if beside else None)
             _compute(engine, shapes, source, recipe, rows, folder, lambda done: progress and progress(done, rows, size))
-    os.utime(folder)  # what was used last leaves last
+    os.utime(folder)  # the least recently used features are deleted first
     names = json.loads((folder / "features.json").read_text("utf-8"))["maps"]
     maps = {name: np.load(folder / f"{place}.npy", mmap_mode="r") for place, name in enumerate(names)}
     return Features(maps, np.load(folder / "cells.npy", mmap_mode="r"), len(source.ids), views, folder)
@@ -197,8 +179,8 @@ def _compute(
         outputs = engine.run(pictures)
         files["cells.npy"][start:end] = cells
         for place, name in enumerate(shapes):
-            files[f"{place}.npy"][start:end] = np.clip(outputs[name], -_LARGEST, _LARGEST)
-        # Written pages reach the disk before the note that says so, or a power cut would leave zeros behind it.
+            files[f"{place}.npy"][start:end] = np.clip(outputs[name], -_FLOAT16_MAX, _FLOAT16_MAX)
+        # Flush the data before recording the progress, or a power cut could leave zeros that count as done.
         for file in files.values():
             file.flush()
         write_text(note, json.dumps(end))
@@ -210,43 +192,43 @@ def _compute(
 def _views_ahead(
     source: FeatureSource, recipe: Recipe, first: int, rows: int
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """First row, pictures and cells of every chunk; the next one is made by a thread while the engine works."""
+    """Yield first row, images and cells of every chunk; a thread prepares the next one while the engine works."""
 
     def make(start: int) -> tuple[int, np.ndarray, np.ndarray]:
-        made = [source.view(row, recipe) for row in range(start, min(start + _CHUNK, rows))]
-        return start, np.stack([picture for picture, _ in made]), np.stack([cells for _, cells in made])
+        views = [source.view(row, recipe) for row in range(start, min(start + _CHUNK_IMAGES, rows))]
+        return start, np.stack([image for image, _ in views]), np.stack([cells for _, cells in views])
 
-    return prefetch(make, range(first, rows, _CHUNK))
+    return prefetch(make, range(first, rows, _CHUNK_IMAGES))
 
 
 def _make_room(folder: Path, size: int, beside: Path | None) -> None:
-    """Let older features go until `size` more bytes fit the bound; raise FeaturesError where they never will."""
+    """Delete older features until `size` more bytes fit the limit; raise FeaturesError if they never will."""
     bound = float(os.environ.get("FRACTURE_FEATURES_GB", "20")) * 1e9
     free = shutil.disk_usage(folder.parent).free + size_on_disk(folder)
     needed = size + (size_on_disk(beside) if beside else 0)
     if needed > bound:
         raise FeaturesError(
-            f"The features of this run take {needed / 1e9:.1f} GB, more than the {bound / 1e9:g} GB they may: lower "
-            "`views` or the picture's size, raise FRACTURE_FEATURES_GB, or set fast_path to false."
+            f"The cached features of this run take {needed / 1e9:.1f} GB, more than the limit of {bound / 1e9:g} GB: "
+            "reduce `views` or the image size, raise FRACTURE_FEATURES_GB, or set fast_path to false."
         )
     others = sorted((p for p in folder.parent.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime)
-    kept = sum(size_on_disk(other) for other in others if other != folder)
+    used = sum(size_on_disk(other) for other in others if other != folder)
     for other in others:
         if other in (folder, beside):
             continue
-        if kept + size <= bound and size + 5e8 <= free:
+        if used + size <= bound and size + 5e8 <= free:
             break
         freed = _remove(other)
-        kept, free = kept - freed, free + freed
+        used, free = used - freed, free + freed
     if size + 5e8 > free:
         raise FeaturesError(
-            f"The features of this run take {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB left: "
-            "make room, lower `views`, or set fast_path to false."
+            f"The cached features of this run take {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free: "
+            "free some disk space, reduce `views`, or set fast_path to false."
         )
 
 
 def _remove(folder: Path) -> int:
-    """Delete features unless another run is computing them; give the bytes that were freed."""
+    """Delete features unless another run is computing them; return the bytes that were freed."""
     try:
         with FileLock(f"{folder}.lock", timeout=0):
             size = size_on_disk(folder)

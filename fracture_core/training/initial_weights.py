@@ -1,4 +1,4 @@
-"""Where a training run's first weights come from: ImageNet, a bundle, a file, or nowhere."""
+"""Initial weights of a training run: ImageNet, a bundle, a file, or random."""
 
 from __future__ import annotations
 
@@ -21,31 +21,35 @@ from fracture_core.network.weights import Weights, load_weights, set_weights, we
 from fracture_core.paths import expand_user_path
 from fracture_core.recipe import Recipe
 
-_SECONDS = 30  # without an answer, before a download counts as failed
+_DOWNLOAD_TIMEOUT_S = 30
 
 
 class StartingWeightsError(FractureCoreError):
-    """Starting weights that cannot be had, cannot be read, or belong to another network."""
+    """Initial weights that are not available, cannot be read, or belong to another network."""
 
 
 @dataclass(frozen=True)
 class InitialWeights:
-    """What a run started from: the recipe's words, and what of it was used.
+    """What a run started from: the recipe's setting, and what of it was used.
 
-    `sha256` is of the file, of the bundle's list of hashes, or of the ImageNet arrays; None where nothing was read.
-    `split` is the digest of the split that a bundle was trained on, where it says so, `test` that of the test images
-    it was scored on.
+    `sha256` is of the file, of the bundle's list of hashes, or of the ImageNet arrays; None if nothing was read.
+    `split` is the digest of the split that a bundle was trained on, if known, `test` that of the test images it was
+    scored on.
     """
 
     source: str
     sha256: str | None
     loaded: int  # arrays
-    left: tuple[str, ...]  # keys of the network that keep their random values, where others do not
+    left: tuple[str, ...]  # keys of the network that keep their random values
     split: str | None = None
     test: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data for the run's record."""
+        """Return plain data for the run's record.
+
+        Returns:
+            One entry per field.
+        """
         return {
             "source": self.source,
             "sha256": self.sha256,
@@ -57,12 +61,22 @@ class InitialWeights:
 
 
 def start_from(model: keras.Model, recipe: Recipe) -> InitialWeights:
-    """Put the recipe's starting weights into its freshly built model.
+    """Load the recipe's initial weights into its freshly built model.
 
-    "none" leaves the random ones; "imagenet" downloads keras.applications' (or takes them from its cache);
-    "bundle:NAME" takes backbone and heads, each where it fits; a path takes a `.safetensors` file of ours or a
-    `.h5` file that `keras.applications` takes with `include_top=False`. Raises StartingWeightsError, with what to do
-    instead, and then leaves the model as it was.
+    "none" leaves the random ones; "imagenet" downloads those of keras.applications (or takes them from its cache);
+    "bundle:NAME" takes backbone and heads, each where it fits; a path takes a `.safetensors` file of ours or a `.h5`
+    file that `keras.applications` accepts with `include_top=False`.
+
+    Args:
+        model: The network, changed in place.
+        recipe: The run's recipe.
+
+    Returns:
+        What was loaded.
+
+    Raises:
+        StartingWeightsError: They are not available or do not fit; the message says what to do, and the model is
+            unchanged.
     """
     if recipe.start == "none":
         return InitialWeights("none", None, 0, ())
@@ -86,7 +100,17 @@ def _is_head(key: str) -> bool:
 
 
 def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
-    """Weights, their SHA-256, and the digest of the split they were trained on, where that is known."""
+    """Read the recipe's initial weights.
+
+    Args:
+        recipe: The run's recipe.
+
+    Returns:
+        The weights, their SHA-256, and the digest of the split they were trained on, if known.
+
+    Raises:
+        StartingWeightsError: They are not available or cannot be read.
+    """
     if recipe.start == "imagenet":
         return *_imagenet(recipe), None
     if recipe.start.startswith("bundle:"):
@@ -98,7 +122,7 @@ def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
     path = expand_user_path(recipe.start)
     if not path.is_file():
         raise StartingWeightsError(
-            f"There are no starting weights {recipe.start!r}; give imagenet, none, bundle:NAME, "
+            f"There are no starting weights {recipe.start!r}; use imagenet, none, bundle:NAME, "
             "or the path of a .weights.h5 or .safetensors file."
         )
     if path.suffix == ".safetensors":
@@ -112,7 +136,7 @@ def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
 def _keras_file(path: Path, recipe: Recipe) -> Weights:
     try:
         return weights_of(_application(recipe, str(path)))
-    # Keras raises whatever its readers meet: ValueError, OSError, KeyError, TypeError and their kin.
+    # Keras raises whatever its readers raise: ValueError, OSError, KeyError, TypeError and others.
     except Exception as error:
         raise StartingWeightsError(
             f"The file {path.name} does not hold the weights of a {recipe.backbone} without its top, "
@@ -122,16 +146,16 @@ def _keras_file(path: Path, recipe: Recipe) -> Weights:
 
 def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
     try:
-        with _patience(_SECONDS):
+        with _socket_timeout(_DOWNLOAD_TIMEOUT_S):
             weights = weights_of(_application(recipe, "imagenet"))
     except PublishedWeightsError as error:
         raise StartingWeightsError(str(error)) from error
-    # get_file raises a bare Exception where the network fails and a ValueError where the file is not as published.
+    # get_file raises a bare Exception if the network fails and a ValueError if the file is not as published.
     except Exception as error:
         raise StartingWeightsError(
             f"The ImageNet weights of {recipe.backbone} cannot be downloaded ({_first_line(error)}). Connect to the "
-            f"internet and try again, or start from the shipped bundle (bundle:{DEFAULT_BUNDLE}), from a weights file "
-            "(its path), or from nothing (none)."
+            f"internet and try again, or start from the shipped bundle (bundle:{DEFAULT_BUNDLE}), a weights file "
+            "(its path), or random weights (none)."
         ) from error
     digest = hashlib.sha256()
     for key, array in weights.items():
@@ -140,14 +164,14 @@ def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
 
 
 def _application(recipe: Recipe, weights: str) -> keras.Model:
-    """The backbone alone, with its weights; layer names counted from nothing, as in our own model."""
+    """Return the backbone with its weights; layer names are counted from zero, as in our own model."""
     count_layers_anew()
     return application(recipe.backbone)(include_top=False, weights=weights)
 
 
 @contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    # get_file waits for ever otherwise: behind a firewall that drops packets nothing would ever be said.
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    # get_file would otherwise wait for ever behind a firewall that drops packets.
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,6 +1,6 @@
-"""What training minimises: the image's loss, the global head's own, and the cells' on the radiologists' boxes.
+"""The training objective: the image's loss, the global head's own, and that of the cells on the radiologists' boxes.
 
-Every term is a sum divided by a figure of the whole batch, so that the gradients of several replicas, summed, are
+Every term is a sum divided by a count over the whole batch, so that the gradients of several replicas, summed, equal
 those of one process with the same batch.
 """
 
@@ -17,11 +17,18 @@ from fracture_core.recipe import ClassBalance, Recipe
 def objective(
     outputs: Mapping[str, tf.Tensor], targets: Mapping[str, tf.Tensor], recipe: Recipe
 ) -> dict[str, tf.Tensor]:
-    """Give the weighted terms, scalars to be summed: `label`, and `global` and `box` where the recipe asks for them.
+    """Compute the weighted terms of the loss: `label`, and `global` and `box` if the recipe asks for them.
 
-    `outputs` are the model's (logits). `targets`: `label` float32 (n,), 0..1; `weight` float32 (n,), of each image;
-    `cells` float32 (n, S/8, S/8), each cell's share of a box, nan where nobody knows. Call it inside a replica: each
-    gives its own share.
+    Call it inside a replica: each returns its own share.
+
+    Args:
+        outputs: The model's outputs (logits).
+        targets: `label` float32 (n,), 0..1; `weight` float32 (n,), of each image; `cells` float32 (n, S/8, S/8), the
+            share of each cell that is in a box, nan if unknown.
+        recipe: The run's recipe.
+
+    Returns:
+        Scalars by name, to be summed.
     """
     label, weight = targets["label"], targets["weight"]
     count = _over_replicas(tf.cast(tf.shape(label)[0], tf.float32))
@@ -44,7 +51,16 @@ def _image_loss(logit: tf.Tensor, label: tf.Tensor, weight: tf.Tensor, count: tf
 
 
 def focus(logit: tf.Tensor, label: tf.Tensor, gamma: float) -> tf.Tensor:
-    """The focal loss's factor (1 - p_t) ** gamma, (n,): what is already right counts little (Lin et al. 2017)."""
+    """Compute the focal loss factor (1 - p_t) ** gamma: what is already right counts little (Lin et al. 2017).
+
+    Args:
+        logit: Shape (n,).
+        label: 0..1, shape (n,).
+        gamma: The exponent.
+
+    Returns:
+        Shape (n,).
+    """
     probability = tf.sigmoid(logit)
     wrong = label * (1 - probability) + (1 - label) * probability
     # The gradient of x ** gamma is infinite at 0 for gamma < 1.
@@ -52,10 +68,19 @@ def focus(logit: tf.Tensor, label: tf.Tensor, gamma: float) -> tf.Tensor:
 
 
 def box_loss(cells: tf.Tensor, target: tf.Tensor, positive_weight: float, count: tf.Tensor) -> tf.Tensor:
-    """Cross-entropy of every cell, summed over the batch, over (cells on fractures + pictures): a scalar.
+    """Compute the cross-entropy of every cell, summed over the batch, over (cells on fractures + images).
 
-    `cells` logits and `target` shares, both (n, h, w); `count` the pictures of the whole batch. Dividing by what lies
-    on fractures rather than by all cells lets tiny boxes weigh as they must. Cells whose target is nan teach nothing.
+    Dividing by what lies on fractures rather than by all cells gives tiny boxes enough weight. Cells whose target is
+    nan are ignored.
+
+    Args:
+        cells: Logits, shape (n, h, w).
+        target: Shares 0..1, shape (n, h, w).
+        positive_weight: Weight of a cell on a fracture relative to one elsewhere.
+        count: Images in the whole batch.
+
+    Returns:
+        A scalar.
     """
     unknown = tf.math.is_nan(target)
     target = tf.where(unknown, 0.0, target)
@@ -71,7 +96,15 @@ def _over_replicas(figure: tf.Tensor) -> tf.Tensor:
 
 
 def class_weights(labels: np.ndarray, balance: ClassBalance) -> np.ndarray:
-    """Weight of each image, float32 (n,), mean 1: even, or so that both classes weigh the same in all."""
+    """Compute the weight of each image: all equal, or so that both classes have the same total.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        balance: Only "weights" changes them.
+
+    Returns:
+        float32 (n,), mean 1.
+    """
     labels = np.asarray(labels, int)
     if balance != "weights":
         return np.ones(len(labels), np.float32)

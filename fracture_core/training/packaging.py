@@ -1,4 +1,4 @@
-"""A finished run -> a bundle: score val and test, calibrate and choose thresholds on val, seal, publish."""
+"""Package a finished run as a bundle: score val and test, calibrate and choose thresholds on val, write atomically."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import default_operating_points
 from fracture_core.network.graph import Graph
 from fracture_core.network.model import BACKBONES
-from fracture_core.network.weights import Weights, half_precision, load_weights, save_weights
+from fracture_core.network.weights import half_precision, load_weights, save_weights
 from fracture_core.paths import models_folder
-from fracture_core.recipe import Recipe
+from fracture_core.training.run_folder import RunFolder
 
 
 class PackagingError(FractureCoreError):
-    """A run that is not finished, or whose folder lacks something a bundle needs."""
+    """A run that is not finished, or whose folder lacks something that a bundle needs."""
 
 
 def package(
@@ -49,13 +49,32 @@ def package(
     root: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bundle:
-    """Make the bundle root/name from a finished run folder; an earlier bundle of that name is kept beside it.
+    """Create the bundle root/name from a finished run; an earlier bundle of that name is kept beside it.
 
-    Val alone decides the offset, the temperature and the thresholds. Raises PackagingError where the run is not
-    finished. Nothing appears under `root` before the bundle is whole.
+    Val alone decides the offset, the temperature and the thresholds. Nothing appears under `root` before the bundle is
+    complete.
+
+    Args:
+        run: The run's folder.
+        name: Name of the bundle.
+        dataset: What it was trained on.
+        root: The folder of the bundles; by default the user's.
+        progress: Called with (done, total) images.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        PackagingError: The run is not finished.
+        RunError: Its folder is damaged.
+        BundleError: The name is invalid.
     """
     check_name(name)
-    recipe, graph, weights, split, record = _read_run(run)
+    source = RunFolder(run)
+    if not source.finished:
+        raise PackagingError(f"The run {Path(run).name} is not finished; resume it first.")
+    recipe, split, record, graph = source.recipe(), source.split(), source.record(), source.graph()
+    weights = load_weights(source.path / "weights.safetensors")
     # Everything below is computed with the weights as they will be shipped, rounding included.
     weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
     graph = graph.with_outputs({MIDDLE_MAP: BACKBONES[recipe.backbone].middle})
@@ -103,22 +122,8 @@ def _bias_of_logit(graph: Graph) -> str:
     return f"{answer.name if answer.attributes.get('bias') else graph.outputs['global_logit']}/bias"
 
 
-def _read_run(run: Path) -> tuple[Recipe, Graph, Weights, Split, dict[str, Any]]:
-    try:
-        record = json.loads((run / "run.json").read_text("utf-8"))
-        if not record.get("finished"):
-            raise PackagingError(f"The run {run.name} is not finished; resume it first.")
-        recipe = Recipe.from_json(json.loads((run / "recipe.json").read_text("utf-8")))
-        graph = Graph.from_json(json.loads((run / "network.json").read_text("utf-8")))
-        parts = json.loads((run / "split.json").read_text("utf-8"))
-        split = Split(*(tuple(parts[part]) for part in ("train", "val", "test")), parts.get("left_out", {}))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise PackagingError(f"The folder {run.name} is not a finished run ({error}).") from error
-    return recipe, graph, load_weights(run / "weights.safetensors"), split, record
-
-
 def _pretraining(record: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The record of the pre-training: the run's own, or the one that lies beside its starting weights."""
+    """Return the record of the pre-training: the run's own, or the one beside its initial weights."""
     if "stages" in record:
         return {key: record.get(key) for key in ("start", "teacher", "stages")}
     source = (record.get("start") or {}).get("source", "")
@@ -128,14 +133,14 @@ def _pretraining(record: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
         return json.loads(beside.read_text("utf-8"))
     except ValueError as error:
-        raise PackagingError("The record of the pre-training, run.json, cannot be read.") from error
+        raise PackagingError("The record of the pre-training (run.json) cannot be read.") from error
 
 
 def _calibrate(val: pd.DataFrame) -> tuple[float, float]:
-    """Offset and temperature that make sigmoid((logit + offset) / temperature) likeliest on val.
+    """Return the offset and temperature that make sigmoid((logit + offset) / temperature) most likely on val.
 
-    The offset undoes what oversampling or class weights did to the base rate (Platt 1999); it goes into the
-    network's own bias, so that the temperature alone is left to calibrate (Guo et al. 2017).
+    The offset undoes the effect of oversampling or class weights on the base rate (Platt 1999); it goes into the
+    network's own bias, so that only the temperature is left for calibration (Guo et al. 2017).
     """
     from scipy.optimize import minimize_scalar
 

@@ -1,8 +1,7 @@
-"""Batches for training: which image when, how it is changed, and tf.data that makes them while the network works.
+"""Batches for training: which image when, how it is changed, and tf.data that prepares them while the network works.
 
-A batch depends on the recipe's seed and the step's number alone: not on what was trained before, nor on how many
-workers share it. That is what lets a killed run go on as if nothing had happened, and several machines see what one
-would.
+A batch depends only on the recipe's seed and the number of the step: not on what was trained before, nor on how many
+workers share it. That is why a killed run can be resumed exactly, and several machines see what one would.
 """
 
 from __future__ import annotations
@@ -25,23 +24,31 @@ Arrays = dict[str, np.ndarray]
 
 
 class Examples(Protocol):
-    """What a network can be trained on, by number: decoded pictures, or stored activations."""
+    """What a network can be trained on, by index: decoded images, or cached features."""
 
-    #: One example's inputs by name, without the batch's axis.
+    #: One example's inputs by name, without the batch axis.
     signature: Mapping[str, tf.TensorSpec]
 
     def __len__(self) -> int: ...
 
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
-        """One random view of an example: its inputs, and its cells float32 (S/8, S/8), 0..1."""
+    def sample_view(self, index: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+        """Return one random view of an example.
+
+        Args:
+            index: Number of the example.
+            rng: Random generator.
+
+        Returns:
+            Its inputs by name, and its cells float32 (S/8, S/8), 0..1.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class PictureExamples:
-    """Pictures, augmented anew each time.
+class ImageExamples:
+    """Images, augmented anew each time they are used.
 
-    `pictures` may be larger than the network's, so that zooming in loses nothing; `boxes` are in their pixels.
+    `pictures` may be larger than the network's input, so that zooming in loses nothing; `boxes` are in their pixels.
     """
 
     ids: Sequence[str]
@@ -51,15 +58,23 @@ class PictureExamples:
 
     @property
     def signature(self) -> Mapping[str, tf.TensorSpec]:
-        """One grey square, uint8."""
+        """One letterboxed image, uint8."""
         size = self.recipe.image_size
         return {"radiograph": tf.TensorSpec((size, size), tf.uint8)}
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def draw(self, index: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
-        """An augmented picture and its cells."""
+    def sample_view(self, index: int, rng: np.random.Generator) -> tuple[Arrays, np.ndarray]:
+        """Return one augmented view of an image.
+
+        Args:
+            index: Number of the example.
+            rng: Random generator.
+
+        Returns:
+            The image uint8 (S, S) by name, and its cells float32 (S/8, S/8), 0..1.
+        """
         square = self.pictures.square(self.ids[index])
         size = self.recipe.image_size
         picture, boxes = augment(square, self.boxes[index], size, self.recipe.augmentation, rng)
@@ -67,10 +82,20 @@ class PictureExamples:
 
 
 def epoch_order(labels: np.ndarray, batch_size: int, balance: ClassBalance, seed: int, epoch: int) -> np.ndarray:
-    """Which image stands where in an epoch: int64 (steps, batch).
+    """Return which image goes where in an epoch.
 
-    Every image comes at least once. "oversample" repeats the rarer class until both are as many. The last batch is
-    filled up with images drawn again, because a short one would shake batch normalisation.
+    Every image appears at least once. "oversample" repeats the rarer class until both are equally frequent. The last
+    batch is filled up with images drawn again, because a short one would disturb batch normalisation.
+
+    Args:
+        labels: 0 or 1, shape (n,).
+        batch_size: Images per batch.
+        balance: How to balance the classes.
+        seed: The recipe's seed.
+        epoch: Counted from 0.
+
+    Returns:
+        Indices, int64 (steps, batch).
     """
     rng = np.random.default_rng([seed, epoch, 0])
     order = rng.permutation(len(labels))
@@ -98,15 +123,23 @@ class Batches:
         return epoch_order(self.labels, r.batch_size, r.class_balance, r.seed, epoch)
 
     def batch(self, step: int, part: slice = slice(None)) -> tuple[Arrays, Arrays]:
-        """Inputs and targets (`label`, `weight`, `cells`) of step `step`, counted from 0; `part` of the batch only."""
+        """Return the inputs and targets of a step.
+
+        Args:
+            step: Counted from 0.
+            part: Which part of the batch to return.
+
+        Returns:
+            Inputs by name, and the targets `label`, `weight` and `cells`.
+        """
         epoch, number = divmod(step, self.steps_per_epoch)
         indices = self._epoch(epoch)[number]
         places = range(*part.indices(self.batch_size))
         if self.recipe.mixup:
-            places = range(self.batch_size)  # a picture's partner may lie in another worker's part
+            places = range(self.batch_size)  # an image's partner may be in another worker's part
         first = number * self.batch_size
         drawn = [
-            self.examples.draw(int(indices[k]), np.random.default_rng([self.recipe.seed, epoch, 1, first + k]))
+            self.examples.sample_view(int(indices[k]), np.random.default_rng([self.recipe.seed, epoch, 1, first + k]))
             for k in places
         ]
         inputs = {name: np.stack([values[name] for values, _ in drawn]) for name in drawn[0][0]}
@@ -122,7 +155,17 @@ class Batches:
         return inputs, targets
 
     def dataset(self, first: int, last: int, worker: int = 0, workers: int = 1) -> tf.data.Dataset:
-        """The batches of steps `first` to `last`; with several workers each gets its own part of every batch."""
+        """Return the batches as a dataset; with several workers each gets its own part of every batch.
+
+        Args:
+            first: The first step.
+            last: The step to end before.
+            worker: Index of this worker.
+            workers: How many there are.
+
+        Returns:
+            A dataset of (inputs, targets).
+        """
         size = self.batch_size // workers
         part = slice(worker * size, (worker + 1) * size)
         structure = self._structure(size)
@@ -143,19 +186,19 @@ class Batches:
     def _structure(self, size: int) -> tuple[dict[str, tf.TensorSpec], dict[str, tf.TensorSpec]]:
         n = self.recipe.image_size // CELL
         cells = tf.TensorSpec((size, n, n), tf.float32)
-        one = tf.TensorSpec((size,), tf.float32)
+        scalar = tf.TensorSpec((size,), tf.float32)
         inputs = {
             name: tf.TensorSpec((size, *spec.shape), tf.float32 if self.recipe.mixup else spec.dtype)
             for name, spec in self.examples.signature.items()
         }
-        return inputs, {"label": one, "weight": one, "cells": cells}
+        return inputs, {"label": scalar, "weight": scalar, "cells": cells}
 
 
 def _mix(inputs: Arrays, targets: Arrays, recipe: Recipe, rng: np.random.Generator) -> tuple[Arrays, Arrays]:
-    """Blend each picture, and all that is known of it, with another of the batch (mixup, Zhang et al. 2018)."""
+    """Blend each image and its targets with another of the batch (mixup, Zhang et al. 2018)."""
     n = len(targets["label"])
     share = rng.beta(recipe.mixup, recipe.mixup, n).astype(np.float32)
-    # The larger share stays with the picture itself: the same set of blends, without repeats.
+    # The image itself keeps the larger share: the same set of blends, without repeats.
     share = np.maximum(share, 1 - share)
     partner = rng.permutation(n)
 

@@ -1,4 +1,4 @@
-"""The choices of a recipe as a form can draw them: what each is called, of what kind it is, and its range."""
+"""Describe the settings of a recipe for a form: label, kind and range of each."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from fracture_core.recipe import Augmentation, Recipe
 
 Kind = Literal["whole", "number", "switch", "one of"]
 
-#: What matters, in the order of a form; every other choice is folded away.
+#: The main settings, in the order of the form; the others are collapsed.
 FRONT = ("epochs", "trainable_blocks", "learning_rate", "batch_size", "image_size", "fast_path")
 _LABELS = {
-    "trainable_blocks": "Blocks that train",
-    "image_size": "Picture's side",
+    "image_size": "Image size (px)",
+    "fast_path": "Cache features",
 }
 _HELP = {
-    "epochs": "Times that every picture is seen; the best epoch on validation is kept.",
+    "epochs": "Passes over the training images; the best epoch on validation is kept.",
     "trainable_blocks": (
-        "Counted from the output: 0.25 trains a quarter of the last block, 0 the heads alone, an empty field "
+        "Counted from the output: 0.25 trains a quarter of the last block, 0 the heads only. Leave empty to train "
         "the whole network."
     ),
-    "fast_path": "What the frozen blocks make of each view is computed once and kept on disk.",
-    "image_size": "In pixels, a multiple of 32.",
-    "batch_size": "Pictures a step; a smaller batch needs less memory.",
-    "early_stopping": "Epochs without gain on validation; empty: never.",
-    "leak_free": "Duplicates across the parts, and damaged files, leave train.",
-    "views": "Augmented views a picture on the fast path.",
-    "crop_to_field": "Borders and empty margins go.",
+    "fast_path": "Compute the features of the frozen blocks once and keep them on disk.",
+    "image_size": "A multiple of 32.",
+    "batch_size": "Images per step; smaller batches need less memory.",
+    "early_stopping": "Stop after this many epochs without improvement on validation. Leave empty to never stop early.",
+    "leak_free": "Remove duplicates across the splits, and damaged files, from training.",
+    "views": "Augmented views per image if features are cached.",
+    "crop_to_field": "Crop unexposed borders and empty margins.",
 }
 _STEPS = {"image_size": 32, "trainable_blocks": 0.25}
 _ELSEWHERE = {"name", "start", "augmentation", "test_time_views"}
@@ -42,7 +42,7 @@ _ELSEWHERE = {"name", "start", "augmentation", "test_time_views"}
 
 @dataclass(frozen=True)
 class RecipeChoice:
-    """One choice: `key` as `with_values` takes it, "augmentation.zoom" for one of the augmentation.
+    """One setting: `key` as `with_values` takes it, for example "augmentation.zoom".
 
     A number whose `value` is None may be left empty.
     """
@@ -59,25 +59,39 @@ class RecipeChoice:
 
 
 def recipe_names() -> list[str]:
-    """The project's recipes, the default one first."""
+    """Return the names of the project's recipes, the default one first."""
     names = []
     for path in sorted(RECIPES.glob("*.json"), key=lambda path: (path.stem != "default", path.stem)):
         try:
             Recipe.load(path)
         except FractureCoreError:
-            continue  # a plan of another kind
+            continue  # a pre-training plan
         names.append(path.stem)
     return names
 
 
 def about(name: str) -> str:
-    """What a recipe of the project says of itself."""
-    said = json.loads((RECIPES / f"{name}.json").read_text("utf-8")).get("about", "")
-    return said if isinstance(said, str) else " ".join(said)
+    """Return what a recipe of the project says about itself.
+
+    Args:
+        name: Name of the recipe.
+
+    Returns:
+        The text; empty if there is none.
+    """
+    text = json.loads((RECIPES / f"{name}.json").read_text("utf-8")).get("about", "")
+    return text if isinstance(text, str) else " ".join(text)
 
 
 def choices(recipe: Recipe) -> list[RecipeChoice]:
-    """Every choice of a recipe but its name and its start, with its value: those in front first."""
+    """Return every setting of a recipe except its name and initial weights, the main ones first.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        The settings with their values.
+    """
     own = [_choice(recipe, f.name, "", _recipe._RANGES) for f in fields(Recipe) if f.name not in _ELSEWHERE]
     own.sort(key=lambda choice: FRONT.index(choice.key) if choice.key in FRONT else len(FRONT))
     changes = recipe.augmentation
@@ -85,7 +99,18 @@ def choices(recipe: Recipe) -> list[RecipeChoice]:
 
 
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
-    """The recipe with choices replaced by key; raise RecipeError where they make no sense."""
+    """Return the recipe with some settings changed.
+
+    Args:
+        recipe: The recipe.
+        values: New values by key.
+
+    Returns:
+        The new recipe.
+
+    Raises:
+        RecipeError: A value is invalid.
+    """
     data = recipe.to_json()
     for key, value in values.items():
         group, _, name = key.rpartition(".")

@@ -1,10 +1,10 @@
-"""One training run on disk: what was asked, what it stands on, how it goes, and where it can go on from.
+"""The folder of a training run: what was asked for, how it goes, and what it can be resumed from.
 
-recipe.json           every choice
+recipe.json           every setting
 split.json            train, val, test and what was left out, with the digest
 network.json          the graph, as data
-run.json              git revision, versions, starting weights, times, finished or not
-history.csv           a row an epoch, as it grows
+run.json              git revision, versions, initial weights, times, whether it is finished
+history.csv           one row per epoch, as it grows
 log.txt
 checkpoint.safetensors, best.safetensors     until it is finished
 weights.safetensors   when it is finished
@@ -32,6 +32,7 @@ from safetensors.numpy import save_file
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write, write_text
+from fracture_core.network.graph import Graph
 from fracture_core.paths import APP, INSTALLED, runs_folder
 from fracture_core.recipe import Recipe
 
@@ -42,11 +43,18 @@ _PACKAGES = ("tensorflow", "keras", "numpy", "openvino", "opencv-python-headless
 
 
 class RunError(FractureCoreError):
-    """A run folder that cannot be made, read or resumed."""
+    """A run folder that cannot be created, read or resumed."""
 
 
 def new_run_path(recipe: Recipe) -> Path:
-    """A folder name that is not taken yet, not made: runs/<time>-<name>."""
+    """Return a path for a new run, runs/<time>-<name>, that does not exist yet.
+
+    Args:
+        recipe: The run's recipe.
+
+    Returns:
+        The path.
+    """
     stem = f"{datetime.now().strftime('%Y%m%d-%H%M%S')}-{recipe.name}"
     path, number = runs_folder() / stem, 1
     while path.exists():
@@ -57,14 +65,14 @@ def new_run_path(recipe: Recipe) -> Path:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything a run needs to go on: `arrays` by name, and `state` as plain data."""
+    """Everything needed to resume a run: `arrays` by name, and `state` as plain data."""
 
     arrays: Mapping[str, np.ndarray]
     state: Mapping[str, Any]
 
 
 class RunFolder:
-    """A run's files. `writes` is false for the workers of a distributed run that only compute."""
+    """The files of a run. `writes` is false for the workers of a distributed run that only compute."""
 
     def __init__(self, path: Path, *, writes: bool = True):
         self.path, self.writes = Path(path), writes
@@ -76,29 +84,52 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end."""
+        """Whether the run is finished."""
         return self.started and bool(self.record().get("finished"))
 
     def record(self) -> dict[str, Any]:
-        """What run.json holds; raise RunError where it cannot be read."""
+        """Return the content of run.json.
+
+        Raises:
+            RunError: It cannot be read.
+        """
         return self._read("run.json")
 
     def recipe(self) -> Recipe:
-        """The recipe it was started with."""
+        """Return the recipe that the run was started with."""
         return Recipe.from_json(self._read("recipe.json"))
 
     def split(self) -> Split:
-        """The split it was started with; raise RunError where the file was altered."""
+        """Return the split that the run was started with.
+
+        Raises:
+            RunError: The file cannot be read or was altered.
+        """
         from fracture_core.data.split import Split  # brings scikit-learn, which nothing else here needs
 
         data = self._read("split.json")
         split = Split(*(tuple(data[part]) for part in ("train", "val", "test")), dict(data["left_out"]))
         if split.digest != data["digest"]:
-            raise RunError(f"The split of the run {self.path.name} was altered: its digest does not fit.")
+            raise RunError(f"The split of the run {self.path.name} was altered: its digest does not match.")
         return split
 
+    def graph(self) -> Graph:
+        """Return the network's graph.
+
+        Raises:
+            RunError: It cannot be read.
+        """
+        try:
+            return Graph.from_json(self._read("network.json"))
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"The network of the run {self.path.name} cannot be read ({error}).") from error
+
     def history(self) -> list[dict[str, float]]:
-        """The epochs so far, as history.csv has them; empty before the first has ended."""
+        """Return the completed epochs, as in history.csv.
+
+        Raises:
+            RunError: The file cannot be read.
+        """
         try:
             with (self.path / "history.csv").open(newline="", encoding="utf-8") as file:
                 return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
@@ -107,28 +138,49 @@ class RunFolder:
         except (OSError, ValueError, TypeError) as error:
             raise RunError(f"The history of the run {self.path.name} cannot be read ({error}).") from error
 
-    def begin(self, recipe: Recipe, split: Split) -> None:
-        """Write what the run stands on; `note` makes it a run that can be resumed."""
+    def write_setup(self, recipe: Recipe, split: Split) -> None:
+        """Write recipe and split; `update_record` then makes it a run that can be resumed.
+
+        Args:
+            recipe: The run's recipe.
+            split: Train, val and test.
+        """
         parts = {name: list(getattr(split, name)) for name in ("train", "val", "test")}
         parts |= {"left_out": split.left_out, "digest": split.digest}
         self.write_recipe(recipe)
         self._write("split.json", parts)
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Write recipe.json."""
+        """Write recipe.json.
+
+        Args:
+            recipe: The run's recipe.
+        """
         self._write("recipe.json", recipe.to_json())
 
-    def note(self, **entries: Any) -> None:
-        """Add to run.json, or change what it says."""
+    def update_record(self, **entries: Any) -> None:
+        """Add entries to run.json, or change them.
+
+        Args:
+            **entries: Plain data.
+        """
         before = self.record() if self.started else {}
         self._write("run.json", before | entries)
 
     def write_graph(self, graph: Mapping[str, Any]) -> None:
-        """Write network.json."""
+        """Write network.json.
+
+        Args:
+            graph: The graph as plain data.
+        """
         self._write("network.json", graph)
 
     def write_history(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Write history.csv anew: a table with a header, a row an epoch."""
+        """Write history.csv.
+
+        Args:
+            rows: One row per completed epoch.
+        """
         if not self.writes or not rows:
             return
         text = io.StringIO()
@@ -138,29 +190,53 @@ class RunFolder:
         write_text(self.path / "history.csv", text.getvalue())
 
     def log(self, text: str) -> None:
-        """Add a line to log.txt, with the time."""
+        """Add a line to log.txt.
+
+        Args:
+            text: The line.
+        """
         if self.writes:
             with (self.path / "log.txt").open("a", encoding="utf-8") as file:
                 file.write(f"{datetime.now().isoformat(sep=' ', timespec='seconds')}  {text}\n")
 
     def save(self, name: str, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        """Write `name`.safetensors in one atomic step, exactly as the arrays are."""
+        """Write `name`.safetensors atomically, with the arrays exactly as they are.
+
+        Args:
+            name: "checkpoint" or "best".
+            arrays: The arrays by name.
+            state: Plain data.
+        """
         if self.writes:
             with atomic_write(self.path / f"{name}.safetensors") as temporary:
                 save_file(dict(arrays), temporary, {"state": json.dumps(state)})
 
     def load(self, name: str) -> Checkpoint:
-        """Read what `save` wrote; raise RunError where it is missing or damaged."""
+        """Read what `save` wrote.
+
+        Args:
+            name: "checkpoint" or "best".
+
+        Returns:
+            Arrays and state.
+
+        Raises:
+            RunError: It is missing or damaged.
+        """
         path = self.path / f"{name}.safetensors"
         try:
             with safe_open(path, "numpy") as file:
                 state = json.loads(file.metadata()["state"])
                 return Checkpoint({key: file.get_tensor(key) for key in file.keys()}, state)  # noqa: SIM118
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"The run {self.path.name} cannot go on: its {name} is missing or damaged.") from error
+            raise RunError(f"The run {self.path.name} cannot continue: its {name} is missing or damaged.") from error
 
     def remove(self, *names: str) -> None:
-        """Delete checkpoints that are needed no more."""
+        """Delete checkpoints that are no longer needed.
+
+        Args:
+            *names: "checkpoint" or "best".
+        """
         if self.writes:
             for name in names:
                 (self.path / f"{name}.safetensors").unlink(missing_ok=True)
@@ -173,14 +249,14 @@ class RunFolder:
         try:
             data = json.loads((self.path / file).read_text("utf-8"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.path.name} is not the folder of a run: {file} cannot be read.") from error
+            raise RunError(f"{self.path.name} is not a run folder: {file} cannot be read.") from error
         if not isinstance(data, dict):
-            raise RunError(f"{self.path.name} is not the folder of a run: {file} is damaged.")
+            raise RunError(f"{self.path.name} is not a run folder: {file} is damaged.")
         return data
 
 
 def provenance() -> dict[str, Any]:
-    """What the code and the machine are: git revision (None outside a checkout), versions, Python, platform."""
+    """Return git revision (None outside a checkout), package versions, Python version and platform."""
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_revision": _git("rev-parse", "HEAD"),
@@ -193,7 +269,14 @@ def provenance() -> dict[str, Any]:
 
 
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
-    """SHA-256 (hex) of arrays by name: equal digests mean equal weights, bit for bit."""
+    """Compute the SHA-256 of arrays by name: equal digests mean weights that are equal bit for bit.
+
+    Args:
+        arrays: The arrays by name.
+
+    Returns:
+        The digest in hex.
+    """
     digest = hashlib.sha256()
     for key in sorted(arrays):
         digest.update(key.encode() + np.ascontiguousarray(arrays[key]).tobytes())

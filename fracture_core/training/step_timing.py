@@ -1,6 +1,6 @@
-"""How fast this machine trains a recipe: some real steps on pictures of noise, timed; the figures are kept.
+"""Time some training steps of a recipe on this machine, on images of noise, and save the result.
 
-For a process of its own (`python -m fracture_core estimate`): it builds the network.
+For a process of its own (the `estimate` command), because it builds the network.
 """
 
 from __future__ import annotations
@@ -18,47 +18,60 @@ from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
 from fracture_core.network.model import CELL, build_model, train_last_blocks
 from fracture_core.recipe import Recipe
-from fracture_core.training.estimate import StepTiming, keep
-from fracture_core.training.feature_cache import Features, FrozenBackbone, split_at_boundary
-from fracture_core.training.learner import Trainer
-from fracture_core.training.pipeline import Batches, PictureExamples
+from fracture_core.training.estimate import StepTiming, save_timing
+from fracture_core.training.feature_cache import Features
+from fracture_core.training.frozen_backbone import FrozenBackbone, split_at_boundary
+from fracture_core.training.pipeline import Batches, ImageExamples
+from fracture_core.training.trainer import Trainer
 from fracture_core.training.training_data import MARGIN, TrainingData
 
-_STEPS = 3  # timed, after one that traces
+_STEPS = 3  # timed, after the first, which traces
 _VIEWS = 32
-_TYPICAL = (454, 373)  # pixels; most of FracAtlas
+_TYPICAL_SIZE = (454, 373)  # pixels, (height, width) of most images of FracAtlas
 
 
 def measure(recipe: Recipe, began: float) -> StepTiming:
-    """Time a recipe's training step and what goes before it; keep and give the figures.
+    """Time a recipe's training step and what precedes it, and save the result.
 
-    `began` is the `time.monotonic()` of the process's first line, so that importing and building count.
+    Args:
+        recipe: What to train.
+        began: `time.monotonic()` at the first line of the process, so that importing and building count.
+
+    Returns:
+        The measurement.
     """
     keras.utils.set_random_seed(recipe.seed)
     model = build_model(recipe)
     train_last_blocks(model, recipe)
-    learner = Trainer(model, recipe, tf.distribute.get_strategy())
-    checkpoint = sum(array.nbytes for array in learner.state()[0].values())
+    trainer = Trainer(model, recipe, tf.distribute.get_strategy())
+    checkpoint = sum(array.nbytes for array in trainer.state()[0].values())
     built = time.monotonic() - began
     rng, view = np.random.default_rng(0), (0.0, 0)
     if recipe.fast_path:
-        data, *view = _on_features(split_at_boundary(model), recipe, rng)
+        data, *view = _feature_data(split_at_boundary(model), recipe, rng)
     else:
-        data = _on_pictures(model, recipe, rng)
+        data = _image_data(model, recipe, rng)
     batches = Batches(data.examples, data.labels, recipe)
-    learner.compile(data)
-    steps = learner.distribute(batches, _STEPS + 1)
+    trainer.compile(data)
+    steps = trainer.distribute(batches, _STEPS + 1)
     times = []
     for batch in steps:
         began = time.monotonic()
-        learner.train_step(batch, 0.0)
+        trainer.train_step(batch, 0.0)
         times.append(time.monotonic() - began)
     step = float(np.median(times[1:]))
-    speed = StepTiming(step, built + times[0] - step, view[0], int(view[1]), checkpoint, _decoding(rng, recipe))
-    return keep(recipe, speed)
+    timing = StepTiming(
+        step_seconds=step,
+        start_seconds=built + times[0] - step,
+        view_seconds=view[0],
+        view_bytes=int(view[1]),
+        checkpoint_bytes=checkpoint,
+        decode_seconds=_decoding_seconds(rng, recipe),
+    )
+    return save_timing(recipe, timing)
 
 
-def _on_pictures(model: keras.Model, recipe: Recipe, rng: np.random.Generator) -> TrainingData:
+def _image_data(model: keras.Model, recipe: Recipe, rng: np.random.Generator) -> TrainingData:
     """Two batches of noise, as ordinary training gets its pictures."""
     n = recipe.batch_size * 2
     side = round(recipe.image_size * MARGIN / 32) * 32 if recipe.augmentation.active else recipe.image_size
@@ -66,12 +79,12 @@ def _on_pictures(model: keras.Model, recipe: Recipe, rng: np.random.Generator) -
     ids = [str(place) for place in range(n)]
     placements = (letterbox(squares[0], side)[1],) * n
     pictures = ImageCache(squares, placements, {name: place for place, name in enumerate(ids)})
-    examples = PictureExamples(ids, pictures, [np.zeros((0, 4), np.float32)] * n, recipe)
+    examples = ImageExamples(ids, pictures, [np.zeros((0, 4), np.float32)] * n, recipe)
     labels = np.arange(n) % 2
     return TrainingData(examples, labels, {}, labels[:0], model, ("radiograph",))
 
 
-def _on_features(part: FrozenBackbone, recipe: Recipe, rng: np.random.Generator) -> tuple[TrainingData, float, int]:
+def _feature_data(part: FrozenBackbone, recipe: Recipe, rng: np.random.Generator) -> tuple[TrainingData, float, int]:
     """Two batches of what the frozen blocks make of noise; seconds and bytes that one stored view takes."""
     engine = Engine(part.graph, part.weights)
     squares = rng.integers(0, 256, (_VIEWS, recipe.image_size, recipe.image_size), np.uint8)
@@ -88,9 +101,9 @@ def _on_features(part: FrozenBackbone, recipe: Recipe, rng: np.random.Generator)
     return data, seconds, per_view
 
 
-def _decoding(rng: np.random.Generator, recipe: Recipe) -> float:
+def _decoding_seconds(rng: np.random.Generator, recipe: Recipe) -> float:
     """Seconds that one JPEG of the usual size takes to be read and letterboxed."""
-    grey = cv2.resize(rng.integers(0, 256, (60, 50), np.uint8), _TYPICAL[::-1])
+    grey = cv2.resize(rng.integers(0, 256, (60, 50), np.uint8), _TYPICAL_SIZE[::-1])
     data = cv2.imencode(".jpg", grey)[1].tobytes()
     began = time.monotonic()
     for _ in range(_VIEWS):

@@ -1,4 +1,4 @@
-"""What a run learns from and what measures it: the split's pictures, or what the frozen blocks make of them."""
+"""Prepare what a run trains on and validates with: the split's images, or the features of the frozen blocks."""
 
 from __future__ import annotations
 
@@ -14,25 +14,20 @@ from fracture_core.data.dataset import Dataset
 from fracture_core.data.image_cache import ImageCache, load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.recipe import Recipe
-from fracture_core.training.feature_cache import (
-    Features,
-    FeatureSource,
-    FrozenBackbone,
-    compute_features,
-    split_at_boundary,
-)
-from fracture_core.training.pipeline import Arrays, Examples, PictureExamples
+from fracture_core.training.feature_cache import Features, FeatureSource, compute_features
+from fracture_core.training.frozen_backbone import FrozenBackbone, split_at_boundary
+from fracture_core.training.pipeline import Arrays, Examples, ImageExamples
 from fracture_core.training.progress import Reporter, TrainingError
 
-#: How much larger than the network's the pictures are that augmentation starts from, so that zooming in loses little.
+#: Augmentation starts from images larger than the network's input by this factor, so that zooming in loses little.
 MARGIN = 1.25
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Training examples with their labels int8 (n,); val's inputs, by name, with labels; the model that reads them.
+    """Training examples with labels int8 (n,), validation inputs by name with labels, and the model that reads them.
 
-    `model` is the whole network, or on the fast path the part of it that trains; it reads the inputs `names`, in
+    `model` is the whole network or, if features are cached, the part of it that trains; it reads the inputs `names`, in
     this order.
     """
 
@@ -44,31 +39,49 @@ class TrainingData:
     names: tuple[str, ...]
 
     def model_input(self, inputs: Mapping[str, tf.Tensor]) -> tf.Tensor | list[tf.Tensor]:
-        """What the model is called with: float32, and with a channel's axis for pictures."""
-        made = [tf.cast(inputs[name], tf.float32) for name in self.names]
-        made = [values[..., None] if values.shape.rank == 3 else values for values in made]
-        return made if isinstance(self.model.input, list) else made[0]
+        """Prepare inputs for the model: float32, and a channel axis for images.
+
+        Args:
+            inputs: A batch, by name.
+
+        Returns:
+            What to call the model with.
+        """
+        tensors = [tf.cast(inputs[name], tf.float32) for name in self.names]
+        tensors = [values[..., None] if values.shape.rank == 3 else values for values in tensors]
+        return tensors if isinstance(self.model.input, list) else tensors[0]
 
 
 def load_training_data(
-    recipe: Recipe, dataset: Dataset, split: Split, model: keras.Model, report: Reporter
+    recipe: Recipe, dataset: Dataset, split: Split, model: keras.Model, reporter: Reporter
 ) -> TrainingData:
-    """Decode the dataset (once, ever) and, on the fast path, compute what the frozen blocks make of it.
+    """Decode the dataset (once only) and, if the recipe caches features, compute them.
 
-    Raises TrainingError where train or val lacks one of the classes.
+    Args:
+        recipe: The run's recipe.
+        dataset: What to train on.
+        split: Train, val and test.
+        model: The whole network.
+        reporter: Receives the progress.
+
+    Returns:
+        Examples, validation inputs and the model to train.
+
+    Raises:
+        TrainingError: Train or val lacks one of the classes.
     """
     labels, val_labels = (dataset.table.loc[list(ids), "label"].to_numpy() for ids in (split.train, split.val))
     for part, truth in (("train", labels), ("val", val_labels)):
         if len(set(truth)) < 2:
-            raise TrainingError(f"The {part} images are all of one class ({len(truth)} images): both are needed.")
-    plain = _decoded(dataset, recipe, recipe.image_size, report)
+            raise TrainingError(f"The {part} set has one class only ({len(truth)} images); both are needed.")
+    plain = _decoded(dataset, recipe, recipe.image_size, reporter)
     larger = plain
     if recipe.augmentation.active:
-        larger = _decoded(dataset, recipe, round(recipe.image_size * MARGIN / 32) * 32, report)
+        larger = _decoded(dataset, recipe, round(recipe.image_size * MARGIN / 32) * 32, reporter)
     val = _rows(plain, split.val)
     if not recipe.fast_path:
         boxes = _boxes(dataset, larger, split.train)
-        examples = PictureExamples(split.train, larger, boxes, recipe)
+        examples = ImageExamples(split.train, larger, boxes, recipe)
         return TrainingData(examples, labels, {"radiograph": val}, val_labels, model, ("radiograph",))
     part = split_at_boundary(model)
     views = recipe.views if recipe.augmentation.active else 1
@@ -79,16 +92,16 @@ def load_training_data(
         larger,
         _boxes(dataset, larger, split.train),
     )
-    features = _features(part, train, recipe, views, report)
+    features = _features(part, train, recipe, views, reporter)
     held = FeatureSource(split.val, val, _boxes(dataset, plain, split.val), None, ())
-    val_maps = _features(part, held, recipe, 1, report, beside=features).maps
+    val_maps = _features(part, held, recipe, 1, reporter, beside=features).maps
     return TrainingData(features, labels, dict(val_maps), val_labels, part.trainable, part.names)
 
 
-def _decoded(dataset: Dataset, recipe: Recipe, size: int, report: Reporter) -> ImageCache:
+def _decoded(dataset: Dataset, recipe: Recipe, size: int, reporter: Reporter) -> ImageCache:
     def progress(done: int, total: int) -> None:
-        report.counted("decoding", done, total)
-        report.stop_if_asked()
+        reporter.report_count("decoding", done, total)
+        reporter.stop_if_asked()
 
     paths = {i: dataset.path(i) for i in dataset.table.index}
     return load_image_cache(paths, size, crop_to_field=recipe.crop_to_field, progress=progress)
@@ -99,12 +112,12 @@ def _features(
     source: FeatureSource,
     recipe: Recipe,
     views: int,
-    report: Reporter,
+    reporter: Reporter,
     beside: Features | None = None,
 ) -> Features:
     def progress(done: int, total: int, size: int) -> None:
-        report.counted("features", done, total, bytes=size)
-        report.stop_if_asked()
+        reporter.report_count("features", done, total, bytes=size)
+        reporter.stop_if_asked()
 
     return compute_features(part, source, recipe, views, beside=beside, progress=progress)
 
@@ -115,4 +128,4 @@ def _rows(pictures: ImageCache, ids: Sequence[str]) -> np.ndarray:
 
 def _boxes(dataset: Dataset, pictures: ImageCache, ids: Sequence[str]) -> list[np.ndarray]:
     boxes = (dataset.boxes(i) if dataset.outlined(i) else UNKNOWN for i in ids)
-    return [pictures.placement(i).boxes_in_square(one) for i, one in zip(ids, boxes, strict=True)]
+    return [pictures.placement(i).boxes_in_square(outlines) for i, outlines in zip(ids, boxes, strict=True)]

@@ -92,7 +92,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     early = len(losses(run))
     until(page, run, lambda found: len(losses(run)) > early + 1)
     page.locator(".st-key-live_auc canvas").wait_for(timeout=WAIT)
-    assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "At work"
+    assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "Running"
 
     # The app ends and starts anew; the run did not notice, and the new app knows it.
     trainer_server.stop()

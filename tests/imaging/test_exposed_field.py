@@ -163,7 +163,7 @@ def test_training_scoring_and_reading_see_the_same_square(small_models: Path, tm
 
     data = load_training_data(recipe, dataset, split, None, Reporter(tmp_path, 1, None, None))
     np.testing.assert_array_equal(data.val_inputs["radiograph"], [squares[i][0] for i in split.val])
-    drawn, cells = data.examples.draw(1, np.random.default_rng(0))
+    drawn, cells = data.examples.sample_view(1, np.random.default_rng(0))
     np.testing.assert_array_equal(drawn["radiograph"], squares[ids[1]][0])
     np.testing.assert_array_equal(cells, cell_targets(squares[ids[1]][1].boxes_in_square(dataset.boxes(ids[1])), 64, 8))
 

@@ -34,7 +34,14 @@ from fracture_core.recipe import Recipe, RecipeError
 from fracture_core.reporting.training_charts import auc_chart, loss_chart, overlaid
 from fracture_core.reporting.training_text import duration, estimate_in_words, size
 from fracture_core.training import estimate as estimating
-from fracture_core.training.estimate import EstimateError, StepTiming, check_room, estimate, keep, learn_from_run
+from fracture_core.training.estimate import (
+    EstimateError,
+    StepTiming,
+    check_disk_space,
+    estimate,
+    learn_from_run,
+    save_timing,
+)
 from fracture_core.training.pipeline import epoch_order
 from fracture_core.training.recipe_fields import FRONT, choices, recipe_names, with_values
 from fracture_core.training.run_folder import RunError, RunFolder
@@ -65,9 +72,9 @@ def run(tmp_path, monkeypatch):
 
 def test_a_pre_training_run_counts_its_looks_at_val_and_keeps_the_last(run, models):
     folder = RunFolder(run)
-    folder.note(name="one", finished=True)
+    folder.update_record(name="one", finished=True)
     assert [history_rows(root=models)[0][key] for key in ("epoch", "epochs", "val_auc")] == [3, 9, 0.9]
-    folder.note(stages=[{"name": "all", "image_size": 64}])
+    folder.update_record(stages=[{"name": "all", "image_size": 64}])
     assert [history_rows(root=models)[0][key] for key in ("epoch", "epochs", "val_auc")] == [3, 3, 0.8]
 
 
@@ -107,7 +114,7 @@ def test_a_run_knows_its_bundle_by_the_weights(models, run):
     manifest["provenance"]["weights_sha256"] = "abc"
     (models / "small" / "bundle.json").write_text(json.dumps(manifest))
     assert bundle_of(run, models) is None
-    RunFolder(run).note(finished=True, weights_sha256="abc")
+    RunFolder(run).update_record(finished=True, weights_sha256="abc")
     assert bundle_of(run, models) == "small"
     (models / "small").rename(models / ".making-a1")  # as a kill leaves it
     assert bundle_of(run, models) is None
@@ -219,7 +226,7 @@ def test_without_common_images_what_the_run_scored_is_taken(models, run):
     new.__dict__["predictions"] = lambda: renamed
     with pytest.raises(ComparisonError, match="same radiographs"):
         compare_bundles(new, other)
-    RunFolder(run).begin(
+    RunFolder(run).write_setup(
         Recipe(name="one"),
         Split(("mine-x",), *(tuple(renamed.loc[renamed["split"] == p, "image_id"]) for p in ("val", "test")), {}),
     )
@@ -237,7 +244,7 @@ def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, run):
         compare_bundles(new, current)
     table = current.predictions()
     parts = (tuple(table.loc[table["split"] == part, "image_id"]) for part in ("test", "val", "test"))
-    RunFolder(run).begin(Recipe(name="one"), Split(*parts, {}))
+    RunFolder(run).write_setup(Recipe(name="one"), Split(*parts, {}))
     scored = table[["image_id", "split", "label", "logit"]].assign(logit=-table["logit"])
     scored.to_csv(scores_file(run, current), index=False)
     found = compare_run(new, current, run)
@@ -340,13 +347,13 @@ def test_an_estimate_adds_up_what_was_measured(labelled, split, tmp_path, monkey
     recipe = Recipe(name="x", epochs=10, batch_size=16, image_size=64, trainable_blocks=1, fast_path=True)
     assert estimate(recipe, labelled, split) is None
     assert estimate_in_words(None) == "Not measured on this machine yet."
-    keep(recipe, StepTiming(2.0, 30.0, 0.5, 1000, 5000, 0.0))
+    save_timing(recipe, StepTiming(2.0, 30.0, 0.5, 1000, 5000, 0.0))
     found = estimate(recipe, labelled, split)
     # 4 steps an epoch and a third of a step for 16 images of val; 80 views; 100 images read once more.
     epochs = 10 * (4 + 1 / 3) * 2.0
     assert found.seconds == pytest.approx(30 + epochs + 80 * 0.5 + 100 * (0.5 + 2.0 / 16 / 3))
     assert found.bytes == 100 * 64 * 64 + 80 * 1000 + 2 * 5000
-    assert "From a short measurement on this machine" in found.basis and "2.00 s a batch of 16" in found.basis
+    assert "From a short measurement on this machine" in found.basis and "2.00 s per batch of 16" in found.basis
     assert estimate(recipe.replace(epochs=20), labelled, split).seconds == pytest.approx(found.seconds + epochs)
     assert estimate(recipe.replace(image_size=96), labelled, split) is None
 
@@ -361,7 +368,7 @@ def test_an_estimate_of_oversampling_counts_the_steps_that_a_run_takes(labelled,
     for balance in ("none", "weights", "oversample"):
         recipe = Recipe(name="x", batch_size=7, class_balance=balance)
         steps = len(epoch_order(labels, 7, balance, seed=0, epoch=0))
-        assert estimating.steps_an_epoch(recipe, labelled, split) == pytest.approx(steps + len(split.val) / 7 / 3)
+        assert estimating.steps_per_epoch(recipe, labelled, split) == pytest.approx(steps + len(split.val) / 7 / 3)
 
 
 def test_what_features_take_counts_as_room(tmp_path, monkeypatch):
@@ -370,20 +377,20 @@ def test_what_features_take_counts_as_room(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=600_000_000))
     needed = estimating.RunEstimate(1.0, 101_000_000, "")
     with pytest.raises(EstimateError, match=r"0\.6 GB are left"):
-        check_room(needed)
+        check_disk_space(needed)
     kept = tmp_path / "cache" / "features" / "earlier" / "0.npy"
     kept.parent.mkdir(parents=True)
     kept.write_bytes(bytes(1_100_000))
-    check_room(needed)
+    check_disk_space(needed)
 
 
 def test_a_run_that_would_not_fit_the_disk_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
     free = shutil.disk_usage(tmp_path).free
-    check_room(estimating.RunEstimate(1.0, 1000, ""))
+    check_disk_space(estimating.RunEstimate(1.0, 1000, ""))
     with pytest.raises(EstimateError, match="The disk is too full"):
-        check_room(estimating.RunEstimate(1.0, 2 * free, ""))
+        check_disk_space(estimating.RunEstimate(1.0, 2 * free, ""))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_paused_killed_cancelled_and_resumed_it_ends_as_if_nothing_had_been(here
         pass
 
     # It waits where it is told to, and goes on.
-    assert at_step(run, 2).pictures_per_second is not None or status(run).done == 2
+    assert at_step(run, 2).images_per_second is not None or status(run).done == 2
     job.pause(run)
     paused = wait_until(run, lambda s: s.state == "paused")
     time.sleep(1)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from fracture_core.inference.engine import Engine
 from fracture_core.network.model import BACKBONES, SHARPNESS, build_model, train_last_blocks
 from fracture_core.recipe import BackboneName, Recipe
-from fracture_core.training.feature_cache import split_at_boundary
+from fracture_core.training.frozen_backbone import split_at_boundary
 
 
 @pytest.fixture(scope="module", params=get_args(BackboneName))

@@ -93,11 +93,11 @@ def test_a_run_at_work_is_watched_from_its_folder_alone(root):
     run = make_run(root, "20260101-000000-x")
     with training_lock(run):
         writer = StatusWriter(run)
-        writer.write("training", done=30, total=80, epoch=3, epochs=8, pictures_per_second=41.5, seconds_left=120.0)
+        writer.write("training", done=30, total=80, epoch=3, epochs=8, images_per_second=41.5, seconds_left=120.0)
         (run / "log.txt").write_text("something was done\n")
         app = page()
         assert "20260101-000000-x: running" in text(app)
-        assert [one.value for one in app.metric] == ["At work", "3 of 8", "41.5", "2 min"]
+        assert [one.value for one in app.metric] == ["Running", "3 of 8", "41.5", "2 min"]
         assert app.code[0].value == "something was done"
         app.button(key="start_run").click().run()
         assert "is training on this machine" in text(app)
@@ -127,8 +127,8 @@ def finished(root, own_models) -> Path:
     manifest.write_text(json.dumps(data))
     table = load_bundle("other", own_models).predictions()
     tested = tuple(table.loc[table["split"] == "test", "image_id"])
-    RunFolder(run).begin(Recipe(name="other", epochs=8), Split(tested[:3], (), tested, {}))
-    RunFolder(run).note(finished=True, weights_sha256="abc")
+    RunFolder(run).write_setup(Recipe(name="other", epochs=8), Split(tested[:3], (), tested, {}))
+    RunFolder(run).update_record(finished=True, weights_sha256="abc")
     StatusWriter(run).end("finished", bundle="other")
     return run
 

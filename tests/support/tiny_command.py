@@ -21,7 +21,7 @@ def _with_the_tiny_network(*arguments):
     """
     import keras
 
-    from fracture_core.training.learner import Trainer
+    from fracture_core.training.trainer import Trainer
     from tests.support.training import tiny_densenet
 
     keras.applications.DenseNet121 = tiny_densenet

@@ -145,7 +145,7 @@ def test_a_batch_that_cannot_be_shared_evenly_is_a_sentence() -> None:
         num_replicas_in_sync = 3
 
     check_batch(9, Three("CPU:0"))
-    with pytest.raises(TrainingError, match="shared evenly by 3 replicas"):
+    with pytest.raises(TrainingError, match="divided evenly among 3 replicas"):
         check_batch(8, Three("CPU:0"))
 
 

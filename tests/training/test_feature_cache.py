@@ -13,13 +13,8 @@ from fracture_core.data.image_cache import load_image_cache
 from fracture_core.network.model import build_model, train_last_blocks
 from fracture_core.recipe import Augmentation
 from fracture_core.training import feature_cache as features_module
-from fracture_core.training.feature_cache import (
-    FeaturesError,
-    FeatureSource,
-    FrozenBackbone,
-    compute_features,
-    split_at_boundary,
-)
+from fracture_core.training.feature_cache import FeatureSource, compute_features
+from fracture_core.training.frozen_backbone import FeaturesError, FrozenBackbone, split_at_boundary
 from tests.support.training import SMALL, miniature, tiny_network
 
 RECIPE = SMALL.replace(fast_path=True, trainable_blocks=1)
@@ -123,7 +118,7 @@ def test_draw_shows_every_view_of_the_picture_asked_for(dataset, cache, part):
     name = "pool4_relu"
     rows = {values.tobytes(): row % len(features) for row, values in enumerate(features.maps[name])}
     rng = np.random.default_rng(0)
-    drawn = [features.draw(4, rng)[0][name].tobytes() for _ in range(40)]
+    drawn = [features.sample_view(4, rng)[0][name].tobytes() for _ in range(40)]
     assert {rows[d] for d in drawn} == {4} and len(set(drawn)) == VIEWS
 
 
@@ -227,7 +222,7 @@ def test_features_in_use_stay_however_little_room_there_is(dataset, cache, part,
 
 def test_features_that_would_never_fit_are_refused_with_their_size(dataset, cache, part, monkeypatch):
     monkeypatch.setenv("FRACTURE_FEATURES_GB", "0.00001")
-    with pytest.raises(FeaturesError, match=r"take .* GB, more than the 1e-05 GB .*fast_path"):
+    with pytest.raises(FeaturesError, match=r"take .* GB, more than the limit of 1e-05 GB .*fast_path"):
         compute_features(part, source_of(dataset), RECIPE, VIEWS)
     assert not folders(cache)
 

@@ -247,7 +247,7 @@ def test_no_network_says_so_and_what_to_do(tmp_path):
 
 
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(start_module, "_SECONDS", 0.5)
+    monkeypatch.setattr(start_module, "_DOWNLOAD_TIMEOUT_S", 0.5)
     recipe = RECIPE.replace(start="imagenet")
     model = build_model(recipe)
     over = threading.Event()

@@ -9,7 +9,7 @@ from fracture_core.data.image_cache import load_image_cache
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.recipe import Augmentation
-from fracture_core.training.pipeline import Batches, PictureExamples, epoch_order
+from fracture_core.training.pipeline import Batches, ImageExamples, epoch_order
 from tests.support.training import SMALL, miniature
 
 PLAIN = SMALL.replace(augmentation=Augmentation())
@@ -27,7 +27,7 @@ def batches_of(dataset, recipe, size=None):
     ids = list(dataset.table.index)
     pictures = load_image_cache({i: dataset.path(i) for i in ids}, size or recipe.image_size)
     boxes = [pictures.placement(i).boxes_in_square(dataset.boxes(i)) for i in ids]
-    return Batches(PictureExamples(ids, pictures, boxes, recipe), dataset.table["label"].to_numpy(), recipe)
+    return Batches(ImageExamples(ids, pictures, boxes, recipe), dataset.table["label"].to_numpy(), recipe)
 
 
 LABELS = st.lists(st.integers(0, 1), min_size=1, max_size=60).map(np.array)

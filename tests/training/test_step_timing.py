@@ -10,8 +10,8 @@ import pytest
 
 from fracture_core.data.split import Split
 from fracture_core.network.model import build_model, train_last_blocks
-from fracture_core.training.estimate import estimate, known_speed
-from fracture_core.training.feature_cache import split_at_boundary
+from fracture_core.training.estimate import estimate, known_timing
+from fracture_core.training.frozen_backbone import split_at_boundary
 from fracture_core.training.step_timing import measure
 from tests.support.training import SMALL, tiny_network
 
@@ -25,7 +25,7 @@ def test_a_measurement_is_kept_and_counts_what_a_run_will_store(tmp_path, fast):
         lasted = time.monotonic() - began
         assert 0 < speed.step_seconds < lasted and 0 < speed.start_seconds < lasted
         assert 0 < speed.decode_seconds < lasted
-        assert known_speed(recipe) == speed and known_speed(recipe.replace(fast_path=not fast)) is None
+        assert known_timing(recipe) == speed and known_timing(recipe.replace(fast_path=not fast)) is None
         model = build_model(recipe)
         train_last_blocks(model, recipe)
         moving = sum(v.numpy().nbytes for v in model.trainable_variables)

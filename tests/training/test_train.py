@@ -123,7 +123,7 @@ def test_progress_tells_every_stage_in_order(finished):
     steps = [p for p in told if p.stage == "training"]
     assert [p.done for p in steps] == list(range(1, steps[0].total + 1))
     assert all(math.isfinite(p.loss) and p.run == run for p in steps)
-    assert steps[-1].pictures_per_second > 0
+    assert steps[-1].images_per_second > 0
     assert [p.row["epoch"] for p in told if p.stage == "epoch ended"] == [1, 2, 3]
 
 
@@ -216,7 +216,7 @@ def test_a_damaged_checkpoint_is_a_sentence(root, dataset):
         train(SMALL, dataset, run=run, should_stop=lambda: "stop")
     whole = (run / "checkpoint.safetensors").read_bytes()
     (run / "checkpoint.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Exception, match="cannot go on: its checkpoint is missing or damaged"):
+    with pytest.raises(Exception, match="cannot continue: its checkpoint is missing or damaged"):
         train(SMALL, dataset, run=run)
 
 
@@ -228,7 +228,7 @@ def test_a_rate_that_blows_up_is_a_sentence_not_a_bundle(root, dataset):
         if p.stage == "training" and p.done == 3:
             import gc
 
-            from fracture_core.training.learner import Trainer
+            from fracture_core.training.trainer import Trainer
 
             for thing in gc.get_objects():
                 if isinstance(thing, Trainer) and thing.recipe is recipe:
@@ -243,7 +243,7 @@ def test_one_class_is_refused_with_a_sentence(root, dataset):
     split = split_for(SMALL, dataset)
     labels = dataset.table["label"]
     healthy = tuple(i for i in split.train if not labels[i])
-    with pytest.raises(TrainingError, match="all of one class"):
+    with pytest.raises(TrainingError, match="has one class only"):
         train(SMALL, dataset, run=root / "one-class", split=Split(healthy, split.val, split.test, {}))
 
 

@@ -12,7 +12,7 @@ from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
 from fracture_core.recipe import Recipe
 from fracture_core.reporting.training_text import estimate_in_words
-from fracture_core.training.estimate import check_room, estimate
+from fracture_core.training.estimate import check_disk_space, estimate
 from fracture_core.training.recipe_fields import FRONT, RecipeChoice, about, choices, recipe_names, with_values
 from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.training.dataset_choice import choose_dataset
@@ -35,7 +35,7 @@ def new_run() -> None:
 def _start(recipe: Recipe, folder: str | None, dataset, split) -> None:
     try:
         if (needed := estimate(recipe, dataset, split)) is not None:
-            check_room(needed)
+            check_disk_space(needed)
         with st.spinner("Starting …"):
             job.start(recipe, folder, recipe.name)
     except FractureCoreError as error:

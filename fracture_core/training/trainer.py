@@ -1,4 +1,4 @@
-"""A network in training: the step, the running average of the weights, val, and all of it as arrays to resume from."""
+"""A network in training: the step, the running average of the weights, validation, and the state to resume from."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from fracture_core.training.progress import TrainingError
 from fracture_core.training.run_folder import Checkpoint, RunError
 from fracture_core.training.training_data import TrainingData
 
-_VAL_BATCH = 32
+_VAL_BATCH_SIZE = 32
 
 
 class Trainer:
-    """Everything of a run that changes. Make it, and restore it, inside the strategy's scope.
+    """Everything in a run that changes. Create it, and restore it, inside the strategy's scope.
 
-    `step` counts batches from the run's beginning; `history` has a row an epoch.
+    `step` counts batches from the start of the run; `history` has one row per epoch.
     """
 
     def __init__(self, model: keras.Model, recipe: Recipe, strategy: tf.distribute.Strategy):
@@ -41,48 +41,71 @@ class Trainer:
         self._sums: dict[str, float] = {}  # of the running epoch
 
     def compile(self, data: TrainingData) -> None:
-        """Learn from `data`; traces the step, which takes most of a minute for a whole network."""
+        """Set the data to train on, and build the step; tracing a whole network takes most of a minute.
+
+        Args:
+            data: Training examples, validation inputs, and the model that reads them.
+        """
         self._data = data
         self._run_step = tf.function(self._step_on_all_replicas)
-        self._follow = tf.function(self._move_average)
+        self._update_ema = tf.function(self._move_average)
         self._run_val = tf.function(
             lambda inputs: data.model(data.model_input(inputs), training=False)["logit"][:, 0], reduce_retracing=True
         )
 
     def distribute(self, batches: Batches, last: int) -> Any:
-        """An iterator over the batches from this step to `last`, each worker's own part where there are several."""
+        """Return an iterator over the remaining batches; with several workers, over this worker's part of each.
+
+        Args:
+            batches: Every batch of the run.
+            last: The step to end before.
+
+        Returns:
+            An iterator over (inputs, targets).
+        """
         workers = max(1, self.strategy.num_replicas_in_sync)
         if workers == 1:
             return iter(batches.dataset(self.step, last))
 
         def part(context: tf.distribute.InputContext) -> tf.data.Dataset:
             pipelines = context.num_input_pipelines
-            made = batches.dataset(self.step, last, context.input_pipeline_id, pipelines)
-            return made.unbatch().batch(context.get_per_replica_batch_size(batches.batch_size), drop_remainder=True)
+            dataset = batches.dataset(self.step, last, context.input_pipeline_id, pipelines)
+            return dataset.unbatch().batch(context.get_per_replica_batch_size(batches.batch_size), drop_remainder=True)
 
         return iter(self.strategy.distribute_datasets_from_function(part))
 
     def train_step(self, batch: Any, rate: float) -> float:
-        """Learn from one batch; give its loss. Raises TrainingError where that is no number any more."""
+        """Run one training step.
+
+        Args:
+            batch: Inputs and targets.
+            rate: Learning rate.
+
+        Returns:
+            The loss.
+
+        Raises:
+            TrainingError: The loss is not finite.
+        """
         began = time.monotonic()
         self.optimiser.learning_rate = rate
         terms = {name: float(value) for name, value in self._run_step(*batch).items()}
         loss = sum(terms.values())
         if not math.isfinite(loss):
-            raise TrainingError("The loss is no longer a number: lower the learning rate, or start from other weights.")
+            raise TrainingError("The loss is not finite: lower the learning rate, or start from other weights.")
         self.step += 1
         if self.average:
-            # Early on the average follows closely, or the random heads would stay in it for hundreds of steps.
+            # The decay grows from a small value, or the random heads would dominate the average for hundreds of steps.
             decay = min(self.recipe.weight_averaging, (1 + self.step) / (10 + self.step))
-            self._follow(tf.constant(1 - decay, tf.float32))
+            self._update_ema(tf.constant(1 - decay, tf.float32))
         for name, value in {"loss": loss, **terms, "seconds": time.monotonic() - began}.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         return loss
 
     def _move_average(self, share: tf.Tensor) -> None:
-        # Inside the graph, because fetching every variable of a network to average in NumPy is slow.
-        for kept, variable in zip(self.average, self.moving, strict=True):
-            kept.assign_add(share * (variable.value - kept))
+        # Inside the graph, because fetching every variable to average it in NumPy is slow.
+        for average, variable in zip(self.average, self.moving, strict=True):
+            average.assign_add(share * (variable.value - average))
 
     def _step_on_all_replicas(self, inputs: Any, targets: Any) -> dict[str, tf.Tensor]:
         terms = self.strategy.run(self._step_on_one_replica, args=(inputs, targets))
@@ -101,11 +124,19 @@ class Trainer:
         return terms
 
     def end_epoch(self, steps: int, rate: float) -> dict[str, float]:
-        """Measure val with the weights that would be kept, and add the epoch's row to the history; give the row."""
+        """Validate with the weights that would be saved, and add the epoch's row to the history.
+
+        Args:
+            steps: Steps in the epoch.
+            rate: Learning rate of the last step.
+
+        Returns:
+            The row.
+        """
         began = time.monotonic()
         logits = self._on_averaged(self._val_logits)
         truth = self._data.val_labels
-        # The image's cross-entropy as it is: neither smoothed nor weighted, so that recipes can be compared.
+        # Plain cross-entropy of the image, neither smoothed nor weighted, so that recipes can be compared.
         losses = np.logaddexp(0, logits) - truth * logits
         row = {"epoch": float(len(self.history) + 1), "learning_rate": rate}
         row |= {name: total / steps for name, total in self._sums.items() if name != "seconds"}
@@ -118,8 +149,8 @@ class Trainer:
 
     def _val_logits(self) -> np.ndarray:
         data, parts = self._data, []
-        for start in range(0, len(data.val_labels), _VAL_BATCH):
-            inputs = {k: tf.constant(v[start : start + _VAL_BATCH]) for k, v in data.val_inputs.items()}
+        for start in range(0, len(data.val_labels), _VAL_BATCH_SIZE):
+            inputs = {k: tf.constant(v[start : start + _VAL_BATCH_SIZE]) for k, v in data.val_inputs.items()}
             parts.append(self._run_val(inputs).numpy())
         logits = np.concatenate(parts).astype(np.float64)
         if not np.isfinite(logits).all():
@@ -127,7 +158,7 @@ class Trainer:
         return logits
 
     def weights(self) -> Weights:
-        """The weights that would be kept now, averaged where the recipe says so."""
+        """Return the weights that would be saved: averaged if the recipe says so."""
         return self._on_averaged(lambda: weights_of(self.model))
 
     def _on_averaged(self, look: Callable[[], Any]) -> Any:
@@ -141,7 +172,7 @@ class Trainer:
             _assign(self.moving, own)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Everything that changes, as arrays and plain data: weights, random states, moments, average, history."""
+        """Return arrays and plain data from which `restore` can resume."""
         arrays = {f"model/{v.path}": _value(v) for v in self.model.variables}
         arrays |= {f"optimiser/{i}": _value(v) for i, v in enumerate(self.optimiser.variables)}
         if self.average:
@@ -149,7 +180,14 @@ class Trainer:
         return arrays, {"step": self.step, "history": self.history, "sums": self._sums}
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go back to what `state` gave; raise RunError where it is another network's."""
+        """Resume from what `state` returned.
+
+        Args:
+            checkpoint: Arrays and plain data.
+
+        Raises:
+            RunError: It belongs to another network.
+        """
         arrays, state = checkpoint.arrays, checkpoint.state
         try:
             _assign(self.model.variables, [arrays[f"model/{v.path}"] for v in self.model.variables])
@@ -157,7 +195,7 @@ class Trainer:
             if self.average:
                 _assign(self.average, [arrays[f"average/{v.path}"] for v in self.moving])
         except (KeyError, ValueError) as error:
-            raise RunError("The checkpoint belongs to another network; start the run anew.") from error
+            raise RunError("The checkpoint belongs to another network; start a new run.") from error
         self.step, self.history, self._sums = state["step"], list(state["history"]), dict(state["sums"])
 
 
@@ -171,7 +209,7 @@ def _optimiser(recipe: Recipe) -> keras.optimizers.Optimizer:
 
 
 def _clipped(gradients: list[tf.Tensor], norm: float) -> list[tf.Tensor]:
-    """Gradients cut to a length over the whole batch; each replica gives back its even share of them."""
+    """Clip gradients by their norm over the whole batch; each replica returns its even share of them."""
     replica = tf.distribute.get_replica_context()
     replicas = replica.num_replicas_in_sync
     if replicas > 1:
