@@ -55,10 +55,19 @@ class ReviewedFilm:
         return max(outlined, key=lambda verdict: verdict.when).boxes if outlined else ()
 
     @property
+    def patient(self) -> str:
+        """The keyed hash of the patient; "" if none of the verdicts has it."""
+        return next((verdict.patient for verdict in self.latest if verdict.patient), "")
+
+    @property
     def model_disagrees(self) -> bool | None:
-        """Whether the model's answer at the time of the newest verdict contradicts the label; None if it did not."""
-        triage = str(self.newest.model.get("triage", ""))
-        if self.label is None or not ("unlikely" in triage or "likely" in triage):
+        """Whether the model's answer contradicts the label; None if there is no label, or no clear answer.
+
+        The answer is the one that the model had given at the newest verdict that holds one.
+        """
+        given = [verdict for verdict in self.latest if verdict.model]
+        triage = str(max(given, key=lambda verdict: verdict.when).model.get("triage", "")) if given else ""
+        if self.label is None or "likely" not in triage:
             return None
         return self.label != int("unlikely" not in triage)
 
@@ -93,7 +102,7 @@ def label_table(review: ReviewSet) -> pd.DataFrame:
         keyed hash; the film's own digest if the patient is not known), boxes (a list of four numbers each).
     """
     rows = [
-        (f"images/{f.image}.png", f.label, "", f.newest.patient or f.image[:32], [list(box) for box in f.boxes])
+        (f"images/{f.image}.png", f.label, "", f.patient or f.image[:32], [list(box) for box in f.boxes])
         for f in reviewed_films(review.verdicts())
         if f.label is not None
     ]
@@ -135,7 +144,7 @@ def _csv(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None
     for film in films:
         _copy(review, film, folder / "images")
         boxes = json.dumps([list(box) for box in film.boxes])
-        rows.append((f"images/{film.image}.png", film.label, film.newest.patient, boxes, film.newest.comment))
+        rows.append((f"images/{film.image}.png", film.label, film.patient, boxes, film.newest.comment))
     table = pd.DataFrame(rows, columns=["image", "label", "patient", "boxes", "comment"])
     write_text(folder / "labels.csv", table.to_csv(index=False))
 
