@@ -13,6 +13,7 @@ from fracture_core.cli.common import NOTICE
 from fracture_core.cli.data import add_dataset_commands
 from fracture_core.cli.models import add_model_commands
 from fracture_core.cli.predict import add_predict_command
+from fracture_core.cli.site import add_site_commands
 from fracture_core.cli.streams import abandon, escape_unprintable, printable, say
 from fracture_core.cli.training import add_training_commands
 from fracture_core.errors import FractureCoreError
@@ -33,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     add_dataset_commands(commands)
     add_training_commands(commands)
     add_model_commands(commands)
+    add_site_commands(commands)
     return top
 
 

@@ -1,0 +1,91 @@
+"""The commands for a site's own films: `calibrate` and `review`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fracture_core.cli.common import add_bundle, add_dataset, bar, command
+
+if TYPE_CHECKING:
+    from fracture_core.cli.common import Commands
+
+
+def add_site_commands(commands: Commands) -> None:
+    """Add them to the top parser's subparsers."""
+    one = command(commands, "calibrate", "Calibrate a bundle to a site's labelled films, with a guarantee.", _calibrate)
+    add_dataset(one, own=True)
+    add_bundle(one)
+    one.add_argument("--alpha", type=float, default=0.02, help="greatest fractured share of 'unlikely' (default: 0.02)")
+    one.add_argument("--beta", type=float, default=0.8, help="least fractured share of 'likely' (default: 0.8)")
+    one.add_argument("--confidence", type=float, default=0.95, help="confidence of each promise (default: 0.95)")
+    one.add_argument("--name", help="save the site's operating points under this name (default: only print)")
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    one = command(commands, "review", "Summarise a review folder, or export it for others.", _review)
+    one.add_argument("folder", nargs="?", type=Path, help="the review folder (default: FRACTURE_REVIEW_DIR)")
+    one.add_argument("--export", type=Path, metavar="DIR", help="write the labelled films there")
+    one.add_argument("--as", dest="kind", default="csv", help="csv, folders, coco or yolo (default: csv)")
+
+
+def _calibrate(arguments: argparse.Namespace) -> int:
+    from fracture_core.data.dataset import open_dataset
+    from fracture_core.evaluation.site_calibration import calibrate_site, promise_text, save_site_calibration
+    from fracture_core.evaluation.site_scores import score_films
+    from fracture_core.inference.predictor import load_predictor
+
+    dataset = open_dataset(arguments.dataset, progress=bar("reading"))
+    predictor = load_predictor(arguments.bundle)
+    films = score_films(predictor, dataset, progress=bar("scoring"))
+    calibration = calibrate_site(
+        predictor.bundle,
+        films["image_id"].tolist(),
+        films["label"].to_numpy(),
+        films["logit"].to_numpy(),
+        films["patient"].tolist(),
+        name=arguments.name or dataset.name,
+        alpha=arguments.alpha,
+        beta=arguments.beta,
+        confidence=arguments.confidence,
+    )
+    if arguments.name:
+        save_site_calibration(predictor.bundle, calibration)
+    if arguments.json:
+        print(json.dumps(calibration.to_json(), indent=1))
+        return 0
+    left_out = len(dataset) - len(films)
+    print(f"{calibration.bundle} on {dataset.name}: {len(films)} films, {calibration.fractured['all']} fractured.")
+    if left_out:
+        print(f"{left_out} films took no part: the model does not assess them, or they cannot be read.")
+    print(f"Score scale: temperature {calibration.scale.temperature:.3f}, offset {calibration.scale.offset:+.3f}.")
+    for kept in (calibration.unlikely, calibration.likely):
+        print(promise_text(kept))
+    print(f"On {calibration.films['report']} films that took no part, before and after:")
+    for before, after in zip(calibration.before, calibration.after, strict=True):
+        cells = (f"{group.n} films, {group.fractured} fractured" for group in (before, after))
+        print(f"  {before.triage:18} {'  ->  '.join(cells)}")
+    print(f"  calibration error  {calibration.ece[0]:.3f}  ->  {calibration.ece[1]:.3f}")
+    if arguments.name:
+        print(f"Saved as {arguments.name!r}: choose it as the operating point in the app's sidebar.")
+    return 0
+
+
+def _review(arguments: argparse.Namespace) -> int:
+    from fracture_core.data.review_export import export_review, readers_agreement, reviewed_films
+    from fracture_core.data.review_set import ReviewError, ReviewSet, is_review_folder
+    from fracture_core.paths import expand_user_path, review_folder
+
+    folder = expand_user_path(arguments.folder) if arguments.folder else review_folder()
+    if folder is None or not is_review_folder(folder):
+        raise ReviewError("There is no review folder; name it, or set FRACTURE_REVIEW_DIR.")
+    review = ReviewSet(folder)
+    films = reviewed_films(review.verdicts())
+    labels = [film.label for film in films]
+    print(f"{len(films)} films with {len(review.verdicts())} verdicts.")
+    print(f"Fracture: {labels.count(1)}. No fracture: {labels.count(0)}. Without a label: {labels.count(None)}.")
+    for (one, other), pair in readers_agreement(films).items():
+        print(f"{one or '?'} and {other or '?'}: {pair.agreed} of {pair.n} agreed, Cohen's kappa {pair.kappa}.")
+    if arguments.export:
+        print(f"{export_review(review, arguments.export, arguments.kind)} films written to {arguments.export}.")
+    return 0

@@ -1,0 +1,274 @@
+"""Calibrate a bundle to a site: its score scale, and triage thresholds with a guarantee.
+
+The site's labelled films are divided by patient into three parts. The first fits the scale and proposes thresholds,
+the second tests them (see `fracture_core.metrics.guarantees`), the third takes no part and shows before and after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fracture_core.bundle.saved_points import save_pair
+from fracture_core.bundle.validation import BundleError
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import exclusive_lock, write_text
+from fracture_core.metrics.calibration import expected_calibration_error
+from fracture_core.metrics.confusion import checked, sigmoid
+from fracture_core.metrics.guarantees import Promise, consistent_pair, promise
+from fracture_core.metrics.operating_points import OperatingPoint, TriageGroup, operating_point, triage_groups
+from fracture_core.paths import writable_bundle_folder
+
+if TYPE_CHECKING:
+    from fracture_core.bundle.bundle import Bundle
+
+FILE = "site_calibrations.json"
+#: The name of the split that a site's operating points belong to.
+SITE = "site"
+#: Shares of the films that tune and that test; the rest reports.
+_TUNING, _TESTING = 0.4, 0.4
+#: Fewer films of a class than this say too little to fit a scale to.
+_FEWEST = 10
+_SLOPES, _OFFSETS = (0.05, 20.0), (-10.0, 10.0)
+
+
+class SiteCalibrationError(FractureCoreError):
+    """A site's films do not suffice for a calibration, and why."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A site's score scale: probability = sigmoid(logit / temperature + offset)."""
+
+    temperature: float
+    offset: float
+
+    def probability(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Return the site's probabilities, 0..1, of logits."""
+        return np.asarray(sigmoid(np.asarray(logits, np.float64) / self.temperature + self.offset))
+
+
+@dataclass(frozen=True)
+class SiteCalibration:
+    """A bundle calibrated to a site.
+
+    Attributes:
+        name: The user's name for it.
+        bundle: The bundle's version.
+        created: ISO 8601 in UTC.
+        films: Labelled films in all, and of each part: "all", "tuning", "testing" (one film a patient), "report".
+        fractured: How many of them are fractured, by the same names.
+        digest: SHA-256 of the list of films and labels.
+        scale: The site's score scale.
+        unlikely: The promise of *unlikely*.
+        likely: The promise of *likely*.
+        points: The rule-out and the rule-in point, on the bundle's own scale of probability.
+        ece: Expected calibration error on the reporting part, before and after.
+        before: The triage groups of the reporting part at the bundle's own points.
+        after: The same at the site's.
+    """
+
+    name: str
+    bundle: str
+    created: str
+    films: dict[str, int]
+    fractured: dict[str, int]
+    digest: str
+    scale: Scale
+    unlikely: Promise
+    likely: Promise
+    points: tuple[OperatingPoint, OperatingPoint]
+    ece: tuple[float, float]
+    before: list[TriageGroup]
+    after: list[TriageGroup]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        return asdict(self)
+
+
+def calibrate_site(
+    bundle: Bundle,
+    ids: list[str],
+    labels: ArrayLike,
+    logits: ArrayLike,
+    patients: list[str],
+    *,
+    name: str,
+    alpha: float = 0.02,
+    beta: float = 0.8,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> SiteCalibration:
+    """Calibrate a bundle to a site's labelled films.
+
+    Args:
+        bundle: The bundle; its own points are the ones compared with.
+        ids: What names each film; only their digest is kept.
+        labels: 0 or 1, shape (n,).
+        logits: The bundle's logits of the films, shape (n,).
+        patients: Whose film each is; "" counts as a patient of its own.
+        name: The user's name for the calibration.
+        alpha: The greatest share of fractured films that *unlikely* may hold.
+        beta: The least share of fractured films that *likely* must hold.
+        confidence: The confidence of each of the two promises.
+        seed: Seed of the division into parts.
+
+    Returns:
+        The calibration, whether the promises hold or not.
+
+    Raises:
+        SiteCalibrationError: There are too few films of a class, or of patients.
+        MetricsError: A share or the confidence is not between 0 and 1.
+    """
+    truth, scores = checked(labels, logits)
+    parts = _divide(truth, patients, seed)
+    tuning, testing, report = parts["tuning"], parts["testing"], parts["report"]
+    scale = _fit_scale(truth[tuning], scores[tuning])
+    probability = np.asarray(bundle.probability(scores))
+    promises = [
+        promise(group, share, confidence, (truth[tuning], probability[tuning]), (truth[testing], probability[testing]))
+        for group, share in (("unlikely", alpha), ("likely", beta))
+    ]
+    unlikely, likely = promises
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    low, high = consistent_pair(unlikely, likely)
+    tested = truth[testing], probability[testing]
+    points = (
+        _point("rule-out", 0.0 if low is None else low, unlikely, tested, created),
+        _point("rule-in", float(np.nextafter(1.0, 2.0)) if high is None else high, likely, tested, created),
+    )
+    shown = truth[report], probability[report]
+    own = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
+    return SiteCalibration(
+        name=name,
+        bundle=bundle.version,
+        created=created,
+        films={"all": truth.size, **{part: int(places.size) for part, places in parts.items()}},
+        fractured={"all": int(truth.sum()), **{part: int(truth[places].sum()) for part, places in parts.items()}},
+        digest=_digest(ids, truth),
+        scale=scale,
+        unlikely=unlikely,
+        likely=likely,
+        points=points,
+        ece=(
+            expected_calibration_error(truth[report], probability[report]),
+            expected_calibration_error(truth[report], scale.probability(scores[report])),
+        ),
+        before=triage_groups(*shown, *own),
+        after=triage_groups(*shown, points[0].threshold, points[1].threshold),
+    )
+
+
+def save_site_calibration(bundle: Bundle, calibration: SiteCalibration) -> None:
+    """Save a calibration beside the bundle, and its two points among the operating points that the app offers.
+
+    Raises:
+        BundleError: The name is taken or unusable, or the bundle's folder cannot be written.
+    """
+    note = f"{calibration.films['all']} films, list {calibration.digest[:12]}"
+    save_pair(bundle, *calibration.points, calibration.name, note)
+    folder = writable_bundle_folder(bundle.folder)
+    try:
+        with exclusive_lock(folder / FILE):
+            entries = [*load_site_calibrations(bundle), calibration.to_json()]
+            write_text(folder / FILE, json.dumps(entries, indent=1) + "\n")
+    except OSError as error:
+        raise BundleError(f"The calibration cannot be saved beside {bundle.name} ({error.strerror}).") from error
+
+
+def load_site_calibrations(bundle: Bundle) -> list[dict[str, Any]]:
+    """Return the saved calibrations of a bundle as plain data, oldest first; empty if there are none.
+
+    Raises:
+        BundleError: The file is damaged.
+    """
+    try:
+        entries = json.loads((writable_bundle_folder(bundle.folder) / FILE).read_text("utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        raise BundleError(f"The site calibrations of {bundle.name} cannot be read; delete {FILE}.") from error
+    return entries if isinstance(entries, list) else []
+
+
+def promise_text(kept: Promise) -> str:
+    """Say in a sentence or two what is promised of a group, or what it would take."""
+    wish = f"at most {kept.share:.1%}" if kept.group == "unlikely" else f"at least {kept.share:.1%}"
+    seen = f"{kept.fractured} of {kept.n} in the testing films"
+    if kept.holds:
+        return (
+            f"Of films called {kept.group}, {wish} are fractured, with {kept.confidence:.0%} confidence "
+            f"({seen}; bound {kept.bound:.1%})."
+        )
+    said = f"Cannot be promised: of films called {kept.group}, {wish} fractured ({seen}; bound {kept.bound:.1%})."
+    if kept.films_needed is None:
+        return f"{said} With this model's errors more films will not help; ask for less."
+    return f"{said} About {kept.films_needed} more labelled films would probably do."
+
+
+def _divide(truth: NDArray[np.bool_], patients: list[str], seed: int) -> dict[str, NDArray[np.intp]]:
+    """Divide films by patient, patients with a fracture and without apart; testing keeps one film a patient."""
+    if min(int(truth.sum()), int((~truth).sum())) < _FEWEST:
+        raise SiteCalibrationError(
+            f"Calibrating needs at least {_FEWEST} fractured and {_FEWEST} other films; "
+            f"there are {int(truth.sum())} and {int((~truth).sum())}."
+        )
+    owners = np.array([patient or f"\0{place}" for place, patient in enumerate(patients)])
+    names, owner = np.unique(owners, return_inverse=True)
+    rng = np.random.default_rng(seed)
+    fractured = np.bincount(owner, truth) > 0
+    part_of = np.empty(len(names), np.intp)
+    for kind in (fractured, ~fractured):
+        places = rng.permutation(np.flatnonzero(kind))
+        cuts = np.round(np.array([_TUNING, _TUNING + _TESTING]) * len(places)).astype(int)
+        part_of[places] = np.searchsorted(cuts, np.arange(len(places)), side="right")
+    parts = {name: np.flatnonzero(part_of[owner] == k) for k, name in enumerate(("tuning", "testing", "report"))}
+    one_each = rng.permutation(parts["testing"])
+    parts["testing"] = np.sort(one_each[np.unique(owner[one_each], return_index=True)[1]])
+    for places in (parts["tuning"], parts["testing"], parts["report"]):
+        if truth[places].all() or not truth[places].any():
+            raise SiteCalibrationError("There are too few patients with and without fractures to divide them in three.")
+    return parts
+
+
+def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> Scale:
+    """Fit temperature and offset by maximum likelihood (Platt 1999); bounds hold where the classes are separable."""
+    from scipy.optimize import minimize
+
+    def loss(values: NDArray[np.float64]) -> float:
+        scaled = logits * values[0] + values[1]
+        return float(np.logaddexp(0.0, np.where(truth, -scaled, scaled)).mean())
+
+    bounds = [(1 / _SLOPES[1], 1 / _SLOPES[0]), _OFFSETS]
+    found = minimize(loss, np.array([1.0, 0.0]), bounds=bounds, method="L-BFGS-B").x
+    return Scale(temperature=float(1 / found[0]), offset=float(found[1]))
+
+
+def _point(
+    name: str,
+    threshold: float,
+    kept: Promise,
+    testing: tuple[NDArray[np.bool_], NDArray[np.float64]],
+    created: str,
+) -> OperatingPoint:
+    return operating_point(
+        name=name,
+        threshold=float(threshold),
+        criterion=promise_text(kept),
+        labels=testing[0],
+        probabilities=testing[1],
+        split=SITE,
+        created=created,
+    )
+
+
+def _digest(ids: list[str], truth: NDArray[np.bool_]) -> str:
+    lines = sorted(f"{image} {int(label)}" for image, label in zip(ids, truth, strict=True))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,41 @@
+"""Score a site's labelled films as the app would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from fracture_core.data.dataset import Dataset
+from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+from fracture_core.inference.predictor import Predictor
+
+
+def score_films(
+    predictor: Predictor, dataset: Dataset, *, progress: Callable[[int, int], None] | None = None
+) -> pd.DataFrame:
+    """Score every film of a dataset that the model assesses.
+
+    Args:
+        predictor: The predictor.
+        dataset: FracAtlas or a user's own films.
+        progress: Called with (films done, films in all).
+
+    Returns:
+        One row a film, without those that cannot be read or are not assessed: image_id, label (0, 1), logit,
+        probability (0..1), patient ("" if it is not known).
+    """
+    table, rows = dataset.table, []
+    patients = table["patient"] if "patient" in table else pd.Series("", table.index)
+    for done, image_id in enumerate(table.index, 1):
+        try:
+            finding = predictor.predict(read_radiograph(dataset.path(image_id)))
+        except UnreadableRadiograph:
+            continue
+        finally:
+            if progress:
+                progress(done, len(table))
+        if finding.assessed:
+            label, patient = int(table.at[image_id, "label"]), str(patients[image_id])
+            rows.append((image_id, label, finding.logit, finding.probability, patient))
+    return pd.DataFrame(rows, columns=["image_id", "label", "logit", "probability", "patient"])
