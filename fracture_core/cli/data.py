@@ -49,5 +49,5 @@ def _audit(arguments: argparse.Namespace) -> int:
     from fracture_core.data.fracatlas import FracAtlas
 
     found = audit(FracAtlas(arguments.dataset), progress=bar("auditing"))
-    print(found.to_json() if arguments.json else found.describe())
+    print(found.to_json() if arguments.json else found.summary_text())
     return 0

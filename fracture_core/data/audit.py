@@ -145,7 +145,7 @@ class Audit:
             exif_turns=tuple(ExifTurn(**turn) for turn in details["exif_turns"]),
         )
 
-    def describe(self) -> str:
+    def summary_text(self) -> str:
         """The findings in words, for a terminal."""
         exact = sum(pair.kind == "exact" for pair in self.duplicate_pairs)
         copies = sum(len(members) for members in self.duplicate_groups)

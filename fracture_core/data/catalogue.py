@@ -45,7 +45,7 @@ class Filters:
     counts: Sequence[str] = ()
     search: str = ""
 
-    def describe(self) -> str:
+    def summary_text(self) -> str:
         """Say in words what is asked for; "" where nothing is."""
         counts = [f"{c} fracture{'' if c == '1' else 's'}" for c in self.counts]
         defects = ["no defect found" if d == "none found" else d for d in self.defects]

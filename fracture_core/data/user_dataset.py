@@ -90,7 +90,7 @@ class OwnDataset:
         """Whether it is known where the image's fractures are: outlined, or there is none."""
         return not self.table.at[image_id, "label"] or len(self.boxes(image_id)) > 0
 
-    def describe(self) -> str:
+    def summary_text(self) -> str:
         """What was found, in a sentence or two."""
         fractured = int(self.table["label"].sum())
         said = f"{self.name}: {len(self)} radiographs, {fractured} fractured and {len(self) - fractured} not."

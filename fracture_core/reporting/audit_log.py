@@ -1,10 +1,9 @@
-"""The optional audit log: one line of JSON for each finding that was shown. Off unless FRACTURE_AUDIT_LOG names a file.
+"""The optional audit log: one line of JSON for each finding shown. Off unless FRACTURE_AUDIT_LOG names a file.
 
     {"when": "2026-01-31T09:14:03+00:00", "who": "ward7@hospital.example", "input_sha256": "…", "model":
      "densenet121-fracatlas 0f59ccc7303c", "finding": "fracture likely", "probability": 0.93}
 
-No pixels, no file name, nothing of a DICOM header. Whoever turns it on wants no finding to be seen unrecorded: one that
-cannot be recorded must not be shown.
+It records no pixels, no file name and nothing of a DICOM header. A finding that cannot be recorded must not be shown.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from pathlib import Path
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import append_durably, exclusive_lock
 
-#: Who, where the server asks nobody to log in.
+#: Recorded as the user if the server has no login.
 NOBODY = "not logged in"
-_LONGEST_WHO = 200
+_MAX_USER_LENGTH = 200
 
 
 class AuditLogError(FractureCoreError):
-    """An audit log that cannot be written, so that no finding may be shown."""
+    """The audit log cannot be written, so no finding may be shown."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class AuditLine:
     """One finding that is about to be shown.
 
     `input_sha256` is hex, of the file's bytes; `model` names the bundle and its version; `finding` is in words;
-    `probability` is 0..1, None where the picture is unlike the training data; `when` is ISO 8601 in UTC.
+    `probability` is 0..1, None if no result was given; `when` is ISO 8601 in UTC.
     """
 
     who: str
@@ -44,24 +43,28 @@ class AuditLine:
     when: str = ""  # now
 
     def to_json(self) -> str:
-        """Give one line, without its end; control characters of `who` are escaped, so that it stays one."""
+        """Return one line without its end; control characters of `who` are escaped, so that it stays one line."""
         when = self.when or datetime.now(UTC).isoformat(timespec="milliseconds")
         probability = None if self.probability is None else round(self.probability, 6)
-        changed = {"when": when, "who": self.who[:_LONGEST_WHO] or NOBODY, "probability": probability}
+        changed = {"when": when, "who": self.who[:_MAX_USER_LENGTH] or NOBODY, "probability": probability}
         return json.dumps(asdict(self) | changed)
 
 
 def audit_log() -> Path | None:
-    """Give the file that FRACTURE_AUDIT_LOG names, None where the log is off."""
+    """Return the file that FRACTURE_AUDIT_LOG names, or None if the log is off."""
     named = os.environ.get("FRACTURE_AUDIT_LOG", "").strip()
     return Path(named).absolute() if named else None
 
 
 def record(lines: Iterable[AuditLine], path: Path | None = None) -> None:
-    """Append lines to the audit log, all or none, and wait until they are on disk; nothing where the log is off.
+    """Append lines to the audit log, all or none, and wait until they are on disk. Several processes may share one log.
 
-    Several processes may share one log. Raises AuditLogError where it cannot be written; the findings must then not be
-    shown.
+    Args:
+        lines: The findings to record.
+        path: The log; by default `audit_log()`. Nothing happens if it is off.
+
+    Raises:
+        AuditLogError: The log cannot be written; the findings must not be shown.
     """
     path = path or audit_log()
     data = "".join(f"{line.to_json()}\n" for line in lines).encode()
@@ -73,5 +76,5 @@ def record(lines: Iterable[AuditLine], path: Path | None = None) -> None:
     except OSError as error:
         raise AuditLogError(
             f"The audit log cannot be written ({error.strerror}), so no finding is shown. "
-            "Please tell whoever runs this server."
+            "Please contact the administrator of this server."
         ) from error

@@ -1,6 +1,6 @@
-"""FracAtlas beside a diagnosis: examples to click, and what the dataset itself says of a picture.
+"""FracAtlas for the Diagnose page: example radiographs, and the reference label of an uploaded one.
 
-Examples come from the test split, so none was trained on.
+Examples come from the test split, so the model was not trained on them.
 """
 
 from __future__ import annotations
@@ -17,22 +17,31 @@ from fracture_core.imaging.radiograph import Radiograph
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
-    """What FracAtlas says of one of its images; `boxes` float32 (n, 4) x, y, width, height in upright pixels."""
+class ReferenceLabel:
+    """What FracAtlas records about one of its images; `boxes` float32 (n, 4) x, y, width, height in upright pixels."""
 
     image_id: str
     fractured: bool
     boxes: np.ndarray
     split: str
 
-    def describe(self) -> str:
-        """Say it in a sentence."""
-        boxes = {0: "nothing outlined", 1: "one fracture outlined"}.get(len(self.boxes), f"{len(self.boxes)} outlines")
-        return f"FracAtlas says: {'fractured' if self.fractured else 'not fractured'}, {boxes}. {self.split}"
+    def summary_text(self) -> str:
+        """Return the reference label in a sentence."""
+        label = f"fracture, {len(self.boxes)} outlined" if self.fractured else "no fracture"
+        return f"Reference label (FracAtlas): {label}. {self.split}"
 
 
 def examples(bundle: Bundle, n: int = 8, seed: int = 0) -> list[str]:
-    """Give `n` image ids of the test split, half of them fractured (rounded down), in an order that tells nothing."""
+    """Draw images from the test split, half of them fractured (rounded down), in random order.
+
+    Args:
+        bundle: The bundle whose test split to use.
+        n: How many.
+        seed: Seed of the random generator.
+
+    Returns:
+        Image ids.
+    """
     rng = np.random.default_rng(seed)
     test = bundle.predictions().query("split == 'test'")
     chosen: list[str] = []
@@ -42,27 +51,36 @@ def examples(bundle: Bundle, n: int = 8, seed: int = 0) -> list[str]:
     return [chosen[i] for i in rng.permutation(len(chosen))]
 
 
-def recognise(dataset: FracAtlas, bundle: Bundle, radiograph: Radiograph) -> Truth | None:
-    """Give what FracAtlas says where the file is, byte for byte, one of its images, under any name; else None."""
+def recognise(dataset: FracAtlas, bundle: Bundle, radiograph: Radiograph) -> ReferenceLabel | None:
+    """Look up an uploaded file in FracAtlas by its bytes, under any name.
+
+    Args:
+        dataset: FracAtlas.
+        bundle: The bundle, whose split is reported.
+        radiograph: The uploaded file.
+
+    Returns:
+        What FracAtlas records about it; None if it is not one of its images.
+    """
     image_id = _identify(dataset, radiograph)
     if image_id is None:
         return None
     seen = bundle.predictions().set_index("image_id")["split"].get(image_id)
     notes = {
-        "test": "It is a test image: the model never saw it.",
-        "val": "It is a validation image: thresholds were chosen with it.",
+        "test": "Test image: not used in training.",
+        "val": "Validation image: used to choose thresholds.",
     }
-    note = notes.get(seen, "It is neither a test nor a validation image: the model may have been trained on it.")
-    return Truth(image_id, bool(dataset.table.at[image_id, "label"]), dataset.boxes(image_id), note)
+    note = notes.get(seen, "Neither a test nor a validation image: the model may have been trained on it.")
+    return ReferenceLabel(image_id, bool(dataset.table.at[image_id, "label"]), dataset.boxes(image_id), note)
 
 
 def _identify(dataset: FracAtlas, radiograph: Radiograph) -> str | None:
-    """The image whose file has these very bytes; among files alike to the byte the one of the same name."""
+    """Return the image with the same bytes; among several the one of the same name."""
     named = radiograph.name.rpartition(".")[0]
     if named in dataset.table.index and _same(dataset, named, radiograph):
         return named
-    alike = _by_length(dataset).get(radiograph.length, ())
-    return next((image_id for image_id in alike if _same(dataset, image_id, radiograph)), None)
+    candidates = _by_length(dataset).get(radiograph.length, ())
+    return next((image_id for image_id in candidates if _same(dataset, image_id, radiograph)), None)
 
 
 def _same(dataset: FracAtlas, image_id: str, radiograph: Radiograph) -> bool:
@@ -71,8 +89,8 @@ def _same(dataset: FracAtlas, image_id: str, radiograph: Radiograph) -> bool:
 
 @lru_cache(maxsize=2)
 def _by_length(dataset: FracAtlas) -> dict[int, list[str]]:
-    # Hashing every file would take seconds; few share a length, and only those have to be read.
-    found: dict[int, list[str]] = {}
+    # Hashing every file would take seconds; only the few of the same length have to be read.
+    ids: dict[int, list[str]] = {}
     for image_id, path in dataset.table["path"].items():
-        found.setdefault((dataset.root / path).stat().st_size, []).append(image_id)
-    return found
+        ids.setdefault((dataset.root / path).stat().st_size, []).append(image_id)
+    return ids

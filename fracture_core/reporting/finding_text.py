@@ -1,4 +1,4 @@
-"""What a finding means, in the words that the page, the report and the tables share."""
+"""Put a finding into words for the page, the report and the tables."""
 
 from __future__ import annotations
 
@@ -49,7 +49,15 @@ class FindingText:
 
 
 def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
-    """Return what `finding` means, counted in the test predictions of the bundle that made it."""
+    """Explain a finding, with counts from the test predictions of the bundle that made it.
+
+    Args:
+        finding: The finding.
+        bundle: The bundle that made it.
+
+    Returns:
+        The finding in words.
+    """
     detail = points_in_words(finding.rule_out, finding.rule_in)
     words = finding.triage
     if not finding.assessed:
@@ -60,17 +68,39 @@ def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
 
 
 def kind_of(words: str) -> str:
-    """Return the kind of an answer in words: "likely", "indeterminate", "unlikely", "above", "below" or "not-read"."""
+    """Return the kind of a finding.
+
+    Args:
+        words: The finding in words.
+
+    Returns:
+        "likely", "indeterminate", "unlikely", "above", "below" or "not-read".
+    """
     return "not-read" if words.startswith(NOT_READ) else _KINDS.get(words, "indeterminate")
 
 
 def capitalised(words: str) -> str:
-    """Return the words with a capital first letter and the rest as they are."""
+    """Return a text with a capital first letter and the rest unchanged.
+
+    Args:
+        words: The text.
+
+    Returns:
+        The new text.
+    """
     return words[:1].upper() + words[1:]
 
 
 def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
-    """Return the thresholds in one short line."""
+    """Describe two thresholds in one short line.
+
+    Args:
+        rule_out: The lower operating point.
+        rule_in: The upper one; the same for a single threshold.
+
+    Returns:
+        The line.
+    """
     low, high = rule_out.threshold, rule_in.threshold
     if low == high:
         return f"Look again at {percent(high)} or above."
@@ -80,7 +110,15 @@ def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> st
 
 
 def points_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
-    """Return the thresholds behind a finding, and what they reached on the split they were chosen on."""
+    """Describe two thresholds, and what they reached on the split they were chosen on.
+
+    Args:
+        rule_out: The lower operating point.
+        rule_in: The upper one; the same for a single threshold.
+
+    Returns:
+        One or two sentences.
+    """
     short = thresholds_in_words(rule_out, rule_in)
     if rule_out == rule_in:
         return (

@@ -1,4 +1,4 @@
-"""One finding on one page to keep: as PDF, as PNG, or as a line of CSV. Made in memory; nothing is written."""
+"""One finding on one page, as PDF, PNG or a CSV row. Created in memory; nothing is written."""
 
 from __future__ import annotations
 
@@ -38,11 +38,18 @@ def report_pdf(
     patient: Mapping[str, str] | None = None,
     when: datetime | None = None,
 ) -> bytes:
-    """Give one A4 page: pictures, finding, operating points, model, the input's SHA-256, date, limits, disclaimer.
+    """Return one A4 page: images, finding, operating points, model, the input's SHA-256, date, limits and disclaimer.
 
-    `method` is the heatmap's (default: the localiser where the network has one); with `named` the file's name is
-    printed, without it the hash alone says which file it was. `patient` is what `dicom_identifiers` gave, and printed
-    only where it is handed over. `when` defaults to now, in local time.
+    Args:
+        finding: The finding.
+        bundle: The bundle that made it.
+        method: The heatmap method; by default the network's first.
+        named: Whether to print the file's name; without it the SHA-256 identifies the file.
+        patient: Patient details from `dicom_identifiers`; not printed by default.
+        when: Date and time to print; now by default.
+
+    Returns:
+        The PDF.
     """
     from reportlab.lib.pagesizes import A4
     from reportlab.platypus import Image, KeepInFrame, Paragraph, SimpleDocTemplate, Spacer, Table
@@ -77,7 +84,16 @@ def report_pdf(
 
 
 def report_png(finding: Finding, bundle: Bundle, **options) -> bytes:
-    """Give the same page as a PNG at 144 dots an inch; `options` as in `report_pdf`."""
+    """Return the same page as a PNG at 144 dpi.
+
+    Args:
+        finding: The finding.
+        bundle: The bundle that made it.
+        **options: As for `report_pdf`.
+
+    Returns:
+        The PNG.
+    """
     import pypdfium2
 
     document = pypdfium2.PdfDocument(report_pdf(finding, bundle, **options))
@@ -88,13 +104,30 @@ def report_png(finding: Finding, bundle: Bundle, **options) -> bytes:
 
 
 def csv_line(finding: Finding, bundle: Bundle, *, named: bool = True) -> str:
-    """Give a header and one line, with the columns of `fracture_core.reporting.worklist.COLUMNS`."""
+    """Return a header and one row, with the columns of the worklist.
+
+    Args:
+        finding: The finding.
+        bundle: The bundle that made it.
+        named: Whether to include the file's name.
+
+    Returns:
+        The CSV text.
+    """
     table = worklist([Entry.of(finding)], finding.rule_out, finding.rule_in)
     return to_csv(table if named else table.assign(file=""))
 
 
 def file_stem(finding: Finding, *, named: bool = True) -> str:
-    """Give a name for a report's file: of the radiograph's name its letters, digits, dots and hyphens, or its hash."""
+    """Return a safe name for a report's file, from the radiograph's name or its SHA-256.
+
+    Args:
+        finding: The finding.
+        named: Whether the file's name may be used.
+
+    Returns:
+        The name without a suffix.
+    """
     stem = finding.radiograph.name.rpartition(".")[0] or finding.radiograph.name
     stem = "".join(c if c.isalnum() or c in ".-_" else "-" for c in stem)[:80].strip(".-")
     return f"fracture-report-{stem if named and stem else finding.radiograph.sha256[:12]}"
@@ -139,7 +172,7 @@ def _details(finding: Finding, words: FindingText, method: str, named: bool, whe
 
 
 def _fitted(pixels: np.ndarray, image: type, width: float, height: float):
-    """A picture as a flowable no larger than width x height points, at most 1200 pixels along its longer side."""
+    """Return an image as a flowable of at most width x height points and 1200 pixels along its longer side."""
     import cv2
 
     shrink = min(1.0, 1200 / max(pixels.shape))
@@ -151,5 +184,5 @@ def _fitted(pixels: np.ndarray, image: type, width: float, height: float):
 
 
 def _text(words: str) -> str:
-    """Make words safe inside the page's markup; what its font lacks becomes a question mark."""
+    """Escape text for the page's markup; characters that the font lacks become question marks."""
     return escape("".join(c if c.isprintable() else " " for c in words).encode("cp1252", "replace").decode("cp1252"))

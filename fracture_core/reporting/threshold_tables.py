@@ -1,4 +1,4 @@
-"""What the threshold page says, in words and tables; its figures come from other rooms, only their dress from here."""
+"""Format results for the Threshold page. Values are computed elsewhere."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from fracture_core.metrics.paired_tests import Disagreements
 from fracture_core.metrics.subgroups import FEWEST, SubgroupRow
 from fracture_core.metrics.suggestions import Suggestion
 
-#: Every figure at a threshold: its name, and what it tells, in the order of `threshold_table`.
+#: Every metric at a threshold: its name and meaning, in the order of `threshold_table`.
 FIGURES = {
-    "sensitivity": ("Sensitivity", "fractures that are called"),
-    "specificity": ("Specificity", "others that are left alone"),
-    "ppv": ("PPV", "calls that are right"),
-    "npv": ("NPV", "all-clears that are right"),
-    "accuracy": ("Accuracy", "all that are right"),
-    "balanced_accuracy": ("Balanced accuracy", "mean of the first two"),
-    "f1": ("F1", "of PPV and sensitivity"),
-    "mcc": ("MCC", "correlation with truth"),
+    "sensitivity": ("Sensitivity", "share of fractures that are flagged"),
+    "specificity": ("Specificity", "share without a fracture that are not flagged"),
+    "ppv": ("PPV", "share of flagged that have a fracture"),
+    "npv": ("NPV", "share of negatives that are correct"),
+    "accuracy": ("Accuracy", "share classified correctly"),
+    "balanced_accuracy": ("Balanced accuracy", "mean of sensitivity and specificity"),
+    "f1": ("F1", "harmonic mean of PPV and sensitivity"),
+    "mcc": ("MCC", "correlation with the reference label"),
 }
-#: The cells of a confusion matrix in a clinician's words.
+#: The cells of a confusion matrix in words.
 CELL_NAMES = {
-    "TP": "fractures caught",
+    "TP": "fractures flagged",
     "FN": "fractures missed",
-    "FP": "false alarms",
-    "TN": "rightly left alone",
+    "FP": "false positives",
+    "TN": "true negatives",
 }
 _PARTS = ("hand", "leg", "hip", "shoulder", "mixed")
 _VIEWS = ("frontal", "lateral", "oblique")
@@ -43,23 +43,46 @@ INTERVAL = "95 % interval"
 
 
 def cell_labels(matrix: Confusion) -> dict[str, tuple[int, str, str]]:
-    """Give each cell's count, its name, and its share of its row: of the fractured, or of the others."""
+    """Return the count, name and share of its row for each cell of the confusion matrix.
+
+    Args:
+        matrix: The confusion matrix.
+
+    Returns:
+        (count, name, share as text) by cell.
+    """
     counts = {"TN": matrix.tn, "FP": matrix.fp, "FN": matrix.fn, "TP": matrix.tp}
     rows = {"TN": matrix.negatives, "FP": matrix.negatives, "FN": matrix.positives, "TP": matrix.positives}
     return {cell: (n, CELL_NAMES[cell], share_text(n, rows[cell])) for cell, n in counts.items()}
 
 
 def figures_table(matrix: Confusion) -> pd.DataFrame:
-    """Give every figure at one threshold with its interval: columns Figure, Value, 95 % interval, Meaning."""
+    """Tabulate every metric at one threshold with its interval.
+
+    Args:
+        matrix: The confusion matrix.
+
+    Returns:
+        Columns Metric, Value, 95 % interval and Meaning.
+    """
     rows = [
         (FIGURES[key][0], figure(estimate.value), interval(estimate), FIGURES[key][1])
         for key, estimate in threshold_table(matrix).items()
     ]
-    return pd.DataFrame(rows, columns=["Figure", "Value", INTERVAL, "Meaning"])
+    return pd.DataFrame(rows, columns=["Metric", "Value", INTERVAL, "Meaning"])
 
 
 def figures_csv(predictions: Predictions, threshold: float, version: str) -> str:
-    """Give the same as CSV with full precision, one row a figure, and the counts behind them."""
+    """Return the same as CSV in full precision, with the counts behind the metrics.
+
+    Args:
+        predictions: The predictions of one split.
+        threshold: A calibrated probability.
+        version: The bundle's version.
+
+    Returns:
+        One row per metric.
+    """
     matrix = predictions.confusion(threshold)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -71,7 +94,14 @@ def figures_csv(predictions: Predictions, threshold: float, version: str) -> str
 
 
 def zones_table(zones: Iterable[TriageGroup]) -> pd.DataFrame:
-    """Give the three answers: how many radiographs get each, and how many of those were fractured."""
+    """Tabulate the triage categories: how many radiographs are in each, and how many of those are fractured.
+
+    Args:
+        zones: The groups.
+
+    Returns:
+        One row per group.
+    """
     rows = [
         (
             zone.triage.capitalize(),
@@ -82,32 +112,54 @@ def zones_table(zones: Iterable[TriageGroup]) -> pd.DataFrame:
         )
         for zone in zones
     ]
-    columns = ["Answer", "Radiographs", "Share of all (95 % interval)", "Fractured", "Fracture rate (95 % interval)"]
+    columns = ["Category", "Radiographs", "Share of all (95 % interval)", "Fractured", "Fracture rate (95 % interval)"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def suggestions_table(suggestions: Iterable[Suggestion]) -> pd.DataFrame:
-    """Give each suggestion's threshold, and the same figures on validation and on test."""
+    """Tabulate each suggestion's threshold, and the same metrics on validation and on test.
+
+    Args:
+        suggestions: The suggestions.
+
+    Returns:
+        One row per suggestion.
+    """
     rows = []
-    for one in suggestions:
-        row = {"Suggestion": one.title, "Threshold": f"{one.point.threshold:.3f}"}
+    for suggestion in suggestions:
+        row = {"Suggestion": suggestion.title, "Threshold": f"{suggestion.point.threshold:.3f}"}
         for name in ("sensitivity", "specificity", "f1"):
             short = {"sensitivity": "Sens.", "specificity": "Spec.", "f1": "F1"}[name]
-            for split, matrix in (("val.", one.validation), ("test", one.test)):
+            for split, matrix in (("val.", suggestion.validation), ("test", suggestion.test)):
                 row[f"{short} {split}"] = figure(getattr(matrix, name))
         rows.append(row)
     return pd.DataFrame(rows)
 
 
 def calibration_table(before: CalibrationSummary, after: CalibrationSummary) -> pd.DataFrame:
-    """Give ECE, Brier score and log loss before and after temperature scaling."""
+    """Tabulate ECE, Brier score and log loss before and after temperature scaling.
+
+    Args:
+        before: At temperature 1.
+        after: At the bundle's temperature.
+
+    Returns:
+        One row per metric.
+    """
     names = (("ece", "ECE"), ("brier", "Brier score"), ("log_loss", "Log loss"))
     rows = [(title, figure(getattr(before, name)), figure(getattr(after, name))) for name, title in names]
-    return pd.DataFrame(rows, columns=["Figure", "Before (T = 1)", f"After (T = {after.temperature:.3f})"])
+    return pd.DataFrame(rows, columns=["Metric", "Before (T = 1)", f"After (T = {after.temperature:.3f})"])
 
 
 def subgroups_table(rows: Iterable[SubgroupRow]) -> pd.DataFrame:
-    """Give each subgroup's counts, and its rates where there are at least FEWEST of each class."""
+    """Tabulate each subgroup's counts, and its rates if both classes have at least FEWEST radiographs.
+
+    Args:
+        rows: The subgroups.
+
+    Returns:
+        One row per subgroup.
+    """
     table = [
         (
             row.family.capitalize(),
@@ -120,16 +172,26 @@ def subgroups_table(rows: Iterable[SubgroupRow]) -> pd.DataFrame:
         )
         for row in rows
     ]
-    columns = ["Family", "Subgroup", "n", "Fractured", "Caught", "Left alone", "Sensitivity", "Specificity", "AUC"]
+    counts = ["n", "Fractured", "True positives", "True negatives"]
+    columns = ["Group", "Subgroup", *counts, "Sensitivity", "Specificity", "AUC"]
     return pd.DataFrame(table, columns=columns)
 
 
-#: What "too few" means in `subgroups_table`.
-TOO_FEW = f"Too few: fewer than {FEWEST} fractured, or fewer than {FEWEST} others, so no rate is shown."
+#: The meaning of "too few" in `subgroups_table`.
+TOO_FEW = f"Too few: fewer than {FEWEST} radiographs with or without a fracture, so no rate is shown."
 
 
 def disagreements_table(found: Disagreements, first: str, second: str) -> pd.DataFrame:
-    """Give every radiograph that two bundles call differently, the widest apart first."""
+    """Tabulate every radiograph that two models classify differently, the largest difference first.
+
+    Args:
+        found: The disagreements.
+        first: Name of the first model.
+        second: Name of the second model.
+
+    Returns:
+        One row per radiograph.
+    """
     rows = [
         (
             row.image_id,
@@ -140,11 +202,19 @@ def disagreements_table(found: Disagreements, first: str, second: str) -> pd.Dat
         )
         for row in found.rows
     ]
-    return pd.DataFrame(rows, columns=["Image", "Truth", f"Probability, {first}", f"Probability, {second}", "Right"])
+    columns = ["Image", "Reference", f"Probability, {first}", f"Probability, {second}", "Correct"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def rows_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Give rows of predictions to read: Image, Probability, Body part, View, Hardware, Outlined fractures."""
+    """Tabulate predictions for reading.
+
+    Args:
+        rows: Rows of a bundle's predictions.
+
+    Returns:
+        Columns Image, Probability, Body part, View, Hardware and Outlined fractures.
+    """
     shown = {"Image": rows["image_id"], "Probability": rows["probability"]}
     shown["Body part"] = _named(rows, _PARTS)
     shown["View"] = _named(rows, _VIEWS)
@@ -156,7 +226,14 @@ def rows_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def saved_table(points: Sequence[OperatingPoint]) -> pd.DataFrame:
-    """Give saved operating points, oldest first."""
+    """Tabulate saved operating points, oldest first.
+
+    Args:
+        points: The points.
+
+    Returns:
+        One row per point.
+    """
     rows = [
         (
             point.name,
@@ -175,9 +252,15 @@ def saved_table(points: Sequence[OperatingPoint]) -> pd.DataFrame:
 
 
 def in_1000(matrix: Confusion, prevalence: float, people: int = 1000) -> dict[str, int]:
-    """Give the cells as they would stand among `people` patients of whom a share `prevalence` is fractured.
+    """Return the confusion matrix expected among a number of patients at some prevalence.
 
-    Rounded so that fractured and others add up to `people`.
+    Args:
+        matrix: The confusion matrix that was measured.
+        prevalence: Share of the patients with a fracture, 0..1.
+        people: Number of patients.
+
+    Returns:
+        Counts by cell; rounded so that they add up to `people`.
     """
     fractured = round(people * prevalence)
     tp = round(fractured * ratio(matrix.tp, matrix.positives)) if matrix.positives else 0

@@ -1,4 +1,4 @@
-"""What the training page and the command line say of runs: durations, sizes, states and stages in words."""
+"""Describe runs in words for the Training page and the command line: durations, sizes, states and stages."""
 
 from __future__ import annotations
 
@@ -29,18 +29,25 @@ _STAGES = {
     "preparing": "Loading the libraries and building the network",
     "reading": "Reading the dataset",
     "auditing": "Looking for duplicates and damaged files",
-    "decoding": "Decoding the pictures",
-    "features": "Computing what the frozen blocks make of each view",
+    "decoding": "Decoding the images",
+    "features": "Computing the features of the frozen blocks",
     "training": "Training",
-    "validating": "Measuring on validation",
+    "validating": "Validating",
     "epoch ended": "Training",
-    "packaging": "Making the bundle: scoring validation and test",
-    "comparing": "Scoring the same images with the bundle in use",
+    "packaging": "Packaging: scoring validation and test",
+    "comparing": "Scoring the same images with the model in use",
 }
 
 
 def duration(seconds: float | None) -> str:
-    """Print seconds to a sensible unit; a dash where unknown."""
+    """Format a duration in a sensible unit.
+
+    Args:
+        seconds: The duration, or None.
+
+    Returns:
+        "45 s", "12 min" or "2 h 05 min"; a dash if unknown.
+    """
     if seconds is None or not math.isfinite(seconds):
         return "–"
     minutes = round(seconds / 60)
@@ -50,38 +57,74 @@ def duration(seconds: float | None) -> str:
 
 
 def size(count: float) -> str:
-    """Print bytes as MB or GB."""
+    """Format a number of bytes.
+
+    Args:
+        count: Bytes.
+
+    Returns:
+        The text in MB or GB.
+    """
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{math.ceil(count / 1e6)} MB"
 
 
 def estimate_in_words(found: RunEstimate | None) -> str:
-    """Say how long and how large, and from what; or that nothing was measured yet."""
+    """Describe how long a run will take and how much disk space it needs.
+
+    Args:
+        found: The estimate, or None.
+
+    Returns:
+        A sentence or two.
+    """
     if found is None:
         return "Not measured on this machine yet."
-    return f"About {duration(found.seconds)} for all epochs, and {size(found.bytes)} of disk. {found.basis}"
+    return f"About {duration(found.seconds)} for all epochs, and {size(found.bytes)} of disk space. {found.basis}"
 
 
 def dataset_in_words(dataset: Dataset, split: Split) -> str:
-    """Say how many images there are, and how they are divided."""
+    """Describe how many images a dataset has, and how they are split.
+
+    Args:
+        dataset: The dataset.
+        split: Its split.
+
+    Returns:
+        A sentence or two.
+    """
     labels, left_out = dataset.table["label"], len(getattr(dataset, "unreadable", ()))
-    said = (
-        f"{len(labels):,} radiographs, {int(labels.sum()):,} of them fractured: {len(split.train):,} to train on, "
-        f"{len(split.val):,} for validation, {len(split.test):,} for the test. Duplicates across these leave train."
+    text = (
+        f"{len(labels):,} radiographs, {int(labels.sum()):,} with a fracture: {len(split.train):,} for training, "
+        f"{len(split.val):,} for validation, {len(split.test):,} for test. Duplicates are removed from training."
     )
-    return f"{said} {left_out} files cannot be read and are left out." if left_out else said
+    return f"{text} {left_out} files cannot be read and are left out." if left_out else text
 
 
 def stage_in_words(run: RunStatus) -> str:
-    """Say what a run is at, and how far."""
+    """Describe what a run is doing, and its progress.
+
+    Args:
+        run: The run's status.
+
+    Returns:
+        A phrase.
+    """
     words = _STAGES.get(run.stage, run.stage)
     if run.stage in ("training", "validating", "epoch ended") and run.epochs:
         return f"{words}, epoch {max(run.epoch, 1)} of {run.epochs}"
-    room = f" ({size(run.bytes)} of disk)" if run.bytes else ""
-    return f"{words}, {run.done:,} of {run.total:,}{room}" if run.total else f"{words} …"
+    space = f" ({size(run.bytes)} of disk space)" if run.bytes else ""
+    return f"{words}, {run.done:,} of {run.total:,}{space}" if run.total else f"{words} …"
 
 
 def pace(run: RunStatus) -> list[tuple[str, str]]:
-    """The figures of a run at work: (name, value)."""
+    """Return the metrics of a running run.
+
+    Args:
+        run: The run's status.
+
+    Returns:
+        (name, value) pairs.
+    """
     speed = f"{run.images_per_second:.1f}" if run.images_per_second else "–"
     return [
         ("State", STATES[run.state].capitalize()),
@@ -92,7 +135,15 @@ def pace(run: RunStatus) -> list[tuple[str, str]]:
 
 
 def history_table(rows: Sequence[Mapping[str, Any]], current: str) -> pd.DataFrame:
-    """The history as a table for people: Run, State, Epochs, Val AUC, Test AUC, Time, Bundle, Note."""
+    """Tabulate past runs for reading.
+
+    Args:
+        rows: What `history_rows` returned.
+        current: Name of the bundle in use.
+
+    Returns:
+        Columns Run, State, Epochs, Val AUC, Test AUC, Time, Bundle and Note.
+    """
     return pd.DataFrame(
         {
             "Run": [row["run"] for row in rows],

@@ -1,4 +1,4 @@
-"""Many radiographs read at once: a row each, what nobody has read first, and the same as CSV."""
+"""Many radiographs assessed at once: one row each, those without a result first, and the same as CSV."""
 
 from __future__ import annotations
 
@@ -38,7 +38,14 @@ class Entry:
 
     @classmethod
     def of(cls, result: Finding | Failure) -> Entry:
-        """Return what a worklist shows of a result."""
+        """Return what a worklist shows of a result.
+
+        Args:
+            result: A finding, or the failure to read a file.
+
+        Returns:
+            The entry.
+        """
         if isinstance(result, Failure):
             return cls(result.name, error=result.error)
         return cls(
@@ -58,7 +65,15 @@ class Entry:
         return not self.reason and not self.error
 
     def finding(self, rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
-        """Return the finding in words at these thresholds."""
+        """Return the finding in words.
+
+        Args:
+            rule_out: The lower operating point.
+            rule_in: The upper one; the same for a single threshold.
+
+        Returns:
+            The words.
+        """
         if self.error:
             return NOT_READ
         if self.reason:
@@ -66,7 +81,16 @@ class Entry:
         return answer(self.probability, rule_out.threshold, rule_in.threshold)
 
     def audit_line(self, rule_out: OperatingPoint, rule_in: OperatingPoint, who: str) -> AuditLine | None:
-        """Return what the audit log keeps of this finding at these thresholds; None for an unreadable file."""
+        """Return what the audit log records of this finding.
+
+        Args:
+            rule_out: The lower operating point.
+            rule_in: The upper one; the same for a single threshold.
+            who: The user.
+
+        Returns:
+            The line; None for a file that could not be read.
+        """
         if self.error:
             return None
         probability = None if self.reason else self.probability
@@ -74,9 +98,15 @@ class Entry:
 
 
 def worklist(entries: Sequence[Entry], rule_out: OperatingPoint, rule_in: OperatingPoint) -> pd.DataFrame:
-    """Return a row an entry with COLUMNS and `thumbnail`, indexed by the entry's place in `entries`.
+    """Tabulate the entries: those without a result first, because nobody has read them, then descending probability.
 
-    What was not read comes first, because nobody has looked at it; then falling probability.
+    Args:
+        entries: One per file.
+        rule_out: The lower operating point.
+        rule_in: The upper one; the same for a single threshold.
+
+    Returns:
+        COLUMNS and `thumbnail`, indexed by the position in `entries`.
     """
     rows = []
     for entry in entries:
@@ -102,12 +132,26 @@ def worklist(entries: Sequence[Entry], rule_out: OperatingPoint, rule_in: Operat
 
 
 def worklist_order(entries: Sequence[Entry]) -> list[int]:
-    """Return the places of `entries` in the order of the worklist: unread first, then falling probability."""
+    """Return the order of the worklist: entries without a result first, then descending probability.
+
+    Args:
+        entries: One per file.
+
+    Returns:
+        Positions in `entries`.
+    """
     return sorted(range(len(entries)), key=lambda i: (-entries[i].probability,) if entries[i].assessed else ())
 
 
 def to_csv(table: pd.DataFrame) -> str:
-    """Return a worklist as CSV. Text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """Return a worklist as CSV. Text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    Args:
+        table: What `worklist` returned.
+
+    Returns:
+        The CSV text.
+    """
     kept = table[list(COLUMNS)].copy()
     for column in ("file", "reason", "warnings", "error"):
         kept[column] = [f"'{text}" if text[:1] in tuple("=+-@\t\r") and text else text for text in kept[column]]

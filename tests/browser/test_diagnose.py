@@ -212,9 +212,9 @@ def test_the_report_opens_and_says_the_same(opened, known, findings):
 def test_examples_hide_what_the_dataset_says_until_asked(page):
     page.get_by_role("button", name="Read 1", exact=True).click()
     answer(page)
-    assert "FracAtlas says" not in page.locator("body").inner_text().replace("Show what FracAtlas says", "")
+    assert "Reference label (" not in page.locator("body").inner_text()
     page.get_by_text("Show what FracAtlas says").click()
-    page.get_by_text("FracAtlas says: ").wait_for(timeout=WAIT)
+    page.get_by_text("Reference label (FracAtlas): ").wait_for(timeout=WAIT)
 
 
 def test_operating_point_changes_the_words(page, known, findings):

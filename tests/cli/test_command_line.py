@@ -129,7 +129,7 @@ def test_runs_promote_and_resume_from_the_command_line(small_models, tmp_path):
     assert "Before it: other" in run("promote", "small")
     assert "has no bundle yet" in run("promote", broken.name, status=1)
     assert "no bundle or run 'nothing'" in run("promote", "nothing", status=1)
-    assert "says neither its dataset nor its bundle" in run("resume", "broken", status=1)
+    assert "was not started as a job" in run("resume", "broken", status=1)
     assert run("bundles").startswith("small ")
 
 

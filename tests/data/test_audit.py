@@ -86,7 +86,7 @@ def test_the_command_line_prints_that_one_object(miniature, tmp_path, monkeypatc
 
 
 def test_in_words(miniature, tmp_path):
-    words = audit(FracAtlas(miniature), cache_dir=tmp_path).describe()
+    words = audit(FracAtlas(miniature), cache_dir=tmp_path).summary_text()
     for part in ("11 images", "Cut short: 1", "COPY1 COPY2", "opposite labels: 1", "TORN", "clockwise"):
         assert part in words
 

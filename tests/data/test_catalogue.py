@@ -101,9 +101,9 @@ def test_orders_sort_by_probability_and_put_unpredicted_images_last(seed, order)
 
 
 def test_filters_say_what_they_ask_for():
-    assert Filters().describe() == ""
+    assert Filters().summary_text() == ""
     asked = Filters(labels=["fractured"], parts=["hand", "leg"], counts=["1"], defects=["none found"], search=" 32 ")
-    assert asked.describe() == "fractured, hand or leg, no defect found, 1 fracture, id with '32'"
+    assert asked.summary_text() == "fractured, hand or leg, no defect found, 1 fracture, id with '32'"
 
 
 @given(st.integers(0, 300), st.integers(-5, 400), st.integers(1, 96))

@@ -155,7 +155,7 @@ def test_unreadable_images_are_counted_and_left_out(tmp_path) -> None:
     data = open_dataset(root)
     assert len(data) == 48 and set(data.unreadable) == {"normal/letter.png", "fractured/outside.png"}
     assert "outside the folder" in data.unreadable["fractured/outside.png"]
-    assert data.describe() == (
+    assert data.summary_text() == (
         "own: 48 radiographs, 24 fractured and 24 not. 2 files cannot be read and were left out."
     )
     assert [line.split(":")[0] for line in data.conflicts] == list(data.unreadable)

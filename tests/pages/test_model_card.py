@@ -19,4 +19,4 @@ def test_the_model_card_page_shows_card_figures_and_limits(small_models, monkeyp
     assert "Where it must not be trusted" in said
     assert "## Limits" in said
     assert DISCLAIMER in said
-    assert app.table[0].value["Answer"].tolist() == ["Fracture unlikely", "Uncertain", "Fracture likely"]
+    assert app.table[0].value["Category"].tolist() == ["Fracture unlikely", "Indeterminate", "Fracture likely"]

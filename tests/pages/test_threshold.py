@@ -38,7 +38,7 @@ def small(own_models) -> dict[str, Predictions]:
 
 def table_of(app: AppTest) -> dict[str, str]:
     table = app.table[0].value
-    return dict(zip(table["Figure"], table["Value"], strict=True))
+    return dict(zip(table["Metric"], table["Value"], strict=True))
 
 
 def counts(app: AppTest) -> dict[str, int]:

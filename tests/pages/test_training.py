@@ -64,7 +64,7 @@ def make_run(root: Path, name: str, **choices) -> Path:
 
 def test_the_form_says_what_it_found_and_refuses_what_makes_no_sense(root):
     app = page()
-    assert "60 radiographs, 20 of them fractured" in text(app)
+    assert "60 radiographs, 20 with a fracture" in text(app)
     assert "Not measured on this machine yet." in text(app) and "start_run" in keys(app)
     assert app.selectbox(key="train_recipe").value == "default"
     assert app.number_input(key="choice_default_epochs").value == 25

@@ -41,7 +41,7 @@ def test_an_image_is_known_by_its_bytes_under_any_name(dataset, bundle, name):
         assert truth.image_id == image_id
         assert truth.fractured == bool(dataset.table.at[image_id, "label"])
         assert (truth.boxes == dataset.boxes(image_id)).all()
-        assert ("test image" in truth.describe()) == (splits.get(image_id) == "test")
+        assert ("Test image" in truth.summary_text()) == (splits.get(image_id) == "test")
 
 
 def test_another_file_is_not_taken_for_one_of_the_dataset(dataset, bundle):

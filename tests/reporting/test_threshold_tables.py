@@ -23,7 +23,7 @@ def test_split() -> Predictions:
 def test_the_table_is_scikit_learns_on_a_full_test_set(test_split, threshold):
     expected = of_sklearn(test_split.labels, test_split.probabilities, threshold)
     table = figures_table(test_split.confusion(threshold))
-    assert dict(zip(table["Figure"], table["Value"], strict=True)) == as_shown(expected)
+    assert dict(zip(table["Metric"], table["Value"], strict=True)) == as_shown(expected)
     exact = pd.read_csv(io.StringIO(figures_csv(test_split, threshold, "a bundle")))
     assert exact["value"].to_numpy() == pytest.approx(list(expected.values()), nan_ok=True)
 

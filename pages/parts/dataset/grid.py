@@ -111,7 +111,7 @@ def _clear() -> None:
 
 
 def _grid(sources: Sources, ids: list[str], filters: Filters, size: int) -> None:
-    asked = filters.describe()
+    asked = filters.summary_text()
     words = f"**{len(ids):,}** of {len(sources.table):,} radiographs" + (f": {asked}" if asked else "")
     st.markdown(words.replace("'", "`"))
     if not ids:

@@ -10,7 +10,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.explain.overlay import thumbnail, to_png
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.paths import dataset_folder
-from fracture_core.reporting.demo_cases import Truth, examples, recognise
+from fracture_core.reporting.demo_cases import ReferenceLabel, examples, recognise
 
 
 def picked() -> list[tuple[str, str, bytes]]:
@@ -52,7 +52,7 @@ def offer(bundle: Bundle, *, again: bool = False) -> None:
                 st.button("Put the examples away", on_click=_clear, icon=":material/close:")
 
 
-def truth(radiograph: Radiograph, bundle: Bundle) -> Truth | None:
+def truth(radiograph: Radiograph, bundle: Bundle) -> ReferenceLabel | None:
     """Give what FracAtlas says of this very file, or None."""
     try:
         return recognise(_dataset(), bundle, radiograph)

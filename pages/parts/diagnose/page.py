@@ -161,7 +161,7 @@ def _show(opened: Opened, choice: Choice, data: bytes) -> None:
             st.warning(escape_markdown(warning), icon=":material/warning:")
         boxes: np.ndarray | None = None
         if truth and st.toggle("Show reference label", key=f"truth {truth.image_id}"):
-            st.info(truth.describe(), icon=":material/menu_book:")
+            st.info(truth.summary_text(), icon=":material/menu_book:")
             boxes = truth.boxes
         offer_identity(finding.radiograph, data)
         offer_report(finding, choice.bundle, data)
