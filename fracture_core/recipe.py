@@ -109,7 +109,7 @@ class Recipe:
             raise RecipeError("The head cells needs the localiser: give it channels, for instance localiser=128.")
         if self.localiser % 4:
             raise RecipeError(f"localiser is {self.localiser}; it must be a multiple of 4.")
-        if (self.trainable_blocks or 0) > 1 and self.trainable_blocks % 1:
+        if self.trainable_blocks and self.trainable_blocks > 1 and self.trainable_blocks % 1:
             raise RecipeError(f"trainable_blocks is {self.trainable_blocks}; above 1 it must be a whole number.")
         if not self.test_time_views or not set(self.test_time_views) <= set(get_args(View)):
             raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip.")
@@ -199,7 +199,8 @@ def _hints(kind: type) -> dict[str, Any]:
 
 
 def _check_types(choices: Augmentation | Recipe) -> None:
-    for name, hint in _hints(type(choices)).items():
+    kind: type = type(choices)
+    for name, hint in _hints(kind).items():
         value = getattr(choices, name)
         if get_origin(hint) is Literal:
             if value not in get_args(hint):

@@ -6,10 +6,11 @@ its threshold is the one that is right nine times in ten on val; a trait that ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 TRAITS = ("hardware", "multiscan", "hand", "leg", "hip", "shoulder")
 _PRECISION = 0.9
@@ -49,15 +50,15 @@ class AttributeClassifier:
 
 
 def fit_traits(
-    train: np.ndarray, train_truth: Mapping[str, Sequence[int]], val: np.ndarray, val_truth: Mapping[str, Sequence[int]]
+    train: np.ndarray, train_truth: Mapping[str, ArrayLike], val: np.ndarray, val_truth: Mapping[str, ArrayLike]
 ) -> AttributeClassifier:
     """Fit on embeddings (n, C) and 0 / 1 columns by trait name; traits with under ten examples are left out."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and only fitting needs it
 
     scale = np.asarray(train).std(0) + 1e-6
     names, weights, biases, thresholds = [], [], [], []
-    for name, truth in train_truth.items():
-        truth, wanted = np.asarray(truth), np.asarray(val_truth[name])
+    for name, column in train_truth.items():
+        truth, wanted = np.asarray(column), np.asarray(val_truth[name])
         if min(truth.sum(), (1 - truth).sum()) < 10:
             continue
         model = LogisticRegression(C=0.003, max_iter=300, class_weight="balanced").fit(train / scale, truth)

@@ -62,8 +62,10 @@ class Familiarity:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Familiarity:
         """Read what `to_arrays` gave."""
         try:
-            parts = [np.asarray(arrays[f"familiarity/{n}"], np.float64) for n in ("mean", "directions", "variances")]
-            made = cls(*parts, *map(float, arrays["familiarity/scales"]))
+            names = ("mean", "directions", "variances")
+            mean, directions, variances = (np.asarray(arrays[f"familiarity/{n}"], np.float64) for n in names)
+            inside, outside, threshold = map(float, arrays["familiarity/scales"])
+            made = cls(mean, directions, variances, inside, outside, threshold)
             (channels,), (kept,) = made.mean.shape, made.variances.shape
             scales = [*made.variances, made.inside_scale, made.outside_scale, made.threshold]
             if made.directions.shape != (kept, channels) or not np.min(scales) > 0:

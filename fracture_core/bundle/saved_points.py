@@ -34,8 +34,8 @@ def offered(points: Sequence[OperatingPoint]) -> dict[str, tuple[OperatingPoint,
     found = {}
     for point in points:
         name = point.name.removesuffix(RULE_OUT).removesuffix(RULE_IN)
-        halves = by_name.get(name + RULE_OUT), by_name.get(name + RULE_IN)
-        found[name] = halves if name != point.name and all(halves) else (point, point)
+        out, within = by_name.get(name + RULE_OUT), by_name.get(name + RULE_IN)
+        found[name] = (out, within) if name != point.name and out and within else (point, point)
     return found
 
 

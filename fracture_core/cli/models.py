@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fracture_core.cli.common import add_bundle, command
 from fracture_core.errors import FractureCoreError
@@ -42,7 +42,7 @@ def _bundles(arguments: argparse.Namespace) -> int:
     from fracture_core.bundle.bundle import list_bundles, load_bundle
     from fracture_core.evaluation.evaluate import evaluate
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in list_bundles():
         try:
             bundle = load_bundle(name)
@@ -51,7 +51,7 @@ def _bundles(arguments: argparse.Namespace) -> int:
             rows.append({"name": name, "error": str(error)})
             continue
         single = figures.confusions["single"]
-        row = {"name": name, "version": bundle.version, "created": bundle.created}
+        row: dict[str, Any] = {"name": name, "version": bundle.version, "created": bundle.created}
         row |= {"auc": figures.areas["roc_auc"].value, "sensitivity": single.sensitivity}
         rows.append(row | {"specificity": single.specificity})
     if arguments.json:
@@ -61,10 +61,10 @@ def _bundles(arguments: argparse.Namespace) -> int:
         if "error" in row:
             print(f"{row['name']}: {row['error']}")
         else:
-            figures = (
+            said = (
                 f"test AUC {row['auc']:.3f}, sensitivity {row['sensitivity']:.2f}, specificity {row['specificity']:.2f}"
             )
-            print(f"{row['version']}  {row['created']}  {figures}")
+            print(f"{row['version']}  {row['created']}  {said}")
     return 0
 
 

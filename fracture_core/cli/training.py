@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from fracture_core.cli.common import add_dataset, bar, command
 
 if TYPE_CHECKING:
+    from fracture_core.bundle.bundle import Bundle
     from fracture_core.cli.common import Commands
+    from fracture_core.recipe import Recipe
 
 
 def add_training_commands(commands: Commands) -> None:
@@ -78,7 +80,7 @@ def _train(arguments: argparse.Namespace) -> int:
     return _say_bundle(run_job(run, listener=print_progress))
 
 
-def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
+def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
     """Train as one of several processes, which share a run; the chief, which writes it, keeps others from starting."""
     from fracture_core.data.dataset import open_dataset
     from fracture_core.jobs.lock import training_lock
@@ -100,7 +102,7 @@ def _train_as_worker(arguments: argparse.Namespace, recipe) -> int:
     return _say_bundle(bundle)
 
 
-def _say_bundle(bundle) -> int:
+def _say_bundle(bundle: Bundle) -> int:
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
     return 0
 

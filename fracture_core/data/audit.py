@@ -216,7 +216,7 @@ def _look(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Audi
         duplicate_pairs=pairs,
         opposite_labels=tuple(members for members in group(pairs) if labels[list(members)].nunique() > 1),
         conflicts=dict(words.split(": ", 1) for words in dataset.conflicts),
-        exif_turns=tuple(_exif_turn(dataset, i, o) for i, o in sorted(dataset.exif_turned.items())),
+        exif_turns=_exif_turns(dataset) if isinstance(dataset, FracAtlas) else (),
     )
 
 
@@ -231,6 +231,10 @@ def _damage(path: Path) -> tuple[float, float]:
 
 def _any_format(data: bytes, least_side: int | None = None) -> np.ndarray:
     return read_radiograph(data, accept_cut_short=True).pixels
+
+
+def _exif_turns(dataset: FracAtlas) -> tuple[ExifTurn, ...]:
+    return tuple(_exif_turn(dataset, i, o) for i, o in sorted(dataset.exif_turned.items()))
 
 
 def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:

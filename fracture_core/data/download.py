@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import requests
 
@@ -116,9 +117,9 @@ def _only_one(lock: Path) -> Iterator[None]:
         file.close()
 
 
-def _lock(file) -> None:
+def _lock(file: IO[str]) -> None:
     """Hold `file` until it is closed or the process dies; OSError where another holds it."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         import msvcrt
 
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -137,7 +138,9 @@ def _stop_if(cancelled: Flag | None) -> None:
         raise DownloadStoppedError("The download was stopped; the next one goes on from there.")
 
 
-def _fetch(url: str, archive: Path, size: int, progress, cancelled: Flag | None) -> None:
+def _fetch(
+    url: str, archive: Path, size: int, progress: Callable[[int, int], None] | None, cancelled: Flag | None
+) -> None:
     """Bring `archive` to `size` bytes, going on from what is there; a broken connection is tried again."""
     failures = 0
     while (before := _size(archive)) < size:
@@ -157,7 +160,9 @@ def _fetch(url: str, archive: Path, size: int, progress, cancelled: Flag | None)
             ) from cause
 
 
-def _fetch_rest(url: str, archive: Path, have: int, size: int, progress, cancelled: Flag | None) -> None:
+def _fetch_rest(
+    url: str, archive: Path, have: int, size: int, progress: Callable[[int, int], None] | None, cancelled: Flag | None
+) -> None:
     """One request for what is still lacking, or for all of it where the server knows no ranges."""
     # A compressed transfer would make the byte counts of Range meaningless.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})

@@ -10,7 +10,7 @@ two exposures, even of one patient in one position, no longer correlate.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -121,7 +121,9 @@ def _read_one(path: Path, missing: float, decode: Decode) -> tuple[np.ndarray, n
     return thumbnail, stored > 0
 
 
-def _read_all(paths, missing, progress, decode: Decode) -> tuple[np.ndarray, np.ndarray]:
+def _read_all(
+    paths: Sequence[Path], missing: Sequence[float], progress: Callable[[int, int], None] | None, decode: Decode
+) -> tuple[np.ndarray, np.ndarray]:
     thumbnails = np.empty((len(paths), _FINE, _FINE), np.uint8)
     shown = np.empty((len(paths), _FINE, _FINE), bool)
     with ThreadPoolExecutor() as pool:
@@ -208,7 +210,7 @@ class _FineScores:
 
     def __init__(self, thumbnails: np.ndarray, shown: np.ndarray) -> None:
         self._thumbnails, self._shown = thumbnails, shown
-        self._whole = shown.all(axis=(1, 2))
+        self._whole: np.ndarray = np.asarray(shown.all(axis=(1, 2)))
         self._detail: dict[int, np.ndarray] = {}
 
     def _of(self, i: int) -> np.ndarray:

@@ -17,6 +17,7 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -85,7 +86,7 @@ class FracAtlas:
     def __len__(self) -> int:
         return len(self.table)
 
-    def _judge(self, row, folders: list[str], repeated: bool) -> tuple[str, int, str]:
+    def _judge(self, row: Any, folders: list[str], repeated: bool) -> tuple[str, int, str]:
         """(path, label, conflict in words) of one image, by the rules at the head of this file."""
         outlines = len(self._annotations.get(row.Index, _NOTHING)["boxes"])
         if outlines:
@@ -223,7 +224,7 @@ def _read_coco(folder: Path) -> dict[str, dict]:
         coco = json.loads(next(iter(sorted(folder.glob("*.json")))).read_bytes())
         names = {image["id"]: Path(image["file_name"]).stem for image in coco["images"]}
         sizes = {image["id"]: (image["width"], image["height"]) for image in coco["images"]}
-        entries = {names[i]: {"size": sizes[i], "boxes": [], "outlines": []} for i in names}
+        entries: dict[str, dict[str, Any]] = {names[i]: {"size": sizes[i], "boxes": [], "outlines": []} for i in names}
         for annotation in coco["annotations"]:
             entry = entries[names[annotation["image_id"]]]
             entry["boxes"].append(annotation["bbox"])

@@ -66,7 +66,8 @@ def reference_split(image_ids: Sequence[str], labels: Sequence[int]) -> Split:
         raise SplitError(
             "This dataset cannot be split into train, val and test: it needs at least ten images of each class."
         ) from error
-    return Split(*(tuple(map(str, part)) for part in (train, val, test)), left_out={})
+    train, val, test = (tuple(map(str, part)) for part in (train, val, test))
+    return Split(train=train, val=val, test=test, left_out={})
 
 
 def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], damaged: Iterable[str]) -> Split:
@@ -120,7 +121,8 @@ def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
     part = _given_parts(table) if (table["split"] != "").any() else _drawn_parts(table["label"], together)
     if "val" not in part:
         part = {**part, **_drawn_val(table["label"], together, part["train"])}
-    split = Split(*(tuple(map(str, part[name])) for name in ("train", "val", "test")), left_out={})
+    train, val, test = (tuple(map(str, part[name])) for name in ("train", "val", "test"))
+    split = Split(train=train, val=val, test=test, left_out={})
     if audit:
         split = leak_free(split, duplicates, (*audit.cut_short, *audit.overwritten))
     for name in ("train", "val", "test"):

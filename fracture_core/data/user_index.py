@@ -134,8 +134,8 @@ def _one_row_an_image(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
 def _labels(names: Iterable[str], where: str) -> dict[str, int]:
     """Class name -> label; raise DatasetError, asking, where a name says neither."""
     names = list(dict.fromkeys(names))
-    labels = {name: 1 if _plain(name) in FRACTURED else 0 if _plain(name) in WHOLE else None for name in names}
-    if unknown := [name for name, label in labels.items() if label is None]:
+    labels = {name: int(_plain(name) in FRACTURED) for name in names if _plain(name) in FRACTURED | WHOLE}
+    if unknown := [name for name in names if name not in labels]:
         raise DatasetError(
             f"Which of {_said(names)} means fractured? {_said(unknown)} in {where} can mean either: "
             "call them fractured and normal."

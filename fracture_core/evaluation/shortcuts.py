@@ -202,9 +202,10 @@ def probe_split(
         for probe in PROBES:
             for change, logits in ((probe.beside, before), (probe.change, after)):
                 made = [None if change is None else change(radiograph) for radiograph in radiographs]
-                found = [k for k, pixels in enumerate(made) if pixels is not None]
+                fitted = {k: scorer.fit(pixels)[0] for k, pixels in enumerate(made) if pixels is not None}
+                found = list(fitted)
                 if found:
-                    scored = scorer.score(np.stack([scorer.fit(made[k])[0] for k in found]))["logit"]
+                    scored = scorer.score(np.stack(list(fitted.values())))["logit"]
                     logits[probe.name][[rows[k] for k in found]] = scored
                 altered[probe.name][[rows[k] for k in found]] = True
         if progress:

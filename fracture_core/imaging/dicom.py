@@ -244,7 +244,7 @@ def _grey_scale(dataset: Dataset, photometric: str, choices: list[VoiTransform])
     limits = None
     if padding is not None:
         limit = value(dataset, "PixelPaddingRangeLimit")
-        limits = tuple(_stored(number, bits, signed) for number in (padding, padding if limit is None else limit))
+        limits = _stored(padding, bits, signed), _stored(padding if limit is None else limit, bits, signed)
     return GreyScale(
         bits=bits,
         signed=signed,

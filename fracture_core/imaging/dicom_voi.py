@@ -20,7 +20,9 @@ from fracture_core.imaging.limits import UnreadableRadiograph
 class VoiTransform(Protocol):
     """A way of looking at modality values: a name, and a mapping of them to 0..1."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the file calls it, or what it does."""
 
     def levels(self, values: np.ndarray) -> np.ndarray:
         """Map modality values (float64, any shape) to display levels 0..1."""

@@ -10,6 +10,7 @@ import io
 import struct
 import warnings as python_warnings
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,10 +68,11 @@ def read_raster(data: bytes, kind: str) -> DecodedImage:
         ) from error
 
 
-def _read(image: ImageFile.ImageFile, data: bytes, kind: str) -> DecodedImage:
+def _read(image: Any, data: bytes, kind: str) -> DecodedImage:
     deep_colour = _deep_samples(image, data, kind)
     bytes_a_pixel = 2 * deep_colour if deep_colour else _BYTES_A_PIXEL.get(image.mode, 4)
-    check_size(*image.size, bytes_a_pixel)
+    width, height = image.size
+    check_size(width, height, bytes_a_pixel)
     if kind == "TIFF":
         _check_tiles(image)
     several = _has_several(image)
@@ -110,7 +112,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _deep_samples(image: ImageFile.ImageFile, data: bytes, kind: str) -> int:
+def _deep_samples(image: Any, data: bytes, kind: str) -> int:
     """Count the samples a pixel of a picture with 16 bit colour or alpha, which Pillow would cut to 8 bit; else 0."""
     if kind == "PNG" and data[24] == 16:
         return {2: 3, 4: 4, 6: 4}.get(data[25], 0)

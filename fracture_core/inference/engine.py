@@ -62,7 +62,7 @@ class Engine:
             raise EngineError(f"The engine cannot run on {threads} threads; give it one at least.")
         self.graph = graph
         self._model = openvino_graph(graph, weights, batch=1)
-        self._options = {"INFERENCE_PRECISION_HINT": precision}
+        self._options: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": precision}
         if threads:
             self._options["INFERENCE_NUM_THREADS"] = threads
         self._compiled: dict[str, openvino.CompiledModel] = {}

@@ -14,8 +14,10 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -179,7 +181,7 @@ class RemoteEngine:
         result = client.infer(self._model, [tensor], outputs=wanted)
         return {name: result.as_numpy(name) for name in self.graph.outputs}
 
-    def _client(self) -> tuple[object, bool]:
+    def _client(self) -> tuple[Any, bool]:
         """Give this thread's client, and whether the server takes numbers as bytes, which is faster than as text."""
         from tritonclient.http import InferenceServerClient
 
@@ -192,7 +194,7 @@ class RemoteEngine:
             self._mine.client = client, any(str(name).startswith("binary_tensor_data") for name in extensions)
         return self._mine.client
 
-    def _checked(self, outputs: dict[str, np.ndarray | None], n: int) -> dict[str, np.ndarray]:
+    def _checked(self, outputs: Mapping[str, np.ndarray | None], n: int) -> dict[str, np.ndarray]:
         """Give float32 copies; raise _AwayError unless every output is there, in shape and finite."""
         for name, shape in self._local.shapes.items():
             values = outputs[name]

@@ -157,7 +157,7 @@ def recipe_differences(recipes: Mapping[str, Recipe]) -> list[dict[str, Any]]:
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in data.items():
         flat |= _flat(value, f"{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat

@@ -241,8 +241,13 @@ def classification_table(matrix: Confusion) -> list[ClassRow]:
     weights = support / support.sum() if matrix.n else np.full(2, np.nan)
     return [
         *rows,
-        ClassRow("macro average", *rates.mean(axis=0).tolist(), matrix.n),
-        ClassRow("weighted average", *(weights @ rates).tolist(), matrix.n),
+        *(
+            ClassRow(name, float(precision), float(recall), float(f1), matrix.n)
+            for name, (precision, recall, f1) in (
+                ("macro average", rates.mean(axis=0)),
+                ("weighted average", weights @ rates),
+            )
+        ),
     ]
 
 

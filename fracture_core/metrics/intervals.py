@@ -72,11 +72,11 @@ def percentile_interval(value: float, replicates: ArrayLike) -> IntervalEstimate
     Returns:
         The value and its interval; UNDEFINED if the value or all replicates are undefined.
     """
-    replicates = np.asarray(replicates, dtype=np.float64)
-    replicates = replicates[~np.isnan(replicates)]
-    if math.isnan(value) or not replicates.size:
+    defined = np.asarray(replicates, dtype=np.float64)
+    defined = defined[~np.isnan(defined)]
+    if math.isnan(value) or not defined.size:
         return UNDEFINED
-    low, high = np.quantile(replicates, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    low, high = np.quantile(defined, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return IntervalEstimate(value, float(low), float(high))
 
 

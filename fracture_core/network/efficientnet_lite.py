@@ -79,7 +79,9 @@ def _blocks() -> list[tuple[str, int, int, int, int]]:
     return made
 
 
-def _block(x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, channels: int):
+def _block(
+    x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, channels: int
+) -> keras.KerasTensor:
     """Inverted residual: widen, convolve each channel, narrow, and add what came in where the shape allows it."""
     entered = x
     if expansion != 1:

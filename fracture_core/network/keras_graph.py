@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from fracture_core.network.graph import Graph, GraphError, Node, same_padding
@@ -91,7 +94,7 @@ def _upsample(layer: keras.layers.UpSampling2D) -> dict:
     return {"factor": int(layer.size[0])}
 
 
-_SIMPLE = {
+_SIMPLE: dict[str, tuple[str, Callable[[Any], dict[str, Any]]]] = {
     "InputLayer": ("input", lambda layer: {"shape": [int(n) for n in layer.output.shape[1:]]}),
     "Rescaling": ("rescale", lambda layer: {"scale": list(layer.scale), "offset": list(layer.offset)}),
     "BatchNormalization": (

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import keras
 from keras.src.utils.naming import reset_uids
@@ -28,7 +29,7 @@ SHARPNESS = 2.0
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)
 #: ImageNet channel statistics on 0..1, as DenseNet and EfficientNetV2-B0 were trained with.
-_CHANNEL_STATISTICS = (
+_CHANNEL_STATISTICS: tuple[tuple[float, ...], tuple[float, ...]] = (
     tuple(1 / (255 * deviation) for deviation in _DEVIATION),
     tuple(-mean / deviation for mean, deviation in zip(_MEAN, _DEVIATION, strict=True)),
 )
@@ -46,8 +47,8 @@ class Backbone:
     """
 
     application: str
-    scale: tuple[float, float, float]
-    offset: tuple[float, float, float]
+    scale: tuple[float, ...]  # a value a colour channel
+    offset: tuple[float, ...]
     fine: str
     middle: str
     last: str
@@ -166,7 +167,7 @@ class LogMeanExpPool(keras.layers.Layer):
     image the evidence fills.
     """
 
-    def __init__(self, sharpness: float = 1.0, **options):
+    def __init__(self, sharpness: float = 1.0, **options: Any):
         super().__init__(**options)
         self.sharpness = float(sharpness)
 
@@ -213,8 +214,8 @@ def build_model(recipe: Recipe) -> keras.Model:
     global_logit = keras.layers.Dense(1, name="global_logit", dtype="float32")(dropped)
     outputs = {"global_logit": global_logit, "embedding": embedding, "last_map": last}
     if recipe.head == "cells":
-        maps = [trunk.get_layer(name).output for name in (backbone.fine, backbone.middle)]
-        outputs["cells"] = cells = _evidence_cells(*maps, last, recipe.localiser)
+        fine, middle = (trunk.get_layer(name).output for name in (backbone.fine, backbone.middle))
+        outputs["cells"] = cells = _evidence_cells(fine, middle, last, recipe.localiser)
         pooled = LogMeanExpPool(SHARPNESS, name="pooled_cells", dtype="float32")(cells)
         # Cells start at a logit of -5; the image starts near even odds.
         even = keras.initializers.Constant(4.0)

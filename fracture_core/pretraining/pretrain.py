@@ -133,6 +133,7 @@ def pretrain(
             if stage.teacher:
                 network = _teacher(plan, stage.schedule.get("teacher_size") or stage.image_size)
                 teacher = graph_from_keras(network), weights_of(network)
+                assert plan.teacher is not None  # a plan whose stages ask for one names it
                 matches = match(plan.teacher, recipe.backbone, network, student)
             schedule = StageSchedule.from_json(stage.schedule)
             loop = Pretraining(
@@ -182,6 +183,7 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
     from fracture_core.network.model import BACKBONES, application, build_model, count_layers_anew
     from fracture_core.training.initial_weights import read_start
 
+    assert plan.teacher is not None  # a plan whose stages ask for one names it
     backbone = BACKBONES[plan.teacher]
     recipe = Recipe(name="teacher", backbone=plan.teacher, start=plan.teacher_weights, image_size=size)
     weights, _, _ = read_start(recipe)
@@ -231,7 +233,7 @@ def _last_maps(model: keras.Model) -> dict[int, str]:
     size = model.input.shape[1]
     found = {}
     for layer in model.layers:
-        shape = getattr(layer.output, "shape", ())
+        shape: tuple[int, ...] = getattr(layer.output, "shape", ())
         if len(shape) == 4 and shape[3] > 3 and not layer.name.startswith("cells"):
             found[-(-size // shape[1])] = keys[layer.name]
     return found
@@ -259,7 +261,7 @@ def _finish(
 
 def _validations(histories: Iterable[Path]) -> list[dict[str, float]]:
     """A row for each look at val: its number, the stage counted from 1, the stage's step, and the figures."""
-    rows = []
+    rows: list[dict[str, float]] = []
     for stage, path in enumerate(histories, 1):
         entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []
         for entry in entries:

@@ -34,7 +34,7 @@ class Chart:
     """An ECharts option, and the threshold behind each point of each series that can be clicked."""
 
     option: dict[str, Any]
-    thresholds: Mapping[str, Sequence[float]]
+    thresholds: Mapping[str, Sequence[float] | np.ndarray]
 
     def threshold_at(self, series: str | None, index: int) -> float | None:
         """Give the threshold of a clicked point, at most 1; None where nothing is to be had there."""

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -99,6 +99,7 @@ class FeatureSource:
         if view == 0:
             return self.plain[index], cell_targets(self.plain_boxes[index], recipe.image_size, CELL)
         rng = np.random.default_rng([recipe.seed, index, view])
+        assert self.pictures is not None  # views are drawn of what may be augmented
         square = self.pictures.square(self.ids[index])
         picture, boxes = augment(square, self.boxes[index], recipe.image_size, recipe.augmentation, rng)
         return picture, cell_targets(boxes, recipe.image_size, CELL)
@@ -244,13 +245,13 @@ def _key(part: FrozenBackbone, source: FeatureSource, recipe: Recipe, views: int
     for key in sorted(part.weights):
         digest.update(key.encode() + part.weights[key].tobytes())
     _add_pictures(digest, source.plain, source.plain_boxes)
-    if views > 1:
+    if views > 1 and source.pictures is not None:
         digest.update(json.dumps([asdict(recipe.augmentation), recipe.seed]).encode())
         rows = [source.pictures.rows[i] for i in source.ids]
-        _add_pictures(digest, (source.pictures.squares[row] for row in rows), source.boxes)
+        _add_pictures(digest, source.pictures.squares[rows], source.boxes)
     return digest.hexdigest()[:24]
 
 
-def _add_pictures(digest, pictures, boxes: Sequence[np.ndarray]) -> None:
+def _add_pictures(digest: hashlib._Hash, pictures: Iterable[np.ndarray], boxes: Sequence[np.ndarray]) -> None:
     for picture, outlined in zip(pictures, boxes, strict=True):
         digest.update(np.ascontiguousarray(picture).tobytes() + np.asarray(outlined, np.float32).tobytes())

@@ -125,7 +125,8 @@ def _choice(holder: Recipe | Augmentation, name: str, prefix: str, ranges: Mappi
     if get_origin(hint) is Literal:
         return RecipeChoice(prefix + name, label, "one of", value, options=get_args(hint), help=_HELP.get(name))
     optional = isinstance(hint, UnionType)
-    kind: Kind = {bool: "switch", int: "whole", float: "number"}[get_args(hint)[0] if optional else hint]
+    kinds: dict[type, Kind] = {bool: "switch", int: "whole", float: "number"}
+    kind = kinds[get_args(hint)[0] if optional else hint]
     step = _STEPS.get(name, None if kind == "switch" else 1)
     if kind == "number":
         value, low, high = None if value is None else float(value), float(low), float(high)
