@@ -185,7 +185,9 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
 
     assert plan.teacher is not None  # a plan whose stages ask for one names it
     backbone = BACKBONES[plan.teacher]
-    recipe = Recipe(name="teacher", backbone=plan.teacher, start=plan.teacher_weights, image_size=size)
+    recipe = Recipe.from_json(
+        {"name": "teacher", "backbone": plan.teacher, "start": plan.teacher_weights, "image_size": size}
+    )
     weights, _, _ = read_start(recipe)
     if "cells_coarse/kernel" in weights:
         head = "cells" if "cells_context/kernel" in weights else "global"
