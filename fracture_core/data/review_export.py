@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -155,7 +156,8 @@ def _folders(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> 
 
 
 def _coco(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, film in enumerate(films, 1):
         _copy(review, film, folder / "images")
         size = {"width": film.newest.width, "height": film.newest.height}

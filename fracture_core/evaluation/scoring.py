@@ -49,7 +49,8 @@ def predict_split(
         beside the image's centre (`hit_centre`); blank without boxes. And `embedding` and `appearance`,
         float32 (n, C), in the table's order.
     """
-    rows, features = [], {"embedding": [], "appearance": []}
+    rows: list[dict[str, Any]] = []
+    features: dict[str, list[np.ndarray]] = {"embedding": [], "appearance": []}
     ids = [(i, part) for part in ("val", "test") for i in getattr(split, part)]
     for chunk, shapes, placements, squares in _loaded(scorer, dataset, ids):
         outputs, views = scorer.score_views(squares)

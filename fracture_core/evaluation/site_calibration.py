@@ -21,7 +21,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.files import exclusive_lock, write_text
 from fracture_core.metrics.calibration import expected_calibration_error
 from fracture_core.metrics.confusion import checked, sigmoid
-from fracture_core.metrics.guarantees import Promise, consistent_pair, promise
+from fracture_core.metrics.guarantees import Group, Promise, consistent_pair, promise
 from fracture_core.metrics.operating_points import OperatingPoint, TriageGroup, operating_point, triage_groups
 from fracture_core.paths import writable_bundle_folder
 
@@ -132,9 +132,10 @@ def calibrate_site(
     tuning, testing, report = parts["tuning"], parts["testing"], parts["report"]
     scale = _fit_scale(truth[tuning], scores[tuning])
     probability = np.asarray(bundle.probability(scores))
+    wishes: tuple[tuple[Group, float], ...] = (("unlikely", alpha), ("likely", beta))
     promises = [
         promise(group, share, confidence, (truth[tuning], probability[tuning]), (truth[testing], probability[testing]))
-        for group, share in (("unlikely", alpha), ("likely", beta))
+        for group, share in wishes
     ]
     unlikely, likely = promises
     created = datetime.now(UTC).isoformat(timespec="seconds")

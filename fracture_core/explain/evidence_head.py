@@ -78,7 +78,7 @@ class PooledCellsHead(EvidenceHead):
         scaled = self.sharpness * cells.reshape(cells.shape[:2])
         weights = np.exp(scaled - scaled.max())
         by_cell = np.float32(self.share) * (weights / weights.sum())
-        if self.split_kernel is None:
+        if self.split_kernel is None or self.split_bias is None:
             return by_cell[..., None] * np.asarray(self.kernel, np.float32)
         # One row a place of the coarse map, one column for each of the 2 x 2 x D values that it is split into.
         height, width, channels = maps.shape

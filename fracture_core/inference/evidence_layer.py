@@ -51,7 +51,7 @@ def evidence_head(graph: Graph, weights: Mapping[str, np.ndarray]) -> EvidenceHe
         )
     except (KeyError, ValueError, TypeError) as error:
         raise GraphError("The network description is damaged at the localiser.") from error
-    if split and head.split_kernel.shape[:3] != (2, 2, len(head.kernel)):
+    if head.split_kernel is not None and head.split_kernel.shape[:3] != (2, 2, len(head.kernel)):
         raise GraphError("The network description is damaged at the localiser.")
     return head
 

@@ -60,7 +60,7 @@ class Scorer:
         outputs["appearance"] = outputs["embedding"] if middle is None else appearance(middle)
         if len(views) > 1:
             for name in set(_AVERAGED) & set(outputs):
-                outputs[name] = np.mean([o[name] for o in views], axis=0, dtype=np.float32)
+                outputs[name] = np.asarray(np.mean([o[name] for o in views], axis=0, dtype=np.float32))
         return outputs, views
 
     def score_files(

@@ -12,7 +12,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -222,12 +222,12 @@ class ControlListener:
 
     def __enter__(self) -> ControlListener:
         set_request(self.run, None)
-        self._held = self._handlers()
-        self._held.__enter__()
+        self._held = ExitStack()
+        self._held.enter_context(self._handlers())
         return self
 
-    def __exit__(self, *details: object) -> None:
-        self._held.__exit__(*details)
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
         set_request(self.run, None)
 
     def stop_reason(self) -> str | None:

@@ -121,7 +121,7 @@ def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | 
             if stop is not None and stop.is_set():
                 child.kill()
             time.sleep(0.1)
-        words = child.stderr.read()
+        words = child.communicate()[1]
     if child.returncode and not (stop is not None and stop.is_set()):
         reason = words.rpartition("error: ")[2].strip() if "error: " in words else "its process ended early"
         raise JobError(f"The speed cannot be measured: {reason}")

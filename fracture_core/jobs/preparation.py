@@ -83,7 +83,7 @@ def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, b
     run, before = find_run(run), Job.read(find_run(run))
     if RunFolder(run).recipe() != recipe:
         raise JobError(f"The run {run.name} was started with another recipe; start a new run.")
-    root = resolved_folder(dataset) if dataset else before and before.dataset
+    root = resolved_folder(dataset) if dataset else before.dataset if before else None
     Job(root, check_name(bundle or (before.bundle if before else recipe.name))).write(run)
     return run
 
@@ -133,7 +133,7 @@ def check_dataset(
     from fracture_core.data.user_dataset import OwnDataset
 
     opened = open_dataset(dataset, progress=progress)
-    split = (own_split if isinstance(opened, OwnDataset) else project_split)(opened, None)
+    split = own_split(opened, None) if isinstance(opened, OwnDataset) else project_split(opened, None)
     labels = opened.table["label"]
     for part, ids in (("train", split.train), ("validation", split.val), ("test", split.test)):
         if labels.loc[list(ids)].nunique() < 2:

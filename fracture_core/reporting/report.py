@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -23,6 +24,9 @@ from fracture_core.reporting.finding_text import (
     percent,
 )
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
+
+if TYPE_CHECKING:
+    from reportlab.platypus import Image
 
 _COLOURS = {"likely": "#b84a00", "indeterminate": "#8a6100", "unlikely": "#0b5f94", "not-read": "#7a3d63"}
 _COLOURS |= {"above": _COLOURS["likely"], "below": _COLOURS["unlikely"]}
@@ -83,7 +87,7 @@ def report_pdf(
     return page.getvalue()
 
 
-def report_png(finding: Finding, bundle: Bundle, **options) -> bytes:
+def report_png(finding: Finding, bundle: Bundle, **options: Any) -> bytes:
     """Return the same page as a PNG at 144 dpi.
 
     Args:
@@ -171,7 +175,7 @@ def _details(finding: Finding, words: FindingText, method: str, named: bool, whe
     return [*rows, ("Read on", f"{when:%Y-%m-%d %H:%M %Z}")]
 
 
-def _fitted(pixels: np.ndarray, image: type, width: float, height: float):
+def _fitted(pixels: np.ndarray, image: type[Image], width: float, height: float) -> Image:
     """Return an image as a flowable of at most width x height points and 1200 pixels along its longer side."""
     import cv2
 

@@ -78,6 +78,7 @@ class Entry:
             return NOT_READ
         if self.reason:
             return not_read(self.reason)
+        assert self.probability is not None  # both are None, or an assessed entry has one
         return answer(self.probability, rule_out.threshold, rule_in.threshold)
 
     def audit_line(self, rule_out: OperatingPoint, rule_in: OperatingPoint, who: str) -> AuditLine | None:
@@ -140,7 +141,7 @@ def worklist_order(entries: Sequence[Entry]) -> list[int]:
     Returns:
         Positions in `entries`.
     """
-    return sorted(range(len(entries)), key=lambda i: (-entries[i].probability,) if entries[i].assessed else ())
+    return sorted(range(len(entries)), key=lambda i: (-(entries[i].probability or 0.0),) if entries[i].assessed else ())
 
 
 def to_csv(table: pd.DataFrame) -> str:

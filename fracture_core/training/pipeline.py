@@ -26,8 +26,10 @@ Arrays = dict[str, np.ndarray]
 class Examples(Protocol):
     """What a network can be trained on, by index: decoded images, or cached features."""
 
-    #: One example's inputs by name, without the batch axis.
-    signature: Mapping[str, tf.TensorSpec]
+    @property
+    def signature(self) -> Mapping[str, tf.TensorSpec]:
+        """One example's inputs by name, without the batch axis."""
+        ...
 
     def __len__(self) -> int: ...
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fracture_core.errors import FractureCoreError
 
@@ -56,7 +56,7 @@ class Reporter:
     _marks: deque = field(default_factory=lambda: deque(maxlen=_SPEED_WINDOW))
     _stage: str = ""
 
-    def report_count(self, stage: Stage, done: int, total: int, *, each: int = 1, **more) -> None:
+    def report_count(self, stage: Stage, done: int, total: int, *, each: int = 1, **more: Any) -> None:
         """Report a count and its speed.
 
         Args:
@@ -76,7 +76,7 @@ class Reporter:
             stage, done=done, total=total, seconds_left=left, images_per_second=rate and rate * each, **more
         )
 
-    def report_stage(self, stage: Stage, **more) -> None:
+    def report_stage(self, stage: Stage, **more: Any) -> None:
         """Report a stage.
 
         Args:
@@ -113,11 +113,11 @@ def print_progress(event: TrainingEvent) -> None:
         event: What happened.
     """
     p = event
-    if p.stage == "epoch ended":
+    if p.row is not None:
         metrics = "  ".join(f"{key} {value:.4g}" for key, value in p.row.items() if key != "epoch")
         print(f"\r\033[Kepoch {p.epoch}/{p.epochs}  {metrics}", file=sys.stderr)
         return
-    words = [p.stage]
+    words: list[str] = [p.stage]
     if p.total:
         words.append(f"{p.done}/{p.total}")
     if p.stage == "training":

@@ -108,7 +108,8 @@ class RunFolder:
         from fracture_core.data.split import Split  # brings scikit-learn, which nothing else here needs
 
         data = self._read("split.json")
-        split = Split(*(tuple(data[part]) for part in ("train", "val", "test")), dict(data["left_out"]))
+        train, val, test = (tuple(data[part]) for part in ("train", "val", "test"))
+        split = Split(train, val, test, dict(data["left_out"]))
         if split.digest != data["digest"]:
             raise RunError(f"The split of the run {self.path.name} was altered: its digest does not match.")
         return split
@@ -145,7 +146,7 @@ class RunFolder:
             recipe: The run's recipe.
             split: Train, val and test.
         """
-        parts = {name: list(getattr(split, name)) for name in ("train", "val", "test")}
+        parts: dict[str, Any] = {name: list(getattr(split, name)) for name in ("train", "val", "test")}
         parts |= {"left_out": split.left_out, "digest": split.digest}
         self.write_recipe(recipe)
         self._write("split.json", parts)

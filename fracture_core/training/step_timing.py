@@ -46,9 +46,9 @@ def measure(recipe: Recipe, began: float) -> StepTiming:
     trainer = Trainer(model, recipe, tf.distribute.get_strategy())
     checkpoint = sum(array.nbytes for array in trainer.state()[0].values())
     built = time.monotonic() - began
-    rng, view = np.random.default_rng(0), (0.0, 0)
+    rng, view_seconds, view_bytes = np.random.default_rng(0), 0.0, 0
     if recipe.fast_path:
-        data, *view = _feature_data(split_at_boundary(model), recipe, rng)
+        data, view_seconds, view_bytes = _feature_data(split_at_boundary(model), recipe, rng)
     else:
         data = _image_data(model, recipe, rng)
     batches = Batches(data.examples, data.labels, recipe)
@@ -63,8 +63,8 @@ def measure(recipe: Recipe, began: float) -> StepTiming:
     timing = StepTiming(
         step_seconds=step,
         start_seconds=built + times[0] - step,
-        view_seconds=view[0],
-        view_bytes=int(view[1]),
+        view_seconds=view_seconds,
+        view_bytes=view_bytes,
         checkpoint_bytes=checkpoint,
         decode_seconds=_decoding_seconds(rng, recipe),
     )

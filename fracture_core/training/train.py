@@ -148,7 +148,7 @@ def _trainer(
         trainer = Trainer(model, recipe, strategy)
         if resumed:
             trainer.restore(folder.load("checkpoint"))
-    if not resumed:
+    if start is not None:
         folder.write_graph(graph_from_keras(model).to_json())
         folder.save("checkpoint", *trainer.state())
         folder.update_record(

@@ -83,7 +83,7 @@ def load_training_data(
         boxes = _boxes(dataset, larger, split.train)
         examples = ImageExamples(split.train, larger, boxes, recipe)
         return TrainingData(examples, labels, {"radiograph": val}, val_labels, model, ("radiograph",))
-    part = split_at_boundary(model)
+    frozen = split_at_boundary(model)
     views = recipe.views if recipe.augmentation.active else 1
     train = FeatureSource(
         split.train,
@@ -92,10 +92,10 @@ def load_training_data(
         larger,
         _boxes(dataset, larger, split.train),
     )
-    features = _features(part, train, recipe, views, reporter)
+    features = _features(frozen, train, recipe, views, reporter)
     held = FeatureSource(split.val, val, _boxes(dataset, plain, split.val), None, ())
-    val_maps = _features(part, held, recipe, 1, reporter, beside=features).maps
-    return TrainingData(features, labels, dict(val_maps), val_labels, part.trainable, part.names)
+    val_maps = _features(frozen, held, recipe, 1, reporter, beside=features).maps
+    return TrainingData(features, labels, dict(val_maps), val_labels, frozen.trainable, frozen.names)
 
 
 def _decoded(dataset: Dataset, recipe: Recipe, size: int, reporter: Reporter) -> ImageCache:
