@@ -19,7 +19,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["fracture_core", "pydicom", "PIL.TiffImagePlugin", "PIL.PngImagePlugin"]):
-    import fracture_core.imaging.dicom
+    import fracture_core.imaging.dicom.identifiers
     from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 
 from tests.hostile.files import SOUND
@@ -36,7 +36,7 @@ def read_once(data: bytes) -> None:
     except UnreadableRadiograph as error:
         assert str(error).endswith(".") and str(error).isprintable()
     with contextlib.suppress(UnreadableRadiograph):
-        fracture_core.imaging.dicom.dicom_identifiers(data)
+        fracture_core.imaging.dicom.identifiers.dicom_identifiers(data)
     if time.process_time() - started > MAX_SECONDS:
         raise TimeoutError(f"{time.process_time() - started:.1f} s for {len(data)} bytes")
 

@@ -134,7 +134,7 @@ def test_pages_run_no_networks_and_do_no_arithmetic() -> None:
         "inference.engine",
         "bundle.bundle",
         "imaging.radiograph",
-        "imaging.dicom",
+        "imaging.dicom.reader",
         "explain.gradcam",
         "explain.overlay",
         "metrics.calibration",

@@ -14,17 +14,20 @@ COLOUR_TOLERANCE = 16
 #: Share of the pixels allowed beyond either end of an estimated window: hot pixels and burnt-in text.
 WINDOW_TAIL = 0.001
 
-COLOUR_WARNING = "The picture is in colour; its colours were flattened to grey."
-TRANSPARENT_WARNING = "The picture has transparent parts; they are shown black."
-BILEVEL_WARNING = "The picture holds only black and white, no shades of grey: little can be read from it."
+COLOUR_WARNING = "The image is in colour and was converted to grey."
+TRANSPARENT_WARNING = "The image has transparent parts; they are shown black."
+ALL_TRANSPARENT_WARNING = "The image is marked as wholly transparent; it is shown without its transparency."
+BILEVEL_WARNING = "The image holds only black and white, no shades of grey: little can be seen in it."
+#: How far from square a pixel may be, as a ratio, before it is worth a word.
+_SQUARE = 1.02
 
 
 def window_integers(deep: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     """Window unsigned 16 bit greys of unknown meaning to 8 bit: uint16 (H, W) -> uint8 (H, W), and warnings.
 
     Black is 0 and white the top of the smallest depth (8 to 16 bit) that holds the brightest value, as long as the
-    picture uses at least half of that range; so 12 bit kept in 16 is not dark, and an 8 bit picture widened to 16
-    stays what it was. A picture that uses less is stretched between its 0.1 and 99.9 percentiles, with a warning.
+    image uses at least half of that range; so 12 bit kept in 16 is not dark, and an 8 bit image widened to 16
+    stays what it was. An image that uses less is stretched between its 0.1 and 99.9 percentiles, with a warning.
     """
     counts = histogram(deep)
     low, high = percentile_window(counts)
@@ -32,7 +35,7 @@ def window_integers(deep: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     full = (1 << max(top.bit_length(), 8)) - 1
     warnings: tuple[str, ...] = ()
     if high - low < full / 2 and high > low:
-        warnings = (f"The picture uses only the values {low} to {high}; they were stretched from black to white.",)
+        warnings = (f"The image uses only values {low} to {high}; they were rescaled to the full grey range.",)
         start, span = low, high - low
     else:
         start, span = 0, full
@@ -41,7 +44,7 @@ def window_integers(deep: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def histogram(deep: np.ndarray) -> np.ndarray:
-    """Count each of the 65,536 values of a uint16 (H, W) picture: int64 (65536,)."""
+    """Count each of the 65,536 values of a uint16 (H, W) image: int64 (65536,)."""
     counts = np.zeros(65_536, np.int64)
     # In strips, because bincount widens what it counts to 8 bytes a pixel; so does take in look_up.
     for strip in _strips(deep):
@@ -81,12 +84,12 @@ def window_floats(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     sample = values[::step, ::step].astype(np.float64)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
-        raise UnreadableRadiograph("The picture holds no numbers that could be shown as grey levels.")
+        raise UnreadableRadiograph("The image contains no numbers that could be shown as grey levels.")
     warnings: list[str] = []
     low, high = 0.0, 1.0
     if sample.min() < 0 or sample.max() > 1 or sample.max() <= 1 / 255:
         low, high = map(float, np.quantile(sample, [WINDOW_TAIL, 1 - WINDOW_TAIL]))
-        warnings.append(f"The picture's values run from {low:g} to {high:g}; they were stretched from black to white.")
+        warnings.append(f"The image's values run from {low:g} to {high:g}; they were rescaled to the full grey range.")
     grey = np.empty(values.shape, np.uint8)
     whole = True
     for strip, into in zip(_strips(values), _strips(grey), strict=True):
@@ -96,8 +99,23 @@ def window_floats(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         into[:] = to_grey(np.clip(levels, 0, 1))
         into[~finite] = 0
     if not whole:
-        warnings.insert(0, "Some of the picture's values are not numbers; they are shown black.")
+        warnings.insert(0, "Some of the image's values are not numbers; they are shown black.")
     return grey, tuple(warnings)
+
+
+def scaled_integers(values: np.ndarray, bits: int) -> np.ndarray:
+    """Return unsigned integers of 1 to 8 bits, any shape, as uint8 0 to 255."""
+    top = (1 << bits) - 1
+    table = to_grey(np.clip(np.arange(256) / top, 0, 1))
+    return table[values]
+
+
+def pixel_shape_warnings(height_by_width: float) -> tuple[str, ...]:
+    """Return the warning that pixels deserve that are not square, or none; height of a pixel by its width."""
+    if 1 / _SQUARE <= height_by_width <= _SQUARE:
+        return ()
+    shape = f"{height_by_width:.3g} times as high as wide"
+    return (f"The file says that its pixels are {shape}; they are shown square.",)
 
 
 def to_grey(levels: np.ndarray) -> np.ndarray:
@@ -121,7 +139,10 @@ def flatten(samples: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         grey = np.ascontiguousarray(samples[:, :, 0])
     if channels in (2, 4):
         alpha = np.ascontiguousarray(samples[:, :, -1])
-        if alpha.min() < top:
+        if not alpha.any():
+            # Programs that know nothing of transparency leave it at nought.
+            warnings.append(ALL_TRANSPARENT_WARNING)
+        elif alpha.min() < top:
             warnings.append(TRANSPARENT_WARNING)
             grey = cv2.multiply(grey, alpha, scale=1 / top)
     return grey, tuple(warnings)

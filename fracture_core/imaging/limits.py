@@ -1,4 +1,4 @@
-"""What every reader of radiograph files shares: the limits, the refusal, and the picture handed back.
+"""What every reader of radiograph files shares: the limits, the refusal, and the image handed back.
 
 The limits hold a file to about 2 s and 500 MB on one slow core. They are checked against what a file's header
 claims, before a single pixel is decoded, and again against what was decoded.
@@ -12,11 +12,11 @@ import numpy as np
 
 from fracture_core.errors import FractureCoreError
 
-#: Largest file, in bytes: an uncompressed 16 bit picture of the largest flat-panel detectors (4,336 x 4,336) fits.
+#: Largest file, in bytes: an uncompressed 16 bit image of the largest flat-panel detectors (4,336 x 4,336) fits.
 MAX_BYTES = 64 * 2**20
-#: Largest picture, in pixels (rows x columns).
+#: Largest image, in pixels (rows x columns).
 MAX_PIXELS = 32_000_000
-#: Largest picture once decoded, in bytes (pixels x samples x bytes a sample): the bound on memory.
+#: Largest image once decoded, in bytes (pixels x samples x bytes per sample): the bound on memory.
 MAX_DECODED_BYTES = 160 * 2**20
 #: Longest side, in pixels.
 MAX_SIDE = 16_384
@@ -27,15 +27,29 @@ TINY_SIDE = 128
 
 
 class UnreadableRadiograph(FractureCoreError):  # noqa: N818 (it reads as what it says)
-    """A file that cannot be read as a radiograph; the message is a sentence that a clinician understands."""
+    """A file that cannot be read as a radiograph; the message is a sentence that a clinician understands.
+
+    Attributes:
+        missing: Share of the image, 0 to 1, that the file lacks, where reading it with `accept_cut_short` gives the
+            rest; None where that would not help.
+    """
+
+    def __init__(self, message: str, missing: float | None = None) -> None:
+        super().__init__(message)
+        self.missing = missing
+
+    def __reduce__(self) -> tuple[type[UnreadableRadiograph], tuple[str, float | None]]:
+        return type(self), (str(self), self.missing)
 
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
     """What a reader found in a file.
 
-    `pixels`: uint8 (H, W), 0 black (air) to 255 white (bone), upright. `missing`: share of the rows, counted from
-    the bottom, that the file does not hold. `warnings`: sentences.
+    Attributes:
+        pixels: uint8 (H, W), 0 black (air) to 255 white (bone), upright.
+        warnings: Sentences.
+        missing: Share of the rows, 0 to 1, that the file does not hold; they are black.
     """
 
     pixels: np.ndarray
@@ -43,39 +57,42 @@ class DecodedImage:
     missing: float = 0.0
 
 
-def check_size(width: int, height: int, bytes_a_pixel: int = 1, *, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise UnreadableRadiograph where a picture of this size (pixels) is too large or too small to be read."""
+def check_size(width: int, height: int, bytes_per_pixel: int = 1, *, max_pixels: int = MAX_PIXELS) -> None:
+    """Raise UnreadableRadiograph where an image of this size is too large or too small to be read.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+        bytes_per_pixel: Bytes that a pixel takes while it is decoded.
+        max_pixels: Most pixels that are allowed, where MAX_PIXELS is too many for the decoder.
+    """
     if width < 1 or height < 1:
-        raise UnreadableRadiograph("The file says that its picture has no pixels.")
+        raise UnreadableRadiograph("The file says that its image has no pixels.")
+    size = f"The image is {width:,} x {height:,} pixels"
     if min(width, height) < MIN_SIDE:
-        raise UnreadableRadiograph(
-            f"The picture is {width:,} x {height:,} pixels; a radiograph needs at least {MIN_SIDE} on each side."
-        )
+        raise UnreadableRadiograph(f"{size}; a radiograph needs at least {MIN_SIDE} per side.")
     if max(width, height) > MAX_SIDE:
-        raise UnreadableRadiograph(
-            f"The picture is {width:,} x {height:,} pixels; at most {MAX_SIDE:,} on a side can be read here."
-        )
+        raise UnreadableRadiograph(f"{size}; the limit is {MAX_SIDE:,} per side.")
     if width * height > max_pixels:
         raise UnreadableRadiograph(
-            f"The picture is {width:,} x {height:,} pixels; at most {max_pixels / 1e6:.0f} million can be read here. "
-            "Please export it at a smaller size."
+            f"{size}; the limit is {max_pixels / 1e6:.0f} million. Please export it at a smaller size."
         )
-    if width * height * bytes_a_pixel > MAX_DECODED_BYTES:
+    if width * height * bytes_per_pixel > MAX_DECODED_BYTES:
         raise UnreadableRadiograph(
-            f"The picture ({width:,} x {height:,} pixels, {bytes_a_pixel} bytes each) needs more than "
-            f"{MAX_DECODED_BYTES // 2**20} MB of memory. Please export it as 8 bit greyscale or at a smaller size."
+            f"{size} of {bytes_per_pixel} bytes and needs more than {MAX_DECODED_BYTES // 2**20} MB of memory. "
+            "Please export it as 8 bit greyscale or at a smaller size."
         )
 
 
 def size_warnings(width: int, height: int) -> tuple[str, ...]:
-    """Give the warning that a tiny picture deserves, or none."""
+    """Return the warning that a tiny image deserves, or none."""
     if min(width, height) >= TINY_SIDE:
         return ()
-    return (f"The picture is tiny ({width} x {height} pixels): a fracture may be too small to be seen in it.",)
+    return (f"The image is tiny ({width} x {height} pixels): a fracture may be too small to be visible.",)
 
 
 def percent(share: float) -> str:
-    """Print a share (0..1) as whole per cent, never rounding something to nothing or to all."""
+    """Return a share (0 to 1) as whole per cent, never rounding something to nothing or to all."""
     if 0 < share < 0.01:
         return "less than 1 %"
     return f"{min(round(100 * share), 99)} %" if share < 1 else "100 %"

@@ -1,7 +1,7 @@
-"""PNG, TIFF, BMP and WebP to one grey picture.
+"""PNG, BMP, WebP and AVIF to grey, by Pillow's decoders.
 
-Pillow's readers are built directly, one per format: `Image.open` would try others, and its own size check comes
-later and laxer than ours.
+They are built directly, one per format: `Image.open` would try others, and its own size check comes later and laxer
+than ours. Each is given only what was found whole.
 """
 
 from __future__ import annotations
@@ -10,98 +10,133 @@ import io
 import struct
 import warnings as python_warnings
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
-from PIL import BmpImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, BmpImagePlugin, Image, ImageFile, PngImagePlugin, WebPImagePlugin
 
-from fracture_core.imaging.exif import exif_orientation, turned
+from fracture_core.imaging.exif import exif_orientation, hexadecimal_profile, turned, xmp_orientation
 from fracture_core.imaging.greyscale import (
+    ALL_TRANSPARENT_WARNING,
     BILEVEL_WARNING,
     COLOUR_WARNING,
     TRANSPARENT_WARNING,
     flatten,
     is_colour,
-    window_floats,
+    pixel_shape_warnings,
     window_integers,
 )
-from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
+from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, percent, size_warnings
+from fracture_core.imaging.png import PngStructure, completed, png_structure
+from fracture_core.imaging.truncation import blacken_missing
 
 # Damage is told in our sentences; Pillow's own notes on it would only fill a server's log.
 python_warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "PNG": PngImagePlugin.PngImageFile,
-    "TIFF": TiffImagePlugin.TiffImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
     "WebP": WebPImagePlugin.WebPImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
 }
-_BYTES_A_PIXEL = {"1": 1, "L": 1, "P": 5, "LA": 4, "PA": 5, "I;16": 2, "I": 4, "F": 4}
-#: Pillow decodes WebP as an animation: two canvases and two copies of a frame, 4 bytes each.
-_WEBP_BYTES_A_PIXEL = 10
-_ORIENTATION, _BITS, _PHOTOMETRIC, _SAMPLES = 274, 258, 262, 277
-_TILE_WIDTH, _TILE_LENGTH = 322, 323
-
-#: Writers put 4 kB or more into a chunk; the largest file has 16,384 of those.
-_MAX_CHUNKS = 20_000
-
+_BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 5, "LA": 4, "PA": 5, "I;16": 2, "I": 4, "F": 4}
+#: Pillow decodes WebP as an animation: two canvases and two copies of a frame, 4 bytes each. AVIF is planes and RGBA.
+_ANIMATION_BYTES_PER_PIXEL = 10
 SEVERAL_PAGES = "The file holds several pages or frames; only the first is read."
 
+Grey = tuple[np.ndarray, tuple[str, ...]]
 
-def read_raster(data: bytes, kind: str) -> DecodedImage:
-    """Decode a "PNG", "TIFF", "BMP" or "WebP" file to grey; raise UnreadableRadiograph where it cannot be."""
+
+def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> DecodedImage:
+    """Decode a "PNG", "BMP", "WebP" or "AVIF" file to grey.
+
+    Args:
+        data: The file.
+        kind: Its format.
+        accept_cut_short: Read a PNG or BMP file that lacks rows as far as it goes, its missing rows black (air).
+
+    Raises:
+        UnreadableRadiograph: The file holds no image, is too large, damaged, or not whole.
+    """
+    structure = png_structure(data) if kind == "PNG" else None
+    if structure is not None:
+        whole, present = data, structure.present
+        if not structure.ended or structure.rows < structure.height:
+            whole = completed(structure)
+    elif kind == "BMP":
+        whole, present = _bmp_completed(data)
+    else:
+        _check_riff(data) if kind == "WebP" else check_size(*_avif_size(data), _ANIMATION_BYTES_PER_PIXEL)
+        whole, present = data, None
     try:
-        if kind == "WebP":
-            check_size(*_webp_size(data), _WEBP_BYTES_A_PIXEL)
-        elif kind == "PNG":
-            _check_chunks(data)
-        with _READERS[kind](io.BytesIO(data)) as image:
-            return _read(image, data, kind)
+        with _READERS[kind](io.BytesIO(whole)) as image:
+            _check_size(image, structure)
+            grey, warnings = _read(image, whole, structure)
+            orientation = _orientation(image if whole is data else _READERS[kind](io.BytesIO(data)))
     except UnreadableRadiograph:
         raise
     except Exception as error:  # decoders meet damage in every way there is; the reader is told one thing
-        cut_short = "truncated" in str(error) or isinstance(error, (EOFError, struct.error))
-        what = "cut short" if cut_short else "damaged"
+        short = "truncated" in str(error) or isinstance(error, (EOFError, struct.error))
         raise UnreadableRadiograph(
-            f"The {kind} picture is {what} and cannot be decoded. Please export or send it again."
+            f"The {kind} image is {'truncated' if short else 'damaged'} and cannot be decoded. "
+            "Please export or send it again."
         ) from error
+    missing, lost = (0.0, ()) if present is None else blacken_missing(grey, present, accept=accept_cut_short)
+    grey = turned(grey, orientation)
+    shape = pixel_shape_warnings(structure.pixel_shape) if structure else ()
+    return DecodedImage(
+        pixels=grey, warnings=size_warnings(*grey.shape[::-1]) + lost + shape + warnings, missing=missing
+    )
 
 
-def _read(image: Any, data: bytes, kind: str) -> DecodedImage:
-    deep_colour = _deep_samples(image, data, kind)
-    bytes_a_pixel = 2 * deep_colour if deep_colour else _BYTES_A_PIXEL.get(image.mode, 4)
-    width, height = image.size
-    check_size(width, height, bytes_a_pixel)
-    if kind == "TIFF":
-        _check_tiles(image)
-    several = _has_several(image)
-    orientation = _orientation(image)
-    if deep_colour:
+def _check_size(image: ImageFile.ImageFile, structure: PngStructure | None) -> None:
+    deep_colour = structure is not None and structure.depth == 16 and structure.colour != 0
+    samples = 2 * (structure.samples + 1) if deep_colour else _BYTES_PER_PIXEL.get(image.mode, 4)
+    check_size(*image.size, samples)
+    if structure is not None and image.size != (structure.width, structure.height):
+        raise ValueError("Pillow and the header disagree about the size.")
+
+
+def _read(image: ImageFile.ImageFile, data: bytes, structure: PngStructure | None) -> Grey:
+    several = bool(getattr(image, "is_animated", False))
+    if structure is not None and structure.depth == 16 and structure.colour != 0:
+        image.load()  # for the text after the pixels
         grey, warnings = _decode_deep(data, image.size)
     else:
-        # A TIFF is turned by Pillow as it loads.
-        inverted = kind == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0 and image.mode[0] in "IF"
-        grey, warnings = _to_grey(image, inverted)
-        orientation = 1 if kind == "TIFF" else orientation
-    if several:
-        warnings = (SEVERAL_PAGES, *warnings)
-    grey = turned(grey, orientation)
-    return DecodedImage(grey, size_warnings(*grey.shape[::-1]) + warnings)
+        grey, warnings = _to_grey(image)
+    return grey, ((SEVERAL_PAGES, *warnings) if several else warnings)
 
 
-def _check_chunks(data: bytes) -> None:
-    """Refuse a PNG in absurdly many pieces: each costs the reader time, however little it holds."""
-    position, count = 8, 0
-    while position + 8 <= len(data):
-        position += 12 + int.from_bytes(data[position : position + 4], "big")
-        count += 1
-        if count > _MAX_CHUNKS:
-            raise UnreadableRadiograph("The PNG picture is damaged: it is in too many pieces.")
+def _bmp_completed(data: bytes) -> tuple[bytes, np.ndarray | None]:
+    """Return an uncompressed BMP file padded to its length, and which of its rows are there; None if all are."""
+    if len(data) < 34 or int.from_bytes(data[14:18], "little") < 40:
+        return data, None
+    start, _, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", data, 10)
+    check_size(abs(width), abs(height))
+    stride = (abs(width) * bits + 31) // 32 * 4
+    lacking = start + stride * abs(height) - len(data)
+    if compression not in (0, 3, 6) or lacking <= 0 or not stride:
+        return data, None
+    rows = np.arange(abs(height)) < max(len(data) - start, 0) // stride
+    # Rows are stored from the bottom up unless the height is negative.
+    return data + bytes(lacking), rows if height < 0 else rows[::-1]
+
+
+def _check_riff(data: bytes) -> None:
+    """Refuse a WebP file that is too large, or that says it is longer than it is."""
+    if len(data) < 30:
+        raise UnreadableRadiograph("The WebP image is truncated and cannot be decoded. Please export or send it again.")
+    check_size(*_webp_size(data), _ANIMATION_BYTES_PER_PIXEL)
+    stated = 8 + int.from_bytes(data[4:8], "little")
+    if stated > len(data):
+        raise UnreadableRadiograph(
+            f"The file is truncated: {percent(1 - len(data) / stated)} of its data are missing. WebP cannot be read in "
+            "part. Please export or send it again."
+        )
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
-    """(width, height) of a WebP canvas, read here because Pillow allocates the canvas as it opens the file."""
+    """Return width and height of a WebP canvas, read here because Pillow allocates the canvas as it opens the file."""
     kind, body = data[12:16], data[20:30]
     if kind == b"VP8X":
         return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
@@ -112,61 +147,49 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return width & 0x3FFF, height & 0x3FFF
 
 
-def _deep_samples(image: Any, data: bytes, kind: str) -> int:
-    """Count the samples a pixel of a picture with 16 bit colour or alpha, which Pillow would cut to 8 bit; else 0."""
-    if kind == "PNG" and data[24] == 16:
-        return {2: 3, 4: 4, 6: 4}.get(data[25], 0)
-    if kind == "TIFF":
-        bits = image.tag_v2.get(_BITS, (1,))
-        samples = image.tag_v2.get(_SAMPLES, 1)
-        return samples if samples > 1 and bits[0] == 16 else 0
-    return 0
-
-
-def _check_tiles(image: TiffImagePlugin.TiffImageFile) -> None:
-    """Refuse a TIFF whose tiles are far larger than its picture: each is allocated whole."""
-    width, length = image.tag_v2.get(_TILE_WIDTH), image.tag_v2.get(_TILE_LENGTH)
-    if width and length and width * length > 4 * max(image.width * image.height, 512 * 512):
-        raise UnreadableRadiograph("The TIFF picture is damaged: its tiles are larger than the picture.")
-
-
-def _has_several(image: ImageFile.ImageFile) -> bool:
-    """Whether there is a second page or frame; only one step is taken, a chain of pages may be endless."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return bool(image.tag_v2.next)
-    return bool(getattr(image, "is_animated", False))
+def _avif_size(data: bytes) -> tuple[int, int]:
+    """Return the largest width and height that an AVIF file's properties give (ISO/IEC 23008-12, ispe)."""
+    sizes, place = [], data.find(b"ispe")
+    while place >= 0 and place + 16 <= len(data) and len(sizes) < 64:
+        sizes.append(struct.unpack_from(">II", data, place + 8))
+        place = data.find(b"ispe", place + 4)
+    if not sizes:
+        raise UnreadableRadiograph("The AVIF image is damaged: the file does not state its size.")
+    return max(sizes, key=lambda size: size[0] * size[1])
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        value = image.tag_v2.get(_ORIENTATION, 1)
-        return value if isinstance(value, int) else 1
+    """Return orientation 1 to 8 from EXIF, else from ImageMagick's profiles, else from XMP."""
+    image.load()
+    if isinstance(image, AvifImagePlugin.AvifImageFile):
+        # Pillow moves AVIF's own turn into EXIF.
+        return image.getexif().get(0x0112, 1)
     block = image.info.get("exif")
-    if not block:
-        return 1
-    return exif_orientation(block if block.startswith(b"Exif\0\0") else b"Exif\0\0" + block)
+    for name in ("exif", "APP1", "app1"):
+        block = block or hexadecimal_profile(image.info.get(f"Raw profile type {name}", ""))
+    if block and (orientation := exif_orientation(block)) != 1:
+        return orientation
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    packet = packet or hexadecimal_profile(image.info.get("Raw profile type xmp", ""))
+    return xmp_orientation(packet)
 
 
-def _to_grey(image: ImageFile.ImageFile, inverted: bool) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Load the pixels and give uint8 (H, W) with warnings; `inverted`: deep greys in which 0 is white."""
+def _to_grey(image: ImageFile.ImageFile) -> Grey:
+    """Load the pixels and return uint8 (H, W), writable, with warnings."""
     image.load()
     if image.mode == "1":
         return np.array(image.convert("L")), (BILEVEL_WARNING,)
     if image.mode == "L" and "transparency" not in image.info:
         return np.array(image), ()
     if image.mode.startswith("I;16"):
-        deep = np.asarray(image).astype(np.uint16, copy=False)
-        return window_integers(np.invert(deep) if inverted else deep)
-    if image.mode in ("I", "F"):
-        values = np.asarray(image)
-        if values.dtype == np.int32 and values.min() >= 0 and values.max() <= 65_535:
-            return window_integers(values.astype(np.uint16))
-        return window_floats(np.negative(values) if inverted else values)
+        return window_integers(np.asarray(image).astype(np.uint16, copy=False))
+    if image.mode == "I":
+        return window_integers(np.asarray(image).astype(np.uint16))
     return _flat(image)
 
 
-def _flat(image: Image.Image) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Flatten colour and transparency within Pillow, which keeps one copy of the picture, not four."""
+def _flat(image: Image.Image) -> Grey:
+    """Flatten colour and transparency within Pillow, which keeps one copy of the image, not four."""
     if "transparency" in image.info or image.mode in ("PA", "La", "RGBa"):
         image = image.convert("RGBA")
     elif image.mode not in ("RGB", "RGBA", "LA"):
@@ -179,17 +202,20 @@ def _flat(image: Image.Image) -> tuple[np.ndarray, tuple[str, ...]]:
         warnings = (COLOUR_WARNING,)
     if image.mode in ("RGBA", "LA"):
         alpha = np.asarray(image.getchannel("A"))
-        if alpha.min() < 255:
+        if not alpha.any():
+            # Programs that know nothing of transparency leave it at nought.
+            warnings = (*warnings, ALL_TRANSPARENT_WARNING)
+        elif alpha.min() < 255:
             cv2.multiply(grey, alpha, dst=grey, scale=1 / 255)
             warnings = (*warnings, TRANSPARENT_WARNING)
     return grey, warnings
 
 
-def _decode_deep(data: bytes, size: tuple[int, int]) -> tuple[np.ndarray, tuple[str, ...]]:
+def _decode_deep(data: bytes, size: tuple[int, int]) -> Grey:
     """Decode 16 bit colour or alpha with OpenCV, which keeps the depth, as stored."""
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
     if stored is None or stored.shape[1::-1] != size or stored.dtype != np.uint16:
-        raise ValueError("OpenCV cannot decode this picture")
+        raise ValueError("OpenCV cannot decode this image")
     if stored.ndim == 2:
         return window_integers(stored)
     if stored.shape[2] >= 3:

@@ -13,6 +13,7 @@ from fracture_core.bundle.bundle import Bundle, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.explain.gradcam import METHODS, heatmap
+from fracture_core.imaging.body_parts import is_limb
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
@@ -25,11 +26,6 @@ from fracture_core.metrics.operating_points import OperatingPoint, answer
 
 #: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
 _SMALLEST_SIDE = 200
-#: What FracAtlas shows, in the words of a DICOM header's BodyPartExamined.
-_VALIDATED_PARTS = (
-    *("HAND", "WRIST", "FINGER", "THUMB", "FOREARM", "ELBOW", "HUMERUS", "ARM", "SHOULDER", "CLAVICLE", "SCAPULA"),
-    *("HIP", "PELVIS", "FEMUR", "KNEE", "LEG", "TIBIA", "FIBULA", "ANKLE", "FOOT", "TOE", "CALCANEUS", "EXTREMITY"),
-)
 _FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
 
 
@@ -182,8 +178,8 @@ class Predictor:
 
 def _doubts(radiograph: Radiograph, placement: Placement, traits: frozenset[str]) -> Iterator[str]:
     header = radiograph.header
-    part = (header.body_part or "").upper() if header else ""
-    if part and not any(known in part for known in _VALIDATED_PARTS):
+    part = header.body_part if header else ""
+    if is_limb(part) is False:
         yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
     if max(radiograph.pixels.shape) < _SMALLEST_SIDE:
         height, width = radiograph.pixels.shape

@@ -74,7 +74,7 @@ def report_pdf(
     story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.assessed else []
     rows = _details(finding, words, method, named, when or datetime.now().astimezone())
     if patient:
-        from fracture_core.imaging.dicom import identifier_name
+        from fracture_core.imaging.dicom.identifiers import identifier_name
 
         rows = [(identifier_name(keyword), value) for keyword, value in patient.items()] + rows
     cells = [[Paragraph(_text(cell), styles["small"]) for cell in row] for row in rows]

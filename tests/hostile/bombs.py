@@ -10,7 +10,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image
 
-from fracture_core.imaging.dicom_pixels import MAX_COMPRESSED_PIXELS
+from fracture_core.imaging.bare_codestreams import MAX_COMPRESSED_PIXELS
 from tests.hostile.files import SOUND, Named, chunk, png, tiff, zeros
 from tests.support import dicom_files as dicom
 from tests.support.made_pictures import encoded, phantom

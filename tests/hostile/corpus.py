@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import fracture_core.imaging.dicom  # noqa: F401 (imported before the children are made, as it is in a server)
+import fracture_core.imaging.dicom.reader  # noqa: F401 (imported before the children are made, as it is in a server)
 from fracture_core.imaging.radiograph import MAX_NAME, UnreadableRadiograph, read_radiograph
 from tests.hostile import bombs as hostile_bombs
 from tests.hostile import dicom as hostile_dicom

@@ -160,7 +160,7 @@ def test_several_ways_of_looking_are_named_and_chosen() -> None:
     radiographs = [read_radiograph(data, window=number) for number in range(3)]
     assert radiographs[0].header.windows == ("upside down", "BONE", "SOFT TISSUE")
     assert [r.pixels.ravel()[1000] for r in radiographs] == [193, 128, 0]
-    assert any("offers 3 windows" in sentence for sentence in radiographs[0].warnings)
+    assert any("defines 3 VOI windows" in sentence for sentence in radiographs[0].warnings)
     parsed = pydicom.dcmread(io.BytesIO(data))
     np.testing.assert_allclose(radiographs[0].pixels, apply_voi_lut(RAMP, parsed) / 4095 * 255, atol=0.51)
     for wrong in (3, -1):

@@ -216,7 +216,7 @@ def test_an_image_that_cannot_be_read_is_named_and_nothing_half_decoded_stays(he
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
     spoilt = list(paths.values())[7]
     spoilt.write_text("Dear doctor")
-    with pytest.raises(FractureCoreError, match=f"{spoilt.name} cannot be trained on. This is no picture"):
+    with pytest.raises(FractureCoreError, match=f"{spoilt.name} cannot be trained on. This file is not an image"):
         load_image_cache(paths, 32)
     assert not [file for file in (here / "cache").rglob("*") if file.is_file() and file.suffix != ".lock"]
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from fracture_core.imaging.dicom import dicom_identifiers
+from fracture_core.imaging.dicom.identifiers import dicom_identifiers
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.assessment import UNFAMILIAR, not_read
 from fracture_core.inference.predictor import Predictor, load_predictor

@@ -13,7 +13,7 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
         return
     if not st.toggle("Show patient details", key=f"identity {radiograph.sha256}"):
         return
-    from fracture_core.imaging.dicom import identifier_name
+    from fracture_core.imaging.dicom.identifiers import identifier_name
 
     found = identifiers(data)
     if not found:
@@ -25,7 +25,7 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
 
 def identifiers(data: bytes) -> dict[str, str]:
     """Read them anew, from the bytes that the session holds."""
-    from fracture_core.imaging.dicom import dicom_identifiers
+    from fracture_core.imaging.dicom.identifiers import dicom_identifiers
 
     try:
         return dicom_identifiers(data)

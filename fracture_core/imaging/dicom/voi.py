@@ -80,7 +80,7 @@ class Lut:
 class GreyScale:
     """How a DICOM file wants its stored values shown.
 
-    `bits` and `signed` describe stored values; `padding` is the range of those that are no picture; `modality` is a
+    `bits` and `signed` describe stored values; `padding` is the range of those that are no image; `modality` is a
     table or None, then `slope` and `intercept` count; `choices` are the ways of looking that the file offers.
     """
 
@@ -118,7 +118,7 @@ class GreyScale:
         voi = self._chosen(choice)
         if voi is None:
             voi = _estimated(values, counts)
-            warnings.append("The file gives no window; the greys were stretched over the values of the picture.")
+            warnings.append("The file gives no window; grey levels were scaled to the values of the image.")
         levels = np.clip(voi.levels(values), 0, 1)
         warnings += _clipping(levels, counts, single=len(self.choices) <= 1)
         if self.inverted:
@@ -153,7 +153,7 @@ class GreyScale:
 
 
 def _estimated(values: np.ndarray, counts: np.ndarray) -> Window:
-    """A window over the values that the picture uses, less 0.1 % at either end."""
+    """A window over the values that the image uses, less 0.1 % at either end."""
     if not counts.any():
         return Window(float(values[0]), 1.0, "LINEAR_EXACT")
     low, high = (float(values[place]) for place in percentile_window(counts))
@@ -167,4 +167,4 @@ def _clipping(levels: np.ndarray, counts: np.ndarray, *, single: bool) -> list[s
     if not total or max(dark, light) < 0.9 * total or (counts > 0).sum() < 16:
         return []
     advice = "" if single else " Try another of its windows."
-    return [f"The window that the file asks for shows nearly all of the picture black or white.{advice}"]
+    return [f"The window that the file asks for shows nearly all of the image black or white.{advice}"]

@@ -1,0 +1,112 @@
+"""Files that are one compressed stream: JPEG 2000 and JPEG XL, to grey."""
+
+from __future__ import annotations
+
+import imagecodecs
+import numpy as np
+
+from fracture_core.imaging.codestreams import jpeg_2000_lacks, jpeg_2000_shape
+from fracture_core.imaging.greyscale import flatten, window_floats, window_integers
+from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, percent, size_warnings
+
+#: Largest image, in pixels, and longest stream, in bytes: some 9 million are decoded in a second, whatever they show.
+MAX_COMPRESSED_PIXELS = 20_000_000
+MAX_JPEG_2000_BYTES = 12_000_000
+
+
+def read_jpeg_2000(data: bytes) -> DecodedImage:
+    """Decode a JPEG 2000 file, bare or in its box, to grey.
+
+    Raises:
+        UnreadableRadiograph: The file holds no image, or one that is too large, damaged or not whole.
+    """
+    height, width, samples = jpeg_2000_shape(data)
+    check_size(width, height, samples * 2, max_pixels=MAX_COMPRESSED_PIXELS)
+    check_jpeg_2000(data)
+    try:
+        stored = imagecodecs.jpeg2k_decode(data, numthreads=1)
+    except Exception as error:  # whatever the decoder trips over, the reader is told one thing
+        raise _damaged("JPEG 2000") from error
+    return _decoded(stored, (height, width))
+
+
+def read_jpeg_xl(data: bytes) -> DecodedImage:
+    """Decode a JPEG XL file to grey; the decoder applies the orientation.
+
+    Raises:
+        UnreadableRadiograph: The file holds no image, or one that is too large, damaged or not whole.
+    """
+    width, height = _jpeg_xl_size(data)
+    check_size(width, height, 6, max_pixels=MAX_COMPRESSED_PIXELS)
+    try:
+        stored = imagecodecs.jpegxl_decode(data, index=0, numthreads=1)
+    except Exception as error:
+        if "NEED_MORE_INPUT" in str(error):
+            raise UnreadableRadiograph(
+                "The file is truncated, and JPEG XL cannot be read in part. Please export or send it again."
+            ) from error
+        raise _damaged("JPEG XL") from error
+    if stored.shape[:2] not in ((height, width), (width, height)):
+        raise _damaged("JPEG XL")
+    return _decoded(stored, stored.shape[:2])
+
+
+def check_jpeg_2000(data: bytes) -> None:
+    """Raise UnreadableRadiograph where a JPEG 2000 stream is too long to be decoded in time, or truncated."""
+    if len(data) > MAX_JPEG_2000_BYTES:
+        raise UnreadableRadiograph(
+            f"The JPEG 2000 data are {len(data) / 1e6:.0f} MB; the limit is {MAX_JPEG_2000_BYTES / 1e6:.0f} MB. "
+            "Please export the image uncompressed or at a smaller size."
+        )
+    if missing := jpeg_2000_lacks(data):
+        raise UnreadableRadiograph(
+            f"The file is truncated: {percent(missing)} of its data are missing. JPEG 2000 cannot be read in part. "
+            "Please export or send it again."
+        )
+
+
+def _damaged(kind: str) -> UnreadableRadiograph:
+    return UnreadableRadiograph(f"The {kind} image is damaged and cannot be decoded. Please export or send it again.")
+
+
+def _decoded(stored: np.ndarray, shape: tuple[int, int]) -> DecodedImage:
+    """Turn samples (H, W) or (H, W, n) of any depth into a decoded image."""
+    if stored.shape[:2] != shape or stored.ndim not in (2, 3) or not stored.size:
+        raise _damaged("compressed")
+    warnings: tuple[str, ...] = ()
+    if stored.dtype.kind not in "u" or stored.dtype.itemsize > 2:
+        stored, warnings = window_floats(stored if stored.ndim == 2 else stored[:, :, :3].mean(axis=2))
+    if stored.ndim == 3:
+        stored = stored[:, :, 0] if stored.shape[2] == 1 else stored[:, :, :4]
+        if stored.ndim == 3:
+            stored, warnings = flatten(np.ascontiguousarray(stored))
+    if stored.dtype == np.uint16:
+        stored, more = window_integers(np.ascontiguousarray(stored))
+        warnings += more
+    grey = np.ascontiguousarray(stored)
+    return DecodedImage(pixels=grey, warnings=size_warnings(*grey.shape[::-1]) + warnings)
+
+
+def _jpeg_xl_size(data: bytes) -> tuple[int, int]:
+    """Return width and height of a JPEG XL image (ISO/IEC 18181-1, size header), before anything is decoded."""
+    start = 0 if data[:2] == b"\xff\x0a" else max(data.find(b"\xff\x0a", data.find(b"jxl")), 0)
+    bits = int.from_bytes(data[start + 2 : start + 18], "little")
+
+    def take(count: int) -> int:
+        nonlocal bits
+        value, bits = bits & ((1 << count) - 1), bits >> count
+        return value
+
+    small = take(1)
+
+    def side() -> int:
+        if small:
+            return 8 * (take(5) + 1)
+        return take((9, 13, 18, 30)[take(2)]) + 1
+
+    height = side()
+    ratio = take(3)
+    if not ratio:
+        return side(), height
+    across, down = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+    return height * across // down, height

@@ -1,0 +1,69 @@
+"""Which body parts a DICOM header names, in the terms of the standard and those that devices use.
+
+The terms are those of DICOM PS3.16, annex L (Body Part Examined), that name a limb or a girdle; words of other
+languages are common because many devices let a site type its own.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+#: Limbs and girdles in DICOM's terms, and what devices write beside them.
+_LIMBS = frozenset(
+    """
+    ACJOINT ACROMIOCLAVICULAR ACROMION ACETABULUM ANKLE ARM ARMS CALCANEUS CALCANEUM CALF CARPAL CARPUS CLAVICLE
+    CLAVICULA CUBITUS DIGIT ELBOW EXTREMITY EXTREMITIES FEMUR FEMORA FIBULA FINGER FINGERS FOOT FEET FOREARM FOREFOOT
+    GLENOHUMERAL HALLUX HAND HANDS HEEL HINDFOOT HIP HIPS HUMERUS KNEE KNEES LEG LEGS LIMB LIMBS LOWERLEG LOWERLIMB
+    LOWEREXTREMITY METACARPAL METACARPUS METATARSAL METATARSUS MIDFOOT OLECRANON PATELLA PELVIS PHALANX RADIUS
+    RADIUSULNA SCAPHOID SCAPULA SCJOINT SESAMOID SHOULDER SHOULDERS TALUS TARSAL TARSUS THIGH THUMB TIBFIB
+    TIBIA TIBIAFIBULA TOE TOES ULNA UPPERARM UPPERLIMB UPPEREXTREMITY UPPERLEG WRIST WRISTS
+    """.split()  # noqa: SIM905 (a list of names reads better as words)
+)
+#: The same in the words of other languages, accents taken off.
+_LIMBS_ELSEWHERE = frozenset(
+    """
+    HANDGELENK UNTERARM OBERARM ELLENBOGEN SCHULTER SCHLUSSELBEIN KNIE BECKEN HUFTE OBERSCHENKEL UNTERSCHENKEL
+    SPRUNGGELENK FUSS FERSE ZEHE DAUMEN MAIN DOIGT POUCE POIGNET COUDE BRAS EPAULE CLAVICULE OMOPLATE BASSIN HANCHE
+    CUISSE GENOU JAMBE CHEVILLE PIED TALON ORTEIL MANO DEDO MUNECA ANTEBRAZO CODO BRAZO HOMBRO CADERA MUSLO RODILLA
+    PIERNA TOBILLO PIE POLSO GOMITO SPALLA BACINO ANCA GINOCCHIO GAMBA CAVIGLIA PIEDE DITO PUNHO COTOVELO OMBRO
+    QUADRIL JOELHO TORNOZELO POLS ELLEBOOG SCHOUDER HEUP ENKEL VOET
+    """.split()  # noqa: SIM905 (a list of names reads better as words)
+)
+#: Words that say nothing about the body part.
+_SILENT = frozenset({"", "UNKNOWN", "OTHER", "NONE", "NA", "UNSPECIFIED", "ANY", "DEFAULT", "BONE", "SKELETON"})
+#: Limbs that are looked for within longer words ("RWRISTAP"); shorter names occur in unrelated words.
+_WITHIN_WORDS = frozenset({name for name in _LIMBS | _LIMBS_ELSEWHERE if len(name) > 4}) | {
+    *("FOOT", "FUSS", "HAND", "KNEE", "KNIE"),
+}
+#: What is no limb although a limb's name is part of it.
+_NOT_LIMBS = re.compile("HIPPO|FOREHEAD|WHOLEBODY|SKULL|SPINE|CHEST|RIB|ABDOMEN")
+
+
+def is_limb(part: str) -> bool | None:
+    """Return whether a BodyPartExamined value names a limb, a shoulder or a hip.
+
+    Args:
+        part: The header's text, in any case, with or without a side and a view ("PATELLA", "Lt wrist PA").
+
+    Returns:
+        True for a limb or girdle, False for anything else, None where the text says nothing.
+
+    Example:
+        >>> is_limb("TIBFIB"), is_limb("CHEST"), is_limb("")
+        (True, False, None)
+    """
+    words = re.findall(r"[^\W\d_]+", _without_accents(part).upper())
+    squashed = "".join(words)
+    if squashed in _SILENT:
+        return None
+    limbs = _LIMBS | _LIMBS_ELSEWHERE
+    if squashed in limbs:
+        return True
+    if _NOT_LIMBS.search(squashed):
+        return False
+    return not limbs.isdisjoint(words) or any(limb in squashed for limb in _WITHIN_WORDS)
+
+
+def _without_accents(words: str) -> str:
+    return "".join(c for c in unicodedata.normalize("NFKD", words) if not unicodedata.combining(c))

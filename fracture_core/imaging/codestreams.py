@@ -1,0 +1,111 @@
+"""Compressed streams to samples, and which of their rows were really in them.
+
+JPEG and JPEG-LS streams occur as files of their own, within DICOM files and within TIFF files; they are decoded here
+for all three. Every decoder writes into memory that was set to nought before, so that nothing read earlier can show.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import imagecodecs
+import numpy as np
+
+from fracture_core.imaging.jpeg_damage import rows_present
+from fracture_core.imaging.jpeg_header import JpegHeader
+from fracture_core.imaging.limits import UnreadableRadiograph
+
+Samples = tuple[np.ndarray, np.ndarray]
+
+
+def decode_jpeg(data: bytes, header: JpegHeader, *, colour: str | None, tables: bytes = b"") -> Samples:
+    """Decode a JPEG or JPEG-LS stream.
+
+    Args:
+        data: The stream, from its start-of-image marker.
+        header: Of the stream.
+        colour: What its samples are, where the stream itself does not say: "RGB" or "YCBCR"; both give RGB. None
+            leaves them as they are coded. "GRAY" gives the grey of YCbCr.
+        tables: Quantisation and Huffman tables that the stream leaves out.
+
+    Returns:
+        Samples, uint8 or uint16, (H, W) or (H, W, n); and which rows are there, bool (H,).
+    """
+    if header.jpeg_ls:
+        return decode_jpeg_ls(data, header)
+    options = _colour_options(header, colour)
+
+    def decode(stream: bytes) -> np.ndarray:
+        return imagecodecs.jpeg8_decode(stream, tables=tables or None, **options)
+
+    samples = decode(data)
+    if samples.shape[:2] != (header.height, header.width):
+        raise ValueError("The image is not of the size that its header gives.")
+    return samples, rows_present(data, header, decode, samples)
+
+
+def _colour_options(header: JpegHeader, colour: str | None) -> dict[str, str]:
+    if header.components == 1 or colour == "GRAY":
+        return {"outcolorspace": "gray"} if header.components == 3 else {}
+    if header.components != 3:
+        return {}
+    if header.lossless or colour is None:
+        return {"colorspace": "RGB", "outcolorspace": "RGB"}
+    # A stream that says what it is is believed before the file around it.
+    stated = "RGB" if header.says_rgb else "YCBCR" if header.jfif or header.transform == 1 else colour
+    return {"colorspace": stated, "outcolorspace": "RGB"}
+
+
+def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
+    """Decode a JPEG-LS stream as far as it goes; arguments and values as for `decode_jpeg`."""
+    shape = (header.height, header.width) if header.components == 1 else header.shape
+    dtype = np.uint8 if header.precision <= 8 else np.uint16
+    samples = np.zeros(shape, dtype)
+    try:
+        imagecodecs.jpegls_decode(data, out=samples)
+    except imagecodecs.JpeglsError:
+        # The decoder writes row by row: what two runs over unlike memory have in common was really decoded.
+        other = np.full(shape, np.iinfo(dtype).max, dtype)
+        try:
+            imagecodecs.jpegls_decode(data, out=other)
+        except imagecodecs.JpeglsError:
+            present = (samples == other).reshape(header.height, -1).all(axis=1)
+            # A row in the middle of which the data end may be there by chance; those after it are not.
+            present[np.argmin(present) if not present.all() else header.height :] = False
+            samples[~present] = 0
+            return samples, present
+    return samples, np.ones(header.height, bool)
+
+
+def jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
+    """Return rows, columns and samples of a JPEG 2000 stream, bare or in its box (SIZ, ITU-T T.800 A.5.1).
+
+    Raises:
+        UnreadableRadiograph: There is no stream.
+    """
+    start = data.find(b"\xff\x4f\xff\x51")
+    if start < 0 or len(data) < start + 42:
+        raise UnreadableRadiograph("The JPEG 2000 image is damaged: it has no header.")
+    right, bottom, left, top, *_, samples = struct.unpack_from(">8IH", data, start + 8)
+    return bottom - top, right - left, samples
+
+
+def jpeg_2000_transforms(data: bytes) -> bool:
+    """Return whether a JPEG 2000 stream codes colour in a transform of its own, so that decoding gives RGB."""
+    style = data.find(b"\xff\x52", max(data.find(b"\xff\x4f\xff\x51"), 0))
+    return style >= 0 and len(data) > style + 8 and data[style + 8] != 0
+
+
+def jpeg_2000_lacks(data: bytes) -> float:
+    """Return the share, 0 to 1, of a JPEG 2000 stream's coded data that is beyond its end; 0.0 when whole.
+
+    Tile-parts say how long they are; a stream that lacks some cannot be decoded in part.
+    """
+    place = data.find(b"\xff\x90", max(data.find(b"\xff\x4f\xff\x51"), 0))
+    first = place
+    while place >= 0 and place + 12 <= len(data) and data[place : place + 2] == b"\xff\x90":
+        (length,) = struct.unpack_from(">I", data, place + 6)
+        if length == 0:
+            return 0.0  # to the end of the data
+        place += length
+    return (place - len(data)) / (place - first) if place > len(data) > first >= 0 else 0.0

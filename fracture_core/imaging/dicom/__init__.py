@@ -1,0 +1,1 @@
+"""DICOM files: elements, pixels, grey scale, header and identifiers, and the reader that puts them together."""

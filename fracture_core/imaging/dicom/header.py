@@ -1,0 +1,164 @@
+"""What a DICOM header says about a radiograph: what it is, where it is from in the body, and how to look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from fracture_core.imaging.dicom.dataset import DicomFile, integer, numbers, several, text, value
+from fracture_core.imaging.dicom.voi import Lut, VoiTransform, Window
+from fracture_core.imaging.limits import UnreadableRadiograph
+
+#: Modalities that are plain radiographs, the vendors' own names among them; and those that may be (a screenshot, an
+#: unknown device).
+RADIOGRAPHS = ("CR", "DX", "RG", "DR", "XR", "RX", "RAD", "XRAY", "X-RAY")
+PERHAPS_RADIOGRAPHS = ("OT", "SC", "")
+_MODALITIES = {
+    "CT": "a CT",
+    "MR": "an MRI",
+    "US": "an ultrasound",
+    "NM": "a nuclear medicine",
+    "PT": "a PET",
+    "MG": "a mammography",
+    "XA": "an angiography",
+    "RF": "a fluoroscopy",
+    "IO": "a dental",
+    "PX": "a dental panorama",
+    "BMD": "a bone density",
+    "ES": "an endoscopy",
+    "XC": "a photograph",
+    "SM": "a microscopy",
+    "SR": "a report",
+    "DOC": "a document",
+    "PR": "a presentation state",
+    "KO": "a key-object",
+}
+#: Words in the names of object classes that no plain radiograph has.
+_OTHER_CLASSES = ("CT ", "MR ", "Ultrasound", "Nuclear", "Positron")
+_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
+_NO_PIXELS = "This DICOM file contains no image"
+
+
+@dataclass(frozen=True)
+class DicomHeader:
+    """What a DICOM header says about the radiograph, and nothing about the patient.
+
+    Text is as the file has it, shortened, "" where it does not say.
+
+    Attributes:
+        laterality: "L", "R", "B" or "".
+        windows: Names of the VOI LUTs and windows that the file offers, in the order in which `window` of
+            `read_radiograph` counts them; empty where there is nothing to choose.
+    """
+
+    modality: str
+    body_part: str
+    view: str
+    laterality: str
+    number_of_frames: int
+    windows: tuple[str, ...]
+
+
+def check_kind(file: DicomFile) -> None:
+    """Refuse what is no radiograph, by modality or else by the class of the object.
+
+    Raises:
+        UnreadableRadiograph: The file is of another modality, holds no image, or holds raw detector data.
+    """
+    dataset = file.dataset
+    modality = text(value(dataset, "Modality")).upper()
+    kind = str(value(dataset, "SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    if modality not in RADIOGRAPHS + PERHAPS_RADIOGRAPHS:
+        what = _MODALITIES.get(modality, f"a {modality[:16]!r}")
+        raise UnreadableRadiograph(f"This is {what} file ({modality[:16]}), not a plain radiograph (CR or DX).")
+    name = UID(kind).name if kind else ""
+    if file.pixels is None:
+        if "Rows" in dataset:
+            raise UnreadableRadiograph(f"{_NO_PIXELS}: it describes one, but ends before its pixel data.")
+        raise UnreadableRadiograph(f"{_NO_PIXELS} ({name})." if name and name != kind else f"{_NO_PIXELS}.")
+    if modality not in RADIOGRAPHS and any(word in name for word in _OTHER_CLASSES):
+        raise UnreadableRadiograph(f"This is not a plain radiograph (CR or DX) but {name}.")
+    intent = text(value(dataset, "PresentationIntentType")).upper()
+    if kind == _FOR_PROCESSING or intent == "FOR PROCESSING":
+        raise UnreadableRadiograph(
+            "This DICOM file holds raw detector data (For Processing), not an image for viewing. Please export the "
+            "processed image (For Presentation)."
+        )
+
+
+def read_header(dataset: Dataset, choices: list[VoiTransform]) -> DicomHeader:
+    """Return the facts of a header; `choices` are the ways of looking that it offers."""
+    view = value(dataset, "ViewPosition") or _meaning(dataset, "ViewCodeSequence")
+    part = value(dataset, "BodyPartExamined") or _meaning(dataset, "AnatomicRegionSequence")
+    side = text(value(dataset, "ImageLaterality") or value(dataset, "Laterality")).upper()
+    return DicomHeader(
+        modality=text(value(dataset, "Modality")).upper()[:16],
+        body_part=text(part),
+        view=text(view),
+        laterality=side if side in ("L", "R", "B") else "",
+        number_of_frames=max(integer(dataset, "NumberOfFrames", 1), 1),
+        windows=tuple(choice.name for choice in choices),
+    )
+
+
+def _meaning(dataset: Dataset, keyword: str) -> str:
+    """Return the meaning of the first code of a sequence, "" where there is none."""
+    items = value(dataset, keyword)
+    return text(value(items[0], "CodeMeaning")) if items and isinstance(items[0], Dataset) else ""
+
+
+def voi_choices(dataset: Dataset) -> list[VoiTransform]:
+    """Return the ways of looking that a file offers: its VOI LUTs, then its windows, unusable ones left out."""
+    luts = [lut(item, dataset) for item in several(value(dataset, "VOILUTSequence"))[:64]]
+    choices: list[VoiTransform] = [entry for entry in luts if entry is not None]
+    function = text(value(dataset, "VOILUTFunction")).upper() or "LINEAR"
+    centres, widths = (numbers(dataset, keyword)[:64] for keyword in ("WindowCenter", "WindowWidth"))
+    names = several(value(dataset, "WindowCenterWidthExplanation"))
+    for number, (centre, width) in enumerate(zip(centres, widths, strict=False)):
+        if centre is None or width is None:
+            continue
+        name = text(names[number]) if number < len(names) else ""
+        name = name or f"centre {centre:g}, width {width:g}"
+        window = Window(centre=centre, width=width, function=function, name=name)
+        if window.usable:
+            choices.append(window)
+    return choices
+
+
+def lut(item: Dataset, dataset: Dataset) -> Lut | None:
+    """Return a modality or VOI LUT from its sequence item; None where it is damaged."""
+    descriptor, entries = numbers(item, "LUTDescriptor"), value(item, "LUTData")
+    if len(descriptor) != 3 or None in descriptor or entries is None:
+        return None
+    # 0 entries stand for 65,536, which 16 bits cannot say (PS3.3 C.11.2.1.1).
+    count, first, bits = (int(number) for number in descriptor)
+    count = (count & 0xFFFF) or 65_536
+    if integer(dataset, "PixelRepresentation", 0) == 1 and first >= 1 << 15:
+        first -= 1 << 16
+    table = lut_entries(entries, count, bits, little=dataset.original_encoding[1] is not False)
+    if not 1 <= bits <= 16 or not len(table):
+        return None
+    name = text(value(item, "LUTExplanation")) or "look-up table"
+    return Lut(entries=table[:count].astype(np.uint16), first=first, bits=bits, name=name)
+
+
+def lut_entries(entries: object, count: int, bits: int, *, little: bool) -> np.ndarray:
+    """Return the entries of a look-up table, unsigned (n,): bytes or words, or bytes two to a word.
+
+    Args:
+        entries: The element's value, bytes or numbers.
+        count: Entries that the descriptor says there are.
+        bits: Of an entry.
+        little: Whether words have their low byte first.
+    """
+    if isinstance(entries, bytes):
+        depth = "u1" if len(entries) in (count, count + 1) else "<u2" if little else ">u2"
+        size = np.dtype(depth).itemsize
+        return np.frombuffer(entries[: len(entries) // size * size], depth)
+    table = np.asarray(several(entries)).astype(np.uint16)
+    if len(table) == -(-count // 2) and bits <= 8:
+        table = table.astype("<u2").view(np.uint8)
+    return table

@@ -1,0 +1,53 @@
+"""Who and when: a patient's identity in a DICOM file, for whoever asks for it and nobody else."""
+
+from __future__ import annotations
+
+from pydicom.datadict import dictionary_description
+
+from fracture_core.imaging.dicom.dataset import is_dicom, open_file, text, value
+from fracture_core.imaging.limits import UnreadableRadiograph
+
+_IDENTIFIERS = (
+    "PatientName",
+    "PatientID",
+    "OtherPatientIDs",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "PatientAddress",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "InstitutionName",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPInstanceUID",
+)
+_DAMAGED = "The DICOM file is damaged and cannot be read. Please export or send it again."
+
+
+def identifier_name(keyword: str) -> str:
+    """Return an identifier's name as DICOM's dictionary has it: "PatientBirthDate" is "Patient's Birth Date"."""
+    return dictionary_description(keyword)
+
+
+def dicom_identifiers(data: bytes) -> dict[str, str]:
+    """Return who and when, by DICOM keyword ("PatientName" ...); empty for a file that is no DICOM or does not say.
+
+    The only way in this package to a patient's identity: nothing else keeps, shows or logs it.
+
+    Raises:
+        UnreadableRadiograph: The file is damaged.
+    """
+    if not is_dicom(data):
+        return {}
+    try:
+        dataset = open_file(data).dataset
+        stated = {keyword: text(value(dataset, keyword)) for keyword in _IDENTIFIERS}
+    except Exception as error:
+        raise UnreadableRadiograph(_DAMAGED) from error
+    return {keyword: words for keyword, words in stated.items() if words}

@@ -1,0 +1,258 @@
+"""One frame of a DICOM file as it is stored, out of any transfer syntax that can be decoded.
+
+Decoders: this package for native pixels and run lengths; imagecodecs (BSD licence) for JPEG in all its kinds, 12 bit
+and lossless included, JPEG-LS, JPEG 2000, HTJ2K and JPEG XL. A compressed frame says its own size: it is compared with
+the header's before it is decoded. Where the two disagree about what a sample is, the compressed frame is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import imagecodecs
+import numpy as np
+from pydicom.uid import UID
+
+from fracture_core.imaging.bare_codestreams import MAX_COMPRESSED_PIXELS, check_jpeg_2000
+from fracture_core.imaging.codestreams import decode_jpeg, jpeg_2000_shape, jpeg_2000_transforms
+from fracture_core.imaging.dicom.dataset import DicomFile
+from fracture_core.imaging.dicom.encapsulation import compressed_frame
+from fracture_core.imaging.dicom.native import deflated_samples, native_samples, rle_samples
+from fracture_core.imaging.dicom.pixel_format import PixelFormat
+from fracture_core.imaging.jpeg_header import read_header
+from fracture_core.imaging.limits import UnreadableRadiograph, check_size
+
+_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
+_RLE, _DEFLATED_FRAME = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"
+_JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 57, 70, 80, 81)}
+_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}
+_JPEG_XL = {f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112)}
+#: Transfer syntaxes that pydicom does not know by name yet.
+_NEW_SYNTAXES = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
+_NO_HEADER = "The DICOM file is damaged: its compressed image has no header of its own."
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A decoded frame.
+
+    Attributes:
+        values: Integers (H, W), or (H, W, 3) for colour; the sign extended.
+        present: Which rows are in the file, bool (H,).
+        damaged: Whether rows are lost because data are wrong.
+        colour: "RGB" or "YBR_FULL" for three samples, as they are now; "" for one.
+        warnings: Sentences.
+    """
+
+    values: np.ndarray
+    present: np.ndarray
+    damaged: bool = False
+    colour: str = ""
+    warnings: tuple[str, ...] = field(default=())
+
+
+def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) -> Frame:
+    """Decode one frame.
+
+    Args:
+        file: With pixel data.
+        form: What its header says of them.
+        frame: Which, from 0.
+        frames: How many the header says there are.
+
+    Raises:
+        UnreadableRadiograph: The syntax cannot be decoded (it is named), or the data contradict the header.
+        Exception: Whatever the decoders raise for damage.
+    """
+    if file.pixels.real:
+        raise UnreadableRadiograph("DICOM images of floating-point pixels are not supported: they are no radiographs.")
+    syntax = file.syntax
+    if file.pixels.length is None:
+        data = compressed_frame(file.pixels.data, frame, frames)
+        syntax = _syntax_of(data, syntax)
+    elif syntax in _NATIVE or not _is_compressed(file.pixels.data):
+        check_size(form.columns, form.rows, form.samples * max(form.allocated // 8, 1))
+        return _native(file, form, frame)
+    else:
+        data = file.pixels.data
+    if not data:
+        raise UnreadableRadiograph("The file is truncated: it contains no image data.")
+    check_size(form.columns, form.rows, form.samples * max(form.allocated // 8, 1), max_pixels=MAX_COMPRESSED_PIXELS)
+    return _decoder(syntax)(data, form)
+
+
+def _is_compressed(data: bytes) -> bool:
+    return data[:3] == b"\xff\xd8\xff" or data[:4] == b"\xff\x4f\xff\x51"
+
+
+def is_native(syntax: str) -> bool:
+    """Return whether pixels are stored as they are, not compressed one by one."""
+    return syntax in _NATIVE
+
+
+def syntax_name(syntax: str) -> str:
+    """Return a transfer syntax's DICOM name and number; the number alone where it has no name."""
+    name = _NEW_SYNTAXES.get(syntax) or UID(syntax).name
+    return name if name == syntax else f"{name}, {syntax}"
+
+
+def _syntax_of(data: bytes, stated: str) -> str:
+    """Return the transfer syntax of a compressed frame: as its own first bytes show, else as the file says."""
+    if stated and stated not in _NATIVE | _JPEG | _JPEG_2000 | _JPEG_XL:
+        return stated
+    for signatures, syntax in (
+        ((b"\xff\xd8\xff",), "1.2.840.10008.1.2.4.50"),
+        ((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "), "1.2.840.10008.1.2.4.90"),
+        ((b"\xff\x0a", b"\0\0\0\x0cJXL "), "1.2.840.10008.1.2.4.110"),
+    ):
+        if data.startswith(signatures):
+            return syntax
+    if stated in _JPEG | _JPEG_2000 | _JPEG_XL:
+        return stated
+    return _RLE
+
+
+def _decoder(syntax: str) -> Callable[[bytes, PixelFormat], Frame]:
+    if syntax in _JPEG:
+        return _jpeg
+    if syntax in _JPEG_2000:
+        return _jpeg_2000
+    if syntax in _JPEG_XL:
+        return _jpeg_xl
+    if syntax == _RLE:
+        return _rle
+    if syntax == _DEFLATED_FRAME:
+        return _deflated
+    raise UnreadableRadiograph(
+        f"The image in this DICOM file is compressed in a way that cannot be read here ({syntax_name(syntax)}). "
+        "Please export it uncompressed."
+    )
+
+
+def _native(file: DicomFile, form: PixelFormat, frame: int) -> Frame:
+    values, present = native_samples(
+        file.pixels.data,
+        form.shape,
+        frame,
+        allocated=form.allocated,
+        big_endian=file.big_endian,
+        swapped=file.big_endian and form.allocated < 16 and file.pixels.representation == "OW",
+        by_plane=form.by_plane,
+        halved=form.photometric == "YBR_FULL_422" and form.samples == 3 and not form.by_plane,
+    )
+    return _own_bits(values, present, form)
+
+
+def _rle(data: bytes, form: PixelFormat) -> Frame:
+    return _own_bits(*rle_samples(data, form.shape, form.allocated), form)
+
+
+def _deflated(data: bytes, form: PixelFormat) -> Frame:
+    return _own_bits(*deflated_samples(data, form.shape, form.allocated, by_plane=form.by_plane), form)
+
+
+def _own_bits(values: np.ndarray, present: np.ndarray, form: PixelFormat) -> Frame:
+    """Shift out and clear the bits that are not the pixel's own (old overlays), then extend the sign."""
+    if values.dtype.itemsize * 8 != form.stored:
+        values = (values >> max(form.high + 1 - form.stored, 0)) & ((1 << form.stored) - 1)
+    return Frame(values=_flat(_own_sign(values, form)), present=present, colour=_colour(values, form.photometric))
+
+
+def _own_sign(values: np.ndarray, form: PixelFormat) -> np.ndarray:
+    """Read unsigned values as two's complement of the stored bits where the header says that they are signed."""
+    if not form.signed or values.dtype.kind == "i":
+        return values
+    half = 1 << (form.stored - 1)
+    return ((values.astype(np.int32) & (2 * half - 1)) ^ half) - half
+
+
+def _flat(values: np.ndarray) -> np.ndarray:
+    return values[:, :, 0] if values.ndim == 3 and values.shape[2] == 1 else values
+
+
+def _colour(values: np.ndarray, photometric: str) -> str:
+    if values.ndim < 3 or values.shape[2] != 3:
+        return ""
+    return "YBR_FULL" if photometric.startswith("YBR_FULL") else photometric if photometric[:3] == "YBR" else "RGB"
+
+
+def _jpeg(data: bytes, form: PixelFormat) -> Frame:
+    start = data.find(b"\xff\xd8")
+    if start < 0:
+        raise UnreadableRadiograph(_NO_HEADER)
+    data = data[start:]
+    try:
+        header = read_header(data)
+    except UnreadableRadiograph as error:
+        raise UnreadableRadiograph(_NO_HEADER) from error
+    warnings = _agreement(header.shape, form)
+    in_ycbcr = form.samples == 1 or form.photometric != "RGB"
+    values, present = decode_jpeg(data, header, colour="YCBCR" if in_ycbcr else "RGB")
+    # Transformed colour comes out as RGB; lossless colour as it is coded.
+    colour = ("RGB" if form.samples == 1 else _colour(values, form.photometric)) if header.lossless else "RGB"
+    return _compressed(values, present, form, colour, warnings, damaged=bool(header.flaws))
+
+
+def _jpeg_2000(data: bytes, form: PixelFormat) -> Frame:
+    try:
+        shape = jpeg_2000_shape(data)
+    except UnreadableRadiograph as error:
+        raise UnreadableRadiograph(_NO_HEADER) from error
+    warnings = _agreement(shape, form)
+    check_jpeg_2000(data)
+    values = imagecodecs.jpeg2k_decode(data, numthreads=1)
+    colour = "RGB" if jpeg_2000_transforms(data) else _colour(values, form.photometric)
+    return _compressed(values, np.ones(form.rows, bool), form, colour, warnings)
+
+
+def _jpeg_xl(data: bytes, form: PixelFormat) -> Frame:
+    if not data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        raise UnreadableRadiograph(_NO_HEADER)
+    shape = form.shape if form.samples > 1 else form.shape[:2]
+    values = np.zeros(shape, np.uint8 if form.stored <= 8 else np.uint16)
+    values = np.asarray(imagecodecs.jpegxl_decode(data, numthreads=1, out=values))
+    return _compressed(values, np.ones(form.rows, bool), form, "RGB", ())
+
+
+def _agreement(own: tuple[int, int, int], form: PixelFormat) -> tuple[str, ...]:
+    """Refuse a compressed frame of another size than the header says; warn where it has other samples."""
+    if own[:2] != (form.rows, form.columns):
+        raise UnreadableRadiograph(
+            f"The DICOM file contradicts itself: its header says {form.columns:,} x {form.rows:,} pixels and its "
+            f"compressed image {own[1]:,} x {own[0]:,}."
+        )
+    if own[2] == form.samples:
+        return ()
+    if own[2] not in (1, 3):
+        raise UnreadableRadiograph(f"DICOM images of {own[2]} samples per pixel are not supported.")
+    check_size(own[1], own[0], own[2] * max(form.allocated // 8, 1), max_pixels=MAX_COMPRESSED_PIXELS)
+    said = f"{form.samples} sample{'s' if form.samples > 1 else ''}"
+    return (f"The DICOM header says {said} per pixel and the compressed image {own[2]}; the latter was used.",)
+
+
+def _compressed(
+    values: np.ndarray,
+    present: np.ndarray,
+    form: PixelFormat,
+    colour: str,
+    warnings: tuple[str, ...],
+    *,
+    damaged: bool = False,
+) -> Frame:
+    """Hold what a decoder returned to the header, and extend the sign."""
+    values = _flat(values)
+    expected = values.ndim == 2 or (values.ndim == 3 and values.shape[2] == 3)
+    if values.shape[:2] != (form.rows, form.columns) or not expected or values.dtype.kind not in "iu":
+        raise UnreadableRadiograph("The DICOM file is damaged: its image is not of the size that its header says.")
+    return Frame(
+        values=_own_sign(values, form),
+        present=present,
+        damaged=damaged,
+        colour=colour if values.ndim == 3 else "",
+        warnings=warnings,
+    )

@@ -1,0 +1,81 @@
+"""How much of an image is lost in a JPEG stream that is truncated or damaged.
+
+Decoders fill what a stream lacks with grey and say nothing. To find the end of the real image, the stream is decoded
+a second time with noise where it stops: from the first row that differs, the decoder had run out of data. Nothing
+global is switched (Pillow's LOAD_TRUNCATED_IMAGES would be), so threads do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader
+
+Decode = Callable[[bytes], np.ndarray]
+
+_PADDING = re.compile(rb"[\x00\xff]{8,}\Z")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+#: Bytes that are no marker, so that a decoder reads on through them.
+_NOISE = bytes(np.random.default_rng(0).integers(1, 255, 512, dtype=np.uint8))
+#: The longest stretch between two restarts that is replaced, in bytes.
+_LONGEST_STRETCH = 2**20
+
+
+def rows_present(data: bytes, header: JpegHeader, decode: Decode, decoded: np.ndarray) -> np.ndarray:
+    """Tell which rows of an image were decoded from data.
+
+    Args:
+        data: A JPEG stream, transformed or lossless (not JPEG-LS).
+        header: Of the stream.
+        decode: Decodes a stream to (H, W) or (H, W, n).
+        decoded: What it makes of `data`.
+
+    Returns:
+        bool (H,), by coded rows of blocks.
+    """
+    present = np.ones(header.height, bool)
+    present[_first_missing(data, header, decode, decoded) :] = False
+    if header.flaws:
+        present &= ~_rows_of_flaws(data, header, decode, decoded)
+    return present
+
+
+def _first_missing(data: bytes, header: JpegHeader, decode: Decode, decoded: np.ndarray) -> int:
+    """Return the first row for which the decoder had no data; the height where it had all."""
+    ends_well = data[header.end : header.end + 2] == END_OF_IMAGE
+    if ends_well and not (header.progressive or header.lossless) and header.precision == 8 and header.components < 4:
+        # Out of data, the decoder leaves blocks of mid-grey: a last block of anything else was really there.
+        last = decoded[(header.height - 1) // 8 * 8 :, (header.width - 1) // 8 * 8 :]
+        if (last != 128).any():
+            return header.height
+    stream = data[: header.end]
+    if not ends_well and (padding := _PADDING.search(stream)):
+        stream = stream[: padding.start()]
+    stream = stream.rstrip(b"\xff")
+    plain = decoded if ends_well else decode(stream + END_OF_IMAGE)
+    different = _different_rows(plain, decode(stream + _NOISE + END_OF_IMAGE))
+    if not different.size:
+        return header.height
+    # Smoothing between blocks may reach one row up; the coded row of blocks in which data ended is not whole.
+    return (int(different[0]) + 1) // header.block_height * header.block_height
+
+
+def _rows_of_flaws(data: bytes, header: JpegHeader, decode: Decode, decoded: np.ndarray) -> np.ndarray:
+    """Tell which rows, bool (H,), hang on the data from a marker that cannot be there to the next restart."""
+    changed = bytearray(data)
+    for flaw in header.flaws:
+        following = _RESTART.search(data, flaw)
+        end = min(following.start() if following else header.end, flaw + _LONGEST_STRETCH)
+        changed[flaw:end] = (_NOISE * ((end - flaw) // len(_NOISE) + 1))[: end - flaw]
+    rows = np.zeros(header.height, bool)
+    for row in _different_rows(decoded, decode(bytes(changed))):
+        first = int(row) // header.block_height * header.block_height
+        rows[first : first + header.block_height] = True
+    return rows
+
+
+def _different_rows(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((one != other).reshape(len(one), -1).any(axis=1))

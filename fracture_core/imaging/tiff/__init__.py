@@ -1,0 +1,1 @@
+"""TIFF files: directories, layouts, samples, and the reader that puts them together."""

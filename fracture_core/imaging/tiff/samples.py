@@ -1,0 +1,261 @@
+"""The samples of a TIFF image, put together strip by strip or tile by tile.
+
+Each segment is decompressed by itself, into memory that was set to nought before, and counted: a row belongs to the
+image only where every sample of it was in the file. No library is trusted to have written what it returns.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import imagecodecs
+import numpy as np
+
+from fracture_core.imaging.codestreams import decode_jpeg, jpeg_2000_shape
+from fracture_core.imaging.jpeg_header import read_header
+from fracture_core.imaging.limits import UnreadableRadiograph
+from fracture_core.imaging.packbits import unpack_bits
+from fracture_core.imaging.tiff.layout import (
+    CCITT,
+    DEFLATE,
+    IMAGES,
+    JPEG,
+    JPEG_2000,
+    LZMA,
+    LZW,
+    NONE,
+    OLD_JPEG,
+    PACKBITS,
+    RGB,
+    WEBP,
+    YCBCR,
+    ZSTD,
+    TiffLayout,
+    unsupported,
+)
+
+#: Data that no fax line is made of.
+_NOISE = bytes(np.random.default_rng(0).integers(1, 255, 512, dtype=np.uint8))
+#: What one code of LZW may stand for, in bytes: the last code of a truncated stream may be any.
+_LONGEST_LZW_CODE = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class TiffSamples:
+    """The decoded samples of a TIFF image.
+
+    Attributes:
+        values: (H, W, samples), as stored but for depth and byte order; 0 where the file holds nothing.
+        present: bool (H,), whether the whole row was in the file.
+        damaged: Whether a segment that was in the file could not be decoded.
+    """
+
+    values: np.ndarray
+    present: np.ndarray
+    damaged: bool
+
+
+def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -> TiffSamples:
+    """Decode every segment of a TIFF image.
+
+    Args:
+        data: The file.
+        layout: Of the image in it.
+        tables: JPEG tables that all segments share, or nothing.
+        options: T4Options, for images in CCITT group 3.
+    """
+    values = np.zeros((layout.height, layout.width, layout.samples), layout.dtype)
+    present = np.ones(layout.height, bool)
+    damaged = False
+    down, across = layout.grid
+    decompress = _decompressor(layout, tables, options)
+    for number in range(down * across * layout.planes):
+        plane, place = divmod(number, down * across)
+        row, column = (place // across) * layout.segment[0], (place % across) * layout.segment[1]
+        height = layout.segment[0] if layout.tiled else min(layout.segment[0], layout.height - row)
+        stored, whole = _stored(data, layout, number)
+        try:
+            samples, rows = decompress(stored, height) if stored else (None, 0)
+        except UnreadableRadiograph:
+            raise
+        except Exception:  # whatever a decoder trips over, its segment is lost and the others are not
+            samples, rows = None, 0
+        damaged |= whole and rows < height
+        present[row + rows : row + height] = False
+        if rows:
+            into = values[row : row + rows, column : column + layout.segment[1], _planes(layout, plane)]
+            into[:] = samples[: into.shape[0], : into.shape[1]]
+    return TiffSamples(values=values, present=present, damaged=damaged)
+
+
+def _planes(layout: TiffLayout, plane: int) -> slice:
+    return slice(None) if layout.planes == 1 else slice(plane, plane + 1)
+
+
+def _stored(data: bytes, layout: TiffLayout, number: int) -> tuple[bytes, bool]:
+    """Return the bytes of a segment, and whether they are all in the file."""
+    if number >= len(layout.offsets):
+        return b"", False
+    start = int(layout.offsets[number])
+    length = int(layout.lengths[number]) if number < len(layout.lengths) else 0
+    if not length and not layout.lengths:
+        # Some writers leave the lengths out: a segment then ends where the next one begins.
+        length = min((int(o) for o in layout.offsets if o > start), default=len(data)) - start
+    return data[start : start + length], length > 0 and start + length <= len(data)
+
+
+def _decompressor(layout: TiffLayout, tables: bytes, options: int) -> Callable[[bytes, int], tuple[np.ndarray, int]]:
+    """Return what turns the bytes of a segment and its height into samples (rows, width, n), and counts its rows."""
+    if layout.compression in IMAGES:
+        return lambda stored, height: _image(stored, layout, tables, height)
+    if layout.compression in CCITT:
+        return lambda stored, height: _fax(stored, layout, options, height)
+    return lambda stored, height: _runs(stored, layout, height)
+
+
+def _runs(stored: bytes, layout: TiffLayout, height: int) -> tuple[np.ndarray, int]:
+    """Decode samples that are stored row by row."""
+    across, down = layout.subsampling if layout.photometric == YCBCR and layout.planes == 1 else (1, 1)
+    if (down, across) != (1, 1):
+        return _subsampled(stored, layout, height, down, across)
+    row_bytes = -(-layout.segment[1] * layout.in_segment * layout.bits // 8)
+    raw = _bytes(stored, layout, height * row_bytes)
+    rows = len(raw) // row_bytes
+    lines = np.frombuffer(raw, np.uint8, rows * row_bytes).reshape(rows, row_bytes)
+    samples = _unpacked(lines, layout)
+    return samples.reshape(rows, layout.segment[1], layout.in_segment), rows
+
+
+def _subsampled(stored: bytes, layout: TiffLayout, height: int, down: int, across: int) -> tuple[np.ndarray, int]:
+    """Decode YCbCr samples in units of `down` x `across` greys and one colour."""
+    if layout.bits != 8:
+        raise unsupported(f"subsampled colour of {layout.bits} bits")
+    units = -(-layout.segment[1] // across), -(-height // down)
+    size = down * across + 2
+    raw = _bytes(stored, layout, units[0] * units[1] * size)
+    rows = len(raw) // (units[0] * size)
+    parts = np.frombuffer(raw, np.uint8, rows * units[0] * size).reshape(rows, units[0], size)
+    luma = parts[:, :, : down * across].reshape(rows, units[0], down, across).transpose(0, 2, 1, 3)
+    luma = luma.reshape(rows * down, units[0] * across, 1)
+    chroma = parts[:, :, down * across :].repeat(down, axis=0).repeat(across, axis=1)
+    samples = np.concatenate([luma, chroma], axis=2)[:height, : layout.segment[1]]
+    return samples, len(samples)
+
+
+def _bytes(stored: bytes, layout: TiffLayout, size: int) -> bytes | np.ndarray:
+    """Return at most `size` decompressed bytes; fewer where the segment holds no more."""
+    if layout.fill_order == 2 and (layout.bits < 8 or layout.compression != NONE):
+        stored = imagecodecs.bitorder_decode(stored)
+    if layout.compression == NONE:
+        return stored[:size]
+    if layout.compression in DEFLATE:
+        return _inflated(stored, size)
+    if layout.compression == PACKBITS:
+        return unpack_bits(stored, size)
+    into = np.zeros(size, np.uint8)
+    if layout.compression == LZW:
+        found = imagecodecs.lzw_decode(stored, out=into)
+        return found if len(found) == size else found[: max(len(found) - _LONGEST_LZW_CODE, 0)]
+    decode = {ZSTD: imagecodecs.zstd_decode, LZMA: imagecodecs.lzma_decode}[layout.compression]
+    return bytes(decode(stored, out=into))
+
+
+def _inflated(stored: bytes, size: int) -> bytes:
+    """Inflate as far as a zlib stream goes; damage ends it."""
+    inflater, parts, left = zlib.decompressobj(), [], size
+    for start in range(0, len(stored), 65_536):
+        try:
+            parts.append(inflater.decompress(stored[start : start + 65_536], left))
+        except zlib.error:
+            break
+        left -= len(parts[-1])
+        if left <= 0:
+            break
+    return b"".join(parts)
+
+
+def _unpacked(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
+    """Return rows of bytes (rows, bytes) as rows of samples (rows, width x samples), the predictor undone."""
+    count = layout.segment[1] * layout.in_segment
+    rows = len(lines)
+    if layout.predictor == 3:
+        return _float_predicted(lines, layout)
+    if layout.bits in (8, 16, 32, 64):
+        stored = np.ascontiguousarray(lines).view(layout.dtype.newbyteorder(layout.order))
+        values = stored.astype(layout.dtype, copy=False)
+    elif layout.dtype.kind == "f":
+        values = imagecodecs.float24_decode(lines.tobytes(), byteorder=layout.order).reshape(rows, count)
+    elif layout.bits == 1:
+        values = np.unpackbits(lines, axis=1)[:, :count]
+    elif layout.bits == 24:
+        wide = lines.reshape(rows, count, 3).astype(np.uint32)
+        first, last = (2, 0) if layout.order == "<" else (0, 2)
+        values = wide[:, :, first] << 16 | wide[:, :, 1] << 8 | wide[:, :, last]
+    else:
+        values = imagecodecs.packints_decode(lines.tobytes(), layout.dtype, layout.bits, runlen=count)
+        values = np.asarray(values).reshape(rows, count)
+    if layout.predictor == 2:
+        values = values.reshape(rows, layout.segment[1], layout.in_segment)
+        values = np.add.accumulate(values, axis=1, dtype=layout.dtype).reshape(rows, count)
+        values = values & ((1 << layout.bits) - 1) if layout.bits < 8 * layout.dtype.itemsize else values
+    return values
+
+
+def _float_predicted(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
+    """Undo the floating-point predictor: bytes are differences, and those of equal weight lie together."""
+    rows, size = len(lines), layout.bits // 8
+    summed = np.add.accumulate(lines.reshape(rows, -1, layout.in_segment), axis=1, dtype=np.uint8)
+    by_weight = summed.reshape(rows, size, -1).transpose(0, 2, 1)
+    if size == 3:
+        return imagecodecs.float24_decode(by_weight.tobytes(), byteorder=">").reshape(rows, -1)
+    return np.ascontiguousarray(by_weight).view(f">f{size}")[:, :, 0].astype(layout.dtype)
+
+
+def _fax(stored: bytes, layout: TiffLayout, options: int, height: int) -> tuple[np.ndarray, int]:
+    """Decode fax-coded lines; those after the end of the data are told by noise put there."""
+    width = layout.segment[1]
+    if layout.fill_order == 2:
+        stored = imagecodecs.bitorder_decode(stored)
+
+    def decode(stream: bytes) -> np.ndarray:
+        into = np.zeros((height, width), np.uint8)
+        if layout.compression == 4:
+            return imagecodecs.ccittfax4_decode(stream, height, width, out=into)
+        if layout.compression == 3:
+            return imagecodecs.ccittfax3_decode(stream, height, width, t4options=options, out=into)
+        return imagecodecs.ccittrle_decode(stream, height, width, out=into)
+
+    samples, other = decode(stored), decode(stored + _NOISE)
+    different = np.flatnonzero((samples != other).any(axis=1))
+    rows = int(different[0]) if different.size else height
+    return (samples.reshape(height, width, 1) > 0).astype(np.uint8), rows
+
+
+def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tuple[np.ndarray, int]:
+    """Decode a segment that holds an image of its own, and hold it to the size that the directory gives."""
+    shape = (height, layout.segment[1], layout.in_segment)
+    if layout.compression in (JPEG, OLD_JPEG):
+        header = read_header(stored)
+        _check_shape(header.shape, shape)
+        colour = {YCBCR: "YCBCR", RGB: "RGB"}.get(layout.photometric)
+        samples, present = decode_jpeg(stored, header, colour=colour, tables=tables)
+        rows = height if present.all() else int(np.argmin(present))
+    elif layout.compression in JPEG_2000:
+        _check_shape(jpeg_2000_shape(stored), shape)
+        samples, rows = imagecodecs.jpeg2k_decode(stored, numthreads=1), height
+    else:
+        into = np.zeros(shape if shape[2] > 1 else shape[:2], layout.dtype)
+        decode = imagecodecs.webp_decode if layout.compression == WEBP else imagecodecs.jpegxl_decode
+        samples, rows = decode(stored, out=into), height
+    samples = samples.reshape(shape)
+    if samples.dtype.kind != layout.dtype.kind:
+        raise ValueError("The segment is not of the type that the directory gives.")
+    return samples, rows
+
+
+def _check_shape(stated: tuple[int, int, int], wanted: tuple[int, int, int]) -> None:
+    """Raise where a stream is not of its segment's size, before it is decoded."""
+    if stated != wanted:
+        raise ValueError("The segment is not of the size that the directory gives.")
