@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from fracture_core.imaging.radiograph import Radiograph
 
 #: What the words begin with that stand in place of "fracture likely" and its like. Not "no finding": to a radiologist
@@ -13,11 +11,6 @@ UNFAMILIAR = "The image differs too much from the radiographs the model was made
 BLANK = "The image is blank, so there is nothing to assess."
 _IN_SHORT = {UNFAMILIAR: "outside the model's scope", BLANK: "the image is blank"}
 
-#: An image whose middle 99 % of pixels span fewer grey levels than this shows nothing.
-_FEWEST_GREYS = 4
-#: Look at every n-th row and column of a large image: about this many along its longer side.
-_SAMPLES = 1024
-
 
 def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float) -> str:
     """Return why no answer may be given, as a sentence; "" for a radiograph that is assessed.
@@ -26,7 +19,7 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float) -> str:
         radiograph: What was read.
         unfamiliarity: The out-of-distribution score of its features; above 1 means unlike the training data.
     """
-    if is_blank(radiograph.pixels):
+    if radiograph.blank:
         return BLANK
     # Written so that a score that is not a number is out of scope too.
     return "" if unfamiliarity <= 1 else UNFAMILIAR
@@ -35,10 +28,3 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float) -> str:
 def not_read(reason: str) -> str:
     """Return the words for an image that gets no answer, from the sentence of `not_assessed_reason`."""
     return f"{NOT_READ}: {_IN_SHORT[reason]}" if reason in _IN_SHORT else NOT_READ
-
-
-def is_blank(pixels: np.ndarray) -> bool:
-    """Tell whether uint8 (H, W) shows nothing, but for noise of a few grey levels and a lone mark."""
-    step = max(1, max(pixels.shape) // _SAMPLES)
-    low, high = np.percentile(pixels[::step, ::step], (0.5, 99.5))
-    return bool(high - low < _FEWEST_GREYS)
