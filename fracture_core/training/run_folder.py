@@ -108,9 +108,11 @@ class RunFolder:
         from fracture_core.data.split import Split  # brings scikit-learn, which nothing else here needs
 
         data = self._read("split.json")
-        train, val, test = (tuple(data[part]) for part in ("train", "val", "test"))
-        split = Split(train, val, test, dict(data["left_out"]))
-        if split.digest != data["digest"]:
+        try:
+            split = Split(*(tuple(data[part]) for part in ("train", "val", "test")), dict(data["left_out"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"The split of the run {self.path.name} cannot be read.") from error
+        if split.digest != data.get("digest"):
             raise RunError(f"The split of the run {self.path.name} was altered: its digest does not match.")
         return split
 

@@ -360,7 +360,7 @@ def test_an_estimate_adds_up_what_was_measured(labelled, split, tmp_path, monkey
     # A run's own epochs replace the measured step, and the words say so.
     learn_from_run(recipe, "20260101-000000-x", 10 * (4 + 1 / 3) * 3.0, 10, labelled, split)
     learned = estimate(recipe, labelled, split)
-    assert "From the run 20260101-000000-x" in learned.basis and "3.00 s a batch" in learned.basis
+    assert "From the run 20260101-000000-x" in learned.basis and "3.00 s per batch" in learned.basis
 
 
 def test_an_estimate_of_oversampling_counts_the_steps_that_a_run_takes(labelled, split):
@@ -376,7 +376,7 @@ def test_what_features_take_counts_as_room(tmp_path, monkeypatch):
     monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=600_000_000))
     needed = estimating.RunEstimate(1.0, 101_000_000, "")
-    with pytest.raises(EstimateError, match=r"0\.6 GB are left"):
+    with pytest.raises(EstimateError, match=r"0\.6 GB are free"):
         check_disk_space(needed)
     kept = tmp_path / "cache" / "features" / "earlier" / "0.npy"
     kept.parent.mkdir(parents=True)

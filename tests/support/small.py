@@ -47,7 +47,7 @@ def small_run(folder: Path, dataset: FracAtlas) -> Path:
     write_text(folder / "network.json", json.dumps(graph_from_keras(model).to_json()))
     write_text(folder / "recipe.json", json.dumps(RECIPE.to_json()))
     split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
-    parts = {"train": split.train, "val": split.val, "test": split.test, "left_out": {}}
+    parts = {"train": split.train, "val": split.val, "test": split.test, "left_out": {}, "digest": split.digest}
     write_text(folder / "split.json", json.dumps(parts))
     write_text(folder / "history.csv", "epoch,loss\n1,0.7\n")
     write_text(folder / "run.json", json.dumps({"finished": True, "starting_weights": "none"}))

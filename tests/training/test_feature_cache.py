@@ -222,7 +222,7 @@ def test_features_in_use_stay_however_little_room_there_is(dataset, cache, part,
 
 def test_features_that_would_never_fit_are_refused_with_their_size(dataset, cache, part, monkeypatch):
     monkeypatch.setenv("FRACTURE_FEATURES_GB", "0.00001")
-    with pytest.raises(FeaturesError, match=r"take .* GB, more than the limit of 1e-05 GB .*fast_path"):
+    with pytest.raises(FeaturesError, match=r"take .* GB, more than the limit of 1e-05 GB: .*fast_path"):
         compute_features(part, source_of(dataset), RECIPE, VIEWS)
     assert not folders(cache)
 
