@@ -1,142 +1,137 @@
-"""The dataset page's plots as Apache ECharts options: plain dicts without colours for text or background."""
+"""Charts of the dataset: classes, splits, sizes, boxes, and how often the heatmap points at the fracture."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.localisation import PointingRow
-
-# Okabe and Ito (2008), told apart by the colour-blind and on dark and light pages alike.
-BLUE, VERMILION, GREY = "#3d94cf", "#e0692a", "#8a959e"
-_SEQUENCE = ["#f3e9c6", "#f0b354", "#e0692a", "#7d2f0b"]
-_BASE: dict[str, Any] = {"animation": False, "tooltip": {"trigger": "item", "confine": True}}
+from fracture_core.reporting.chart_theme import BLUE, GREEN, GREY, PURPLE, SEQUENCE, VERMILION, chart
 
 
-def class_bars(classes: pd.DataFrame) -> dict[str, Any]:
-    """Give stacked bars of both classes, a bar a group, from `survey.classes_by_part` and its kin."""
-    series = [
-        {
-            "type": "bar",
-            "stack": "n",
-            "name": name,
-            "data": classes[name].tolist(),
-            "color": colour,
-            "label": {"show": name == "fractured", "position": "insideLeft", "formatter": "{c}", "color": "#000"},
-        }
+def class_bars(classes: pd.DataFrame) -> go.Figure:
+    """Return stacked bars of both classes, a bar a group, from `classes_by_part` and its kin.
+
+    Each bar's customdata is (group, class), for a click.
+    """
+    names = [f"{group}, n = {n}" for group, n in zip(classes["group"], classes["n"], strict=True)]
+    bars = [
+        go.Bar(
+            name=name,
+            y=names,
+            x=classes[name].tolist(),
+            orientation="h",
+            marker_color=colour,
+            text=classes[name].tolist() if name == "fractured" else None,
+            textposition="auto",
+            customdata=[(str(group), name) for group in classes["group"]],
+            hovertemplate=f"%{{y}}<br>{name}: %{{x:,}}<extra></extra>",
+            selected={"marker": {"opacity": 1}},
+            unselected={"marker": {"opacity": 1}},
+        )
         for name, colour in (("fractured", VERMILION), ("not fractured", BLUE))
     ]
-    names = [f"{group}, n = {n}" for group, n in zip(classes["group"], classes["n"], strict=True)]
-    return _sideways(names, "radiographs") | {"series": series, "legend": {"top": 0}}
+    return _downwards(chart(bars, "radiographs", "")).update_layout(barmode="stack")
 
 
-def share_dots(classes: pd.DataFrame) -> dict[str, Any]:
-    """Give the fractured share of each group (per cent) with its 95 % interval; groups without a rate stay empty."""
+def share_dots(classes: pd.DataFrame) -> go.Figure:
+    """Return the fractured share of each group (per cent) with its 95 % interval; groups without a rate stay empty."""
     rates = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
-    series = _dots("fractured", rates, VERMILION, range(len(rates)))
     groups = [str(group) for group in classes["group"]]
-    option = _sideways(groups, "% fractured, with 95 % interval")
-    # A whisker that leaves the plot would not be drawn at all.
-    option["xAxis"] |= {"max": 5 * float(np.ceil(20 * classes["high"].max())) if classes["high"].notna().any() else 100}
-    return option | {"series": [series]}
+    dots = _dots("fractured", groups, rates, VERMILION)
+    made = _downwards(chart([dots], "% fractured, with 95 % interval", "", legend=False)).update_xaxes(
+        rangemode="tozero"
+    )
+    return made.update_yaxes(categoryorder="array", categoryarray=groups, range=(len(groups) - 0.5, -0.5))
 
 
-def part_bars(parts: pd.DataFrame) -> dict[str, Any]:
-    """Give, for each part of the split, the share (per cent) of each body part, from `survey.parts_by_split`."""
-    colours = (BLUE, VERMILION, "#1fa181", "#c27ba8")
-    series = [
-        {"type": "bar", "name": name, "data": (100 * parts[name]).round(1).tolist(), "color": colour}
+def part_bars(parts: pd.DataFrame) -> go.Figure:
+    """Return, for each part of the split, the share (per cent) of each body part, from `parts_by_split`."""
+    colours = (BLUE, VERMILION, GREEN, PURPLE)
+    splits = [str(name) for name in parts.index]
+    bars = [
+        go.Bar(name=str(name), y=splits, x=(100 * parts[name]).round(1).tolist(), orientation="h", marker_color=colour)
         for name, colour in zip(parts.columns, colours, strict=False)
     ]
-    return _sideways([str(name) for name in parts.index], "% of the radiographs") | {
-        "series": series,
-        "legend": {"top": 0},
-    }
+    return _downwards(chart(bars, "% of the radiographs", ""))
 
 
-def size_bars(sizes: pd.DataFrame) -> dict[str, Any]:
-    """Give the number of pictures of each size, on a logarithmic axis, because two sizes have most of them."""
-    series = {
-        "type": "bar",
-        "name": "pictures",
-        "data": sizes["n"].tolist(),
-        "color": BLUE,
-        "label": {"show": True, "position": "right", "color": "inherit"},
-    }
-    option = _sideways(sizes["size"].tolist(), "pictures (logarithmic)")
-    option["xAxis"] |= {"type": "log", "min": 0.5}
-    return option | {"series": [series]}
+def size_bars(sizes: pd.DataFrame) -> go.Figure:
+    """Return the number of images of each size, on a logarithmic axis, because two sizes have most of them."""
+    counts = sizes["n"].tolist()
+    bars = go.Bar(
+        name="images", y=sizes["size"].tolist(), x=counts, orientation="h", marker_color=BLUE, text=counts,
+        textposition="auto",
+    )  # fmt: skip
+    made = _downwards(chart([bars], "images (logarithmic)", "", legend=False))
+    return made.update_xaxes(type="log", dtick=1, range=(np.log10(0.5), np.log10(2 * max(counts, default=1))))
 
 
-def box_size_bars(box_sizes: Sequence[float]) -> dict[str, Any]:
-    """Give how many radiographs have a largest box of each size, in steps of 2 % of the picture's side."""
+def box_size_bars(box_sizes: Sequence[float]) -> go.Figure:
+    """Return how many radiographs have a largest box of each size, in steps of 2 % of the image's side."""
     shares = 100 * np.asarray(box_sizes, float)
     shares = shares[np.isfinite(shares)]
     edges = np.arange(0, max(shares.max(initial=2), 2) + 2, 2)
     counts, _ = np.histogram(shares, edges)
-    names = [f"{low:.0f}–{low + 2:.0f}" for low in edges[:-1]]
-    axis = {"type": "category", "data": names, "name": "side of the box, % of the picture's side"}
-    return _BASE | {
-        "grid": {"left": 48, "right": 16, "top": 16, "bottom": 48},
-        "xAxis": axis | {"nameLocation": "middle", "nameGap": 28},
-        "yAxis": {"type": "value", "name": "radiographs", "nameLocation": "middle", "nameGap": 34},
-        "series": [{"type": "bar", "name": "radiographs", "data": counts.tolist(), "color": BLUE, "barCategoryGap": 1}],
-    }
+    bars = go.Bar(
+        name="radiographs",
+        x=(edges[:-1] + 1).tolist(),
+        y=counts.tolist(),
+        marker_color=BLUE,
+        customdata=[f"{low:.0f} to {low + 2:.0f} %" for low in edges[:-1]],
+        hovertemplate="%{customdata}: %{y} radiographs<extra></extra>",
+    )
+    return chart([bars], "side of the box, % of the image's side", "radiographs", legend=False).update_layout(
+        bargap=0.05
+    )
 
 
-def place_map(places: np.ndarray) -> dict[str, Any]:
-    """Give how many boxes cover each cell of the picture, from `survey.box_places`; top row on top."""
-    rows, columns = places.shape
-    cells = [[x, rows - 1 - y, int(places[y, x])] for y in range(rows) for x in range(columns)]
-    side = {"type": "category", "axisTick": {"show": False}, "axisLabel": {"show": False}}
-    return _BASE | {
-        "grid": {"left": 28, "right": 8, "top": 8, "bottom": 64},
-        "xAxis": side | {"data": list(range(columns)), "name": "left to right", "nameLocation": "middle", "nameGap": 8},
-        "yAxis": side | {"data": list(range(rows)), "name": "bottom to top", "nameLocation": "middle", "nameGap": 8},
-        "visualMap": {"min": 0, "max": int(places.max(initial=1)), "calculable": False, "orient": "horizontal"}
-        | {"left": "center", "bottom": 0, "inRange": {"color": _SEQUENCE}, "text": ["boxes", ""]},
-        "series": [{"type": "heatmap", "name": "boxes that cover this place", "data": cells}],
-    }
+def place_map(places: np.ndarray) -> go.Figure:
+    """Return how many boxes cover each cell of the image, from `box_places`; top row on top."""
+    cells = go.Heatmap(
+        z=np.asarray(places, int).tolist(),
+        colorscale=[list(stop) for stop in SEQUENCE],
+        zmin=0,
+        colorbar={"title": {"text": "boxes"}, "thickness": 12},
+        hovertemplate="%{z} boxes cover this place<extra></extra>",
+    )
+    made = chart([cells], "left to right", "bottom to top", legend=False)
+    return made.update_yaxes(autorange="reversed", showticklabels=False).update_xaxes(showticklabels=False)
 
 
-def pointing_dots(rows: Sequence[PointingRow], method: str) -> dict[str, Any]:
-    """Give how often (per cent, with 95 % interval) the hottest point and the picture's middle lie in a box."""
-    names = [name for row in rows for name in (f"{row.name}, n = {row.n}", "middle")]
-    places = range(0, len(names), 2)
-    series = [
-        _dots(method, [row.pointing for row in rows], VERMILION, places),
-        _dots("the picture's middle", [row.centre_pointing for row in rows], GREY, [place + 1 for place in places]),
+def pointing_dots(rows: Sequence[PointingRow], method: str) -> go.Figure:
+    """Return how often (per cent, with 95 % interval) the hottest point and the image centre lie in a box."""
+    names = [f"{row.name}, n = {row.n}" for row in rows]
+    dots = [
+        _dots(method, names, [row.pointing for row in rows], VERMILION),
+        _dots("image centre", names, [row.centre_pointing for row in rows], GREY),
     ]
-    option = _sideways(names, "% in a box, with 95 % interval")
-    option["xAxis"] |= {"max": 100}
-    return option | {"series": series, "legend": {"top": 0}}
+    made = _downwards(chart(dots, "% in a box, with 95 % interval", ""))
+    return made.update_xaxes(range=(0, 100)).update_layout(scattermode="group")
 
 
-def _dots(name: str, rates: Sequence[IntervalEstimate], colour: str, places: Sequence[int]) -> dict[str, Any]:
-    """Dots with whiskers on the given places of a category axis, in per cent; what is undefined is not drawn."""
-    known = [(place, rate) for place, rate in zip(places, rates, strict=True) if rate.defined]
-    bars = [[{"coord": [round(100 * edge, 1), place]} for edge in (rate.low, rate.high)] for place, rate in known]
-    style = {"color": colour, "type": "solid", "width": 2.5, "opacity": 0.6}
-    return {
-        "type": "scatter",
-        "name": name,
-        "data": [[round(100 * rate.value, 1), place] for place, rate in known],
-        "color": colour,
-        "symbolSize": 12,
-        "tooltip": {"formatter": f"{name}: {{@[0]}} %"},
-        "markLine": {"symbol": "none", "silent": True, "animation": False, "data": bars, "lineStyle": style}
-        | {"label": {"show": False}},
-    }
+def _dots(name: str, groups: Sequence[str], rates: Sequence[IntervalEstimate], colour: str) -> go.Scatter:
+    """Dots with whiskers, in per cent; what is undefined is not drawn."""
+    known = [(group, rate) for group, rate in zip(groups, rates, strict=True) if rate.defined]
+    percent = 100 * np.array([(rate.value, rate.low, rate.high) for _, rate in known], float).reshape(-1, 3)
+    values, low, high = percent.round(1).T
+    whiskers = {"type": "data", "array": (high - values).tolist(), "arrayminus": (values - low).tolist()}
+    return go.Scatter(
+        name=name,
+        x=values.tolist(),
+        y=[group for group, _ in known],
+        mode="markers",
+        marker={"color": colour, "size": 10},
+        error_x=whiskers | {"color": colour, "thickness": 2, "width": 0},
+        customdata=np.stack([low, high], 1).tolist(),
+        hovertemplate=f"{name}: %{{x}} % (%{{customdata[0]}} to %{{customdata[1]}})<extra></extra>",
+    )
 
 
-def _sideways(names: Sequence[str], figure: str) -> dict[str, Any]:
-    """A category axis top to bottom, the figure left to right."""
-    return _BASE | {
-        "grid": {"left": 8, "right": 40, "top": 34, "bottom": 30, "containLabel": True},
-        "yAxis": {"type": "category", "data": list(names), "inverse": True},
-        "xAxis": {"type": "value", "min": 0, "name": figure, "nameLocation": "middle", "nameGap": 26},
-    }
+def _downwards(figure: go.Figure) -> go.Figure:
+    """Groups from top to bottom."""
+    return figure.update_yaxes(autorange="reversed", type="category", showgrid=False)

@@ -1,16 +1,12 @@
-"""The threshold page's plots as Apache ECharts options: plain dicts, which cost nothing to make and little to send.
-
-An option holds no colours for text, axes or background, so it suits a dark and a light page alike. The colours of the
-data are from Okabe and Ito (2008), told apart by the colour-blind too, and shapes differ as well.
-"""
+"""Charts of a model's predictions: ROC, precision-recall, scores by class, calibration, predictive values."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from fracture_core.evaluation.predictions import Predictions
@@ -19,205 +15,202 @@ from fracture_core.metrics.confusion import Confusion, ppv_npv_at_prevalence
 from fracture_core.metrics.curves import Curve
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
+from fracture_core.reporting.chart_theme import (
+    BLUE,
+    DASHES,
+    GREEN,
+    PURPLE,
+    SERIES,
+    VERMILION,
+    chart,
+    diagonal,
+    line,
+    rounded,
+    upright,
+)
+from fracture_core.reporting.threshold_tables import cell_labels
 
-BLUE, VERMILION, GREEN, PURPLE, GREY = "#3d94cf", "#e0692a", "#1fa181", "#c27ba8", "#8a959e"
-#: Names of the series that can be clicked.
-CURVE, CHOSEN, PLACES = "curve", "chosen on validation", "go there"
-#: Where a click on the histogram can land: finer than a pointer on a plot of 300 pixels.
-_PLACES = np.linspace(0, 1, 201)
-CURRENT, REFERENCE = "this threshold", "reference study (on test)"
+CURVE, CHOSEN = "curve", "chosen on validation"
+REFERENCE = "reference study (test)"
+#: Where the totals stand beside and below the cells of the matrix, which lie at 0 and 1.
+_TOTAL = 1.78
 _AXES = {"roc": ("1 − specificity", "sensitivity"), "precision-recall": ("sensitivity (recall)", "PPV (precision)")}
-
-
-@dataclass(frozen=True, eq=False)
-class Chart:
-    """An ECharts option, and the threshold behind each point of each series that can be clicked."""
-
-    option: dict[str, Any]
-    thresholds: Mapping[str, Sequence[float] | np.ndarray]
-
-    def threshold_at(self, series: str | None, index: int) -> float | None:
-        """Give the threshold of a clicked point, at most 1; None where nothing is to be had there."""
-        values = self.thresholds.get(series or "", ())
-        return min(float(values[index]), 1.0) if 0 <= index < len(values) else None
-
-    def with_point(self, matrix: Confusion, kind: str) -> dict[str, Any]:
-        """Give the option with the current point where `matrix` stands; the rest is shared, not copied."""
-        series = [*self.option["series"], _points(CURRENT, [("now", matrix)], kind, VERMILION, "circle", 19)]
-        return self.option | {"series": series}
+#: From just below 0 to just above 1, so that points in the corners are seen whole.
+_UNIT = (-0.015, 1.015)
 
 
 def curve_chart(
-    kind: str, predictions: Predictions, points: Sequence[OperatingPoint], *, reference: bool = True
-) -> Chart:
-    """Give the "roc" or the "precision-recall" curve with the `points`, and the reference study's point.
+    kind: str,
+    predictions: Predictions,
+    points: Sequence[OperatingPoint],
+    *,
+    reference: bool = True,
+) -> go.Figure:
+    """Return the ROC or the precision-recall curve with operating points and the reference study's point.
 
-    Every point of the curve can be clicked, and every one of `points`.
+    Args:
+        kind: "roc" or "precision-recall".
+        predictions: The split that is drawn.
+        points: Operating points, drawn as squares.
+        reference: Whether the reference study's published point is drawn.
     """
     curve = predictions.roc if kind == "roc" else predictions.precision_recall
+    traces = [_chance(kind, predictions), _curve(CURVE, curve, BLUE)]
     marks = [(point.name.replace("_", "-"), predictions.confusion(point.threshold)) for point in points]
-    series = [_curve(CURVE, curve, BLUE), _chance(kind, predictions), _points(CHOSEN, marks, kind, GREEN, "rect", 11)]
+    if marks:
+        traces.append(_points(CHOSEN, marks, kind, GREEN, "square", 10))
     if reference:
         study = [("reference study", REFERENCE_STUDY.confusion)]
-        series.append(_points(REFERENCE, study, kind, PURPLE, "diamond", 15))
-    option = _frame(*_AXES[kind], _at_most(1)) | {"series": series, "legend": _legend([*series, {"name": CURRENT}])}
-    option["grid"]["bottom"] = 112  # room for a legend of three lines
-    return Chart(option, {CURVE: curve.thresholds, CHOSEN: [point.threshold for point in points]})
+        traces.append(_points(REFERENCE, study, kind, PURPLE, "diamond", 12))
+    traces[1].update(showlegend=False)
+    return chart(traces, *_AXES[kind], x_range=_UNIT, y_range=_UNIT)
 
 
-def two_curves(curves: Mapping[str, Curve]) -> dict[str, Any]:
-    """Give ROC curves of several bundles on one plot, by the bundles' names."""
-    colours = (BLUE, VERMILION, GREEN, PURPLE)
-    series = [_curve(name, curve, colours[i % 4], dashed=bool(i)) for i, (name, curve) in enumerate(curves.items())]
-    for one in series:
-        one["selectedMode"] = False
-    diagonal = _line("chance", [[0, 0], [1, 1]], GREY, dashed=True)
-    return _frame(*_AXES["roc"], _at_most(1)) | {"series": [*series, diagonal], "legend": _legend(series)}
+def matrix_chart(matrix: Confusion) -> go.Figure:
+    """Return the confusion matrix as a heatmap: counts, shares of each row, totals, missed fractures in vermilion.
 
-
-def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -> Chart:
-    """Give the share of each class (per cent) by probability, with a line at each of the named `thresholds`.
-
-    Every place of it can be clicked, high or low.
+    Rows are the reference label and columns the model's, fracture first. The colour's strength is the share of the row.
+    The annotations are, in this order, TP, FN, FP, TN, the totals of the rows, and the totals of the columns.
     """
+    words = cell_labels(matrix)
+    shares = {"TP": matrix.sensitivity, "FN": 1 - matrix.sensitivity, "FP": 1 - matrix.specificity}
+    shares = {
+        cell: None if math.isnan(share) else share for cell, share in (shares | {"TN": matrix.specificity}).items()
+    }
+    heat = [
+        _heat([[shares["TP"], None], [shares["FP"], shares["TN"]]], BLUE, 0.06),
+        _heat([[None, shares["FN"]], [None, None]], VERMILION, 0.3),
+    ]
+    said = {
+        cell: f'<b style="font-size:1.3em">{count}</b><br>{name.replace(" ", "<br>", 1)}<br>{share}'
+        for cell, (count, name, share) in words.items()
+    }
+    totals = [matrix.positives, matrix.negatives, matrix.tp + matrix.fp, matrix.fn + matrix.tn]
+    texts = [
+        *(said[cell] for cell in ("TP", "FN", "FP", "TN")),
+        *(f'<b style="font-size:1.3em">{total}</b>' for total in totals),
+    ]
+    places = [(0, 0), (1, 0), (0, 1), (1, 1), (_TOTAL, 0), (_TOTAL, 1), (0, _TOTAL), (1, _TOTAL)]
+    made = chart(heat, "", "", x_range=(-0.5, 2.0), y_range=(2.0, -0.5), legend=False)
+    ticks = {"tickvals": [0, 1, _TOTAL], "showgrid": False, "ticks": "", "tickangle": 0}
+    made.update_xaxes(ticktext=["Model:<br>fracture", "Model:<br>no fracture", "Total"], side="top", **ticks)
+    made.update_yaxes(ticktext=["Reference:<br>fracture", "Reference:<br>no fracture", "Total"], **ticks)
+    for text, (x, y) in zip(texts, places, strict=True):
+        made.add_annotation(x=x, y=y, text=text, showarrow=False)
+    return made
+
+
+def _heat(shares: Sequence[Sequence[float | None]], colour: str, least: float) -> go.Heatmap:
+    """Cells from `least` to half of the colour's strength, so that text on them can be read on any page."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    scale = [[end, f"rgba({red}, {green}, {blue}, {alpha})"] for end, alpha in ((0, least), (1, 0.55))]
+    return go.Heatmap(z=shares, zmin=0, zmax=1, colorscale=scale, showscale=False, xgap=4, ygap=4, hoverinfo="skip")
+
+
+def two_curves(curves: Mapping[str, Curve]) -> go.Figure:
+    """Return ROC curves of several models on one chart, by the models' names."""
+    traces = [
+        _curve(name, curve, SERIES[place % len(SERIES)], dash=DASHES[place % len(DASHES)])
+        for place, (name, curve) in enumerate(curves.items())
+    ]
+    return chart([diagonal("chance"), *traces], *_AXES["roc"], x_range=_UNIT, y_range=_UNIT)
+
+
+def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -> go.Figure:
+    """Return the share of each class (per cent) by probability, with a line at each named threshold."""
     histogram = predictions.histogram
-    shares = [_shares(counts) for counts in (histogram.not_fractured, histogram.fractured)]
-    top = max(5, 5 * int(np.ceil(max(share.max() for share in shares) / 5)))
-    names = (("not fractured", BLUE), ("fractured", VERMILION))
-    steps = [_steps(*name, histogram.edges, share) for name, share in zip(names, shares, strict=True)]
-    steps[-1]["markLine"] = _rules({name: min(t, 1.0) for name, t in thresholds.items()})
-    option = _frame("calibrated probability", "% of the class", _at_most(top))
-    option |= {"series": [*steps, _places(top)], "legend": _legend(steps)}
-    return Chart(option, {PLACES: _PLACES.tolist()})
-
-
-def reliability_chart(before: CalibrationSummary, after: CalibrationSummary) -> dict[str, Any]:
-    """Give predicted against observed rates before and after scaling; bars are Wilson's 95 % intervals."""
-    series = [_line("perfect", [[0, 0], [1, 1]], GREY, dashed=True)]
-    for name, summary, colour, symbol in (("before", before, PURPLE, "rect"), ("after", after, BLUE, "circle")):
-        dots = [[_short(b.mean_probability), _short(b.rate.value), b.n] for b in summary.bins]
-        bars = [
-            {
-                "coords": [
-                    [_short(b.mean_probability), _short(b.rate.low)],
-                    [_short(b.mean_probability), _short(b.rate.high)],
-                ]
-            }
-            for b in summary.bins
-        ]
-        style = {"color": colour, "width": 2, "opacity": 0.55}
-        series.append(
-            {"type": "lines", "coordinateSystem": "cartesian2d", "name": name, "data": bars, "lineStyle": style}
-            | {"silent": True, "z": 1}
+    named = (("no fracture", BLUE, histogram.not_fractured), ("fracture", VERMILION, histogram.fractured))
+    traces = [
+        line(
+            name,
+            histogram.edges,
+            np.append(share := _shares(counts), share[-1]),
+            colour,
+            line={"color": colour, "width": 2, "shape": "hv"},
+            fill="tozeroy",
+            hovertemplate=f"{name}<br>probability from %{{x}}<br>%{{y:.1f}} % of the class<extra></extra>",
         )
-        tip = f"{name} scaling<br>predicted {{@[0]}}<br>fractured {{@[1]}}<br>of {{@[2]}} radiographs"
-        series.append(
-            {"type": "line", "name": name, "data": dots, "symbol": symbol, "symbolSize": 9, "color": colour}
-            | {"lineStyle": {"width": 1.5}, "tooltip": {"formatter": tip}}
+        for name, colour, counts in named
+    ]
+    made = chart(traces, "calibrated probability", "% of the class", x_range=(0, 1))
+    made.update_yaxes(rangemode="tozero")
+    return upright(made, {name: min(place, 1.0) for name, place in thresholds.items()})
+
+
+def reliability_chart(before: CalibrationSummary, after: CalibrationSummary) -> go.Figure:
+    """Return predicted against observed rates before and after scaling; bars are Wilson's 95 % intervals."""
+    traces = [diagonal("perfect")]
+    for name, summary, colour, symbol in (("before", before, PURPLE, "square"), ("after", after, BLUE, "circle")):
+        bins = summary.bins
+        traces.append(
+            line(
+                f"{name} scaling",
+                [b.mean_probability for b in bins],
+                [b.rate.value for b in bins],
+                colour,
+                mode="lines+markers",
+                line={"color": colour, "width": 1.5},
+                marker={"symbol": symbol, "size": 8},
+                customdata=[b.n for b in bins],
+                error_y=_whiskers([(b.rate.value, b.rate.low, b.rate.high) for b in bins], colour),
+                hovertemplate="predicted %{x:.3f}<br>fractured %{y:.3f}<br>of %{customdata} radiographs",
+            )
         )
-    option = _frame("predicted probability", "fractured, in truth", _at_most(1))
-    return option | {"series": series, "legend": {"data": ["before", "after"], "bottom": 0, "itemWidth": 18}}
+    return chart(traces, "predicted probability", "observed fracture rate", x_range=_UNIT, y_range=_UNIT)
 
 
-def prevalence_chart(matrix: Confusion, prevalence: float) -> dict[str, Any]:
-    """Give PPV and NPV against the prevalence, with a line at the user's own (0..1)."""
+def prevalence_chart(matrix: Confusion, prevalence: float) -> go.Figure:
+    """Return PPV and NPV against the prevalence, with a line at the user's own (0..1)."""
     grid = np.linspace(0, 1, 101)
     values = np.array([ppv_npv_at_prevalence(matrix.sensitivity, matrix.specificity, p) for p in grid.tolist()])
-    series = [
-        _line("PPV", _pairs(grid, values[:, 0]), VERMILION),
-        _line("NPV", _pairs(grid, values[:, 1]), BLUE, dashed=True),
-    ]
-    series[0]["markLine"] = _rules({"yours": prevalence})
-    return _frame("prevalence of fractures", "PPV, NPV", _at_most(1)) | {"series": series, "legend": _legend(series)}
+    traces = [line("PPV", grid, values[:, 0], VERMILION), line("NPV", grid, values[:, 1], BLUE, dash="dash")]
+    made = chart(traces, "prevalence of fractures", "PPV, NPV", x_range=(0, 1), y_range=_UNIT)
+    return upright(made, {"yours": prevalence})
 
 
-def _frame(x: str, y: str, vertical: Mapping[str, Any]) -> dict[str, Any]:
-    horizontal = {"type": "value", "min": 0, "max": 1, "name": x, "nameLocation": "middle", "nameGap": 26}
-    return {
-        "animation": False,
-        "grid": {"left": 50, "right": 16, "top": 24, "bottom": 70, "outerBoundsMode": "none"},
-        "tooltip": {"trigger": "item", "confine": True},
-        "xAxis": horizontal,
-        "yAxis": {"type": "value", "min": 0, "name": y, "nameLocation": "middle", "nameGap": 32, **vertical},
-    }
-
-
-def _at_most(most: float) -> dict[str, Any]:
-    return {"max": most}
-
-
-def _legend(series: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    names = [one["name"] for one in series if one["name"] not in (CURVE, "chance")]
-    return {"data": names, "bottom": 0, "itemWidth": 14, "type": "plain"}
-
-
-def _short(value: float) -> float | None:
-    """What a plot needs of a figure; None, which is not drawn, where it is undefined."""
-    return round(float(value), 5) if np.isfinite(value) else None
-
-
-def _pairs(x: ArrayLike, y: ArrayLike) -> list[list[float | None]]:
-    return [[_short(a), _short(b)] for a, b in zip(np.asarray(x), np.asarray(y), strict=True)]
-
-
-def _line(name: str, data: list, colour: str, *, dashed: bool = False) -> dict[str, Any]:
-    style = {"width": 2, "type": "dashed" if dashed else "solid"}
-    return {"type": "line", "name": name, "data": data, "showSymbol": False, "lineStyle": style, "color": colour} | (
-        {"silent": True, "lineStyle": style | {"width": 1}} if colour == GREY else {}
+def _curve(name: str, curve: Curve, colour: str, *, dash: str = "solid") -> go.Scatter:
+    return line(
+        name,
+        curve.x,
+        curve.y,
+        colour,
+        dash=dash,
+        customdata=rounded(np.minimum(curve.thresholds, 1)),
+        hovertemplate="threshold %{customdata:.3f}<br>%{xaxis.title.text} %{x:.3f}<br>%{yaxis.title.text} %{y:.3f}",
     )
 
 
-def _curve(name: str, curve: Curve, colour: str, *, dashed: bool = False) -> dict[str, Any]:
-    """A curve whose points are wide, unseen targets for the pointer."""
-    triples = zip(curve.x, curve.y, np.minimum(curve.thresholds, 1), strict=True)
-    data = [[_short(x), _short(y), _short(t)] for x, y, t in triples]
-    unseen = {"opacity": 0.001, "borderWidth": 0}
-    return {
-        **_line(name, data, colour, dashed=dashed),
-        "showSymbol": True,
-        "showAllSymbol": True,
-        "symbol": "circle",
-        "symbolSize": 14,
-        "itemStyle": unseen,
-        "emphasis": {"scale": False, "itemStyle": {"opacity": 0.6}},
-        "select": {"itemStyle": unseen},
-        "selectedMode": "single",
-        "tooltip": {"formatter": "threshold {@[2]}<br>x {@[0]}<br>y {@[1]}"},
-    }
-
-
 def _points(
-    name: str, marks: Sequence[tuple[str, Confusion]], kind: str, colour: str, symbol: str, size: int
-) -> dict[str, Any]:
-    data = [{"name": label, "value": _place(matrix, kind)} for label, matrix in marks]
-    plain = {"color": colour, "borderColor": "#ffffff", "borderWidth": 1.5}
-    return {
-        "type": "scatter",
-        "name": name,
-        "data": data,
-        "symbol": symbol,
-        "symbolSize": size,
-        "color": colour,
-        "itemStyle": plain,
-        "select": {"itemStyle": plain},
-        "selectedMode": "single" if name == CHOSEN else False,
-        "silent": name == CURRENT,
-        "z": {CURRENT: 4}.get(name, 6),
-        "tooltip": {"formatter": "{b}<br>x {@[0]}<br>y {@[1]}"},
-    }
+    name: str,
+    marks: Sequence[tuple[str, Confusion]],
+    kind: str,
+    colour: str,
+    symbol: str,
+    size: int,
+) -> go.Scatter:
+    places = np.array([place(matrix, kind) for _, matrix in marks], float)
+    return go.Scatter(
+        name=name,
+        x=rounded(places[:, 0]),
+        y=rounded(places[:, 1]),
+        mode="markers",
+        marker={"color": colour, "symbol": symbol, "size": size, "line": {"color": "#ffffff", "width": 1.5}},
+        text=[label for label, _ in marks],
+        hovertemplate="%{text}<br>%{xaxis.title.text} %{x:.3f}<br>%{yaxis.title.text} %{y:.3f}<extra></extra>",
+    )
 
 
-def _place(matrix: Confusion, kind: str) -> list[float | None]:
+def place(matrix: Confusion, kind: str) -> tuple[float, float]:
+    """Return where a confusion matrix stands on the chart of that kind: (x, y), nan where undefined."""
     if kind == "roc":
-        return [_short(1 - matrix.specificity), _short(matrix.sensitivity)]
-    return [_short(matrix.sensitivity), _short(matrix.ppv)]
+        return 1 - matrix.specificity, matrix.sensitivity
+    return matrix.sensitivity, matrix.ppv
 
 
-def _chance(kind: str, predictions: Predictions) -> dict[str, Any]:
-    """What calling at random gives: the diagonal, or a PPV of the prevalence."""
+def _chance(kind: str, predictions: Predictions) -> go.Scatter:
+    """Random calls: the diagonal, or a PPV of the prevalence."""
     level = predictions.confusion(0.5).prevalence
-    ends = [[0, 0], [1, 1]] if kind == "roc" else [[0, _short(level)], [1, _short(level)]]
-    return _line("chance", ends, GREY, dashed=True)
+    return diagonal("chance") if kind == "roc" else diagonal("chance", (0, level), (1, level))
 
 
 def _shares(counts: ArrayLike) -> np.ndarray:
@@ -225,34 +218,8 @@ def _shares(counts: ArrayLike) -> np.ndarray:
     return 100 * counts / max(int(counts.sum()), 1)
 
 
-def _steps(name: str, colour: str, edges: ArrayLike, shares: np.ndarray) -> dict[str, Any]:
-    return {
-        **_line(name, _pairs(edges, np.append(shares, shares[-1])), colour),
-        "step": "end",
-        "areaStyle": {"color": colour, "opacity": 0.25},
-        "silent": True,
-    }
-
-
-def _places(top: float) -> dict[str, Any]:
-    """Unseen columns side by side over the whole plot, as targets for the pointer."""
-    unseen = {"color": GREEN, "opacity": 0.001}
-    return {
-        "type": "bar",
-        "name": PLACES,
-        "data": [[_short(x), top] for x in _PLACES.tolist()],
-        "barCategoryGap": 0,
-        "itemStyle": unseen,
-        "emphasis": {"itemStyle": {"opacity": 0.5}},
-        "select": {"itemStyle": unseen},
-        "selectedMode": "single",
-        "tooltip": {"formatter": "threshold {@[0]}"},
-    }
-
-
-def _rules(places: Mapping[str, float]) -> dict[str, Any]:
-    """Upright lines at named places along x."""
-    lines = [{"xAxis": _short(x), "label": {"formatter": name}} for name, x in places.items()]
-    style = {"color": GREEN, "width": 2, "type": "solid"}
-    label = {"position": "end", "color": "inherit"}
-    return {"symbol": "none", "silent": True, "animation": False, "data": lines, "lineStyle": style, "label": label}
+def _whiskers(estimates: Sequence[tuple[float, float, float]], colour: str) -> dict:
+    """Error bars of (value, low, high)."""
+    values, low, high = np.array(estimates, float).reshape(-1, 3).T
+    style = {"color": colour, "thickness": 1.5, "width": 0}
+    return {"type": "data", "array": rounded(high - values), "arrayminus": rounded(values - low), **style}

@@ -1,89 +1,69 @@
-"""Learning curves as Apache ECharts options; colours and dress as in `fracture_core.reporting.threshold_charts`."""
+"""Learning curves of a run, and of several runs on one chart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from fracture_core.reporting.threshold_charts import BLUE, GREEN, GREY, PURPLE, VERMILION
+import plotly.graph_objects as go
 
-_COLOURS = (BLUE, VERMILION, GREEN, PURPLE, GREY)
-_DASHES = ("solid", "dashed", "dotted")
+from fracture_core.reporting.chart_theme import BLUE, DASHES, GREEN, GREY, SERIES, VERMILION, chart, line
+
 _MOST_POINTS = 400
+#: Figures between 0 and 1, drawn on an axis from 0 to 1, so that a rise of a hundredth does not look like a leap.
+_SHARES = ("val_auc", "val_ap")
 
 History = Sequence[Mapping[str, float]]
 
 
-def loss_chart(history: History, live: Sequence[tuple[float, float]] = ()) -> dict[str, Any]:
-    """Give the loss by epoch: live (epochs so far, loss) as it comes, and val's after each epoch.
+def loss_chart(history: History, live: Sequence[tuple[float, float]] = ()) -> go.Figure:
+    """Return the loss by epoch, of batches as they come and of validation after each epoch.
 
-    They are not one figure: training's is the whole objective, boxes and smoothing included, val's the image's
+    They are not one figure: training's is the whole objective, boxes and smoothing included, validation's the image's
     cross-entropy alone, so that recipes can be compared.
+
+    Args:
+        history: A row an epoch, with "epoch", "loss" and "val_loss".
+        live: (epochs so far, loss) of each training step.
     """
-    train = [[row["epoch"], _short(row["loss"])] for row in history if "loss" in row]
-    val = [[row["epoch"], _short(row["val_loss"])] for row in history if "val_loss" in row]
-    series = [
-        _line("batches", [[_short(x), _short(y)] for x, y in _thinned(live)], GREY, width=1, symbol=False),
-        _line("training objective", train, BLUE),
-        _line("validation cross-entropy", val, VERMILION, dash="dashed"),
+    step = -(-len(live) // _MOST_POINTS) or 1
+    batches = list(live)[::step]
+    traces = [
+        line("batches", [x for x, _ in batches], [y for _, y in batches], GREY, line={"color": GREY, "width": 1}),
+        _of(history, "loss", "training objective", BLUE),
+        _of(history, "val_loss", "validation cross-entropy", VERMILION, "dash"),
     ]
-    return _frame("epoch", "loss", [one for one in series if one["data"]])
+    made = chart([one for one in traces if one.x], "epoch", "loss")
+    return made.update_yaxes(rangemode="tozero").update_xaxes(rangemode="tozero")
 
 
-def auc_chart(history: History) -> dict[str, Any]:
-    """Give val's AUC and average precision by epoch."""
-    names = {"val_auc": ("AUC", BLUE, "solid"), "val_ap": ("average precision", GREEN, "dashed")}
-    series = [
-        _line(name, [[row["epoch"], _short(row[key])] for row in history if key in row], colour, dash=dash)
-        for key, (name, colour, dash) in names.items()
+def auc_chart(history: History) -> go.Figure:
+    """Return validation's AUC and average precision by epoch, on an axis from 0 to 1."""
+    traces = [
+        _of(history, "val_auc", "AUC", BLUE),
+        _of(history, "val_ap", "average precision", GREEN, "dash"),
     ]
-    return _frame("epoch", "validation", series)
+    return chart(traces, "epoch", "validation", y_range=(0, 1)).update_xaxes(rangemode="tozero")
 
 
-def overlaid(histories: Mapping[str, History], key: str, title: str) -> dict[str, Any]:
-    """Give one figure of several runs by epoch, by the runs' names."""
-    series = []
-    for place, (name, history) in enumerate(histories.items()):
-        data = [[row["epoch"], _short(row[key])] for row in history if key in row]
-        dash = _DASHES[place // len(_COLOURS) % len(_DASHES)]
-        series.append(_line(name, data, _COLOURS[place % len(_COLOURS)], dash=dash))
-    return _frame("epoch", title, series)
+def overlaid(histories: Mapping[str, History], key: str, title: str) -> go.Figure:
+    """Return one figure of several runs by epoch, by the runs' names.
+
+    Args:
+        histories: Each run's history by the run's name.
+        key: Column of the history, such as "val_auc".
+        title: Title of the vertical axis.
+    """
+    traces = [
+        _of(history, key, name, SERIES[place % len(SERIES)], DASHES[place // len(SERIES) % len(DASHES)])
+        for place, (name, history) in enumerate(histories.items())
+    ]
+    made = chart(traces, "epoch", title, y_range=(0, 1) if key in _SHARES else None).update_xaxes(rangemode="tozero")
+    return made if key in _SHARES else made.update_yaxes(rangemode="tozero")
 
 
-def _line(
-    name: str, data: list, colour: str, *, dash: str = "solid", width: int = 2, symbol: bool = True
-) -> dict[str, Any]:
-    style = {"width": width, "type": dash}
-    shown = {"showSymbol": symbol, "symbol": "circle", "symbolSize": 6}
-    return {"type": "line", "name": name, "data": data, "color": colour, "lineStyle": style, **shown}
-
-
-def _frame(x: str, y: str, series: list[dict[str, Any]]) -> dict[str, Any]:
-    names = [one["name"] for one in series]
-    bottom = 40 + 22 * (1 + len(names) // 3)  # room for the legend's lines
-    return {
-        "animation": False,
-        "grid": {
-            "left": 62,
-            "right": 16,
-            "top": 18,
-            "bottom": bottom,
-            "outerBoundsMode": "none",
-        },
-        "tooltip": {"trigger": "item", "confine": True},
-        "xAxis": {"type": "value", "min": 0, "minInterval": 1, "name": x, "nameLocation": "middle", "nameGap": 24},
-        "yAxis": {"type": "value", "scale": True, "name": y, "nameLocation": "middle", "nameGap": 40},
-        "legend": {"data": names, "bottom": 0, "itemWidth": 14, "type": "plain"},
-        "series": series,
-    }
-
-
-def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """At most some hundreds, evenly taken: a plot has no more pixels."""
-    step = -(-len(points) // _MOST_POINTS)
-    return points[:: max(step, 1)]
-
-
-def _short(value: float) -> float | None:
-    """Five digits, or None, which is not drawn, where it is no number."""
-    return round(float(value), 5) if value == value else None
+def _of(history: History, key: str, name: str, colour: str, dash: str = "solid") -> go.Scatter:
+    rows = [row for row in history if key in row]
+    return line(
+        name, [row["epoch"] for row in rows], [row[key] for row in rows], colour, dash=dash, mode="lines+markers",
+        marker={"size": 5}, hovertemplate="epoch %{x}<br>%{y:.3f}",
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The threshold page in a real browser: the slider, the matrix, a cell's radiographs, a click on a curve."""
+"""The threshold page in a real browser: it follows the finger, and server and browser count the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 from fracture_core.bundle.bundle import load_bundle
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.metrics.confusion import Confusion
-from fracture_core.reporting.threshold_charts import curve_chart, histogram_chart
 
 WAIT = 90_000
 
@@ -22,99 +21,151 @@ def val(small_models) -> Predictions:
 @pytest.fixture
 def opened(page, server):
     page.goto(f"{server.url}/threshold")
-    cell(page, "TN").wait_for(timeout=WAIT)
-    page.locator(".st-key-curve_roc canvas").wait_for(timeout=WAIT)
+    page.locator(".live[aria-busy=false]").wait_for(timeout=WAIT)
     return page
 
 
-def cell(page, name: str):
-    return page.locator(f".st-key-cell_{name} button")
+def said(matrix: Confusion) -> str:
+    return f"TP {matrix.tp}, FN {matrix.fn}, FP {matrix.fp}, TN {matrix.tn}"
 
 
 def wait_for_matrix(page, matrix: Confusion) -> None:
-    for name, n in (("TN", matrix.tn), ("FP", matrix.fp), ("FN", matrix.fn), ("TP", matrix.tp)):
-        cell(page, name).locator("strong", has_text=f"{n}").wait_for(timeout=WAIT)
-        assert cell(page, name).locator("strong").inner_text() == str(n)
+    page.locator(f'.live[data-counts="{said(matrix)}"]').wait_for(timeout=WAIT)
 
 
-def settle(page) -> None:
-    """Wait until the server has said all: what is pressed while a plot or the slider is drawn anew goes nowhere."""
+def wait_for_server(page, threshold: float | None = None) -> None:
+    """Wait until the server has counted as well: its intervals stand where dots were."""
+    page.locator(".live-metrics tbody tr:first-child td:nth-child(3)", has_text="to").wait_for(timeout=WAIT)
     page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=WAIT)
-    page.wait_for_timeout(500)
 
 
-def slide(page, key: str) -> None:
-    settle(page)
+def sensitivity(page) -> str:
+    return page.locator(".live-metrics tbody tr:first-child td:nth-child(2)").inner_text()
+
+
+def press(page, key: str) -> None:
     page.get_by_role("slider").first.press(key)
 
 
-def test_the_slider_moves_the_matrix_and_a_cell_its_radiographs(opened, val):
-    slide(opened, "End")
+def test_the_keyboard_moves_from_one_score_to_the_next_and_a_cell_shows_its_radiographs(opened, val):
+    thresholds = val.roc.thresholds
+    press(opened, "Home")
+    wait_for_matrix(opened, val.confusion(thresholds[-1]))
+    press(opened, "ArrowRight")
+    wait_for_matrix(opened, val.confusion(thresholds[-2]))
+    press(opened, "End")
     wait_for_matrix(opened, val.confusion(1.0))
-    slide(opened, "Home")
-    wait_for_matrix(opened, val.confusion(0.0))
-    cell(opened, "TP").click()
-    opened.get_by_role("heading", name=f"Fractures caught (TP), validation: {val.fractured}").wait_for(timeout=WAIT)
-    pictures = opened.locator(".st-key-gallery img")
-    pictures.first.wait_for(timeout=WAIT)
-    assert pictures.count() == min(val.fractured, 10)
-    assert all(pictures.evaluate_all("all => all.map(i => i.complete && i.naturalWidth > 0)"))
-    captions = opened.locator(".st-key-gallery [data-testid=stImageCaption]").all_inner_texts()
-    assert [c.partition(":")[0] for c in captions] == val.in_cell("TP", 0.0)["image_id"].tolist()[:10]
-    slide(opened, "End")
-    opened.get_by_role("heading", name="Fractures caught (TP), validation: 0").wait_for(timeout=WAIT)
-    assert pictures.count() == 0
+    press(opened, "ArrowLeft")
+    wait_for_matrix(opened, val.confusion(thresholds[1]))
+    press(opened, "Home")
+    wait_for_server(opened)
+    below = opened.locator("[data-plot=roc]").bounding_box()["y"]
+    opened.locator(".cell-TP").click()
+    films = opened.locator(".live-films")
+    films.get_by_role("heading", name=f"(TP), validation: {val.fractured}").wait_for(timeout=WAIT)
+    assert opened.locator("[data-plot=roc]").bounding_box()["y"] == below  # the curves stay where they were
+    images = films.locator("img")
+    assert images.count() == min(val.fractured, 12)
+    assert images.evaluate_all("all => all.every(i => i.complete && i.naturalWidth > 0)")
+    names = [text.split()[0] for text in films.locator("li").all_inner_texts()]
+    assert names == val.in_cell("TP", 0.0)["image_id"].tolist()[:12]
+    assert opened.locator(".cell-TP").get_attribute("aria-pressed") == "true"
+    films.locator("li button").first.click()
+    opened.wait_for_url(f"**/dataset?image={names[0]}", timeout=WAIT)
 
 
-def click_plot(page, key: str, grid: dict, x: float, y: float) -> None:
-    """Click where the axes, both from 0 to 1 here, stand at x and y."""
-    settle(page)
-    canvas = page.locator(f".st-key-{key} canvas").first
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    width, height = box["width"] - grid["left"] - grid["right"], box["height"] - grid["top"] - grid["bottom"]
-    canvas.click(position={"x": grid["left"] + x * width, "y": grid["top"] + (1 - y) * height})
+def test_everything_moves_while_the_finger_is_down_and_the_server_hears_on_release(opened, val):
+    slider = opened.get_by_role("slider").first
+    box = slider.bounding_box()
+    middle = box["y"] + box["height"] / 2
+    address, seen = opened.url, set()
+    marks = [".live-curve [data-plot=roc] .shapelayer path", ".live-curve [data-plot=histogram] .shapelayer path"]
+    opened.mouse.move(box["x"] + 20, middle)
+    opened.mouse.down()
+    for share in (0.1, 0.3, 0.5, 0.7, 0.9):
+        opened.mouse.move(box["x"] + share * box["width"], middle)
+        opened.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        seen.add(tuple(opened.locator(mark).first.bounding_box()["x"] for mark in marks))
+        threshold = float(opened.locator(".live output").inner_text())
+        counts = opened.locator(".live").get_attribute("data-counts")
+        assert any(said(val.confusion(t)) == counts for t in val.roc.thresholds if abs(t - threshold) < 6e-4)
+    assert len(seen) >= 2
+    assert opened.url == address
+    opened.mouse.up()
+    opened.wait_for_url("**t=0*", timeout=WAIT)
+    wait_for_server(opened)
+    threshold = float(opened.url.partition("t=")[2].partition("&")[0])
+    wait_for_matrix(opened, val.confusion(threshold))
+    assert sensitivity(opened) == f"{val.confusion(threshold).sensitivity:.3f}"
+    opened.reload()
+    opened.locator(".live[aria-busy=false]").wait_for(timeout=WAIT)
+    wait_for_matrix(opened, val.confusion(threshold))
 
 
-def test_a_click_on_a_curve_goes_there_and_stays_when_the_split_changes(opened, val):
-    chart = curve_chart("roc", val, [])
+def click_plot(page, kind: str, x: float, y: float) -> None:
+    """Click where the axes stand at x and y."""
+    plot = page.locator(f"[data-plot={kind}]")
+    plot.scroll_into_view_if_needed()
+    at = plot.evaluate(
+        """(plot, [x, y]) => {
+            const box = plot.querySelector(".nsewdrag").getBoundingClientRect(), { xaxis, yaxis } = plot._fullLayout;
+            return [box.left + xaxis.l2p(x), box.top + yaxis.l2p(y)];
+        }""",
+        [x, y],
+    )
+    page.mouse.click(*at)
+
+
+def test_a_click_on_a_curve_goes_there_again_and_again(opened, val, small_models):
+    single = load_bundle("small", small_models).points["single"]
     index = len(val.roc.x) // 2
-    slide(opened, "Home")  # or the threshold might stand there already, and the click come after all waiting
-    wait_for_matrix(opened, val.confusion(0.0))
-    click_plot(opened, "curve_roc", chart.option["grid"], val.roc.x[index], val.roc.y[index])
-    wait_for_matrix(opened, val.confusion(chart.threshold_at("curve", index)))
-    slide(opened, "End")
-    wait_for_matrix(opened, val.confusion(1.0))
-    opened.get_by_text("Test: check here").click()
+    square = val.confusion(single.threshold)
+    for _ in range(2):  # a square, the curve, the same place of the curve: none takes the other back
+        click_plot(opened, "roc", 1 - square.specificity, square.sensitivity)
+        wait_for_matrix(opened, square)
+        wait_for_server(opened)
+        for _ in range(2):
+            click_plot(opened, "roc", val.roc.x[index], val.roc.y[index])
+            wait_for_matrix(opened, val.confusion(val.roc.thresholds[index]))
+            wait_for_server(opened)
+    opened.get_by_text("Test (check here)").click()
     opened.get_by_text("the threshold is locked").wait_for(timeout=WAIT)
-    click_plot(opened, "histogram", chart.option["grid"], 0.2, 0.9)
-    opened.wait_for_timeout(1500)  # for the server to hear of it while the threshold is locked
-    opened.get_by_text("Validation: choose here").click()
-    opened.get_by_text("choose by them").wait_for(timeout=WAIT)
-    opened.wait_for_timeout(1500)
-    wait_for_matrix(opened, val.confusion(1.0))
+    opened.locator(".live[data-locked=true]").wait_for(timeout=WAIT)
+    click_plot(opened, "histogram", 0.2, 1)
+    opened.get_by_text("Validation (choose here)").click()
+    opened.locator(".live[data-locked=false]").wait_for(timeout=WAIT)
+    wait_for_matrix(opened, val.confusion(val.roc.thresholds[index]))
 
 
-def test_a_click_anywhere_on_the_scores_goes_there_a_second_time_too(opened, val):
-    grid = histogram_chart(val, {}).option["grid"]
+def test_a_click_anywhere_on_the_scores_goes_there(opened, val):
     probabilities = [*sorted(val.probabilities), 1.0]
     # Halfway across the widest gap above a score, so that a pixel more or less changes nothing.
     gap, low = max((b - a, a) for a, b in pairwise(probabilities))
-    place = low + gap / 2
     for height in (0.9, 0.2):
-        slide(opened, "Home")
+        press(opened, "Home")
         wait_for_matrix(opened, val.confusion(0.0))
-        click_plot(opened, "histogram", grid, place, height)
-        wait_for_matrix(opened, val.confusion(place))
+        click_plot(opened, "histogram", low + gap / 2, height)
+        wait_for_matrix(opened, val.confusion(low + gap / 2))
 
 
 def test_on_test_the_slider_is_locked_until_asked_for(opened):
-    opened.get_by_text("Test: check here").click()
-    opened.get_by_text("the threshold is locked").wait_for(timeout=WAIT)
-    settle(opened)
-    assert opened.get_by_role("slider").first.get_attribute("aria-disabled") == "true" or not (
-        opened.get_by_role("slider").first.is_enabled()
-    )
-    opened.get_by_text("Move the threshold while looking at test").click()
-    slide(opened, "End")
-    opened.get_by_text("set while looking at test").wait_for(timeout=WAIT)
+    opened.get_by_text("Test (check here)").click()
+    opened.locator(".live[data-locked=true]").wait_for(timeout=WAIT)
+    assert opened.get_by_role("slider").first.is_disabled()
+    opened.get_by_text("Allow changes on the test set").click()
+    opened.locator(".live[data-locked=false]").wait_for(timeout=WAIT)
+    press(opened, "End")
+    opened.get_by_text("so its test results are optimistic").wait_for(timeout=WAIT)
+
+
+@pytest.mark.parametrize("width", [1440, 820, 390])
+def test_nothing_is_cut_off(opened, width):
+    opened.set_viewport_size({"width": width, "height": 900})
+    opened.wait_for_timeout(800)
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    main = opened.locator("[data-testid=stMain]")
+    assert main.evaluate("e => e.scrollWidth - e.clientWidth") == 0
+    right = main.bounding_box()["x"] + main.bounding_box()["width"]
+    for part in opened.locator(".live section, .live-cells button, .live-ticks button").all():
+        box = part.bounding_box()
+        assert box["x"] >= main.bounding_box()["x"] and box["x"] + box["width"] <= right + 0.5

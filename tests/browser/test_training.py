@@ -80,7 +80,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page = context.new_page()
     page.goto(f"{trainer_server.url}/training")
     page.locator(".st-key-start_run").wait_for(timeout=WAIT)
-    choose(page, "train_start", "Nothing: random weights")
+    choose(page, "train_start", "None (random weights)")
     for key, value in (("image_size", "32"), ("epochs", "20"), ("batch_size", "8")):
         fill(page, f"choice_default_{key}", value)
     press(page, "start_run")
@@ -88,10 +88,10 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     # The curve grows while other pages work.
     page.get_by_role("heading", name="-mine: running").wait_for(timeout=WAIT)
     (run,) = (tmp_path / "runs").glob("*-mine")
-    page.locator(".st-key-live_loss canvas").wait_for(timeout=WAIT)
+    page.locator(".st-key-chart_live_loss .js-plotly-plot").wait_for(timeout=WAIT)
     early = len(losses(run))
     until(page, run, lambda found: len(losses(run)) > early + 1)
-    page.locator(".st-key-live_auc canvas").wait_for(timeout=WAIT)
+    page.locator(".st-key-chart_live_auc .js-plotly-plot").wait_for(timeout=WAIT)
     assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "Running"
 
     # The app ends and starts anew; the run did not notice, and the new app knows it.
@@ -115,7 +115,9 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page.get_by_text("In use: small").wait_for(timeout=WAIT)  # the result comes by itself
     assert status(run).state == "finished" and status(run).bundle == "mine"
     assert len(RunFolder(run).history()) <= 20
-    page.locator(".st-key-challenge_curves canvas, .st-key-result_loss canvas").first.wait_for(timeout=WAIT)
+    page.locator(
+        ".st-key-chart_challenge_curves .js-plotly-plot, .st-key-chart_result_loss .js-plotly-plot"
+    ).first.wait_for(timeout=WAIT)
 
     press(page, "use_this")
     page.get_by_text("mine is now in use on every page.").wait_for(timeout=WAIT)

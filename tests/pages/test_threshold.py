@@ -1,7 +1,8 @@
-"""The threshold page without a browser: each control, and every figure against scikit-learn on the same predictions."""
+"""The threshold page without a browser: each control, and every value against scikit-learn on the same predictions."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,21 @@ from fracture_core.bundle.bundle import load_bundle
 from fracture_core.bundle.saved_points import RULE_IN, RULE_OUT
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.reporting.finding_text import DISCLAIMER
+from pages.parts.threshold.confusion_cell import films
+from pages.parts.threshold.state import EXACT
+from tests.support.predictions import like_the_test_set
 from tests.support.sklearn_figures import as_shown, of_sklearn
 
 ROOT = Path(__file__).parents[2]
+#: The page, which first does what a callback of its live part would do.
+PAGE = """
+import streamlit as st
+from fracture_core.bundle.bundle import load_bundle
+from fracture_core.paths import models_folder
+from pages.parts.threshold.state import told
+if said := st.session_state.pop("test_says", None):
+    told(*said, load_bundle("small", models_folder()))
+""" + (ROOT / "pages" / "threshold.py").read_text("utf-8").partition('"""\n')[2]
 THRESHOLDS = (0.05, 0.2, 0.5, 0.8)
 
 
@@ -25,7 +38,7 @@ def app(own_models, monkeypatch) -> AppTest:
     st.cache_resource.clear()  # copies of one bundle look alike to the page's caches
     monkeypatch.setenv("FRACTURE_MODELS_DIR", str(own_models))
     monkeypatch.setenv("FRACATLAS_DIR", str(own_models / "nowhere"))
-    opened = AppTest.from_file(str(ROOT / "pages" / "threshold.py"), default_timeout=120).run()
+    opened = AppTest.from_string(PAGE, default_timeout=120).run()
     opened.selectbox(key="bundle").set_value("small").run()
     assert not opened.exception
     return opened
@@ -36,14 +49,24 @@ def small(own_models) -> dict[str, Predictions]:
     return split_predictions(load_bundle("small", own_models))
 
 
+def state(app: AppTest) -> dict:
+    """What the server last told the live part of the page."""
+    live = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "threshold_live"]
+    return json.loads(live[0].json)
+
+
 def table_of(app: AppTest) -> dict[str, str]:
-    table = app.table[0].value
-    return dict(zip(table["Metric"], table["Value"], strict=True))
+    return {row["name"]: row["value"] for row in state(app)["table"]["rows"]}
 
 
-def counts(app: AppTest) -> dict[str, int]:
-    labels = {cell: app.button(key=f"cell_{cell}").label for cell in ("TN", "FP", "FN", "TP")}
-    return {cell: int(label.split("**")[1]) for cell, label in labels.items()}
+def tell(app: AppTest, event: str, value) -> AppTest:
+    """Do what the page does when the browser says this, then draw it again."""
+    app.session_state["test_says"] = (event, value)
+    return app.run()
+
+
+def move(app: AppTest, threshold: float) -> AppTest:
+    return app.number_input(key=EXACT).set_value(threshold).run()
 
 
 def text(app: AppTest) -> str:
@@ -57,68 +80,116 @@ def go(app: AppTest, key: str, value) -> AppTest:
 
 
 @pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_figures_matrix_and_rows_are_scikit_learns(app, small, threshold):
-    app.slider(key="threshold_slider").set_value(threshold).run()
+def test_metrics_and_rows_are_scikit_learns(app, small, threshold):
+    move(app, threshold)
     val = small["val"]
     assert table_of(app) == as_shown(of_sklearn(val.labels, val.probabilities, threshold))
     expected = sk.confusion_matrix(val.labels, val.probabilities >= threshold, labels=[0, 1]).ravel()
-    assert list(counts(app).values()) == expected.tolist()
-    for cell, n in counts(app).items():
-        app.button(key=f"cell_{cell}").click().run()
+    for cell, n in zip(("TN", "FP", "FN", "TP"), expected, strict=True):
+        tell(app, "cell", cell)
         assert not app.exception
+        assert state(app)["films"]["title"].endswith(f": {n}")
+        assert len(state(app)["films"]["tiles"]) == min(n, 12)
+        shown = app.dataframe[0].value
+        assert len(shown) == n
         if n:
-            shown = app.dataframe[0].value
-            assert len(shown) == n
             assert (shown["Probability"].to_numpy() >= threshold).all() == (cell in ("TP", "FP"))
         else:
-            assert "There are none at this threshold." in text(app)
+            assert "No radiographs in this cell" in state(app)["films"]["note"]
 
 
 def test_the_page_needs_no_dataset_and_says_so(app):
     assert DISCLAIMER in text(app)
-    cell = max(counts(app), key=counts(app).get)
-    app.button(key=f"cell_{cell}").click().run()
-    assert "python -m fracture_core download" in text(app)
-    assert len(app.dataframe[0].value) == counts(app)[cell]
-    app.button(key=f"cell_{cell}").click().run()
+    assert not app.dataframe
+    tell(app, "cell", "TN")
+    assert "FracAtlas is not installed" in state(app)["films"]["note"]
+    assert all(tile["src"] == "" for tile in state(app)["films"]["tiles"])
+    tell(app, "cell", "TN")  # a second press closes it
     assert not app.dataframe
 
 
-def test_with_the_dataset_a_cell_shows_pictures(app, small_models, monkeypatch):
+def test_with_the_dataset_a_cell_shows_images(app, small, small_models, monkeypatch):
     monkeypatch.setenv("FRACATLAS_DIR", str(small_models.parent / "data"))
-    cell = max(counts(app), key=counts(app).get)
-    app.button(key=f"cell_{cell}").click().run()
-    assert not app.exception
-    assert len(app.get("image") or app.get("imgs")) == min(counts(app)[cell], 10)
+    move(app, 0.0)  # everything is flagged
+    tell(app, "cell", "FP")
+    expected = small["val"].in_cell("FP", 0.0)["image_id"].tolist()
+    films = state(app)["films"]
+    assert [tile["id"] for tile in films["tiles"]] == expected[:12]
+    assert all(tile["src"].startswith("data:image/jpeg;base64,") for tile in films["tiles"])
 
 
-def test_slider_field_and_points_are_one_threshold(app, own_models):
-    app.number_input(key="threshold_exact").set_value(0.4321).run()
-    assert app.slider(key="threshold_slider").value == 0.4321
+def test_a_large_cell_is_shown_page_by_page(monkeypatch, tmp_path):
+    monkeypatch.setenv("FRACATLAS_DIR", str(tmp_path))
+    shown = like_the_test_set()
+    expected = shown.in_cell("TN", 0.3)["image_id"].tolist()
+    pages = -(-len(expected) // 12)
+    found = [films(shown, 0.3, "TN", number) for number in range(1, pages + 1)]
+    assert [tile["id"] for one in found for tile in one["tiles"]] == expected
+    assert {one["pages"] for one in found} == {pages}
+    assert films(shown, 0.3, "TN", pages + 5) == found[-1]
+
+
+def test_browser_field_and_points_are_one_threshold(app, own_models):
+    tell(app, "moved", {"threshold": 0.4321, "point": ""})
+    assert app.number_input(key=EXACT).value == 0.4321
+    assert state(app)["threshold"] == 0.4321
     rule_in = load_bundle("small", own_models).points["rule_in"]
-    app.button(key="go_rule_in").click().run()
-    assert app.slider(key="threshold_slider").value == min(rule_in.threshold, 1.0)
+    tell(app, "moved", {"threshold": 0.1, "point": "rule_in"})
+    assert state(app)["threshold"] == min(rule_in.threshold, 1.0)
     assert app.session_state["threshold_setting"].criterion == rule_in.criterion
 
 
-def test_nobody_chooses_on_test_unknowingly(app, small):
+@pytest.mark.parametrize("unfit", [None, 7, {"threshold": "x"}, {"threshold": 2.0}, {"threshold": float("nan")}, {}])
+def test_what_makes_no_sense_moves_nothing(app, own_models, unfit):
+    before = state(app)["threshold"]
+    for event in ("moved", "cell", "page", "film"):
+        tell(app, event, unfit if event == "moved" else None)
+    assert not app.exception
+    assert state(app)["threshold"] == before
+
+
+def test_the_address_keeps_the_threshold_and_who_may_rely_on_it(app, own_models):
+    assert "t" not in app.query_params
+    tell(app, "moved", {"threshold": 0.123456789012, "point": ""})
+    assert app.query_params["t"] in ("0.123456789012", ["0.123456789012"])
+    shared = AppTest.from_string(PAGE, default_timeout=120)
+    shared.query_params.update({"t": "0.123456789012", "on": "test"})
+    shared.session_state["bundle"] = "small"
+    shared.run()
+    assert state(shared)["threshold"] == 0.123456789012
+    assert "set on the test set" in text(shared)
+
+
+def test_one_threshold_for_every_split_goes_to_the_browser_once(app, small):
+    sent = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "threshold_scores"]
+    scores = json.loads(sent[0].json)
+    assert sorted(scores["fractured"] + scores["others"]) == sorted(small["val"].probabilities.tolist())
+    move(app, 0.3)
+    again = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "threshold_scores"]
+    assert again[0].SerializeToString() == sent[0].SerializeToString()  # so that Streamlit sends a reference alone
+
+
+def test_nobody_chooses_on_test_unknowingly(app, small, own_models):
     go(app, "threshold_split", "test")
-    assert app.slider(key="threshold_slider").disabled
+    assert state(app)["locked"]
     assert app.number_input(key="threshold_exact").disabled
     assert "test radiographs" in text(app)
     test = small["test"]
     threshold = app.session_state["threshold_setting"].threshold
     assert table_of(app) == as_shown(of_sklearn(test.labels, test.probabilities, threshold))
+    tell(app, "moved", {"threshold": 0.6, "point": ""})
+    assert state(app)["threshold"] == threshold  # whatever a browser says
     app.toggle(key="threshold_unlock").set_value(True).run()
-    app.slider(key="threshold_slider").set_value(0.6).run()
-    assert "set while looking at test" in text(app)
+    move(app, 0.6)
+    assert "set on the test set" in text(app)
     go(app, "threshold_split", "val")
-    assert "set while looking at test" in text(app)  # it does not wash off
+    assert "set on the test set" in text(app)  # it stays marked
     go(app, "threshold_tab", "Save")
     assert "saved as chosen on test" in text(app)
 
 
 def test_suggestions_come_from_validation_and_can_be_used(app, small):
+    go(app, "threshold_tab", "Suggestions")
     app.number_input(key="target_sensitivity").set_value(0.8).run()
     app.number_input(key="miss_cost").set_value(30.0).run()
     app.button(key="use_target sensitivity").click().run()
@@ -127,7 +198,7 @@ def test_suggestions_come_from_validation_and_can_be_used(app, small):
     assert "0.8" in setting.criterion
     val = small["val"]
     assert sk.recall_score(val.labels, val.probabilities >= setting.threshold) >= 0.8
-    table = app.table[1].value
+    table = app.table[0].value
     test = small["test"]
     shown = sk.recall_score(test.labels, test.probabilities >= setting.threshold)
     assert table["Sens. test"][0] == f"{shown:.3f}"
@@ -138,13 +209,13 @@ def test_triage_counts_its_zones(app, small):
     app.slider(key="triage_slider").set_value((0.3, 0.6)).run()
     probabilities, labels = small["val"].probabilities, small["val"].labels
     below, above = probabilities < 0.3, probabilities >= 0.6
-    zones = app.table[1].value
+    zones = app.table[0].value
     assert zones["Radiographs"].tolist() == [below.sum(), (~below & ~above).sum(), above.sum()]
     assert zones["Fractured"].tolist() == [labels[z].sum() for z in (below, ~below & ~above, above)]
 
 
 def test_prevalence_changes_ppv_as_bayes_says(app, small):
-    app.slider(key="threshold_slider").set_value(0.5).run()
+    move(app, 0.5)
     go(app, "threshold_tab", "Prevalence")
     app.slider(key="prevalence").set_value(40.0).run()
     assert not app.exception
@@ -161,7 +232,7 @@ def test_every_tab_draws(app, tab):
     assert not app.exception
     assert not app.error
     if tab == "Subgroups":
-        assert "too few" in app.table[1].value.to_string()  # the miniature has hardly ten fractures
+        assert "too few" in app.table[0].value.to_string()  # the miniature has hardly ten fractures
     if tab == "Compare":
         assert "0.000 (0.000 to 0.000)" in text(app).replace("\u00a0", " ")  # a bundle and its copy
 

@@ -39,12 +39,21 @@ class Sources:
 
 def sources(bundle: Bundle | None) -> Sources:
     """Give what is known now; raise DatasetError where FracAtlas is not there or not whole."""
-    root = find_fracatlas()
-    key = (str(root), (root / "dataset.csv").stat().st_mtime_ns)
+    key = _key()
     work = _audit(key)
     found = work.result
     table = _catalogue(key, found is not None, bundle.version if bundle else "", bundle)
     return Sources(key, _dataset(key), table, found, work.progress, bundle)
+
+
+def fracatlas() -> FracAtlas:
+    """Return FracAtlas, read once for all pages and sessions; raise DatasetError where it is not installed."""
+    return _dataset(_key())
+
+
+def _key() -> _Key:
+    root = find_fracatlas()
+    return str(root), (root / "dataset.csv").stat().st_mtime_ns
 
 
 def audit_work(key: _Key) -> BackgroundTask[Audit]:
@@ -88,6 +97,6 @@ def _catalogue(key: _Key, audited: bool, version: str, _bundle: Bundle | None) -
     return catalogue(dataset, split, found, _bundle.predictions() if _bundle else None)
 
 
-@st.cache_resource(max_entries=2, show_spinner="Reading the size of every picture …")
+@st.cache_resource(max_entries=2, show_spinner="Reading image sizes …")
 def _survey(key: _Key) -> Survey:
     return survey(_dataset(key))

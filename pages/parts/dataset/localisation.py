@@ -8,6 +8,7 @@ from fracture_core.data.dataset_statistics import pointing, pointing_table
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.reporting.dataset_charts import pointing_dots
 from pages.parts.dataset.cache import Sources
+from pages.parts.shared.chart import draw
 
 _SPLITS = ("test", "val")
 
@@ -15,7 +16,7 @@ _SPLITS = ("test", "val")
 def localisation(sources: Sources) -> None:
     """Draw the pointing game of each heatmap method that the bundle recorded."""
     if sources.bundle is None:
-        st.info("There is no model in models/ yet, so there is no heatmap to hold against the boxes.")
+        st.info("No model is installed, so there is no heatmap to compare with the boxes.")
         return
     split = st.segmented_control(
         "Images",
@@ -28,14 +29,14 @@ def localisation(sources: Sources) -> None:
         wrap=True,
     )
     st.markdown(
-        "Of the radiographs with outlined fractures: how often the heatmap's hottest point lies in a box, and how "
-        "often the picture's middle does, which knows nothing of the picture. Thirds by the side of the largest box."
+        "For radiographs with outlined fractures: how often the hottest point of the heatmap lies in a box, and how "
+        "often the image centre does (a baseline that ignores the image). Thirds by the side of the largest box."
     )
     found = pointing(sources.bundle.predictions(), sources.survey.pictures, split)
     if not found:
-        st.info("This bundle's predictions do not say where its heatmaps point.")
+        st.info("This model's predictions do not record where its heatmaps point.")
     for method, rows in found.items():
         title = METHODS[method].title if method in METHODS else method
         st.subheader(title, anchor=False)
-        st.echarts_chart(pointing_dots(rows, title), height=360, alt=f"How often {title} points into a box")
+        draw(pointing_dots(rows, title), f"pointing_{method}", height=360, alt=f"How often {title} points into a box")
         st.dataframe(pointing_table(rows), hide_index=True)

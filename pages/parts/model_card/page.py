@@ -10,6 +10,7 @@ from fracture_core.metrics.operating_points import triage_groups
 from fracture_core.reporting.finding_text import LIMITS
 from fracture_core.reporting.threshold_charts import curve_chart, reliability_chart
 from fracture_core.reporting.threshold_tables import figure, interval, zones_table
+from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.threshold.state import predictions_of
 
@@ -50,13 +51,13 @@ def _drawn(bundle: Bundle, test: Predictions) -> None:
     left, right = st.columns(2)
     with left:
         st.markdown("**ROC on test**, with the points chosen on validation")
-        chart = curve_chart("roc", test, list(bundle.points.values()))
-        st.echarts_chart(chart.option, key="card_roc", height=360, alt=f"ROC curve on test, AUC {test.auc}")
+        figure = curve_chart("roc", test, list(bundle.points.values()))
+        draw(figure, "card_roc", height=380, alt=f"ROC curve on test, AUC {test.auc}")
     with right:
         st.markdown("**Calibration on test**: does 30 % mean 30 in 100?")
         before, after = test.calibration
         alt = f"Reliability diagram on test; expected calibration error {after.ece:.3f} after scaling"
-        st.echarts_chart(reliability_chart(before, after), key="card_reliability", height=360, alt=alt)
+        draw(reliability_chart(before, after), "card_reliability", height=380, alt=alt)
 
 
 def _files(bundle: Bundle) -> None:

@@ -12,6 +12,7 @@ from fracture_core.metrics.formatting import estimate_text, figure, p_text
 from fracture_core.metrics.paired_tests import auc_difference, bootstrap_differences, disagreements, pair
 from fracture_core.reporting.threshold_charts import two_curves
 from fracture_core.reporting.threshold_tables import disagreements_table
+from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import verified
 from pages.parts.threshold.state import predictions_of
 
@@ -20,7 +21,7 @@ def compare_tab(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predic
     """Draw the choice of a second bundle, and the comparison."""
     others = [name for name in list_bundles(bundle.folder.parent) if name != bundle.name]
     if not others:
-        st.info("There is only one model here. Train or add another to models/, and it can be compared.")
+        st.info("Only one model is installed. Train or add another to compare.")
         return
     other = verified(st.selectbox("Compare with", others, key="compare_with"))
     found = _compared(bundle.version, other.version, shown.split, bundle, other)
@@ -28,22 +29,22 @@ def compare_tab(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predic
     left, right = st.columns([1, 1], gap="large")
     theirs = predictions_of(other.version, other)[shown.split]
     with left:
-        st.echarts_chart(
+        draw(
             two_curves({bundle.name: shown.roc, other.name: theirs.roc}),
-            key="compare_curves",
-            height=360,
+            "compare_curves",
+            height=380,
             alt=f"ROC curves of {bundle.name} and {other.name} on {shown.title}",
         )
     with right:
-        st.markdown(f"**{len(paired.labels)} {shown.title} radiographs that both have read.**")
+        st.markdown(f"**{len(paired.labels)} {shown.title} radiographs scored by both models.**")
         if paired.only_first or paired.only_second:
-            st.caption(f"Left out, read by one alone: {paired.only_first} and {paired.only_second}.")
+            st.caption(f"Excluded because only one model scored them: {paired.only_first} and {paired.only_second}.")
         st.metric(f"AUC, {bundle.name}", figure(difference.first))
         st.metric(f"AUC, {other.name}", figure(difference.second))
         st.markdown(
             f"Difference **{estimate_text(difference.difference)}** by DeLong's paired test, "
             f"{p_text(difference.p_value)}; {estimate_text(bootstrapped['roc_auc'])} by paired bootstrap. "
-            "An interval that holds 0 says that either may be the better."
+            "If the interval includes 0, neither is shown to be better."
         )
     _disagreements(bundle, other, paired)
 
@@ -52,8 +53,8 @@ def _disagreements(bundle: Bundle, other: Bundle, paired) -> None:
     one, two = (b.points["single"].threshold for b in (bundle, other))
     found = disagreements(paired, one, two)
     st.markdown(
-        f"At each model's own single threshold ({one:.3f} and {two:.3f}, from validation) they differ on "
-        f"**{len(found.rows)}** radiographs: {bundle.name} is right on **{found.first_right}**, {other.name} on "
+        f"At each model's own single threshold ({one:.3f} and {two:.3f}, from validation) they disagree on "
+        f"**{len(found.rows)}** radiographs: {bundle.name} is correct on **{found.first_right}**, {other.name} on "
         f"**{found.second_right}** (McNemar's exact test: {p_text(found.p_value)})."
     )
     st.dataframe(

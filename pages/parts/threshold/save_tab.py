@@ -31,17 +31,17 @@ def save_tab(bundle: Bundle, splits: Mapping[str, Predictions], setting: Setting
     pair_split = st.session_state.get("threshold_pair_split", "val")
     split = setting.split if what == SINGLE else pair_split
     if split == "test":
-        st.warning("This was set while looking at test; it will be saved as chosen on test.")
+        st.warning("This was set on the test set and will be saved as chosen on test.")
     with st.form("save_form", border=False):
-        name = st.text_input("Name", key="save_name", max_chars=60, placeholder="e.g. emergency room, nights")
+        name = st.text_input("Name", key="save_name", max_chars=60, placeholder="e.g. A&E, night shift")
         note = st.text_area("Note", key="save_note", max_chars=500, height=80, placeholder="Why this threshold?")
-        submitted = st.form_submit_button("Save to the model", key="save", type="primary")
+        submitted = st.form_submit_button("Save with the model", key="save", type="primary")
     if submitted:
         try:
             if what == SINGLE:
                 save_single(bundle, splits[split].point("", setting.threshold, setting.criterion), name, note)
             else:
-                how = f"triage pair set by hand, looking at {SPLITS[split]}"
+                how = f"triage pair set manually, on {SPLITS[split]}"
                 save_pair(bundle, *(splits[split].point("", t, how) for t in pair), name, note)
         except FractureCoreError as error:
             st.error(str(error))
@@ -49,8 +49,8 @@ def save_tab(bundle: Bundle, splits: Mapping[str, Predictions], setting: Setting
             st.session_state["threshold_saved"] = name
             st.rerun()  # the sidebar offers it at once
     if saved := st.session_state.pop("threshold_saved", None):
-        st.success(f"Saved as {saved!r}. The Diagnose page offers it under Operating point.")
+        st.success(f"Saved as {saved!r}. Select it on the Diagnose page under Operating point.")
     if points := bundle.chosen_points():
         st.dataframe(saved_table(points), hide_index=True)  # not a table: those read Markdown, and users typed this
     else:
-        st.caption("Nothing was saved yet. What is saved is kept beside the model and never overwrites earlier points.")
+        st.caption("Nothing saved yet. Points are stored with the model; earlier ones are never overwritten.")

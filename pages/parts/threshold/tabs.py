@@ -23,11 +23,13 @@ from fracture_core.reporting.threshold_tables import (
     suggestions_table,
     zones_table,
 )
+from pages.parts.shared.chart import draw
 from pages.parts.threshold.compare_tab import compare_tab
+from pages.parts.threshold.confusion_cell import cell_rows
 from pages.parts.threshold.save_tab import save_tab
-from pages.parts.threshold.state import Setting, go_to_point
+from pages.parts.threshold.state import CELL, Setting, go_to_point
 
-TITLES = ("Suggestions", "Triage", "Prevalence", "Calibration", "Subgroups", "Compare", "Save")
+TITLES = ("Radiographs", "Suggestions", "Triage", "Prevalence", "Calibration", "Subgroups", "Compare", "Save")
 PAIR = "threshold_pair"
 
 
@@ -35,6 +37,7 @@ def tabs(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predictions, 
     """Draw the tabs, and fill the open one."""
     matrix = shown.confusion(setting.threshold)
     fill = {
+        "Radiographs": lambda: cell_rows(shown, setting.threshold, st.session_state.get(CELL)),
         "Suggestions": lambda: _suggestions(splits),
         "Triage": lambda: _triage(bundle, shown),
         "Prevalence": lambda: _prevalence(matrix, shown),
@@ -54,8 +57,8 @@ def tabs(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predictions, 
 
 def _suggestions(splits: Mapping[str, Predictions]) -> None:
     st.markdown(
-        "Each threshold below is **chosen on validation** and then **shown on test**. The step from one column to the "
-        "other is the optimism of choosing."
+        "Each threshold below is **chosen on validation** and then **shown on test**. The drop from validation to test "
+        "shows how optimistic the choice was."
     )
     fields = st.columns(4)
     sensitivity = fields[0].number_input("Target sensitivity", 0.5, 1.0, 0.95, 0.01, key="target_sensitivity")
@@ -84,8 +87,8 @@ def pair(bundle: Bundle) -> tuple[float, float]:
 
 def _triage(bundle: Bundle, shown: Predictions) -> None:
     st.markdown(
-        "Two thresholds give three answers: below the first a fracture is **unlikely** (rule-out), from the second on "
-        "it is **likely** (rule-in), and between them the model does not say."
+        "Two thresholds give three categories: below the lower one a fracture is **unlikely** (rule-out), at or above "
+        "the upper one it is **likely** (rule-in), and in between the result is **indeterminate**."
     )
     if st.session_state.get("triage_slider") != pair(bundle):
         st.session_state["triage_slider"] = pair(bundle)
@@ -94,20 +97,20 @@ def _triage(bundle: Bundle, shown: Predictions) -> None:
         disabled=(locked := shown.split == "test" and not st.session_state.get("threshold_unlock")),
     )  # fmt: skip
     if locked:
-        st.caption("Locked while you look at test: set them on validation.")
+        st.caption("Locked on the test set: set them on validation.")
     rule_out, rule_in = pair(bundle)
     st.table(
         zones_table(triage_groups(shown.labels, shown.probabilities, rule_out, rule_in)),
         border="horizontal",
         hide_index=True,
     )
-    st.echarts_chart(
-        histogram_chart(shown, {"rule-out": rule_out, "rule-in": rule_in}).option,
-        key="triage_histogram",
-        height=280,
+    draw(
+        histogram_chart(shown, {"rule-out": rule_out, "rule-in": rule_in}),
+        "triage_histogram",
+        height=300,
         alt=f"Probabilities by class on {shown.title}, with rule-out and rule-in",
     )
-    st.caption(f"From {shown.title}: {len(shown)} radiographs, {shown.fractured} fractured.")
+    st.caption(f"From {shown.title}: {len(shown)} radiographs, {shown.fractured} with a fracture.")
 
 
 def _pair_moved() -> None:
@@ -117,41 +120,37 @@ def _pair_moved() -> None:
 
 def _prevalence(matrix, shown: Predictions) -> None:
     st.markdown(
-        "PPV and NPV hang on how common fractures are. FracAtlas is not your clinic: set your own share. Sensitivity "
-        f"and specificity are taken from {shown.title} at the threshold above, and may not carry over."
+        "PPV and NPV depend on prevalence. Enter the prevalence in your setting. Sensitivity and specificity are taken "
+        f"from {shown.title} at the threshold above and may not carry over."
     )
-    share = st.slider(
-        "Fractured, of 100 radiographs in your clinic", 0.5, 99.5, 20.0, 0.5, key="prevalence", format="%g %%"
-    )
+    share = st.slider("Prevalence of fracture in your setting", 0.5, 99.5, 20.0, 0.5, key="prevalence", format="%g %%")
     prevalence = share / 100
     values = predictive_values_at(matrix, prevalence)
     counts = in_1000(matrix, prevalence)
     left, right = st.columns([1, 1], gap="large")
     with left:
-        st.metric("PPV there (95 % interval)", estimate_text(values["ppv"]))
-        st.metric("NPV there (95 % interval)", estimate_text(values["npv"]))
+        st.metric("PPV (95 % CI)", estimate_text(values["ppv"]))
+        st.metric("NPV (95 % CI)", estimate_text(values["npv"]))
         st.markdown(
-            f"Of **1000** radiographs there, about **{counts['TP'] + counts['FN']}** are fractured: **{counts['TP']}** "
-            f"are caught and **{counts['FN']}** missed. Of the others, **{counts['FP']}** are called for nothing and "
-            f"**{counts['TN']}** rightly left alone."
+            f"Of **1000** radiographs, about **{counts['TP'] + counts['FN']}** have a fracture: **{counts['TP']}** are "
+            f"flagged and **{counts['FN']}** missed. Of the rest, **{counts['FP']}** are false positives and "
+            f"**{counts['TN']}** true negatives."
         )
     with right:
-        st.echarts_chart(
-            prevalence_chart(matrix, prevalence), key="prevalence_chart", height=320, alt="PPV and NPV by prevalence"
-        )
+        draw(prevalence_chart(matrix, prevalence), "prevalence_chart", height=320, alt="PPV and NPV by prevalence")
 
 
 def _calibration(shown: Predictions) -> None:
     before, after = shown.calibration
     st.markdown(
-        "Does 30 % mean 30 in 100? Dots on the dashed line say yes. The bars are 95 % intervals. The temperature was "
-        f"fitted on validation; these are {shown.title}'s figures."
+        "Does 30 % mean 30 in 100? On the dashed line it does. Bars are 95 % intervals. The temperature was fitted on "
+        f"validation; these are the values on {shown.title}."
     )
     left, right = st.columns([1, 1], gap="large")
     with left:
-        st.echarts_chart(
+        draw(
             reliability_chart(before, after),
-            key="reliability",
+            "reliability",
             height=380,
             alt=f"Reliability diagram on {shown.title}, before and after temperature scaling",
         )
@@ -164,4 +163,4 @@ def _subgroups(shown: Predictions, setting: Setting) -> None:
     st.markdown(f"{shown.title.capitalize()}, at the threshold above ({setting.threshold:.3f}), with 95 % intervals.")
     rows = subgroups_table(subgroup_table(shown.table, setting.threshold))
     st.table(rows, border="horizontal", hide_index=True)
-    st.caption(f"{TOO_FEW} One film can stand in several rows.")
+    st.caption(f"{TOO_FEW} One image may appear in several rows.")

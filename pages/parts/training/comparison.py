@@ -20,6 +20,7 @@ from fracture_core.reporting.threshold_charts import two_curves
 from fracture_core.reporting.threshold_tables import disagreements_table
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
 from fracture_core.training.run_folder import RunFolder
+from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.training.worst_errors import worst
 
@@ -29,7 +30,7 @@ def result(runs: list[RunStatus]) -> None:
     _in_use()
     finished = {run.name: (run.run, name) for run in runs if (name := bundle_of(run.run, models_folder()))}
     if not finished:
-        st.info("No run has come to its end yet. When one has, it is held here against the model in use.")
+        st.info("No run has finished yet. Finished runs are compared here with the model in use.")
         return
     if st.session_state.get("training_result") not in finished:
         st.session_state["training_result"] = next(iter(finished))
@@ -39,9 +40,9 @@ def result(runs: list[RunStatus]) -> None:
     try:
         new = verified(name)
         if not others:
-            st.info("There is no other model to compare it with.")
+            st.info("There is no other model to compare with.")
         else:
-            other = verified(right.selectbox("Against", others, key="training_against"))
+            other = verified(right.selectbox("Compare with", others, key="training_against"))
             _compared_with(new, other, run)
     except FractureCoreError as error:
         st.error(escape_markdown(str(error)))
@@ -55,8 +56,8 @@ def _in_use() -> None:
         st.markdown(f"**In use: {escape_markdown(current)}**" if current in names else "**No model is in use yet.**")
         others = [name for name in names if name != current]
         if others:
-            other = st.selectbox("Another", others, key="training_other", label_visibility="collapsed", width=280)
-            st.button("Use it instead", key="use_other", on_click=_promote, args=(other,))
+            other = st.selectbox("Other models", others, key="training_other", label_visibility="collapsed", width=280)
+            st.button("Use this one instead", key="use_other", on_click=_promote, args=(other,))
     if said := st.session_state.pop("training_promoted", None):
         st.success(escape_markdown(said))
     if said := st.session_state.pop("training_refused", None):
@@ -71,14 +72,14 @@ def _promote(name: str) -> None:
         return
     # What this session had chosen by hand would otherwise stay.
     st.session_state["bundle"] = promoted.name
-    before = f" {promoted.before} stays, and can be put back here." if promoted.before else ""
+    before = f" {promoted.before} is kept and can be restored here." if promoted.before else ""
     st.session_state["training_promoted"] = f"{promoted.name} is now in use on every page.{before}"
 
 
 def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
     found = _challenge(new.version, other.version, str(run), new, other)
     for sentence in found.fairness.unfair:
-        st.error(f"Unfair comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
+        st.error(f"Biased comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
     for sentence in found.fairness.remarks:
         st.caption(escape_markdown(sentence))
     st.markdown(f"**{escape_markdown(found.verdict)}**")
@@ -92,7 +93,7 @@ def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
             icon=_CHECK,
         )
     _figures(found)
-    st.markdown(f"**Calls on test at sensitivity {TARGET:.2f}, each at its own threshold from validation**")
+    st.markdown(f"**Confusion matrix on test at sensitivity {TARGET:.2f}, each model at its own validation threshold**")
     st.dataframe(matched_table(found), hide_index=True, key="matched")
     _differences(found)
     worst(new, found, run)
@@ -101,17 +102,17 @@ def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
 def _figures(found: BundleComparison) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        st.echarts_chart(two_curves(found.curves), key="challenge_curves", height=340, alt="ROC curves of both on test")
+        draw(two_curves(found.curves), "challenge_curves", height=360, alt="ROC curves of both on test")
     with right:
         n, fractured = len(found.test.labels), int(found.test.labels.sum())
-        st.markdown(f"**{n} test radiographs that both have read, {fractured} of them fractured.**")
+        st.markdown(f"**{n} test radiographs scored by both models, {fractured} with a fracture.**")
         for column, name, value in zip(
             st.columns(2), (found.new, found.current), (found.auc.first, found.auc.second), strict=True
         ):
             column.metric(f"AUC, {escape_markdown(name)}", figure(value))
         boot = found.bootstrapped
         st.markdown(
-            f"AUC, first minus second: **{estimate_text(found.auc.difference)}** by DeLong's paired test, "
+            f"Difference in AUC (first − second): **{estimate_text(found.auc.difference)}** by DeLong's paired test, "
             f"{p_text(found.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
             f"Average precision: {estimate_text(boot['average_precision'])}."
         )
@@ -120,13 +121,13 @@ def _figures(found: BundleComparison) -> None:
 def _differences(found: BundleComparison) -> None:
     differ = found.differ
     st.markdown(
-        f"They differ on **{len(differ.rows)}** of these radiographs: {escape_markdown(found.new)} is right on "
+        f"They disagree on **{len(differ.rows)}** of these radiographs: {escape_markdown(found.new)} is correct on "
         f"**{differ.first_right}**, {escape_markdown(found.current)} on **{differ.second_right}** (McNemar's "
         f"exact test: "
         f"{p_text(differ.p_value)})."
     )
     if differ.rows:
-        with st.expander("Where they differ"):
+        with st.expander("Radiographs on which they disagree"):
             table: pd.DataFrame = disagreements_table(differ, found.new, found.current)
             st.dataframe(table, hide_index=True, height=240, key="challenge_rows")
 
@@ -135,12 +136,12 @@ def _learning(run: Path) -> None:
     history = RunFolder(run).history()
     if not history:
         return
-    st.subheader("How it learned", anchor=False)
+    st.subheader("Learning curves", anchor=False)
     left, right = st.columns(2)
     with left:
-        st.echarts_chart(loss_chart(history, losses(run)), key="result_loss", height=280, alt="Loss by epoch")
+        draw(loss_chart(history, losses(run)), "result_loss", height=300, alt="Loss by epoch")
     with right:
-        st.echarts_chart(auc_chart(history), key="result_auc", height=280, alt="AUC on validation by epoch")
+        draw(auc_chart(history), "result_auc", height=300, alt="AUC on validation by epoch")
 
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing …")

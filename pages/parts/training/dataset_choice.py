@@ -11,7 +11,7 @@ from fracture_core.paths import dataset_folder, expand_user_path
 from fracture_core.reporting.training_text import dataset_in_words
 from pages.parts.shared.sidebar import escape_markdown
 
-_FRACATLAS, _OWN = "FracAtlas", "A folder of my own"
+_FRACATLAS, _OWN = "FracAtlas", "My own folder"
 
 
 def choose_dataset() -> tuple[str | None, object, object] | None:
@@ -25,7 +25,7 @@ def choose_dataset() -> tuple[str | None, object, object] | None:
             "Folder or csv file",
             key="train_folder",
             placeholder="/home/me/radiographs",
-            help="A folder with one folder a class (fractured, not fractured), or a csv with a file and a label a "
+            help="A folder with one subfolder per class (fractured, normal), or a CSV with one image and label per "
             "row. Nothing is copied or sent anywhere.",
         ).strip()
         if not folder:
@@ -38,7 +38,7 @@ def choose_dataset() -> tuple[str | None, object, object] | None:
         return None
     if looked.result is None:
         st.error(escape_markdown(looked.progress.error))
-        if st.button("Look again", key="look_again"):
+        if st.button("Check again", key="look_again"):
             _look.clear()
             st.rerun()
         return None

@@ -13,6 +13,7 @@ from fracture_core.jobs.status import RunStatus, log_tail, losses, status
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
 from fracture_core.reporting.training_text import STATES, pace, stage_in_words
 from fracture_core.training.run_folder import RunFolder
+from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown
 
 _SECONDS = 1.0
@@ -41,17 +42,17 @@ def _polled(name: str) -> None:
         column.metric(title, value)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if found.state == "paused":
-            _button("Go on", "play_arrow", job.unpause, run, key="go_on", type="primary")
+            _button("Continue", "play_arrow", job.unpause, run, key="go_on", type="primary")
         else:
             stopping = found.state == "stopping"
             _button("Pause", "pause", job.pause, run, key="pause", disabled=stopping)
         if found.state == "stopping":
-            _button("Stop at once", "dangerous", job.kill, run, key="stop_at_once")
+            _button("Stop now", "dangerous", job.kill, run, key="stop_at_once")
         else:
             _button("Cancel", "stop", job.cancel, run, key="cancel")
         st.caption(
-            "It goes on while you use other pages, close this one, or start the app anew. Cancelled, it leaves a "
-            "checkpoint to resume from; paused, it keeps its memory."
+            "The run continues if you leave this page, close the browser or restart the app. Cancelling leaves a "
+            "checkpoint to resume from; pausing keeps the process in memory."
         )
     _curves(run)
     _log(run)
@@ -65,7 +66,7 @@ def _stopped(run: Path) -> None:
     elif found.error:
         st.warning(escape_markdown(found.error))
     else:
-        st.markdown("It can go on from its last checkpoint, and ends as if it had never stopped.")
+        st.markdown("It can be resumed from its last checkpoint and gives the same result as an uninterrupted run.")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         _button("Resume", "play_arrow", job.resume, run, key="resume", type="primary")
     _told("resume")
@@ -89,12 +90,12 @@ def _curves(run: Path) -> None:
         return
     left, right = st.columns(2)
     with left:
-        st.echarts_chart(loss_chart(rows, live), key="live_loss", height=280, alt="Loss by epoch")
+        draw(loss_chart(rows, live), "live_loss", height=300, alt="Loss by epoch")
     with right:
         if rows:
-            st.echarts_chart(auc_chart(rows), key="live_auc", height=280, alt="AUC on validation by epoch")
+            draw(auc_chart(rows), "live_auc", height=300, alt="AUC on validation by epoch")
         else:
-            st.caption("Validation's curve begins when the first epoch has ended.")
+            st.caption("The validation curve starts after the first epoch.")
 
 
 def _log(run: Path) -> None:
@@ -114,7 +115,7 @@ def _act(act: Callable[[Path], object], run: Path) -> None:
     except FractureCoreError as error:
         st.session_state["training_said_act"] = str(error)
     except OSError as error:
-        st.session_state["training_said_act"] = f"A file of this run cannot be written ({error.strerror})."
+        st.session_state["training_said_act"] = f"A file of this run could not be written ({error.strerror})."
 
 
 def _told(key: str) -> None:

@@ -17,7 +17,7 @@ from fracture_core.training.recipe_fields import FRONT, RecipeChoice, about, cho
 from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.training.dataset_choice import choose_dataset
 
-_ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "Nothing: random weights"}
+_ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "None (random weights)"}
 
 
 def new_run() -> None:
@@ -54,7 +54,9 @@ def _recipe() -> Recipe | None:
         key="train_start",
         format_func=lambda one: _ELSEWHERE.get(one, one.replace("bundle:", "Model ")),
     )
-    name = right.text_input("Name", free_name("mine"), key="train_name", help="Of the run and of its bundle.")
+    name = right.text_input(
+        "Name", free_name("mine"), key="train_name", help="Name of the run and of the model it produces."
+    )
     if said := about(base):
         st.caption(escape_markdown(said))
     offered = choices(Recipe.load(base))
@@ -63,7 +65,7 @@ def _recipe() -> Recipe | None:
     for place, choice in enumerate(one for one in offered if one.key in FRONT):
         with columns[place % 3]:
             values[choice.key] = _widget(base, choice)
-    with st.expander("All other choices"):
+    with st.expander("All other settings"):
         columns = st.columns(3)
         for place, choice in enumerate(one for one in offered if one.key not in FRONT):
             with columns[place % 3]:
@@ -105,12 +107,12 @@ def _estimate(recipe: Recipe, folder: str | None, dataset, split) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(escape_markdown(words), width="stretch")
         st.button(
-            "Measure now",
+            "Measure speed",
             key="measure",
             icon=":material/timer:",
             on_click=_measuring(folder).again,
             args=(recipe, folder),
-            help="Times a few real training steps in a process of its own; about a minute.",
+            help="Times a few training steps in a separate process (about a minute).",
         )
     one = _measuring(folder)
     if one.fresh or (one.work and one.work.progress.state == "failed"):
@@ -121,7 +123,7 @@ def _estimate(recipe: Recipe, folder: str | None, dataset, split) -> None:
 def _measured(folder: str | None) -> None:
     one = _measuring(folder)
     if one.work.progress.busy:
-        st.caption("Measuring some training steps …")
+        st.caption("Timing a few training steps …")
     elif one.work.progress.state == "failed":
         st.error(escape_markdown(one.work.progress.error))
     elif one.fresh:

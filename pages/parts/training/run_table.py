@@ -15,6 +15,7 @@ from fracture_core.paths import models_folder
 from fracture_core.reporting.training_charts import overlaid
 from fracture_core.reporting.training_text import history_table
 from fracture_core.training.run_folder import RunFolder
+from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown
 
 _FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "loss": "loss in training"}
@@ -26,9 +27,9 @@ def history(runs: list[RunStatus]) -> None:
     if said := st.session_state.pop("training_history_said", None):
         st.error(escape_markdown(said))
     if not runs:
-        st.info("There is no run yet.")
+        st.info("No runs yet.")
         return
-    st.caption("Choose one for its note, several to compare their recipes and curves.")
+    st.caption("Select one to edit its note, or several to compare recipes and curves.")
     event = st.dataframe(
         history_table(history_rows(runs, models_folder()), current_bundle(models_folder())),
         hide_index=True,
@@ -52,9 +53,7 @@ def _one(run: RunStatus) -> None:
     if run.resumable:
         st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
     with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive):
-        st.markdown(
-            f"Delete {escape_markdown(run.name)}, with its history and its checkpoints? Its bundle, if any, stays."
-        )
+        st.markdown(f"Delete {escape_markdown(run.name)} with its history and checkpoints? Its model, if any, is kept.")
         st.button("Yes, delete it", type="primary", key="delete_run", on_click=_delete, args=(run.run,))
 
 
@@ -66,11 +65,11 @@ def _several(chosen: list[RunStatus]) -> None:
         return
     _curves(chosen)
     differences = recipe_differences(recipes)
-    st.markdown("**What sets their recipes apart**")
+    st.markdown("**Recipe differences**")
     if differences:
         st.dataframe(differences, hide_index=True, key="recipe_differences")
     else:
-        st.caption("Nothing: the recipes are the same.")
+        st.caption("None: the recipes are identical.")
 
 
 def _curves(chosen: list[RunStatus]) -> None:
@@ -85,7 +84,7 @@ def _curves(chosen: list[RunStatus]) -> None:
         "Curve", list(_FIGURES), default="val_auc", required=True, key="history_figure", format_func=_FIGURES.get
     )
     option = overlaid(histories, figure, _FIGURES[figure])
-    st.echarts_chart(option, key="history_curves", height=320, alt=f"{_FIGURES[figure]} by epoch")
+    draw(option, "history_curves", height=320, alt=f"{_FIGURES[figure]} by epoch")
 
 
 def _keep(run: Path, key: str) -> None:
@@ -106,4 +105,4 @@ def _try(act, *arguments) -> None:
     except FractureCoreError as error:
         st.session_state["training_history_said"] = str(error)
     except OSError as error:
-        st.session_state["training_history_said"] = f"A file of this run cannot be written ({error.strerror})."
+        st.session_state["training_history_said"] = f"A file of this run could not be written ({error.strerror})."

@@ -20,10 +20,10 @@ _PICTURES = 8
 
 def worst(new: Bundle, found: BundleComparison, run: Path) -> None:
     """Draw the errors that lie furthest from the threshold."""
-    st.subheader(f"Worst errors of {escape_markdown(new.name)}", anchor=False)
+    st.subheader(f"Largest errors of {escape_markdown(new.name)}", anchor=False)
     table = found.worst
     if table.empty:
-        st.caption("It makes none on these images at this threshold.")
+        st.caption("No errors on these images at this threshold.")
         return
     with st.container(horizontal=True, gap="small", key="worst"):
         for image_id, error, picture in _pictures(table.head(_PICTURES), run):

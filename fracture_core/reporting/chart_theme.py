@@ -1,0 +1,97 @@
+"""One look for every chart: colours that the colour-blind can tell apart, and the frame that charts share.
+
+Charts set no colour for text, axes or background: Streamlit's own theme sets those, dark or light, in the browser.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike
+
+# Okabe and Ito (2008), a little lighter or darker so that each stands out on a dark and on a light page.
+BLUE, VERMILION, GREEN, PURPLE, GREY = "#3d94cf", "#e0692a", "#1fa181", "#c27ba8", "#8a959e"
+#: For several runs or models on one chart, in this order; then again with the next dash.
+SERIES = (BLUE, VERMILION, GREEN, PURPLE, GREY)
+DASHES = ("solid", "dash", "dot", "dashdot")
+#: Few to many, for maps of counts.
+SEQUENCE = ((0.0, "#f3e9c6"), (0.35, "#f0b354"), (0.7, "#e0692a"), (1.0, "#7d2f0b"))
+#: What the charts offer in the browser: a PNG of what is seen, and the way back after a zoom.
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "modeBarButtons": [["toImage", "resetScale2d"]],
+    "toImageButtonOptions": {"format": "png", "scale": 2},
+    "doubleClick": "reset",
+}
+_GRID = "rgba(138, 149, 158, 0.25)"
+
+
+def chart(
+    traces: Sequence[go.Scatter | go.Bar | go.Heatmap],
+    x: str,
+    y: str,
+    *,
+    x_range: tuple[float, float] | None = None,
+    y_range: tuple[float, float] | None = None,
+    legend: bool = True,
+) -> go.Figure:
+    """Return a figure of the traces in the shared frame.
+
+    Args:
+        traces: What is drawn, in this order.
+        x: Title of the horizontal axis.
+        y: Title of the vertical axis; empty where its ticks say enough.
+        x_range: Ends of the horizontal axis, or None to fit the data.
+        y_range: Ends of the vertical axis, or None to fit the data.
+        legend: Whether the traces' names stand below the chart.
+
+    Returns:
+        A figure without colours for text and background. A drag does not zoom: on a phone it scrolls the page.
+    """
+    made = go.Figure(data=list(traces))
+    axis = {"gridcolor": _GRID, "zeroline": False, "fixedrange": True, "automargin": True, "title_standoff": 8}
+    made.update_layout(
+        margin={"l": 8, "r": 12, "t": 10, "b": 8},
+        xaxis=axis | {"title_text": x, "range": x_range},
+        yaxis=axis | {"title_text": y or None, "range": y_range},
+        showlegend=legend,
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top", "itemwidth": 30},
+        dragmode=False,
+        hovermode="closest",
+        hoverlabel={"align": "left"},
+        bargap=0.25,
+        uirevision="kept",
+    )
+    return made
+
+
+def line(name: str, x: ArrayLike, y: ArrayLike, colour: str, *, dash: str = "solid", **options: Any) -> go.Scatter:
+    """Return a line; options go to plotly's Scatter."""
+    options = {"mode": "lines", "line": {"color": colour, "width": 2, "dash": dash}} | options
+    return go.Scatter(name=name, x=rounded(x), y=rounded(y), **options)
+
+
+def diagonal(name: str, start: Sequence[float] = (0, 0), end: Sequence[float] = (1, 1)) -> go.Scatter:
+    """Return a thin dashed line that is neither pointed at nor named in the legend."""
+    ends = np.array([start, end], float).T
+    style = {"color": GREY, "width": 1, "dash": "dash"}
+    return line(name, *ends, GREY, line=style, hoverinfo="skip", showlegend=False)
+
+
+def upright(figure: go.Figure, places: dict[str, float]) -> go.Figure:
+    """Draw a green line across the chart at each named place along x, and return the figure."""
+    for name, place in places.items():
+        figure.add_vline(
+            x=place, line={"color": GREEN, "width": 2}, annotation={"text": name, "yanchor": "bottom", "yshift": -4}
+        )
+    figure.update_layout(margin_t=24 if places else 10)
+    return figure
+
+
+def rounded(values: ArrayLike) -> list[float | None]:
+    """Return five digits of each number, None for what is not finite and so not drawn."""
+    numbers = np.asarray(values, float).tolist()
+    return [round(number, 5) if np.isfinite(number) else None for number in numbers]

@@ -1,0 +1,301 @@
+// Slider, confusion matrix, metrics and curves that move together under the finger; the server hears on release.
+
+const ROWS = [["TP", "FN"], ["FP", "TN"]];
+const BOLD = '<b style="font-size:1.3em">';
+const CURVES = ["roc", "precision-recall", "histogram"];
+
+export default function (component) {
+  const root = component.parentElement.querySelector(".live");
+  root.live ??= new Live(root);
+  root.live.take(component);
+}
+
+class Live {
+  constructor(root) {
+    this.root = root;
+    this.range = root.querySelector("input");
+    this.range.addEventListener("input", () => this.preview(midway(this.model, sigmoid(+this.range.value))));
+    this.range.addEventListener("pointerdown", () => { this.dragging = this.range; });
+    this.range.addEventListener("pointerup", () => { this.dragging = null; });
+    this.range.addEventListener("change", () => this.release({ threshold: this.threshold }));
+    this.range.addEventListener("keydown", (event) => this.key(event));
+    for (const row of ROWS) for (const cell of row) {
+      const button = make("button");
+      button.type = "button";
+      button.className = `cell-${cell}`;
+      button.onclick = () => this.say("cell", cell);
+      root.querySelector(".live-cells").append(button);
+    }
+    for (const kind of CURVES) this.listen(kind, this.plot(kind));
+    new ResizeObserver(() => this.ready && this.layout()).observe(root);
+  }
+
+  /** What the server says now. Its metrics stand until the next move. */
+  async take({ data, setTriggerValue }) {
+    Object.assign(this, { data, say: setTriggerValue });
+    const scores = await scoresOf(data.scores), Plotly = await plotly(data.plotly);
+    if (this.data !== data) return; // overtaken by a later message
+    this.root.dataset.locked = data.locked;
+    this.range.disabled = data.locked;
+    if (this.scores !== scores || this.ink !== this.colour()) {
+      Object.assign(this, { scores, Plotly, model: prepare(scores), ink: this.colour() });
+      await this.draw();
+    }
+    this.ticks();
+    this.films();
+    if (!this.dragging && !this.soon) this.preview(data.threshold);
+    this.root.setAttribute("aria-busy", "false");
+  }
+
+  key(event) {
+    const step = { ArrowLeft: 1, ArrowDown: 1, ArrowRight: -1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: Infinity, End: -Infinity }[event.key];
+    if (step === undefined || this.data.locked) return;
+    event.preventDefault();
+    const { thresholds } = this.model, last = thresholds.length - 1;
+    const next = Math.min(Math.max(placeOf(this.model, this.threshold) + step, 0), last);
+    this.preview(Math.min(thresholds[next], 1));
+    clearTimeout(this.soon); // several presses in a row are one move
+    this.soon = setTimeout(() => { this.soon = null; this.release({ threshold: this.threshold }); }, 250);
+  }
+
+  /** A press on a plot sets the threshold there; with a mouse, the point follows until the button is let go. */
+  listen(kind, plot) {
+    const move = (event) => {
+      const found = this.at(kind, plot, event);
+      if (found) this.preview(found.threshold);
+      return found;
+    };
+    plot.addEventListener("pointerdown", (event) => {
+      if (this.data?.locked || event.button || !event.target.closest(".nsewdrag")) return;
+      this.dragging = plot;
+      if (event.pointerType === "mouse") plot.setPointerCapture(event.pointerId);
+      move(event);
+    }, true);
+    plot.addEventListener("pointermove", (event) => {
+      if (this.dragging === plot && event.pointerType === "mouse") move(event);
+    });
+    plot.addEventListener("pointerup", (event) => {
+      if (this.dragging !== plot) return;
+      this.dragging = null;
+      const found = move(event);
+      if (found) this.release(found);
+    });
+    plot.addEventListener("pointercancel", () => { this.dragging = null; this.preview(this.data.threshold); });
+  }
+
+  at(kind, plot, event) {
+    const { xaxis, yaxis } = plot._fullLayout, box = plot.querySelector(".nsewdrag").getBoundingClientRect();
+    const px = event.clientX - box.left, py = event.clientY - box.top;
+    if (kind === "histogram") return { threshold: Math.min(Math.max(xaxis.p2l(px), 0), 1) };
+    const near = (p) => Math.hypot(xaxis.l2p(p.x) - px, yaxis.l2p(p.y) - py);
+    const points = this.scores.points.map((point) => {
+      const [x, y] = place(count(this.model, point.threshold), kind);
+      return { point: point.name, threshold: point.threshold, x, y };
+    });
+    const [closest] = points.sort((a, b) => near(a) - near(b));
+    if (closest && near(closest) < 9) return closest;
+    return { threshold: nearestOnCurve(this.model, kind, clamp(xaxis.p2l(px)), clamp(yaxis.p2l(py))) };
+  }
+
+  release({ threshold, point }) {
+    if (!this.data.locked) this.say("moved", { threshold, point: point ?? "" });
+  }
+
+  /** Show a threshold; at most once a frame, however fast the finger. */
+  preview(threshold) {
+    this.threshold = threshold;
+    this.frame ??= requestAnimationFrame(() => { this.frame = null; this.show(); });
+  }
+
+  show() {
+    const { threshold, model, data, root } = this, cells = count(model, threshold);
+    this.range.value = logit(threshold, +this.range.min, +this.range.max);
+    set(root.querySelector("output"), threshold.toFixed(3));
+    this.range.setAttribute("aria-valuetext", `${threshold.toFixed(3)}, sensitivity ${text(metrics(cells).sensitivity)}`);
+    this.metrics(cells, threshold === data.threshold);
+    this.numbers(cells);
+    const marks = { histogram: [threshold, 0] };
+    for (const kind of ["roc", "precision-recall"]) marks[kind] = place(cells, kind);
+    for (const [kind, [x, y]] of Object.entries(marks)) this.slide(kind, x, y);
+    root.dataset.counts = ROWS.flat().map((cell) => `${cell} ${cells[cell]}`).join(", ");
+    // A whole redraw by plotly takes longer than a frame: colours follow some times a second, the rest at the end.
+    if (performance.now() - (this.heated ?? 0) > 150) this.heat(cells);
+    clearTimeout(this.later);
+    this.later = setTimeout(() => this.settle(cells, marks), 120);
+  }
+
+  /** Move the mark that plotly has drawn, without plotly. */
+  slide(kind, x, y) {
+    const plot = this.plot(kind), { xaxis, yaxis } = plot._fullLayout, from = this.drawn[kind];
+    const mark = plot.querySelector('.shapelayer path[data-index="0"]');
+    if (!mark) return;
+    mark.style.display = Number.isNaN(x + y) ? "none" : "";
+    const down = kind === "histogram" ? 0 : yaxis.l2p(y) - yaxis.l2p(from[1]);
+    mark.setAttribute("transform", `translate(${xaxis.l2p(x) - xaxis.l2p(from[0])} ${down})`);
+  }
+
+  /** Let plotly draw what stands now, so that a PNG or a new size shows the same. */
+  settle(cells, marks) {
+    for (const [kind, [x, y]] of Object.entries(marks)) {
+      const shown = !Number.isNaN(x + y), [a, b] = shown ? [x, y] : [0, 0];
+      this.drawn[kind] = [a, b];
+      this.Plotly.relayout(this.plot(kind), kind === "histogram"
+        ? { "shapes[0].x0": a, "shapes[0].x1": a }
+        : { "shapes[0].xanchor": a, "shapes[0].yanchor": b, "shapes[0].visible": shown });
+    }
+    this.heat(cells);
+    const notes = this.notes(cells).map((lines, at) => [`annotations[${at}].text`, BOLD + lines.join("<br>").replace("<br>", "</b><br>")]);
+    this.Plotly.relayout(this.plot("matrix"), Object.fromEntries(notes));
+  }
+
+  /** The lines of each text on the matrix: cells, totals of rows, totals of columns. */
+  notes(cells) {
+    const { words } = this.scores, sum = (...of) => of.reduce((all, cell) => all + cells[cell], 0);
+    const inside = ROWS.flatMap((row) => row.map((cell) => [`${cells[cell]}`, ...words[cell].split(/ (.*)/, 2), percent(cells[cell], sum(...row))]));
+    return [...inside, [`${sum("TP", "FN")}`], [`${sum("FP", "TN")}`], [`${sum("TP", "FP")}`], [`${sum("FN", "TN")}`]];
+  }
+
+  numbers(cells) {
+    const plot = this.plot("matrix"), cellsInOrder = ROWS.flat();
+    this.notes(cells).forEach((lines, at) => {
+      const drawn = plot.querySelectorAll(`.annotation[data-index="${at}"] tspan.line`);
+      const first = (drawn[0] ?? plot.querySelector(`.annotation[data-index="${at}"] text`))?.querySelector("tspan") ?? drawn[0];
+      if (first) set(first, lines[0]);
+      if (drawn.length === lines.length && lines.length > 1) set(drawn[lines.length - 1], lines.at(-1));
+      if (at > 3) return;
+      const button = this.root.querySelector(`.cell-${cellsInOrder[at]}`);
+      button.setAttribute("aria-label", `${lines[0]} ${lines.slice(1, -1).join(" ")}, ${lines.at(-1)}: show radiographs`);
+      button.setAttribute("aria-pressed", this.data.cell === cellsInOrder[at]);
+    });
+  }
+
+  heat({ TP, FN, FP, TN }) {
+    const share = (part, whole) => (whole ? part / whole : null);
+    this.heated = performance.now();
+    this.Plotly.restyle(this.plot("matrix"), { z: [
+      [[share(TP, TP + FN), null], [share(FP, FP + TN), share(TN, FP + TN)]],
+      [[null, share(FN, TP + FN)], [null, null]],
+    ] });
+  }
+
+  metrics(cells, settled) {
+    const found = metrics(cells), { rows, columns } = this.data.table;
+    const [head, body] = this.root.querySelectorAll("thead, tbody");
+    if (body.children.length !== rows.length) {
+      head.replaceChildren(line("th", columns));
+      body.replaceChildren(...rows.map((row) => line("td", [row.name, "", ""], row.meaning)));
+    }
+    rows.forEach((row, at) => {
+      const [, value, interval] = body.children[at].children;
+      set(value, settled ? row.value : text(found[row.key]));
+      set(interval, settled ? row.interval : "…");
+    });
+  }
+
+  ticks() {
+    const place = this.root.querySelector(".live-ticks"), { min, max } = this.range;
+    const points = [...this.scores.points].sort((a, b) => a.threshold - b.threshold);
+    place.replaceChildren(...points.map((point) => {
+      const button = make("button", `${point.title} ${point.threshold.toFixed(3)}`), at = (logit(point.threshold, +min, +max) - min) / (max - min);
+      button.type = "button";
+      button.title = point.help;
+      button.disabled = this.data.locked;
+      button.className = at < 0.06 ? "first" : at > 0.94 ? "last" : "";
+      button.style.left = `${100 * at}%`;
+      button.onclick = () => { this.preview(point.threshold); this.release({ threshold: point.threshold, point: point.name }); };
+      return button;
+    }));
+    // Labels that would cover each other go one row lower.
+    const ends = [];
+    for (const button of place.children) {
+      const box = button.getBoundingClientRect(), row = ends.findIndex((end) => end < box.left - 2);
+      const free = row < 0 ? ends.length : row;
+      ends[free] = box.right;
+      button.style.top = `${1.6 * free}rem`;
+    }
+    place.style.height = `${1.6 * Math.max(ends.length, 1) + 0.2}rem`;
+  }
+
+  films() {
+    const films = JSON.stringify(this.data.films);
+    if (this.shown !== films) drawFilms(this.root.querySelector(".live-films"), this.data.films, (event, value) => this.say(event, value));
+    this.shown = films;
+  }
+
+  async draw() {
+    const { scores, range, model } = this, { figures, titles } = scores;
+    const all = [...model.fractured, ...model.others].filter((p) => p > 0 && p < 1);
+    range.min = Math.log10(1e-6);
+    [range.min, range.max] = [Math.min(...all, 0.01), Math.max(...all, 0.99)].map((p, end) => Math.log(p / (1 - p)) + (end ? 0.5 : -0.5));
+    this.root.querySelectorAll(".live-curve").forEach((section, at) => {
+      [section.querySelector("h3").textContent, section.querySelector("p").textContent] = titles[at];
+    });
+    for (const kind of ["matrix", ...CURVES]) {
+      const { data, layout } = structuredClone(figures[kind]);
+      const clear = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true };
+      layout.font = { ...layout.font, color: this.ink, family: getComputedStyle(this.root).fontFamily, size: 12 };
+      const config = { ...this.data.config, responsive: true };
+      config.toImageButtonOptions = { ...config.toImageButtonOptions, filename: `${kind}-${this.data.scores}` };
+      await this.Plotly.react(this.plot(kind), data, { ...layout, ...clear }, config);
+    }
+    this.drawn = { roc: [0, 0], "precision-recall": [0, 0], histogram: [0, 0] };
+    this.ready = true;
+    this.layout();
+  }
+
+  /** Lay the four buttons over the cells. */
+  layout() {
+    const plot = this.plot("matrix"), { xaxis, yaxis } = plot._fullLayout;
+    ROWS.forEach((row, y) => row.forEach((cell, x) => {
+      const style = this.root.querySelector(`.cell-${cell}`).style;
+      const [left, right] = [xaxis.l2p(x - 0.48), xaxis.l2p(x + 0.48)], [top, bottom] = [yaxis.l2p(y - 0.48), yaxis.l2p(y + 0.48)];
+      Object.assign(style, { left: `${xaxis._offset + left}px`, top: `${yaxis._offset + top}px`, width: `${right - left}px`, height: `${bottom - top}px` });
+    }));
+    this.ticks();
+  }
+
+  plot(kind) {
+    return this.root.querySelector(`[data-plot="${kind}"]`);
+  }
+
+  colour() {
+    return getComputedStyle(this.root).color;
+  }
+}
+
+/** The scores of a split, as the other component has put them on the page. */
+function scoresOf(key) {
+  const kept = (window.fractureScores ??= new Map());
+  if (kept.has(key)) return kept.get(key);
+  return new Promise((resolve) => {
+    const listen = () => kept.has(key) && (removeEventListener("fracture-scores", listen), resolve(kept.get(key)));
+    addEventListener("fracture-scores", listen);
+  });
+}
+
+/** plotly.js from the Python package, loaded once for the whole visit. */
+function plotly(address) {
+  return (window.fracturePlotly ??= new Promise((resolve, reject) => {
+    const script = Object.assign(document.createElement("script"), { src: address, onerror: reject });
+    script.onload = () => resolve(window.Plotly);
+    document.head.append(script);
+  }));
+}
+
+function line(tag, words, meaning = "") {
+  const row = document.createElement("tr");
+  row.append(...words.map((word, at) => make(at ? tag : "th", word)));
+  row.firstChild.scope = tag === "th" ? "col" : "row";
+  if (meaning) row.firstChild.append(make("small", meaning));
+  return row;
+}
+
+function set(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
+const clamp = (x) => Math.min(Math.max(x, 0), 1);
+const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+const logit = (p, low, high) => (p <= 0 ? low : p >= 1 ? high : Math.min(Math.max(Math.log(p / (1 - p)), low), high));
+const text = (value) => (Number.isNaN(value) ? "undefined" : value.toFixed(3));
+const percent = (part, whole) => (whole ? `${((100 * part) / whole).toFixed(1)} %` : "–");
