@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fracture_core.bundle.card_metadata import front_matter
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.files import write_text
@@ -35,6 +36,7 @@ def write_card(
     fracatlas = dataset_name(provenance) == FracAtlas.name
     points = default_operating_points(val["label"], val["probability"])
     parts = [
+        front_matter(name, recipe.backbone, dataset_name(provenance), test, points["single"].threshold).rstrip("\n"),
         _introduction(name, recipe, provenance, val, test),
         _figures(val, test, points, fracatlas),
         _triage(test, points),

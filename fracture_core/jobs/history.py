@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.manifest import check_name
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.status import RunStatus, created, list_runs, status
@@ -214,6 +216,36 @@ def delete_run(run: Path) -> None:
     except OSError as error:
         raise RunError(f"The run {folder.name} cannot be deleted ({error.strerror}).") from error
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def rename_run(run: Path, name: str) -> Path:
+    """Give a run another name; the time that its folder's name begins with stays.
+
+    Args:
+        run: The run's folder.
+        name: The new name, of letters, digits, dots and hyphens.
+
+    Returns:
+        The folder under its new name.
+
+    Raises:
+        RunError: The run is running, the name cannot be used or is taken, or the folder cannot be renamed.
+    """
+    folder, name = _ours(run), name.strip()
+    if status(folder).alive:
+        raise RunError(f"The run {folder.name} is running; rename it when it has ended.")
+    try:
+        check_name(name)
+    except FractureCoreError as error:
+        raise RunError(str(error)) from error
+    stamp = re.match(r"\d{8}-\d{6}-", folder.name)
+    renamed = folder.with_name((stamp.group() if stamp else "") + name)
+    if renamed.exists():
+        raise RunError(f"There is already a run named {renamed.name}; choose another name.")
+    try:
+        return folder.rename(renamed)
+    except OSError as error:
+        raise RunError(f"The run {folder.name} cannot be renamed ({error.strerror}).") from error
 
 
 def _ours(run: Path) -> Path:

@@ -10,10 +10,27 @@ from pathlib import Path
 from fracture_core.bundle.bundle import CURRENT_FILE, current_bundle, list_bundles, load_bundle
 from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.bundle_comparison import BundleComparison
 from fracture_core.files import write_text
 from fracture_core.jobs.history import bundle_of
 from fracture_core.jobs.status import find_run
 from fracture_core.paths import models_folder
+
+#: With fewer test images a comparison is too uncertain to change everyone's model by.
+FEWEST_TEST_IMAGES = 50
+
+
+def objections(found: BundleComparison) -> tuple[str, ...]:
+    """Return why a comparison is no ground to put the new model in use, a sentence each; empty where it is one."""
+    n = len(found.test.labels)
+    said = []
+    if found.fairness.unfair:
+        said.append("The comparison is biased, so this model is not offered for use.")
+    if n < FEWEST_TEST_IMAGES:
+        said.append(
+            f"Only {n} test images were compared; at least {FEWEST_TEST_IMAGES} are needed to offer it for use."
+        )
+    return tuple(said)
 
 
 @dataclass(frozen=True)

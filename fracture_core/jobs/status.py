@@ -176,13 +176,16 @@ def _ended(run: Path, saved: Mapping[str, Any]) -> State:
         return "failed"  # the record is damaged: the run is still listed and can be deleted
     if finished:
         return "trained" if Job.read(run) else "finished"
-    return "interrupted"
+    # Stopped at once by its user, it had no time to say so; its wish still lies there.
+    return "stopped" if get_request(run) == "stop" else "interrupted"
 
 
 def _reason(run: Path, saved: Mapping[str, Any]) -> str:
     state = _ended(run, saved)
     if state == "failed":
         return str(saved.get("error") or "It failed for an unknown reason.")
+    if state == "stopped":
+        return str(saved.get("error") or "")
     if state != "interrupted":
         return ""
     if shutil.disk_usage(run).free < _FULL_DISK_BYTES:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fracture_core.bundle.bundle import Bundle, list_bundles, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write
-from fracture_core.jobs.control import ControlListener, Job, StatusWriter
+from fracture_core.jobs.control import ControlListener, Job, StatusWriter, get_request
 from fracture_core.jobs.lock import training_lock
 from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
@@ -50,6 +50,10 @@ def lower_priority() -> None:
         os.environ.setdefault(name, threads)
 
 
+#: Why a run stopped that nobody cancelled.
+_BY_A_SIGNAL = "The system or another program told it to stop, for instance because the computer was shut down."
+
+
 def run_job(run: Path, *, listener: Callable[[TrainingEvent], None] | None = None) -> Bundle:
     """Train the run to its end, or resume it, and create its bundle. The folder contains recipe.json and job.json.
 
@@ -76,7 +80,7 @@ def run_job(run: Path, *, listener: Callable[[TrainingEvent], None] | None = Non
         try:
             bundle = _train_and_package(run, recipe, job, control, listener)
         except TrainingStoppedError:
-            control.writer.end("stopped")
+            control.writer.end("stopped", error="" if get_request(run) == "stop" else _BY_A_SIGNAL)
             raise
         except BaseException as error:
             message = user_message(error)

@@ -82,6 +82,17 @@ def estimate_in_words(found: RunEstimate | None) -> str:
     return f"About {duration(found.seconds)} for all epochs, and {size(found.bytes)} of disk space. {found.basis}"
 
 
+def preset_time(found: RunEstimate | None, typical: str) -> str:
+    """Return how long a plan takes: as estimated for this machine, else as is typical."""
+    return f"about {duration(found.seconds)} here" if found else f"typically {typical}"
+
+
+def total_in_words(spent: float, left: float | None) -> str:
+    """Return how long a run has been going, and how long it has left in all where that is known."""
+    said = f"Running for {duration(spent)}"
+    return f"{said}, about {duration(left)} left in total." if left is not None else f"{said}."
+
+
 def dataset_in_words(dataset: Dataset, split: Split) -> str:
     """Describe how many images a dataset has, and how they are split.
 

@@ -80,9 +80,11 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page = context.new_page()
     page.goto(f"{trainer_server.url}/training")
     page.locator(".st-key-start_run").wait_for(timeout=WAIT)
-    choose(page, "train_start", "None (random weights)")
+    page.get_by_text("Better", exact=True).first.click()
+    page.locator(".st-key-choice_better_epochs").wait_for(timeout=WAIT)
+    choose(page, "train_start_better_densenet121", "None (random weights)")
     for key, value in (("image_size", "32"), ("epochs", "20"), ("batch_size", "8")):
-        fill(page, f"choice_default_{key}", value)
+        fill(page, f"choice_better_{key}", value)
     press(page, "start_run")
 
     # The curve grows while other pages work.
@@ -119,6 +121,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
         ".st-key-chart_challenge_curves .js-plotly-plot, .st-key-chart_result_loss .js-plotly-plot"
     ).first.wait_for(timeout=WAIT)
 
+    page.get_by_role("button", name="Use mine").click(timeout=WAIT)
     press(page, "use_this")
     page.get_by_text("mine is now in use on every page.").wait_for(timeout=WAIT)
     assert current_bundle(tmp_path / "models") == "mine"

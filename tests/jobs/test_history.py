@@ -414,18 +414,18 @@ def test_sizes():
 
 
 def test_learning_curves_draw_every_epoch_and_no_broken_figure():
-    option = loss_chart([*HISTORY, {"epoch": 4.0, "loss": float("nan"), "val_loss": 0.1}], [(0.1, 2.0), (0.2, 1.5)])
-    lines = {one["name"]: one["data"] for one in option["series"]}
-    assert lines["batches"] == [[0.1, 2.0], [0.2, 1.5]]
-    assert lines["training objective"][-1] == [4.0, None] and lines["validation cross-entropy"][1] == [2.0, 0.6]
-    assert json.loads(json.dumps(option, allow_nan=False)) == option
-    many = [(k / 100, 1.0) for k in range(5000)]
-    assert len(loss_chart([], many)["series"][0]["data"]) <= 400
-    assert [one["name"] for one in loss_chart([], many)["series"]] == ["batches"]
-    assert auc_chart(HISTORY)["series"][0]["data"] == [[1.0, 0.6], [2.0, 0.9], [3.0, 0.8]]
-    both = overlaid({"a": HISTORY, "b": HISTORY[:1]}, "val_loss", "loss")
-    assert [len(one["data"]) for one in both["series"]] == [3, 1]
-    assert len({(one["color"], one["lineStyle"]["type"]) for one in both["series"]}) == 2
+    chart = loss_chart([*HISTORY, {"epoch": 4.0, "loss": float("nan"), "val_loss": 0.1}], [(0.1, 2.0), (0.2, 1.5)])
+    lines = {one.name: list(zip(one.x, one.y, strict=True)) for one in chart.data}
+    assert lines["batches"] == [(0.1, 2.0), (0.2, 1.5)]
+    assert lines["training objective"][-1] == (4.0, None) and lines["validation cross-entropy"][1] == (2.0, 0.6)
+    assert "NaN" not in chart.to_json()
+    (batches,) = loss_chart([], [(k / 100, 1.0) for k in range(5000)]).data
+    assert batches.name == "batches" and len(batches.x) <= 400
+    auc = auc_chart(HISTORY)
+    assert list(auc.data[0].y) == [0.6, 0.9, 0.8] and auc.layout.yaxis.range == (0, 1)
+    both = overlaid({"a": HISTORY, "b": HISTORY[:1]}, "val_auc", "AUC")
+    assert [len(one.x) for one in both.data] == [3, 1] and both.layout.yaxis.range == (0, 1)
+    assert len({(one.line.color, one.line.dash) for one in both.data}) == 2
 
 
 def test_tables_for_people_hold_what_is_known(run, models):

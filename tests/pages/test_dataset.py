@@ -179,7 +179,7 @@ def test_without_a_model_the_dataset_is_still_there(use, small_models, tmp_path,
     for section in ("Mistakes", "Localisation"):
         app.segmented_control("show").set_value(section)
         run(app)
-        assert "no model" in app.info[0].value
+    assert "No model" in app.info[0].value
 
 
 def test_where_the_dataset_is_missing_it_is_offered_and_fetched(use, small_models, tmp_path, monkeypatch, served):

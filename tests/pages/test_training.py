@@ -11,11 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import current_bundle, load_bundle
 from fracture_core.data.split import Split
-from fracture_core.jobs.control import Job, StatusWriter, get_request
+from fracture_core.jobs import promotion
+from fracture_core.jobs.control import Job, StatusWriter, get_request, set_request
 from fracture_core.jobs.lock import training_lock
 from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.formatting import figure
 from fracture_core.recipe import Recipe
+from fracture_core.training.presets import PRESETS
 from fracture_core.training.run_folder import RunFolder
 from pages.parts.training import run_table as history
 
@@ -66,15 +68,17 @@ def test_the_form_says_what_it_found_and_refuses_what_makes_no_sense(root):
     app = page()
     assert "60 radiographs, 20 with a fracture" in text(app)
     assert "Not measured on this machine yet." in text(app) and "start_run" in keys(app)
-    assert app.selectbox(key="train_recipe").value == "default"
-    assert app.number_input(key="choice_default_epochs").value == 25
-    app.number_input(key="choice_default_image_size").set_value(100).run()
+    assert [one.value for one in app.get("markdown") if "typically" in one.value] == [
+        f"**typically {preset.typical}**" for preset in PRESETS.values()
+    ]
+    assert app.number_input(key="choice_try_epochs").value == 3
+    app.number_input(key="choice_try_image_size").set_value(100).run()
     assert "must be a multiple of 32" in app.error[0].value.replace("\\", "") and "start_run" not in keys(app)
-    app.selectbox(key="train_recipe").set_value("reference").run()
+    app.segmented_control(key="train_preset").set_value("reference").run()
     assert not app.error and app.toggle(key="choice_reference_fast_path").value is False
 
     (root / "letters").mkdir()
-    app.segmented_control(key="train_on").set_value("A folder of my own").run()
+    app.segmented_control(key="train_on").set_value("My own folder").run()
     assert "start_run" not in keys(app)
     app.text_input(key="train_folder").set_value(str(root / "letters")).run()
     assert len(app.error) == 1 and app.error[0].value.endswith(".") and "start_run" not in keys(app)
@@ -83,7 +87,7 @@ def test_the_form_says_what_it_found_and_refuses_what_makes_no_sense(root):
 def test_a_start_that_is_refused_is_a_sentence(root):
     app = page()
     app.text_input(key="train_name").set_value("small")
-    app.selectbox(key="train_start").set_value("none")
+    app.selectbox(key="train_start_try_densenet121").set_value("none")
     app.button(key="start_run").click().run()
     assert "already a bundle named 'small'" in text(app) and not app.exception
     assert not list((root / "runs").glob("*-*"))
@@ -103,6 +107,7 @@ def test_a_run_at_work_is_watched_from_its_folder_alone(root):
         assert "is training on this machine" in text(app)
         app.button(key="pause").click().run()
         assert get_request(run) == "pause"
+        assert "pausing after the current step" in text(app) and "pause" not in keys(app)
         writer.set_paused(True)
         app.run()
         assert app.metric[0].value == "Paused"
@@ -110,8 +115,14 @@ def test_a_run_at_work_is_watched_from_its_folder_alone(root):
         assert get_request(run) is None
         app.button(key="cancel").click().run()
         assert get_request(run) == "stop" and {"stop_at_once"} <= keys(app) and "cancel" not in keys(app)
+    app.run()  # the process is gone, as after "Stop now": its user did that, and the page says so
+    assert "cancelled by a user" in text(app) and "resume" in keys(app)
+    set_request(run, None)
     app.run()
-    assert "stopped unexpectedly" in text(app) and "resume" in keys(app)
+    assert "interrupted" in text(app) and "resume" in keys(app)
+    writer.end("stopped", error="The system told it to stop.")
+    app.run()
+    assert "The system told it to stop." in text(app) and "by a user" not in text(app)
     writer.end("failed", error="The disk is full.")
     app.run()
     assert "The disk is full." in text(app)
@@ -133,7 +144,31 @@ def finished(root, own_models) -> Path:
     return run
 
 
-def test_a_result_is_compared_promoted_and_put_back(finished, own_models):
+def fair(monkeypatch, run: Path) -> None:
+    """Let the run have trained on none of the test images, and let a few test images do."""
+    monkeypatch.setattr(promotion, "FEWEST_TEST_IMAGES", 5)
+    split = RunFolder(run).split()
+    RunFolder(run).write_setup(Recipe(name="other", epochs=8), Split((), (), split.test, {}))
+    RunFolder(run).update_record(finished=True, weights_sha256="abc")
+
+
+def test_a_biased_or_small_comparison_offers_no_promotion(finished, own_models, monkeypatch):
+    (own_models / "current.json").write_text('{"bundle": "small"}')
+    app = page(training_section="result")
+    assert any("trained on 3 of the" in one.value.replace("\\", "") for one in app.error)
+    assert "The comparison is biased" in text(app) and "at least 50 are needed" in text(app)
+    assert "use_this" not in keys(app)
+    fair(monkeypatch, finished)
+    st.cache_resource.clear()
+    app = page(training_section="result")
+    assert not app.error and "use_this" in keys(app)
+    monkeypatch.setattr(promotion, "FEWEST_TEST_IMAGES", 50)
+    app.run()
+    assert "at least 50 are needed" in text(app) and "use_this" not in keys(app)
+
+
+def test_a_result_is_compared_promoted_and_put_back(finished, own_models, monkeypatch):
+    fair(monkeypatch, finished)
     (own_models / "current.json").write_text('{"bundle": "small"}')
     app = page(training_section="result")
     table = load_bundle("other", own_models).predictions()
@@ -141,7 +176,7 @@ def test_a_result_is_compared_promoted_and_put_back(finished, own_models):
     auc = figure(roc_auc(test["label"], test["logit"]))
     assert [one.value for one in app.metric] == [auc, auc]
     assert "Neither can be called the better" in text(app)
-    assert any("trained on 3 of the" in one.value.replace("\\", "") for one in app.error)
+    assert "the model of everyone who uses this app" in text(app)
     before = {p: p.read_bytes() for p in own_models.glob("*/*")}
     app.button(key="use_this").click().run()
     assert current_bundle(own_models) == "other" and "other is now in use on every page." in text(app)
@@ -153,7 +188,8 @@ def test_a_result_is_compared_promoted_and_put_back(finished, own_models):
     assert not app.exception
 
 
-def test_a_damaged_bundle_is_not_promoted(finished, own_models):
+def test_a_damaged_bundle_is_not_promoted(finished, own_models, monkeypatch):
+    fair(monkeypatch, finished)
     (own_models / "current.json").write_text('{"bundle": "small"}')
     app = page(training_section="result")
     (own_models / "other" / "card.md").write_text("altered")
@@ -182,6 +218,11 @@ def test_all_runs_with_notes_and_the_way_to_delete_one(finished, root, monkeypat
     app.run()
     app.text_area(key="note_20260103-000000-later").set_value("a longer schedule next").run()
     assert (root / "runs" / "20260103-000000-later" / "note.txt").read_text() == "a longer schedule next\n"
+    app.text_input(key="rename_20260103-000000-later").set_value("longer").run()
+    app.button(key="rename_run").click().run()
+    assert (root / "runs" / "20260103-000000-longer" / "note.txt").exists()
+    (root / "runs" / "20260103-000000-longer").rename(root / "runs" / "20260103-000000-later")
+    app.run()
     resumed = []
     monkeypatch.setattr(history.job, "resume", resumed.append)
     app.button(key="resume_chosen").click().run()

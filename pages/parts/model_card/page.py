@@ -1,76 +1,181 @@
-"""The card of one bundle: in short, drawn, in full, and the files it stands for."""
+"""The card of one model: on the first screen what it is for and what it reaches, then the rest, each thing once."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import pandas as pd
 import streamlit as st
 
-from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.bundle import Bundle, list_bundles
+from fracture_core.bundle.card_metadata import sections
+from fracture_core.data.dataset import dataset_name
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.data.thumbnails import thumbnails
+from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.predictions import Predictions
+from fracture_core.evaluation.typical_cases import TypicalCase, typical_cases
+from fracture_core.metrics.formatting import figure, interval
 from fracture_core.metrics.operating_points import triage_groups
-from fracture_core.reporting.finding_text import LIMITS
-from fracture_core.reporting.threshold_charts import curve_chart, reliability_chart
-from fracture_core.reporting.threshold_tables import figure, interval, zones_table
+from fracture_core.paths import models_folder
+from fracture_core.reporting.claim import claim_items
+from fracture_core.reporting.model_summary import INTENDED_USE, NOT_FOR, headline, recipe_table, side_by_side
+from fracture_core.reporting.threshold_charts import curve_chart, matrix_chart, reliability_chart
+from fracture_core.reporting.threshold_tables import CELL_NAMES, zones_table
+from fracture_core.reporting.training_charts import auc_chart, loss_chart
+from pages.parts.dataset.cache import fracatlas
 from pages.parts.shared.chart import draw
-from pages.parts.shared.sidebar import escape_markdown
+from pages.parts.shared.gallery import Tile, gallery
+from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.threshold.state import predictions_of
+
+#: Sections of the card that this page draws instead of printing.
+_DRAWN = ("", "Figures", "The three answers on test", "Metrics", "Performance by triage category")
 
 
 def card(bundle: Bundle) -> None:
-    """Draw everything there is to know of a bundle, what matters most first."""
-    test = predictions_of(bundle.version, bundle)["test"]
-    _in_short(bundle, test)
-    _drawn(bundle, test)
-    # The page has its own title, and headings one step below it.
-    _, _, text = bundle.card.partition("\n")
-    # A picture in it would be fetched by every reader's browser, from wherever the card's writer likes.
-    st.markdown(text.replace("![", "["))
+    """Draw everything there is to know of a model, what matters most first."""
+    splits = predictions_of(bundle.version, bundle)
+    test = splits["test"]
+    _first_screen(bundle, test)
+    _curves(bundle, test)
+    _films(bundle, test)
+    _text(bundle)
+    _training(bundle)
+    _claim(bundle, splits)
     _files(bundle)
 
 
-def _in_short(bundle: Bundle, test: Predictions) -> None:
-    st.subheader(bundle.name, anchor=False)
+def _first_screen(bundle: Bundle, test: Predictions) -> None:
+    use, against = st.columns(2, gap="large")
+    use.markdown("**Intended use**\n\n" + "\n".join(f"- {one}" for one in INTENDED_USE))
+    against.markdown("**Not for**\n\n" + "\n".join(f"- {one}" for one in NOT_FOR))
     single = bundle.points["single"]
-    matrix = test.confusion(single.threshold)
-    columns = st.columns(3)
-    columns[0].metric("AUC on test", figure(test.auc.value), border=True)
-    columns[1].metric(
-        "Fractures caught, one threshold", f"{matrix.tp} of {matrix.positives}", border=True, help=single.criterion
+    st.markdown(
+        f"**{escape_markdown(bundle.name)}** on {len(test)} test radiographs, {test.fractured} with a fracture, at the "
+        f"threshold {single.threshold:.3f} chosen on validation"
     )
-    columns[2].metric(
-        "False alarms, one threshold", f"{matrix.fp} of {matrix.negatives}", border=True, help=single.criterion
-    )
-    st.caption(f"95 % interval of the AUC: {interval(test.auc)}. All on {len(test)} test radiographs.")
-    st.markdown("**Where it must not be trusted**\n\n" + "\n".join(f"- {limit}" for limit in LIMITS))
-    st.markdown(f"**What its three answers were worth on {len(test)} test radiographs**")
+    for column, (name, value) in zip(st.columns(3), headline(test, single.threshold).items(), strict=True):
+        with column.container(border=True):
+            st.metric(name, figure(value.value), help=single.criterion if name != "AUC" else None)
+            st.caption(f"95 % CI {interval(value)}")
+    models = _models(bundle)
+    if len(models) > 1:
+        st.dataframe(side_by_side(models), hide_index=True, key="side_by_side")
+
+
+def _models(bundle: Bundle) -> dict[str, tuple[Bundle, Predictions]]:
+    """Return the chosen model and the others that can be loaded, at most three in all."""
+    found = {bundle.name: (bundle, predictions_of(bundle.version, bundle)["test"])}
+    for name in list_bundles(models_folder()):
+        with suppress(FractureCoreError):
+            if name not in found and len(found) < 3:
+                other = verified(name)
+                found[name] = (other, predictions_of(other.version, other)["test"])
+    return found
+
+
+def _curves(bundle: Bundle, test: Predictions) -> None:
+    reference = dataset_name(bundle.manifest.get("provenance", {})) == FracAtlas.name
+    points = list(bundle.points.values())
+    before, after = test.calibration
+    single = bundle.points["single"]
+    st.subheader("On the test set", anchor=False)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown("**ROC curve**")
+        draw(curve_chart("roc", test, points, reference=reference), "card_roc", height=380, alt=f"AUC {test.auc}")
+    with right:
+        st.markdown("**Precision-recall curve**")
+        alt = f"Average precision {test.average_precision}"
+        draw(curve_chart("precision-recall", test, points, reference=reference), "card_pr", height=380, alt=alt)
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.markdown(f"**Confusion matrix at {single.threshold:.3f}**")
+        matrix = test.confusion(single.threshold)
+        alt = f"{matrix.tp} fractures flagged, {matrix.fn} missed, {matrix.fp} false positives"
+        draw(matrix_chart(matrix), "card_matrix", height=360, alt=alt)
+    with right:
+        st.markdown("**Calibration**: does 30 % mean 30 in 100?")
+        alt = f"Reliability diagram; expected calibration error {after.ece:.3f} after scaling"
+        draw(reliability_chart(before, after), "card_reliability", height=360, alt=alt)
+    st.markdown(f"**Performance by triage category ({len(test)} test radiographs)**")
     thresholds = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
     zones = triage_groups(test.labels, test.probabilities, *thresholds)
     st.table(zones_table(zones), border="horizontal", hide_index=True)
 
 
-def _drawn(bundle: Bundle, test: Predictions) -> None:
-    left, right = st.columns(2)
-    with left:
-        st.markdown("**ROC on test**, with the points chosen on validation")
-        figure = curve_chart("roc", test, list(bundle.points.values()))
-        draw(figure, "card_roc", height=380, alt=f"ROC curve on test, AUC {test.auc}")
-    with right:
-        st.markdown("**Calibration on test**: does 30 % mean 30 in 100?")
-        before, after = test.calibration
-        alt = f"Reliability diagram on test; expected calibration error {after.ece:.3f} after scaling"
-        draw(reliability_chart(before, after), "card_reliability", height=380, alt=alt)
+def _films(bundle: Bundle, test: Predictions) -> None:
+    """Draw typical successes and failures, where the radiographs are on this machine."""
+    cases = typical_cases(test, bundle.points["single"].threshold)
+    try:
+        dataset = fracatlas()
+    except FractureCoreError:
+        return
+    known = [one.image_id for one in cases if one.image_id in dataset.table.index]
+    images = thumbnails({image_id: dataset.path(image_id) for image_id in known})
+    if not images:
+        return
+    st.subheader("Typical successes and failures", anchor=False)
+    st.caption("Of each kind those with a middling probability, neither the best nor the worst. Select one to open it.")
+    if picked := st.session_state.pop("card_film", None):
+        st.switch_page("pages/dataset.py", query_params={"image": picked})
+    gallery([_tile(one, images) for one in cases], "card_films", _pick, width=150)
+
+
+def _tile(case: TypicalCase, images: dict[str, bytes]) -> Tile:
+    words = f"{CELL_NAMES[case.cell]} ({case.cell}), probability {case.probability:.3f}"
+    badge = "correct" if case.right else "wrong"
+    return Tile(case.image_id, images.get(case.image_id, b""), words, not case.right, badge)
+
+
+def _pick(image_id: str) -> None:
+    st.session_state["card_film"] = image_id
+
+
+def _text(bundle: Bundle) -> None:
+    """Print the sections of the card that are not drawn above."""
+    for heading, text in sections(bundle.card).items():
+        if heading not in _DRAWN:
+            st.subheader(escape_markdown(heading), anchor=False)
+            # An image in it would be fetched by every reader's browser, from wherever the card's writer likes.
+            st.markdown(text.replace("![", "["))
+
+
+def _training(bundle: Bundle) -> None:
+    rows = bundle.history().to_dict("records")
+    if rows:
+        st.subheader("Training history", anchor=False)
+        columns = st.columns(2, gap="large")
+        if "loss" in rows[0]:
+            with columns[1]:
+                draw(loss_chart(rows), "card_loss", height=300, alt="Loss by epoch")
+        with columns[0]:
+            draw(auc_chart(rows), "card_auc", height=300, alt="AUC on validation by epoch")
+    with st.expander("Training settings"):
+        st.dataframe(recipe_table(bundle.recipe), hide_index=True, key="card_recipe")
+
+
+def _claim(bundle: Bundle, splits: dict[str, Predictions]) -> None:
+    if dataset_name(bundle.manifest.get("provenance", {})) != FracAtlas.name:
+        return
+    with st.expander("CLAIM 2024 checklist"):
+        items = claim_items(bundle, splits["val"], splits["test"])
+        st.table(
+            pd.DataFrame([(str(one.number), one.asks, one.answer) for one in items], columns=["No.", "Item", "Answer"]),
+            border="horizontal",
+            hide_index=True,
+        )
 
 
 def _files(bundle: Bundle) -> None:
     st.subheader("Files", anchor=False)
     st.caption(
-        f"Version {bundle.version}, made {escape_markdown(bundle.created)}. A model is used only while every hash fits."
+        f"Version {bundle.version}, created {escape_markdown(bundle.created)}. A model is loaded only if every file "
+        "matches its SHA-256."
     )
     st.download_button(
         "The card as Markdown", bundle.card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore"
     )
     with st.expander("SHA-256 of each file"):
         st.code("\n".join(f"{digest}  {name}" for name, digest in bundle.manifest["files"].items()), language=None)
-    with st.expander("The training recipe"):
-        st.json(bundle.recipe.to_json())
-    with st.expander("How training went"):
-        st.dataframe(bundle.history(), hide_index=True)

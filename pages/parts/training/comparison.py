@@ -12,7 +12,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import TARGET, BundleComparison, matched_table
 from fracture_core.jobs.comparison import compare_run
 from fracture_core.jobs.history import bundle_of
-from fracture_core.jobs.promotion import promote
+from fracture_core.jobs.promotion import objections, promote
 from fracture_core.jobs.status import RunStatus, losses
 from fracture_core.metrics.formatting import estimate_text, figure, p_text
 from fracture_core.paths import models_folder
@@ -57,11 +57,21 @@ def _in_use() -> None:
         others = [name for name in names if name != current]
         if others:
             other = st.selectbox("Other models", others, key="training_other", label_visibility="collapsed", width=280)
-            st.button("Use this one instead", key="use_other", on_click=_promote, args=(other,))
+            _confirmed("Use this one instead", other, "use_other")
     if said := st.session_state.pop("training_promoted", None):
         st.success(escape_markdown(said))
     if said := st.session_state.pop("training_refused", None):
         st.error(escape_markdown(said))
+
+
+def _confirmed(label: str, name: str, key: str) -> None:
+    """Draw a button that asks once more before everyone's model changes."""
+    with st.popover(label, icon=_CHECK):
+        st.markdown(
+            f"**{escape_markdown(name)}** will be the model of everyone who uses this app, on every page. The present "
+            "one is kept and can be restored here."
+        )
+        st.button("Yes, use it", type="primary", key=key, on_click=_promote, args=(name,))
 
 
 def _promote(name: str) -> None:
@@ -84,14 +94,10 @@ def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
         st.caption(escape_markdown(sentence))
     st.markdown(f"**{escape_markdown(found.verdict)}**")
     if new.name != current_bundle(models_folder()):
-        st.button(
-            f"Use {escape_markdown(new.name)}",
-            type="primary",
-            key="use_this",
-            on_click=_promote,
-            args=(new.name,),
-            icon=_CHECK,
-        )
+        if said := objections(found):
+            st.info(" ".join(said))
+        else:
+            _confirmed(f"Use {escape_markdown(new.name)}", new.name, "use_this")
     _figures(found)
     st.markdown(f"**Confusion matrix on test at sensitivity {TARGET:.2f}, each model at its own validation threshold**")
     st.dataframe(matched_table(found), hide_index=True, key="matched")

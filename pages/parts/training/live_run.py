@@ -9,14 +9,24 @@ import streamlit as st
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
+from fracture_core.jobs.control import get_request
+from fracture_core.jobs.expectation import phases, total_seconds
 from fracture_core.jobs.status import RunStatus, log_tail, losses, status
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
-from fracture_core.reporting.training_text import STATES, pace, stage_in_words
+from fracture_core.reporting.training_text import STATES, pace, stage_in_words, total_in_words
 from fracture_core.training.run_folder import RunFolder
 from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown
 
 _SECONDS = 1.0
+_ASKED = {"pause": "pausing after the current step …"}
+_MARKS = {"done": "✓", "current": "●", "next": "○"}
+_STEPPER = """<style>
+.stepper { display: flex; flex-wrap: wrap; gap: 0.3rem 1.1rem; list-style: none; margin: 0; padding: 0; }
+.stepper li { margin: 0; white-space: nowrap; }
+.stepper .current { font-weight: 700; }
+.stepper .next { opacity: 0.75; }
+</style>"""
 
 
 def watch(run: Path) -> None:
@@ -36,26 +46,44 @@ def _polled(name: str) -> None:
         if found.state == "finished":
             st.session_state.update(training_section="result", training_result=found.name)
         st.rerun(scope="app")
-    _heading(found)
+    asked = get_request(run)
+    _heading(found, _ASKED.get(asked) if found.state == "running" else None)
+    _stepper(found)
     st.progress(found.share, stage_in_words(found))
     for column, (title, value) in zip(st.columns(4), pace(found), strict=True):
         column.metric(title, value)
+    _buttons(run, found, pausing=asked == "pause")
+    _curves(run)
+    _log(run)
+
+
+def _buttons(run: Path, found: RunStatus, *, pausing: bool) -> None:
+    """Draw what can be done now; a press is answered at once, the run follows after its current step."""
+    stopping = found.state == "stopping"
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        if found.state == "paused":
+        if found.state == "paused" or (pausing and not stopping):
             _button("Continue", "play_arrow", job.unpause, run, key="go_on", type="primary")
         else:
-            stopping = found.state == "stopping"
             _button("Pause", "pause", job.pause, run, key="pause", disabled=stopping)
-        if found.state == "stopping":
+        if stopping:
             _button("Stop now", "dangerous", job.kill, run, key="stop_at_once")
         else:
             _button("Cancel", "stop", job.cancel, run, key="cancel")
         st.caption(
             "The run continues if you leave this page, close the browser or restart the app. Cancelling leaves a "
-            "checkpoint to resume from; pausing keeps the process in memory."
+            "checkpoint to resume from; pausing keeps the process in memory. Both take effect after the current step."
         )
-    _curves(run)
-    _log(run)
+
+
+def _stepper(found: RunStatus) -> None:
+    """Draw the phases of the run in a row, and one time for all of them."""
+    items = "".join(
+        f'<li class="{phase.state}"{" aria-current=step" if phase.state == "current" else ""}>'
+        f"{_MARKS[phase.state]} {phase.title}</li>"
+        for phase in phases(found)
+    )
+    st.html(f'{_STEPPER}<ol class="stepper" aria-label="Phases of the run">{items}</ol>')
+    st.markdown(f"**{total_in_words(*total_seconds(found))}**")
 
 
 def _stopped(run: Path) -> None:
@@ -66,6 +94,8 @@ def _stopped(run: Path) -> None:
     elif found.error:
         st.warning(escape_markdown(found.error))
     else:
+        if found.state == "stopped":
+            st.markdown("It was cancelled by a user of this app.")
         st.markdown("It can be resumed from its last checkpoint and gives the same result as an uninterrupted run.")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         _button("Resume", "play_arrow", job.resume, run, key="resume", type="primary")
@@ -74,8 +104,8 @@ def _stopped(run: Path) -> None:
     _log(run)
 
 
-def _heading(found: RunStatus) -> None:
-    st.subheader(f"{escape_markdown(found.name)}: {STATES[found.state]}", anchor=False)
+def _heading(found: RunStatus, asked: str | None = None) -> None:
+    st.subheader(f"{escape_markdown(found.name)}: {asked or STATES[found.state]}", anchor=False)
     _told("act")
 
 

@@ -1,6 +1,9 @@
-"""A new run: on what, by which recipe, from where, and what that will take."""
+"""A new run: on what, by which plan, from which weights, and how long that will take."""
 
 from __future__ import annotations
+
+from contextlib import suppress
+from typing import get_args
 
 import streamlit as st
 
@@ -8,26 +11,30 @@ from fracture_core.bundle.bundle import DEFAULT_BUNDLE, list_bundles
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
+from fracture_core.jobs.expectation import expect
 from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
-from fracture_core.recipe import Recipe
-from fracture_core.reporting.training_text import estimate_in_words
+from fracture_core.recipe import BackboneName, Recipe
+from fracture_core.reporting.training_text import estimate_in_words, preset_time
 from fracture_core.training.estimate import check_disk_space, estimate
-from fracture_core.training.recipe_fields import FRONT, RecipeChoice, about, choices, recipe_names, with_values
-from pages.parts.shared.sidebar import escape_markdown
+from fracture_core.training.presets import GROUPS, HELP, PRESETS, Preset, group_of
+from fracture_core.training.recipe_fields import RecipeChoice, choices, with_values
+from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.training.dataset_choice import choose_dataset
 
+_NETWORK = "The backbone. The shipped models are densenet121 and efficientnet-lite2; others start from ImageNet."
 _ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "None (random weights)"}
 
 
 def new_run() -> None:
-    """Draw the form."""
+    """Draw the form: on what, by which plan, with which settings, and how long it will take."""
     st.subheader("A new run", anchor=False)
     chosen = choose_dataset()
-    recipe = _recipe()
+    preset = _preset(chosen)
+    recipe = _recipe(preset)
     if recipe is None or chosen is None:
         return
-    _estimate(recipe, *chosen)
+    _estimate(recipe, preset, *chosen)
     if st.button("Start", type="primary", icon=":material/play_arrow:", key="start_run"):
         _start(recipe, *chosen)
 
@@ -37,58 +44,92 @@ def _start(recipe: Recipe, folder: str | None, dataset, split) -> None:
         if (needed := estimate(recipe, dataset, split)) is not None:
             check_disk_space(needed)
         with st.spinner("Starting …"):
-            job.start(recipe, folder, recipe.name)
+            run = job.start(recipe, folder, recipe.name)
+        if needed is not None:
+            expect(run, needed.seconds)
     except FractureCoreError as error:
         st.error(escape_markdown(str(error)))
         return
     st.rerun()
 
 
-def _recipe() -> Recipe | None:
-    """Draw the recipe's choices; give it, or None where they make no sense."""
+def _preset(chosen: tuple | None) -> Preset:
+    """Draw the three plans with what each takes; return the selected one."""
+    key = st.segmented_control(
+        "Plan",
+        list(PRESETS),
+        default="try",
+        required=True,
+        key="train_preset",
+        format_func=lambda one: PRESETS[one].title,
+        wrap=True,
+    )
+    for column, preset in zip(st.columns(len(PRESETS)), PRESETS.values(), strict=True):
+        with column.container(border=True, height="stretch", key=f"preset_{preset.key}"):
+            found = estimate(preset.recipe, *chosen[1:]) if chosen else None
+            st.markdown(f"**{preset.title}**" + (" :primary-badge[selected]" if preset.key == key else ""))
+            st.markdown(f"**{preset_time(found, preset.typical)}**")
+            st.caption(preset.about)
+    return PRESETS[key]
+
+
+def _recipe(preset: Preset) -> Recipe | None:
+    """Draw the settings of a plan; return its recipe, or None where they do not fit together."""
+    base = preset.recipe
     left, middle, right = st.columns(3)
-    base = left.selectbox("Recipe", recipe_names(), key="train_recipe")
+    networks = get_args(BackboneName)
+    backbone = left.selectbox(
+        "Network", networks, networks.index(base.backbone), key=f"choice_{preset.key}_backbone", help=_NETWORK
+    )
+    starts = [*(f"bundle:{name}" for name in _starts(backbone)), *_ELSEWHERE]
     start = middle.selectbox(
         "Starting weights",
-        [*(f"bundle:{name}" for name in _starts()), *_ELSEWHERE],
-        key="train_start",
+        starts,
+        starts.index(base.start) if base.start in starts else 0,
+        key=f"train_start_{preset.key}_{backbone}",
         format_func=lambda one: _ELSEWHERE.get(one, one.replace("bundle:", "Model ")),
     )
     name = right.text_input(
         "Name", free_name("mine"), key="train_name", help="Name of the run and of the model it produces."
     )
-    if said := about(base):
-        st.caption(escape_markdown(said))
-    offered = choices(Recipe.load(base))
-    values = {}
-    columns = st.columns(3)
-    for place, choice in enumerate(one for one in offered if one.key in FRONT):
-        with columns[place % 3]:
-            values[choice.key] = _widget(base, choice)
-    with st.expander("All other settings"):
-        columns = st.columns(3)
-        for place, choice in enumerate(one for one in offered if one.key not in FRONT):
-            with columns[place % 3]:
-                values[choice.key] = _widget(base, choice)
+    values = {"backbone": backbone} | _settings(preset, base)
     try:
-        return with_values(Recipe.load(base), values).replace(name=name.strip(), start=start)
+        return with_values(base, values).replace(name=name.strip(), start=start)
     except FractureCoreError as error:
         st.error(escape_markdown(str(error)))
         return None
 
 
-def _starts() -> list[str]:
-    """The bundles that a run can start from, the one that came with the project first."""
-    return sorted(list_bundles(models_folder()), key=lambda name: name != DEFAULT_BUNDLE)
+def _settings(preset: Preset, base: Recipe) -> dict[str, object]:
+    """Draw every other setting, in groups; return the values by key."""
+    offered = [one for one in choices(base) if one.key != "backbone"]
+    values = {}
+    for title in GROUPS:
+        with st.expander(title, expanded=title == next(iter(GROUPS))):
+            columns = st.columns(3)
+            for place, choice in enumerate(one for one in offered if group_of(one.key) == title):
+                with columns[place % 3]:
+                    values[choice.key] = _widget(preset.key, choice)
+    return values
+
+
+def _starts(backbone: str) -> list[str]:
+    """The models of the same network, which a run can start from; the one that came with the project first."""
+    fitting = []
+    for name in list_bundles(models_folder()):
+        with suppress(FractureCoreError):
+            if verified(name).recipe.backbone == backbone:
+                fitting.append(name)
+    return sorted(fitting, key=lambda name: name != DEFAULT_BUNDLE)
 
 
 def _widget(base: str, choice: RecipeChoice):
-    """Draw one choice; another recipe has widgets of its own, so that each shows its own values."""
-    key = f"choice_{base}_{choice.key}"
+    """Draw one choice; another plan has widgets of its own, so that each shows its own values."""
+    key, said = f"choice_{base}_{choice.key}", choice.help or HELP.get(choice.key)
     if choice.kind == "switch":
-        return st.toggle(choice.label, choice.value, key=key, help=choice.help)
+        return st.toggle(choice.label, choice.value, key=key, help=said)
     if choice.kind == "one of":
-        return st.selectbox(choice.label, choice.options, choice.options.index(choice.value), key=key, help=choice.help)
+        return st.selectbox(choice.label, choice.options, choice.options.index(choice.value), key=key, help=said)
     return st.number_input(
         choice.label,
         choice.low,
@@ -97,13 +138,14 @@ def _widget(base: str, choice: RecipeChoice):
         key=key,
         format="%g" if choice.kind == "number" else None,
         step=choice.step,
-        help=choice.help,
+        help=said,
     )
 
 
-def _estimate(recipe: Recipe, folder: str | None, dataset, split) -> None:
+def _estimate(recipe: Recipe, preset: Preset, folder: str | None, dataset, split) -> None:
     """Say what the run will take, or offer to measure it."""
-    words = estimate_in_words(estimate(recipe, dataset, split))
+    found = estimate(recipe, dataset, split)
+    words = estimate_in_words(found) + ("" if found else f" Typically {preset.typical} on a laptop.")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(escape_markdown(words), width="stretch")
         st.button(

@@ -9,7 +9,7 @@ import streamlit as st
 from fracture_core.bundle.bundle import current_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
-from fracture_core.jobs.history import delete_run, history_rows, note, recipe_differences, write_note
+from fracture_core.jobs.history import delete_run, history_rows, note, recipe_differences, rename_run, write_note
 from fracture_core.jobs.status import RunStatus
 from fracture_core.paths import models_folder
 from fracture_core.reporting.training_charts import overlaid
@@ -52,6 +52,9 @@ def _one(run: RunStatus) -> None:
     st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
     if run.resumable:
         st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
+    with st.popover("Rename this run", icon=":material/edit:", disabled=run.alive):
+        name = st.text_input("New name", key=f"rename_{run.name}", max_chars=60)
+        st.button("Rename", key="rename_run", on_click=_rename, args=(run.run, f"rename_{run.name}"), disabled=not name)
     with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive):
         st.markdown(f"Delete {escape_markdown(run.name)} with its history and checkpoints? Its model, if any, is kept.")
         st.button("Yes, delete it", type="primary", key="delete_run", on_click=_delete, args=(run.run,))
@@ -93,6 +96,10 @@ def _keep(run: Path, key: str) -> None:
 
 def _delete(run: Path) -> None:
     _try(delete_run, run)
+
+
+def _rename(run: Path, key: str) -> None:
+    _try(rename_run, run, st.session_state[key])
 
 
 def _resume(run: Path) -> None:

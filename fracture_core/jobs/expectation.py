@@ -1,0 +1,81 @@
+"""How long a run was expected to take when it was started, and how far it has come."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from fracture_core.files import write_text
+from fracture_core.jobs.status import RunStatus, created
+from fracture_core.training.run_folder import RunError, RunFolder
+
+_FILE = "expected.json"
+#: The phases of a run in order: title, and the stages of `RunStatus` in it.
+PHASES = (
+    ("Prepare", ("preparing",)),
+    ("Read the dataset", ("reading", "auditing", "decoding")),
+    ("Compute features", ("features",)),
+    ("Train", ("training", "validating", "epoch ended")),
+    ("Package", ("packaging",)),
+    ("Compare", ("comparing",)),
+)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a run: `state` is "done", "current" or "next"."""
+
+    title: str
+    state: str
+
+
+def phases(run: RunStatus) -> list[Phase]:
+    """Return the phases of a run in order; one that computes no features has no such phase."""
+    try:
+        fast = RunFolder(run.run).recipe().fast_path
+    except RunError:
+        fast = True
+    kept = [(title, stages) for title, stages in PHASES if fast or title != "Compute features"]
+    at = next((place for place, (_, stages) in enumerate(kept) if run.stage in stages), 0)
+    if run.state in ("finished", "trained"):
+        at = len(kept) if run.state == "finished" else len(kept) - 2
+    states = ["done" if place < at else "current" if place == at else "next" for place in range(len(kept))]
+    return [Phase(title=title, state=state) for (title, _), state in zip(kept, states, strict=True)]
+
+
+def expect(run: Path, seconds: float) -> None:
+    """Keep how long a run is expected to take in all; nothing happens where its folder cannot be written."""
+    try:
+        write_text(run / _FILE, json.dumps({"seconds": seconds}))
+    except OSError:
+        return
+
+
+def expected_seconds(run: Path) -> float | None:
+    """Return how long a run was expected to take in all, or None where that is not known."""
+    try:
+        return float(json.loads((run / _FILE).read_text("utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def total_seconds(run: RunStatus, now: float | None = None) -> tuple[float, float | None]:
+    """Return the seconds since a run was started and, where it can be told, the seconds that it has left in all.
+
+    While it trains, what is left follows from its own pace; before and after, from what was expected at the start.
+
+    Args:
+        run: A run at one moment.
+        now: Seconds since 1970; None for the present.
+    """
+    begun = datetime.fromisoformat(created(run.run)).timestamp()
+    spent = max((time.time() if now is None else now) - begun, 0.0)
+    if run.stage in ("training", "validating", "epoch ended") and run.seconds_left is not None:
+        return spent, run.seconds_left
+    expected = expected_seconds(run.run)
+    if expected is not None and expected > spent:
+        return spent, expected - spent
+    return spent, run.seconds_left

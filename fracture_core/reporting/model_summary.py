@@ -1,0 +1,62 @@
+"""What the first screen of the model card says: what a model is for, what it is not for, and models side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.evaluation.predictions import Predictions
+from fracture_core.metrics.formatting import estimate_text
+from fracture_core.metrics.intervals import IntervalEstimate, wilson
+from fracture_core.recipe import Recipe
+
+INTENDED_USE = (
+    "Research and teaching: to see what a fracture model does with a radiograph, where it looks, and how often it is "
+    "wrong.",
+    "Single frontal, lateral or oblique radiographs of a hand, wrist, elbow, leg, foot, hip or shoulder.",
+    "A second look by someone who reads the original radiograph as well.",
+)
+NOT_FOR = (
+    "Diagnosis, or any decision about a patient. It is not a medical device.",
+    "Chest, spine, skull, CT, MRI, ultrasound or photographs: these are not assessed.",
+    "Ruling a fracture out. It misses fractures, and FracAtlas has few of the hip and shoulder.",
+)
+
+
+def headline(predictions: Predictions, threshold: float) -> dict[str, IntervalEstimate]:
+    """Return the three figures of a model: AUC, and sensitivity and specificity at `threshold` (0..1)."""
+    matrix = predictions.confusion(threshold)
+    return {
+        "AUC": predictions.auc,
+        "Sensitivity": wilson(matrix.tp, matrix.positives),
+        "Specificity": wilson(matrix.tn, matrix.negatives),
+    }
+
+
+def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> pd.DataFrame:
+    """Return a table of several models on their test radiographs: a row a figure, a column a model."""
+    columns = {}
+    for name, (bundle, test) in models.items():
+        point = bundle.points["single"]
+        figures = {title: estimate_text(value) for title, value in headline(test, point.threshold).items()}
+        columns[name] = {
+            "Network": bundle.recipe.backbone,
+            "Image size (px)": str(bundle.recipe.image_size),
+            "Test radiographs": f"{len(test)}, {test.fractured} with a fracture",
+            **figures,
+            "Threshold": f"{point.threshold:.3f}",
+        }
+    return pd.DataFrame(columns).rename_axis("Test set (95 % CI)").reset_index()
+
+
+def recipe_table(recipe: Recipe) -> pd.DataFrame:
+    """Return a recipe's settings in words: columns Setting and Value."""
+    plain = recipe.to_json()
+    plain |= {f"augmentation: {key}": value for key, value in plain.pop("augmentation").items()}
+    rows = [
+        (key.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else str(value))
+        for key, value in plain.items()
+    ]
+    return pd.DataFrame(rows, columns=["Setting", "Value"])

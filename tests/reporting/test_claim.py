@@ -1,0 +1,40 @@
+"""Every figure of the checklist is the model's own, computed anew from its predictions by other programs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+from sklearn import metrics as sk
+
+from fracture_core.bundle.bundle import list_bundles, load_bundle
+from fracture_core.evaluation.predictions import split_predictions
+from fracture_core.metrics.formatting import figure
+from fracture_core.paths import APP
+from fracture_core.reporting.claim import claim_items
+
+SHIPPED = APP / "models"
+NAMES = list_bundles(SHIPPED)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_figure_is_still_the_models(name):
+    bundle = load_bundle(name, SHIPPED)
+    splits = split_predictions(bundle)
+    answers = {item.number: item.answer for item in claim_items(bundle, splits["val"], splits["test"])}
+    assert list(answers) == list(range(1, 45))
+    table = bundle.predictions()
+    val, test = (table[table["split"] == split] for split in ("val", "test"))
+    truth, scores = test["label"].to_numpy(), test["probability"].to_numpy()
+    assert f"AUC {figure(sk.roc_auc_score(truth, scores))} (" in answers[32]
+    assert f"average precision {figure(sk.average_precision_score(truth, scores))} (" in answers[37]
+    threshold = bundle.points["single"].threshold
+    (tn, fp), (fn, tp) = sk.confusion_matrix(truth, scores >= threshold)
+    for word, k, n in (("sensitivity", tp, tp + fn), ("specificity", tn, tn + fp)):
+        low, high = binomtest(int(k), int(n)).proportion_ci(method="wilson")
+        assert f"{word} {k / n:.3f} ({low:.3f}\u00a0to\u00a0{high:.3f})" in answers[38]
+    assert f"{threshold:.3f}" in answers[38]
+    assert f"{fn} fractures missed and {fp} false positives" in answers[39]
+    assert f"{len(val)} for validation, {len(test)} for test" in answers[35]
+    assert f"{int(np.sum(val['label']))} of {len(val)} in validation, {int(truth.sum())} of {len(test)}" in answers[36]
+    assert f"{bundle.recipe.image_size} px" in answers[22] and bundle.recipe.backbone in answers[22]
