@@ -1,6 +1,6 @@
 """One look for every chart: colours that the colour-blind can tell apart, and the frame that charts share.
 
-Charts set no colour for text, axes or background: Streamlit's own theme sets those, dark or light, in the browser.
+Charts lie on the page's own background, so they are made without one; `in_theme` gives them the page's text colour.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ CONFIG: dict[str, Any] = {
     "toImageButtonOptions": {"format": "png", "scale": 2},
     "doubleClick": "reset",
 }
-_GRID = "rgba(138, 149, 158, 0.25)"
+#: Colour of text on a dark and on a light page, as in .streamlit/.
+INK = {"dark": "#e3e9ee", "light": "#0b131a"}
+_GRID, _CLEAR = "rgba(138, 149, 158, 0.25)", "rgba(0, 0, 0, 0)"
 
 
 def chart(
@@ -49,11 +51,14 @@ def chart(
         legend: Whether the traces' names stand below the chart.
 
     Returns:
-        A figure without colours for text and background. A drag does not zoom: on a phone it scrolls the page.
+        A figure without a background. A drag does not zoom: on a phone it scrolls the page.
     """
     made = go.Figure(data=list(traces))
     axis = {"gridcolor": _GRID, "zeroline": False, "fixedrange": True, "automargin": True, "title_standoff": 8}
     made.update_layout(
+        template="none",
+        paper_bgcolor=_CLEAR,
+        plot_bgcolor=_CLEAR,
         margin={"l": 8, "r": 12, "t": 10, "b": 8},
         xaxis=axis | {"title_text": x, "range": x_range},
         yaxis=axis | {"title_text": y or None, "range": y_range},
@@ -66,6 +71,14 @@ def chart(
         uirevision="kept",
     )
     return made
+
+
+def in_theme(figure: go.Figure, theme: str) -> go.Figure:
+    """Return a figure with the text colour of a "dark" or "light" page."""
+    ink = INK.get(theme, INK["dark"])
+    hover = {"bgcolor": "#182027" if theme == "dark" else "#ffffff", "font_color": ink, "bordercolor": GREY}
+    font = {"color": ink, "family": "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif", "size": 12}
+    return figure.update_layout(font=font, hoverlabel=hover)
 
 
 def line(name: str, x: ArrayLike, y: ArrayLike, colour: str, *, dash: str = "solid", **options: Any) -> go.Scatter:

@@ -18,7 +18,8 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
 
     Each bar's customdata is (group, class), for a click.
     """
-    names = [f"{group}, n = {n}" for group, n in zip(classes["group"], classes["n"], strict=True)]
+    counted = zip(classes["group"], classes["fractured"], classes["n"], strict=True)
+    names = [f"{group}: {fractured:,} of {n:,}" for group, fractured, n in counted]
     bars = [
         go.Bar(
             name=name,
@@ -26,8 +27,6 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
             x=classes[name].tolist(),
             orientation="h",
             marker_color=colour,
-            text=classes[name].tolist() if name == "fractured" else None,
-            textposition="auto",
             customdata=[(str(group), name) for group in classes["group"]],
             hovertemplate=f"%{{y}}<br>{name}: %{{x:,}}<extra></extra>",
             selected={"marker": {"opacity": 1}},

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 import streamlit as st
 
-from fracture_core.reporting.chart_theme import CONFIG
+from fracture_core.reporting.chart_theme import CONFIG, in_theme
 
 
 def draw(
@@ -35,5 +35,6 @@ def draw(
 
     config = CONFIG | {"toImageButtonOptions": CONFIG["toImageButtonOptions"] | {"filename": key}}
     options = {"on_select": picked, "selection_mode": "points"} if on_pick else {}
+    figure = in_theme(figure, st.context.theme.type or "dark")
     with st.container(key=f"chart_{key}"):
-        st.plotly_chart(figure, key=drawn_as, height=height, config=config, alt=alt, **options)
+        st.plotly_chart(figure, theme=None, key=drawn_as, height=height, config=config, alt=alt, **options)
