@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -21,11 +21,15 @@ Item = TypeVar("Item")
 
 LABELS = ("fractured", "not fractured")
 PARTS = ("hand", "leg", "hip", "shoulder")
+#: What FracAtlas's words for body parts mean: an elbow is "hand" there, a foot is "leg".
+PART_NAMES = {"hand": "upper limb", "leg": "lower limb", "hip": "hip", "shoulder": "shoulder"}
 VIEWS = ("frontal", "lateral", "oblique")
 HARDWARE = ("hardware", "no hardware")
 SPLITS = ("train", "val", "test", "left out")
 DEFECT_CHOICES = (*NAMES, "none found")
 COUNTS = ("0", "1", "2", "3 or more")
+#: Whether the model's answer agrees with the reference label.
+OUTCOMES = ("correct", "wrong", "indeterminate")
 ORDERS = ("by id", "highest probability", "lowest probability")
 
 
@@ -33,7 +37,8 @@ ORDERS = ("by id", "highest probability", "lowest probability")
 class Filters:
     """What to show. Within one field any choice will do, across fields all must; an empty field asks nothing.
 
-    `search` is part of an image id, or several of them with commas or blanks between.
+    `search` is part of an image id, or several ids with commas or blanks between; of several, those that name an image
+    exactly find that image alone. `probability` is a range from 0 to 1: its upper end belongs to it only where it is 1.
     """
 
     labels: Sequence[str] = ()
@@ -44,13 +49,18 @@ class Filters:
     defects: Sequence[str] = ()
     counts: Sequence[str] = ()
     search: str = ""
+    outcomes: Sequence[str] = ()
+    probability: tuple[float, float] = (0.0, 1.0)
 
     def summary_text(self) -> str:
         """Say in words what is asked for; "" where nothing is."""
         counts = [f"{c} fracture{'' if c == '1' else 's'}" for c in self.counts]
         defects = ["no defect found" if d == "none found" else d for d in self.defects]
-        fields = (self.labels, self.parts, self.views, self.hardware, self.splits, defects, counts)
+        parts = [PART_NAMES.get(part, part) for part in self.parts]
+        fields = (self.labels, parts, self.views, self.hardware, self.splits, defects, counts, self.outcomes)
         said = [" or ".join(field) for field in fields if field]
+        if self.probability != (0.0, 1.0):
+            said.append(f"probability {self.probability[0]:.3g} to {self.probability[1]:.3g}")
         return ", ".join(said + ([f"id with {self.search.strip()!r}"] if self.search.strip() else []))
 
 
@@ -89,26 +99,80 @@ def catalogue(
 
 def select(table: pd.DataFrame, filters: Filters, order: str = "by id") -> list[str]:
     """Give the ids of the rows of a catalogue that pass, in one of ORDERS; images without a prediction come last."""
-    keep = np.ones(len(table), bool)
-    keep &= _any_of(filters.labels, LABELS, [table["label"] == 1, table["label"] == 0])
-    keep &= _any_of(filters.parts, PARTS, [table[name] > 0 for name in PARTS])
-    keep &= _any_of(filters.views, VIEWS, [table[name] > 0 for name in VIEWS])
-    keep &= _any_of(filters.hardware, HARDWARE, [table["hardware"] > 0, table["hardware"] == 0])
-    keep &= _any_of(filters.splits, SPLITS, [table["split"] == name for name in SPLITS])
-    defects = [table[name] for name in NAMES]
-    keep &= _any_of(filters.defects, DEFECT_CHOICES, [*defects, ~table[list(NAMES)].any(axis=1)])
-    count = table["fracture_count"]
-    keep &= _any_of(filters.counts, COUNTS, [count == 0, count == 1, count == 2, count >= 3])
-    keep &= _found(table.index, filters.search)
+    keep = _others(table, filters)
+    for field, masks in _masks(table).items():
+        keep &= _any_of(getattr(filters, field), masks)
     chosen = table.loc[keep, "probability"]
     if order != "by id":
         chosen = chosen.sort_values(ascending=order == "lowest probability", na_position="last", kind="stable")
     return list(chosen.index)
 
 
-def _any_of(wanted: Sequence[str], choices: Sequence[str], masks: Sequence[pd.Series]) -> np.ndarray | bool:
-    chosen = [mask.to_numpy() for name, mask in zip(choices, masks, strict=True) if name in wanted]
+def facet_counts(table: pd.DataFrame, filters: Filters) -> dict[str, dict[str, int]]:
+    """Return how many images each choice of each field would show, the other fields standing as they are.
+
+    Args:
+        table: A catalogue.
+        filters: What is asked for now.
+
+    Returns:
+        By name of the field in `Filters` and by choice.
+    """
+    masks = _masks(table)
+    passed = {field: _any_of(getattr(filters, field), choices) for field, choices in masks.items()}
+    counts = {}
+    for field, choices in masks.items():
+        rest = _others(table, filters)
+        for other, mask in passed.items():
+            rest &= mask if other != field else True
+        counts[field] = {name: int((rest & mask).sum()) for name, mask in choices.items()}
+    return counts
+
+
+def with_outcomes(table: pd.DataFrame, rule_out: float, rule_in: float) -> pd.DataFrame:
+    """Return the catalogue with a column "outcome", one of OUTCOMES, "" for images without a prediction.
+
+    Args:
+        table: A catalogue.
+        rule_out: Probability below which the model answers that a fracture is unlikely.
+        rule_in: Probability at or above which it answers that one is likely.
+    """
+    probability, fractured = table["probability"].to_numpy(), table["label"].to_numpy() == 1
+    likely, unlikely = probability >= rule_in, probability < min(rule_out, rule_in)
+    right = (likely & fractured) | (unlikely & ~fractured)
+    decided = np.select([np.isnan(probability), right, likely | unlikely], ["", "correct", "wrong"], "indeterminate")
+    return table.assign(outcome=decided)
+
+
+def _masks(table: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
+    """The images of each choice of each field, by the field's name in `Filters`."""
+    count, outcome = table["fracture_count"], table["outcome"] if "outcome" in table else pd.Series("", table.index)
+    found = {
+        "labels": {"fractured": table["label"] == 1, "not fractured": table["label"] == 0},
+        "outcomes": {name: outcome == name for name in OUTCOMES},
+        "parts": {name: table[name] > 0 for name in PARTS},
+        "views": {name: table[name] > 0 for name in VIEWS},
+        "counts": dict(zip(COUNTS, (count == 0, count == 1, count == 2, count >= 3), strict=True)),
+        "hardware": {"hardware": table["hardware"] > 0, "no hardware": table["hardware"] == 0},
+        "splits": {name: table["split"] == name for name in SPLITS},
+        "defects": {name: table[name] for name in NAMES} | {"none found": ~table[list(NAMES)].any(axis=1)},
+    }
+    return {field: {name: mask.to_numpy(bool) for name, mask in masks.items()} for field, masks in found.items()}
+
+
+def _any_of(wanted: Sequence[str], masks: Mapping[str, np.ndarray]) -> np.ndarray | bool:
+    chosen = [mask for name, mask in masks.items() if name in wanted]
     return np.logical_or.reduce(chosen) if chosen else True
+
+
+def _others(table: pd.DataFrame, filters: Filters) -> np.ndarray:
+    """What passes the search and the range of probabilities, which are no lists of choices."""
+    keep = np.ones(len(table), bool)
+    low, high = filters.probability
+    if (low, high) != (0.0, 1.0):
+        probability = table["probability"].to_numpy()
+        keep &= (probability >= low) & ((probability < high) | (high >= 1))
+    return keep & _found(table.index, filters.search)
 
 
 def _found(ids: pd.Index, search: str) -> np.ndarray | bool:
@@ -116,7 +180,11 @@ def _found(ids: pd.Index, search: str) -> np.ndarray | bool:
     if not words:
         return True
     lower = ids.str.lower()
-    return np.logical_or.reduce([lower.str.contains(word, regex=False) for word in words])
+    found = []
+    for word in words:
+        named = lower.isin([word, f"img{word:0>7}"]) if len(words) > 1 else np.zeros(len(ids), bool)
+        found.append(named if named.any() else lower.str.contains(word, regex=False))
+    return np.logical_or.reduce(found)
 
 
 @dataclass(frozen=True)
@@ -149,7 +217,7 @@ def neighbours(ids: Sequence[str], image_id: str) -> tuple[str | None, str | Non
 
 def tags(row: pd.Series) -> list[str]:
     """What of an image is worth a word under its thumbnail: parts, split, hardware, defects."""
-    said = [name for name in PARTS if row[name]]
+    said = [PART_NAMES[name] for name in PARTS if row[name]]
     said += [row["split"]] if row["split"] else []
     said += ["hardware"] if row["hardware"] else []
     return said + [name for name in NAMES if row[name]]
@@ -163,7 +231,7 @@ def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
     said = [
         ("Label", label if label == csv_label else f"{label} (dataset.csv says {csv_label})"),
         ("Fractures", str(int(row["fracture_count"]))),
-        ("Body part", ", ".join(name for name in PARTS if row[name]) or "not given"),
+        ("Body part", ", ".join(PART_NAMES[name] for name in PARTS if row[name]) or "not given"),
         ("View", ", ".join(views) or "not given"),
         ("Several body parts", "yes" if row["mixed"] else "no"),
         ("Several views on one film", "yes" if row["multiscan"] else "no"),

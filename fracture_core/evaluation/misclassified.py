@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fracture_core.inference.predictor import Predictor
     from fracture_core.metrics.operating_points import OperatingPoint
 
-MISSES, FALSE_ALARMS = "Missed fractures", "False alarms"
-WORST_FIRST, NEAREST_FIRST = "Most wrong first", "Nearest to the threshold first"
+MISSES, FALSE_ALARMS = "Missed fractures", "False positives"
+WORST_FIRST, NEAREST_FIRST = "Largest error first", "Nearest to the threshold first"
 _VERSION = 1
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from fracture_core.data.catalogue import PART_NAMES
 from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.localisation import PointingRow
 from fracture_core.reporting.chart_theme import BLUE, GREEN, GREY, PURPLE, SEQUENCE, VERMILION, chart
@@ -19,7 +20,7 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
     Each bar's customdata is (group, class), for a click.
     """
     counted = zip(classes["group"], classes["fractured"], classes["n"], strict=True)
-    names = [f"{group}: {fractured:,} of {n:,}" for group, fractured, n in counted]
+    names = [f"{PART_NAMES.get(group, group)}: {fractured:,} of {n:,}" for group, fractured, n in counted]
     bars = [
         go.Bar(
             name=name,
@@ -40,7 +41,7 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
 def share_dots(classes: pd.DataFrame) -> go.Figure:
     """Return the fractured share of each group (per cent) with its 95 % interval; groups without a rate stay empty."""
     rates = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
-    groups = [str(group) for group in classes["group"]]
+    groups = [PART_NAMES.get(group, str(group)) for group in classes["group"]]
     dots = _dots("fractured", groups, rates, VERMILION)
     made = _downwards(chart([dots], "% fractured, with 95 % interval", "", legend=False)).update_xaxes(
         rangemode="tozero"
@@ -53,7 +54,13 @@ def part_bars(parts: pd.DataFrame) -> go.Figure:
     colours = (BLUE, VERMILION, GREEN, PURPLE)
     splits = [str(name) for name in parts.index]
     bars = [
-        go.Bar(name=str(name), y=splits, x=(100 * parts[name]).round(1).tolist(), orientation="h", marker_color=colour)
+        go.Bar(
+            name=PART_NAMES.get(name, str(name)),
+            y=splits,
+            x=(100 * parts[name]).round(1).tolist(),
+            orientation="h",
+            marker_color=colour,
+        )
         for name, colour in zip(parts.columns, colours, strict=False)
     ]
     return _downwards(chart(bars, "% of the radiographs", ""))

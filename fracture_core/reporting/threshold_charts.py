@@ -66,11 +66,12 @@ def curve_chart(
     return chart(traces, *_AXES[kind], x_range=_UNIT, y_range=_UNIT)
 
 
-def matrix_chart(matrix: Confusion) -> go.Figure:
+def matrix_chart(matrix: Confusion, *, clickable: bool = False) -> go.Figure:
     """Return the confusion matrix as a heatmap: counts, shares of each row, totals, missed fractures in vermilion.
 
     Rows are the reference label and columns the model's, fracture first. The colour's strength is the share of the row.
-    The annotations are, in this order, TP, FN, FP, TN, the totals of the rows, and the totals of the columns.
+    The annotations are, in this order, TP, FN, FP, TN, the totals of the rows, and the totals of the columns. Where it
+    is `clickable` an unseen mark lies on each cell, with the cell's name as customdata.
     """
     words = cell_labels(matrix)
     shares = {"TP": matrix.sensitivity, "FN": 1 - matrix.sensitivity, "FP": 1 - matrix.specificity}
@@ -96,7 +97,11 @@ def matrix_chart(matrix: Confusion) -> go.Figure:
     made.update_xaxes(ticktext=["Model:<br>fracture", "Model:<br>no fracture", "Total"], side="top", **ticks)
     made.update_yaxes(ticktext=["Reference:<br>fracture", "Reference:<br>no fracture", "Total"], **ticks)
     for text, (x, y) in zip(texts, places, strict=True):
-        made.add_annotation(x=x, y=y, text=text, showarrow=False)
+        made.add_annotation(x=x, y=y, text=text, showarrow=False, captureevents=False)
+    if clickable:
+        unseen = {"symbol": "square", "size": 80, "color": "rgba(0, 0, 0, 0)"}
+        cells = go.Scatter(x=[0, 1, 0, 1], y=[0, 0, 1, 1], mode="markers", marker=unseen, hoverinfo="skip")
+        made.add_trace(cells.update(customdata=["TP", "FN", "FP", "TN"], hoverinfo="none"))
     return made
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import load_bundle
 from fracture_core.data.audit import audit
-from fracture_core.data.catalogue import PARTS, Filters, catalogue, select
+from fracture_core.data.catalogue import PARTS, Filters, catalogue, select, with_outcomes
 from fracture_core.data.dataset_statistics import pointing, pointing_table, survey
 from fracture_core.data.defects import DEFECTS, summary
 from fracture_core.data.download import ABOUT, download_job
@@ -50,9 +51,9 @@ def app(use, small_models) -> AppTest:
 def table(small_models):
     dataset = FracAtlas(small_models.parent / "data")
     findings = audit(dataset)
-    return catalogue(
-        dataset, project_split(dataset, findings), findings, load_bundle("small", small_models).predictions()
-    )
+    bundle = load_bundle("small", small_models)
+    made = catalogue(dataset, project_split(dataset, findings), findings, bundle.predictions())
+    return with_outcomes(made, bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold)
 
 
 def run(app: AppTest) -> AppTest:
@@ -71,23 +72,47 @@ def test_every_filter_asks_the_core(app, table):
     assert shown(run(app)) == len(table)
     asked = {
         "label": (["fractured"], {"labels": ["fractured"]}),
+        "answer": (["wrong"], {"outcomes": ["wrong"]}),
         "part": ([PARTS[0]], {"parts": [PARTS[0]]}),
         "projection": (["lateral"], {"views": ["lateral"]}),
         "fractures": (["1", "2"], {"counts": ["1", "2"]}),
         "hardware": (["no hardware"], {"hardware": ["no hardware"]}),
         "split": (["test"], {"splits": ["test"]}),
         "defect": (["none found"], {"defects": ["none found"]}),
+        "p_from": (["0.4"], {"probability": (0.4, 1.0)}),
     }
     for key, (choice, wanted) in asked.items():
         expected = select(table, Filters(**wanted))
-        app.pills(key).set_value(choice)
+        app.query_params[key] = choice
         assert shown(run(app)) == len(expected)
-        assert bool(expected) != any("No radiograph fits" in info.value for info in app.info)
+        assert bool(expected) != any("No radiographs match" in info.value for info in app.info)
         app.button("clear").click()
         assert shown(run(app)) == len(table)
-        assert not app.pills(key).value
-    app.text_input("id").set_value("0000031")
+        assert key not in app.query_params
+    app.text_input("search").set_value("0000031")
     assert shown(run(app)) == 1
+    assert app.query_params["id"] in ("0000031", ["0000031"])
+    app.text_input("search").set_value("31, 5 IMG0000007")
+    assert shown(run(app)) == 3
+    app.slider("probability").set_value((0.2, 0.6))
+    assert shown(run(app)) == len(select(table, Filters(search="31 5 7", probability=(0.2, 0.6))))
+    app.query_params["p_from"] = "much"
+    app.query_params["label"] = "nonsense"
+    run(app)
+
+
+def test_the_rail_counts_what_a_press_would_show(app, table):
+    app.query_params["part"] = "hand"
+    run(app)
+    (proto,) = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "dataset_rail"]
+    groups = {group["key"]: group["choices"] for group in json.loads(proto.json)["groups"]}
+    fields = {"label": "labels", "projection": "views", "split": "splits", "answer": "outcomes", "fractures": "counts"}
+    for key, field in fields.items():
+        for choice in groups[key]:
+            asked = Filters(**{"parts": ["hand"], field: [choice["value"]]})
+            assert choice["n"] == len(select(table, asked))
+    assert [choice["label"] for choice in groups["part"]] == ["upper limb", "lower limb", "hip", "shoulder"]
+    assert [choice["on"] for choice in groups["part"]] == [True, False, False, False]
 
 
 def test_a_shared_address_gives_the_same_view(app, table):
@@ -103,12 +128,12 @@ def test_a_shared_address_gives_the_same_view(app, table):
 
 def test_pages_turn_and_a_new_filter_begins_at_the_first(app):
     run(app)
-    app.segmented_control("size").set_value(24)
+    app.selectbox("size").set_value(24)
     run(app)
     app.pagination("page").set_value(2)
     run(app)
     assert any(c.value.startswith("Images 25 to 48.") for c in app.caption)
-    app.pills("label").set_value(["not fractured"])
+    app.text_input("search").set_value("IMG")
     run(app)
     assert any(c.value.startswith("Images 1 to 24.") for c in app.caption)
 
@@ -135,7 +160,7 @@ def test_an_unknown_image_is_said_to_be_unknown(app):
 
 def test_every_section_draws_what_the_core_counts(app, table, small_models):
     dataset, bundle = FracAtlas(small_models.parent / "data"), load_bundle("small", small_models)
-    app.query_params["show"] = "Audit"
+    app.query_params["show"] = "Data audit"
     run(app)
     findings = audit(dataset)
     for defect in DEFECTS:
@@ -146,7 +171,7 @@ def test_every_section_draws_what_the_core_counts(app, table, small_models):
         assert defect.training in text
         assert defect.done in text
 
-    app.segmented_control("show").set_value("Mistakes")
+    app.segmented_control("show").set_value("Misclassified")
     run(app)
     points = bundle.points
     for kind in (MISSES, FALSE_ALARMS):
@@ -157,14 +182,14 @@ def test_every_section_draws_what_the_core_counts(app, table, small_models):
             found = mistakes(table, kind, points["rule_out"], points["rule_in"], split=split)
             assert f"**{len(found.ids)}** of {found.of} " in " ".join(m.value for m in app.markdown)
 
-    app.segmented_control("show").set_value("Localisation")
+    app.segmented_control("show").set_value("Localisation accuracy")
     run(app)
     expected = pointing(bundle.predictions(), survey(dataset).pictures, "test")
     assert len(app.dataframe) == len(expected)
     for drawn, rows in zip(app.dataframe, expected.values(), strict=True):
         assert drawn.value.equals(pointing_table(rows))
 
-    app.segmented_control("show").set_value("Make-up")
+    app.segmented_control("show").set_value("Composition")
     run(app)
     parts = app.dataframe[0].value.set_index("group")
     assert parts.at["hand", "fractured"] == int(table["label"].sum())
@@ -175,8 +200,8 @@ def test_without_a_model_the_dataset_is_still_there(use, small_models, tmp_path,
     assert shown(run(app)) == len(table)
     app.query_params["image"] = "IMG0000001"
     run(app)
-    assert any("no model in models/" in c.value for c in app.caption)
-    for section in ("Mistakes", "Localisation"):
+    assert any("No model is installed" in c.value for c in app.caption)
+    for section in ("Misclassified", "Localisation accuracy"):
         app.segmented_control("show").set_value(section)
         run(app)
     assert "No model" in app.info[0].value

@@ -23,8 +23,8 @@ def watch_audit(sources: Sources) -> None:
     if sources.auditing.busy:
         _watch(sources)
     elif sources.auditing.state != "done":
-        st.warning(f"The dataset could not be audited. {escape_markdown(sources.auditing.error)}")
-        st.button("Audit it again", on_click=audit_work(sources.key).start, key="audit_again")
+        st.warning(f"The audit failed. {escape_markdown(sources.auditing.error)}")
+        st.button("Run the audit again", on_click=audit_work(sources.key).start, key="audit_again")
 
 
 @st.fragment(run_every=1.0)
@@ -32,15 +32,15 @@ def _watch(sources: Sources) -> None:
     progress: TaskState = audit_work(sources.key).progress
     if not progress.busy:
         st.rerun(scope="app")
-    st.progress(progress.share, "Auditing the dataset, once: damaged files, duplicates, labels that disagree …")
-    st.caption("Until it is done there is no filter by defect, and the split is the reference study's own.")
+    st.progress(progress.share, "Auditing the dataset (once only): damaged files, duplicates, conflicting labels …")
+    st.caption("Until it finishes, images cannot be filtered by defect and the split is the reference study's.")
 
 
 def defects(sources: Sources) -> None:
     """Draw every kind of defect that the audit looked for, found or not."""
     audit = sources.audit
     if audit is None:
-        st.info("The audit is not done yet.")
+        st.info("The audit has not finished.")
         return
     ids = ids_by_defect(audit)
     kinds = {defect.name: defect for defect in DEFECTS}
@@ -88,7 +88,7 @@ def _pairs(sources: Sources, name: str) -> None:
     if name == "opposite labels":
         labels = sources.table["label"]
         pairs = [pair for pair in pairs if labels[pair.first] != labels[pair.second]]
-    st.caption(f"{len(pairs)} pairs, the surest first. Click a picture to open it.")
+    st.caption(f"{len(pairs)} pairs, most certain first. Click an image to open it.")
     place, page = leaf(range(len(pairs)), _PAIRS, "audit_page")
     columns = place.columns(2, gap="medium")
     for count, number in enumerate(page.ids):

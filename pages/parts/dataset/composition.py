@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS
 from fracture_core.data.dataset_statistics import (
     LEAST_POSITIVES,
     box_places,
@@ -24,14 +25,18 @@ from fracture_core.reporting.dataset_charts import (
     size_bars,
 )
 from pages.parts.dataset.cache import Sources
+from pages.parts.dataset.rail import BROWSE, show_only
 from pages.parts.shared.chart import draw
+
+#: The names of bars, and the filter that each stands for.
+_FIELDS = ((PARTS, "part"), (VIEWS, "projection"), (SPLITS, "split"), (("hardware",), "hardware"))
 
 
 def makeup(sources: Sources) -> None:
     """Draw classes by body part, view and split, then sizes of pictures and boxes."""
     table, survey = sources.table, sources.survey
     st.caption(
-        "A radiograph showing several body parts or views is counted in each. "
+        "Select a bar to see its images. A radiograph showing several body parts or views is counted in each. "
         f"No rate is shown for groups with fewer than {LEAST_POSITIVES} fractures."
     )
     _classes("Classes by body part", classes_by_part(table), "by body part")
@@ -57,10 +62,25 @@ def _classes(title: str, classes: pd.DataFrame, alt: str) -> None:
     st.subheader(title, anchor=False)
     counts, shares = st.columns(2, gap="large")
     with counts:
-        draw(class_bars(classes), f"classes_{alt}", height=330, alt=f"Numbers of fractured and other radiographs {alt}")
+        draw(
+            class_bars(classes),
+            f"classes_{alt}",
+            on_pick=_pick,
+            height=330,
+            alt=f"Numbers of fractured and other radiographs {alt}",
+        )
     with shares:
         draw(share_dots(classes), f"shares_{alt}", height=330, alt=f"Share of fractured radiographs {alt}")
     _figures(classes)
+
+
+def _pick(bar: object) -> None:
+    """Show the images of a bar, (group, class), in the grid."""
+    group, label = bar
+    field = next((key for names, key in _FIELDS if group in names), None)
+    if field:
+        show_only(**{field: [group], "label": [label]})
+        st.session_state["show"] = BROWSE
 
 
 def _plot(title: str, figure: go.Figure, figures: pd.DataFrame, height: int) -> None:

@@ -11,7 +11,7 @@ from pages.parts.shared.sidebar import escape_markdown
 
 def offer_download(reason: str) -> None:
     """Draw the offer, and the progress of a download that is under way, in this session or another."""
-    st.subheader("FracAtlas is not on this machine yet", anchor=False)
+    st.subheader("FracAtlas is not installed", anchor=False)
     st.write(ABOUT)
     st.write(LICENCE)
     _panel(reason)
@@ -26,12 +26,15 @@ def _panel(reason: str) -> None:
         st.progress(progress.share, in_words(progress))
         stopping = progress.state == "stopping"
         st.button("Cancel", on_click=job.cancel, disabled=stopping, icon=":material/close:", key="cancel_download")
-        st.caption("It goes on while you use other pages or close this one. If you cancel, what has come is kept.")
+        st.caption(
+            "The download continues while you use other pages or close this one. If you cancel, the part already "
+            "downloaded is kept."
+        )
         return
     if (destination / "dataset.csv").is_file():
         st.rerun(scope="app")
     if progress.state == "failed":
         st.error(escape_markdown(progress.error))
     st.button(offer(destination), type="primary", on_click=job.start, icon=":material/download:", key="download")
-    st.caption("It comes from its publisher, figshare, and is checked. About 1 GB of free disk is needed.")
+    st.caption("It is downloaded from figshare, its publisher, and verified. It needs about 1 GB of free disk space.")
     st.caption(escape_markdown(reason))

@@ -1,123 +1,98 @@
-"""The grid: filters that live in the address, pages of thumbnails, and one image when it is picked."""
+"""The grid: filters in a rail beside it, pages of thumbnails, and one image when it is picked."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.data.catalogue import (
-    COUNTS,
-    DEFECT_CHOICES,
-    HARDWARE,
-    LABELS,
-    ORDERS,
-    PARTS,
-    SPLITS,
-    VIEWS,
-    Filters,
-    select,
-)
+from fracture_core.data.catalogue import ORDERS, Filters, select, with_outcomes
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.image_view import open_image, show_image
+from pages.parts.dataset.rail import asked_filters, rail
 from pages.parts.dataset.tiles import leaf, tiles
+from pages.parts.diagnose import examples
 from pages.parts.shared.gallery import gallery
 from pages.parts.shared.sidebar import Choice
 
 PAGE_SIZES = (24, 48, 96)
+_MOST_DIAGNOSED = 24
 #: On a telephone the filters would fill the first screen: there they come when they are asked for.
 _STYLE = """<style>
 .st-key-filters_shown { display: none; }
-@media (max-width: 640px) {
+@media (max-width: 900px) {
   .st-key-filters_shown { display: block; }
-  .st-key-filters:not(:has(.st-key-filters_shown input:checked)) [data-testid=stExpander] { display: none; }
+  .st-key-browser:not(:has(.st-key-filters_shown input:checked)) .st-key-filters { display: none; }
+  .st-key-browser [data-testid=stColumn] { min-width: 100%; }
 }
 </style>"""
 
 
 def browse(sources: Sources, choice: Choice | None, image_id: str | None) -> None:
-    """Draw the filters and below them the grid, or the one image that is open."""
-    st.html(_STYLE)
-    with st.container(key="filters"):
-        st.toggle("Show filters", key="filters_shown")
-        with st.expander("Filters", expanded=image_id is None, icon=":material/filter_alt:"):
-            filters, order, size = _filters(sources)
-    ids = select(sources.table, filters, order)
+    """Draw the filters and beside them the grid, or the one image that is open."""
+    filters = asked_filters()
+    table = sources.table
+    if choice is not None:
+        table = with_outcomes(table, choice.rule_out.threshold, choice.rule_in.threshold)
     if image_id is not None:
-        show_image(sources, choice, image_id, ids)
-    else:
-        _grid(sources, ids, filters, size)
+        show_image(sources, choice, image_id, select(table, filters, st.query_params.get("order", ORDERS[0])))
+        return
+    st.html(_STYLE)
+    with st.container(key="browser"):
+        left, right = st.columns([1, 4], gap="medium")
+        with left:
+            st.toggle("Show filters", key="filters_shown")
+            with st.container(key="filters"):
+                rail(table, filters, predictions=choice is not None)
+        with right:
+            _grid(sources, choice, table, filters)
 
 
-def _filters(sources: Sources) -> tuple[Filters, str, int]:
-    search = st.text_input(
-        "Image id, or part of it",
-        key="id",
-        placeholder="3298, or several: 0019, 0020",
-        on_change=_first_page,
-        bind="query-params",
-        persist_state="page",
-        icon=":material/search:",
+def _grid(sources: Sources, choice: Choice | None, table, filters: Filters) -> None:
+    with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
+        said = st.container(width="stretch")
+        order = _one("Order", ORDERS if choice else ORDERS[:1], "order", ORDERS[0])
+        size = _one("Images per page", PAGE_SIZES, "size", 48)
+    ids = select(table, filters, order)
+    asked = filters.summary_text()
+    words = f"**{len(ids):,}** of {len(table):,} radiographs" + (f": {asked}" if asked else "")
+    said.markdown(words.replace("'", "`"))
+    if not ids:
+        st.info("No radiographs match these filters. Remove one, or clear them all.")
+        return
+    place, page = leaf(ids, size, "page")
+    with place:
+        gallery(tiles(sources, page.ids, choice=choice), "grid", open_image)
+    _diagnose(choice, page.ids)
+    st.caption(
+        f"Images {page.first} to {page.last}. The address bar holds the filters and the page: share it to share this "
+        "view."
     )
-    with st.container(horizontal=True, gap="medium"):
-        labels = _pills("Label", LABELS, "label")
-        parts = _pills("Body part", PARTS, "part")
-        views = _pills("View", VIEWS, "projection")
-        counts = _pills("Number of fractures", COUNTS, "fractures")
-        hardware = _pills("Hardware", HARDWARE, "hardware")
-        splits = _pills("Split", SPLITS, "split")
-        defects = _pills("Defect", DEFECT_CHOICES, "defect")
-    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
-        order = _one("Order", ORDERS if sources.bundle else ORDERS[:1], "order", ORDERS[0])
-        size = _one("Images a page", PAGE_SIZES, "size", 48)
-        st.button("Clear all filters", on_click=_clear, icon=":material/filter_alt_off:", key="clear")
-    return Filters(labels, parts, views, hardware, splits, defects, counts, search), order, size
 
 
-def _pills(label: str, options: tuple[str, ...], key: str) -> list[str]:
-    return st.pills(
-        label,
-        options,
-        selection_mode="multi",
-        key=key,
-        on_change=_first_page,
-        bind="query-params",
-        persist_state="page",
-        wrap=True,
-    )
+def _diagnose(choice: Choice | None, ids: tuple[str, ...]) -> None:
+    """Offer to open the images of this page on the Diagnose page."""
+    count = min(len(ids), _MOST_DIAGNOSED)
+    label = f"Diagnose these {count}" if count == len(ids) else f"Diagnose the first {count}"
+    if choice is not None and st.button(label, icon=":material/radiology:", key="diagnose_these"):
+        for image_id in reversed(ids[:count]):
+            examples.pick(image_id)
+        st.switch_page("pages/diagnose.py")
 
 
 def _one(label: str, options: tuple, key: str, default):
-    return st.segmented_control(
+    return st.selectbox(
         label,
         options,
-        default=default,
-        required=True,
+        index=options.index(default),
         key=key,
         on_change=_first_page,
         bind="query-params",
         persist_state="page",
-        wrap=True,
+        label_visibility="collapsed",
+        format_func=lambda one: f"{one} per page" if isinstance(one, int) else one,
+        width=180,
     )
 
 
 def _first_page() -> None:
+    st.query_params.pop("page", None)
     st.session_state["page"] = 1
-
-
-def _clear() -> None:
-    for key in ("label", "part", "projection", "fractures", "hardware", "split", "defect"):
-        st.session_state[key] = []
-    st.session_state["id"] = ""
-    _first_page()
-
-
-def _grid(sources: Sources, ids: list[str], filters: Filters, size: int) -> None:
-    asked = filters.summary_text()
-    words = f"**{len(ids):,}** of {len(sources.table):,} radiographs" + (f": {asked}" if asked else "")
-    st.markdown(words.replace("'", "`"))
-    if not ids:
-        st.info("No radiograph fits all of these filters. Take one away, or clear them.")
-        return
-    place, page = leaf(ids, size, "page")
-    with place:
-        gallery(tiles(sources, page.ids), "grid", open_image)
-    st.caption(f"Images {page.first} to {page.last}. The address keeps filters and page: share it to share this view.")

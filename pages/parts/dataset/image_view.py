@@ -66,13 +66,13 @@ def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list
         _model(sources, choice, image_id, shown)
         _duplicates(sources, image_id)
     with known:
-        st.subheader("What FracAtlas says", anchor=False)
+        st.subheader("Reference (FracAtlas)", anchor=False)
         st.table(dict(facts(sources.table, image_id)), border="horizontal")
 
 
 def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
     before, after, place = neighbours(ids, image_id)
-    where = f"{place:,} of {len(ids):,} that fit the filters" if place else ""
+    where = f"{place:,} of {len(ids):,} matching the filters" if place else ""
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.button("Back to the grid", on_click=close_image, icon=":material/grid_view:", key="back", shortcut="Escape")
         st.button(
@@ -82,6 +82,7 @@ def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[s
             disabled=before is None,
             icon=":material/arrow_back:",
             key="previous",
+            shortcut="Alt+Left",
         )
         st.button(
             "Next",
@@ -90,8 +91,9 @@ def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[s
             disabled=after is None,
             icon=":material/arrow_forward:",
             key="next",
+            shortcut="Alt+Right",
         )
-        if choice is not None and st.button("Diagnose this", icon=":material/radiology:", key="diagnose"):
+        if choice is not None and st.button("Open in Diagnose", icon=":material/radiology:", key="diagnose"):
             samples.pick(image_id)
             st.switch_page("pages/diagnose.py")
     st.markdown(f"#### {image_id}" + (f"  :gray[{where}]" if where else ""))
@@ -117,14 +119,14 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGe
 
 
 def _model(sources: Sources, choice: Choice | None, image_id: str, shown: _Shown) -> None:
-    st.subheader("What the model says", anchor=False)
+    st.subheader("Model", anchor=False)
     if choice is None:
-        st.caption("There is no model in models/, so there is no prediction and no heatmap.")
+        st.caption("No model is installed, so there is no prediction or heatmap.")
     else:
         answer = f"**{shown.finding.capitalize()}**"
         st.markdown(answer if shown.probability is None else f"{answer}, probability {percent(shown.probability)}")
         if sources.table.at[image_id, "split"] in ("train", "left out"):
-            st.caption("This is no validation or test image: the model may have been trained on it.")
+            st.caption("Not a validation or test image: the model may have been trained on it.")
     for warning in shown.warnings:
         st.caption(escape_markdown(warning))
 
@@ -132,10 +134,10 @@ def _model(sources: Sources, choice: Choice | None, image_id: str, shown: _Shown
 def _duplicates(sources: Sources, image_id: str) -> None:
     st.subheader("Duplicates", anchor=False)
     if sources.audit is None:
-        st.caption("Not known yet: the dataset is still being audited.")
+        st.caption("Not known yet: the audit is still running.")
         return
     others = sources.audit.duplicates_of(image_id)
     if not others:
-        st.caption("No other file shows this picture.")
+        st.caption("No duplicates.")
         return
     gallery(tiles(sources, others), "duplicates", open_image)

@@ -1,4 +1,4 @@
-"""Where the model is wrong: its worst misses and false alarms, with heatmap and boxes."""
+"""Where the model is wrong: a confusion matrix to filter by, and its largest errors with heatmap and boxes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from fracture_core.evaluation.misclassified import (
     evidence_thumbnail,
     mistakes,
 )
+from fracture_core.metrics.confusion import confusion
 from fracture_core.reporting.finding_text import percent, points_in_words
+from fracture_core.reporting.threshold_charts import matrix_chart
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.image_view import open_image
+from pages.parts.dataset.rail import BROWSE, show_only
 from pages.parts.dataset.tiles import leaf, tile
+from pages.parts.shared.chart import draw
 from pages.parts.shared.gallery import Tile, gallery
 from pages.parts.shared.predictor_cache import reader
 from pages.parts.shared.sidebar import Choice
@@ -31,14 +35,15 @@ _SPLITS = ("test", "val")
 def wrong(sources: Sources, choice: Choice | None) -> None:
     """Draw the mistakes at the sidebar's operating point."""
     if choice is None:
-        st.info("There is no model in models/ yet, so there are no mistakes to look at.")
+        st.info("No model is installed, so there is nothing to show here.")
         return
     with st.container(horizontal=True, gap="medium"):
-        kind = _one("Which", (MISSES, FALSE_ALARMS), "mistake")
-        split = _one("Of which images", _SPLITS, "of")
+        kind = _one("Error", (MISSES, FALSE_ALARMS), "mistake")
+        split = _one("Data", _SPLITS, "of")
         order = _one("Order", (WORST_FIRST, NEAREST_FIRST), "worst")
+    _matrix(sources, choice, split)
     found = mistakes(sources.table, kind, choice.rule_out, choice.rule_in, split=split, order=order)
-    asked = "fractured images, called unlikely" if kind == MISSES else "images without a fracture, called likely"
+    asked = "fractures classed as unlikely" if kind == MISSES else "images without a fracture classed as likely"
     st.markdown(f"**{len(found.ids)}** of {found.of} {asked}.")
     st.caption(f"{points_in_words(choice.rule_out, choice.rule_in)} Colour: the heatmap. Blue: the dataset's boxes.")
     if not found.ids:
@@ -48,6 +53,24 @@ def wrong(sources: Sources, choice: Choice | None) -> None:
         drawn = [_tile(sources, choice, image_id) for image_id in page.ids]
     with place:
         gallery(drawn, "mistakes", open_image, width=210)
+
+
+def _matrix(sources: Sources, choice: Choice, split: str) -> None:
+    """Draw the confusion matrix at the upper threshold; a press on a cell shows its images in the grid."""
+    known = sources.table[(sources.table["split"] == split) & sources.table["probability"].notna()]
+    threshold = min(choice.rule_in.threshold, 1.0)
+    matrix = confusion(known["label"], known["probability"], threshold)
+
+    def pick(cell: object) -> None:
+        low, high = ("0", f"{threshold!r}") if cell in ("FN", "TN") else (f"{threshold!r}", "1")
+        label = "fractured" if cell in ("TP", "FN") else "not fractured"
+        show_only(label=[label], split=[split], p_from=low, p_to=high)
+        st.session_state["show"] = BROWSE
+
+    with st.container(width=480):
+        st.markdown(f"**Confusion matrix at {threshold:.3f}**: select a cell to see its images in the grid")
+        alt = f"{matrix.fn} fractures missed, {matrix.fp} false positives"
+        draw(matrix_chart(matrix, clickable=True), "dataset_matrix", height=330, alt=alt, on_pick=pick)
 
 
 def _one(label: str, options: Sequence[str], key: str) -> str:

@@ -15,10 +15,11 @@ from pages.parts.dataset.grid import browse
 from pages.parts.dataset.image_view import close_image, opened, show_image
 from pages.parts.dataset.localisation import localisation
 from pages.parts.dataset.misclassified import wrong
+from pages.parts.dataset.rail import BROWSE
 from pages.parts.shared.predictor_cache import warm
 from pages.parts.shared.sidebar import choose
 
-BROWSE, MAKEUP, AUDIT, WRONG, POINTING = "Browse", "Make-up", "Audit", "Mistakes", "Localisation"
+MAKEUP, AUDIT, WRONG, POINTING = "Composition", "Data audit", "Misclassified", "Localisation accuracy"
 
 
 def dataset_page() -> None:

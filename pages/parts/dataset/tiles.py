@@ -9,22 +9,31 @@ from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.data.catalogue import Page, page_of, tags
 from fracture_core.data.thumbnails import thumbnails
+from fracture_core.metrics.operating_points import triage
+from fracture_core.reporting.finding_text import percent
 from pages.parts.dataset.cache import Sources
 from pages.parts.shared.gallery import Tile
+from pages.parts.shared.sidebar import Choice
 
 
-def tile(sources: Sources, image_id: str, picture: bytes, more: str = "") -> Tile:
-    """Give the tile of an image, with what is worth a word of it."""
+def tile(sources: Sources, image_id: str, picture: bytes, more: str = "", choice: Choice | None = None) -> Tile:
+    """Return the tile of an image, with what is worth a word of it; with `choice`, the model's answer as well."""
     row = sources.table.loc[image_id]
     marked = bool(row["label"])
-    words = ", ".join(([more] if more else []) + tags(row))
-    return Tile(image_id, picture, words, marked, "fractured" if marked else "")
+    said = [more] if more else []
+    if choice is not None and row["probability"] == row["probability"]:
+        answer = triage(row["probability"], choice.rule_out.threshold, choice.rule_in.threshold)
+        said = [f"model: {answer}, {percent(row['probability'])}", *said]
+    return Tile(image_id, picture, ", ".join(said + tags(row)), marked, "fracture" if marked else "no fracture")
 
 
-def tiles(sources: Sources, ids: Sequence[str], words: Mapping[str, str] | None = None) -> list[Tile]:
-    """Give a tile with its thumbnail for each id, `words` of it before what is known of it."""
+def tiles(
+    sources: Sources, ids: Sequence[str], words: Mapping[str, str] | None = None, choice: Choice | None = None
+) -> list[Tile]:
+    """Return a tile with its thumbnail for each id, `words` of it before what is known of it."""
     pictures = thumbnails({image_id: sources.dataset.path(image_id) for image_id in ids})
-    return [tile(sources, image_id, pictures.get(image_id, b""), (words or {}).get(image_id, "")) for image_id in ids]
+    said = words or {}
+    return [tile(sources, image_id, pictures.get(image_id, b""), said.get(image_id, ""), choice) for image_id in ids]
 
 
 def leaf(ids: Sequence, size: int, key: str) -> tuple[DeltaGenerator, Page]:
