@@ -1,8 +1,8 @@
 """What the chosen model is, what it was made from, its figures, and where it must not be trusted."""
 
-from pages.parts.shared.page_header import head
+from pages.parts.shared.page_header import page_header
 
-head("Model card")
+page_header("Model card")
 
 # Imported here, not above: the page is on screen before the libraries behind it are in memory.
 from pages.parts.model_card.page import card  # noqa: E402

@@ -1,8 +1,8 @@
 """Move the decision threshold and see what it does, on radiographs whose truth is known."""
 
-from pages.parts.shared.page_header import head
+from pages.parts.shared.page_header import page_header
 
-head("Threshold")
+page_header("Threshold")
 
 # Imported here, not above: the page is on screen before the libraries behind it are in memory.
 from pages.parts.shared.sidebar import choose, disclaimer  # noqa: E402

@@ -140,6 +140,14 @@ def to_png(picture: np.ndarray) -> bytes:
     return data.tobytes()
 
 
+def to_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
+    """Return uint8 (H, W) as JPEG: for thumbnails alone, never for what is read."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise DrawingError("The image could not be encoded.")
+    return data.tobytes()
+
+
 def _reduced(evidence: np.ndarray, longest: int | None) -> np.ndarray:
     evidence = np.asarray(evidence, np.float32)
     scale = (longest or max(evidence.shape)) / max(evidence.shape)

@@ -91,10 +91,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that gave no finding, and why, in a sentence."""
+    """A file that gave no finding, and why, in a sentence; `truncated` if it can be read as far as it goes."""
 
     name: str
     error: str
+    truncated: bool = False
 
 
 class Predictor:
@@ -183,18 +184,18 @@ def _doubts(radiograph: Radiograph, placement: Placement, traits: frozenset[str]
         yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
     if max(radiograph.pixels.shape) < _SMALLEST_SIDE:
         height, width = radiograph.pixels.shape
-        yield f"The picture is very small ({width} x {height} pixels): a fine fracture line cannot be seen in it."
+        yield f"The image is very small ({width} x {height} pixels): a fine fracture line cannot be seen in it."
     longer, shorter = max(radiograph.pixels.shape), min(radiograph.pixels.shape)
     if longer > 3 * shorter:
-        yield "The picture is very long and narrow, so the bone takes up little of what the model sees."
+        yield "The image is very long and narrow, so the bone takes up little of what the model sees."
     elif max(placement.scale) < 0.05:
-        yield "The picture was scaled down heavily for the model: fine detail is lost."
+        yield "The image was scaled down heavily for the model: fine detail is lost."
     if "hardware" in traits:
-        yield "Orthopaedic hardware seems to be visible; it raises the score, fracture or not."
+        yield "Possible implant: it raises the score with or without a fracture."
     if "multiscan" in traits:
-        yield "Several views seem to share this picture; read each view by itself if you can."
+        yield "Several views in one image. Upload each separately for a better reading."
     for trait in traits & set(_FEW_PARTS):
-        yield f"This looks like a {_FEW_PARTS[trait]}: the model has seen few fractures there."
+        yield f"Possibly a {_FEW_PARTS[trait]}: the model has seen few fractures there."
 
 
 def load_predictor(name: str | None = None, root: Path | None = None, *, threads: int | None = None) -> Predictor:

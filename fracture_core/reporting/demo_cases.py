@@ -1,13 +1,17 @@
-"""FracAtlas for the Diagnose page: example radiographs, and the reference label of an uploaded one.
+"""FracAtlas beside a diagnosis: radiographs to click, and what the dataset itself says of one.
 
-Examples come from the test split, so the model was not trained on them.
+Eight radiographs travel with the program; with FracAtlas on disk there are more. All come from the test split of the
+reference study, so no shipped model was trained on one.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -18,30 +22,54 @@ from fracture_core.imaging.radiograph import Radiograph
 
 @dataclass(frozen=True, eq=False)
 class ReferenceLabel:
-    """What FracAtlas records about one of its images; `boxes` float32 (n, 4) x, y, width, height in upright pixels."""
+    """What FracAtlas says of one of its images.
+
+    Attributes:
+        image_id: FracAtlas's name of it.
+        fractured: the reference label.
+        boxes: float32 (n, 4): x, y, width, height in upright pixels.
+        seen_note: a sentence if the model was, or may have been, trained or calibrated on it; "" for a test image.
+    """
 
     image_id: str
     fractured: bool
     boxes: np.ndarray
-    split: str
+    seen_note: str
 
     def summary_text(self) -> str:
         """Return the reference label in a sentence."""
-        label = f"fracture, {len(self.boxes)} outlined" if self.fractured else "no fracture"
-        return f"Reference label (FracAtlas): {label}. {self.split}"
+        boxes = {0: "nothing outlined", 1: "one fracture outlined"}.get(len(self.boxes), f"{len(self.boxes)} outlines")
+        return f"Reference label (FracAtlas): {'fracture' if self.fractured else 'no fracture'}, {boxes}."
+
+
+@dataclass(frozen=True, eq=False)
+class BundledExample:
+    """A radiograph that travels with the program: FracAtlas's id, its file, and the reference."""
+
+    image_id: str
+    path: Path
+    sha256: str
+    fractured: bool
+    boxes: np.ndarray
+
+
+def bundled_examples(folder: Path) -> list[BundledExample]:
+    """Return the radiographs that `examples.json` in `folder` lists."""
+    listed = json.loads((folder / "examples.json").read_text("utf-8"))
+    return [
+        BundledExample(
+            image_id=entry["image_id"],
+            path=folder / entry["file"],
+            sha256=entry["sha256"],
+            fractured=entry["fractured"],
+            boxes=np.asarray(entry["boxes"], np.float32).reshape(-1, 4),
+        )
+        for entry in listed
+    ]
 
 
 def examples(bundle: Bundle, n: int = 8, seed: int = 0) -> list[str]:
-    """Draw images from the test split, half of them fractured (rounded down), in random order.
-
-    Args:
-        bundle: The bundle whose test split to use.
-        n: How many.
-        seed: Seed of the random generator.
-
-    Returns:
-        Image ids.
-    """
+    """Return `n` image ids of the test split, half of them fractured (rounded down), in an order that tells nothing."""
     rng = np.random.default_rng(seed)
     test = bundle.predictions().query("split == 'test'")
     chosen: list[str] = []
@@ -51,36 +79,43 @@ def examples(bundle: Bundle, n: int = 8, seed: int = 0) -> list[str]:
     return [chosen[i] for i in rng.permutation(len(chosen))]
 
 
-def recognise(dataset: FracAtlas, bundle: Bundle, radiograph: Radiograph) -> ReferenceLabel | None:
-    """Look up an uploaded file in FracAtlas by its bytes, under any name.
-
-    Args:
-        dataset: FracAtlas.
-        bundle: The bundle, whose split is reported.
-        radiograph: The uploaded file.
-
-    Returns:
-        What FracAtlas records about it; None if it is not one of its images.
-    """
-    image_id = _identify(dataset, radiograph)
+def recognise(
+    dataset: FracAtlas | None, bundle: Bundle, radiograph: Radiograph, bundled: Sequence[BundledExample] = ()
+) -> ReferenceLabel | None:
+    """Return what FracAtlas says of a file that is, byte for byte, one of its images, under any name; else None."""
+    for example in bundled:
+        if example.sha256 == radiograph.sha256:
+            return ReferenceLabel(
+                example.image_id, example.fractured, example.boxes, _seen_note(bundle, example.image_id)
+            )
+    image_id = _identify(dataset, radiograph) if dataset is not None else None
     if image_id is None:
         return None
-    seen = bundle.predictions().set_index("image_id")["split"].get(image_id)
-    notes = {
-        "test": "Test image: not used in training.",
-        "val": "Validation image: used to choose thresholds.",
+    fractured = bool(dataset.table.at[image_id, "label"])
+    return ReferenceLabel(image_id, fractured, dataset.boxes(image_id), _seen_note(bundle, image_id))
+
+
+def _seen_note(bundle: Bundle, image_id: str) -> str:
+    splits = bundle.predictions().set_index("image_id")["split"]
+    said = {
+        "test": "",
+        "val": "Calibration image: the thresholds were chosen with this very radiograph. Its answer says little about "
+        "new patients.",
     }
-    note = notes.get(seen, "Neither a test nor a validation image: the model may have been trained on it.")
-    return ReferenceLabel(image_id, bool(dataset.table.at[image_id, "label"]), dataset.boxes(image_id), note)
+    return said.get(
+        splits.get(image_id),
+        "Training image: the model may have learned from this very radiograph. Its answer says nothing about new "
+        "patients.",
+    )
 
 
 def _identify(dataset: FracAtlas, radiograph: Radiograph) -> str | None:
-    """Return the image with the same bytes; among several the one of the same name."""
+    """The image whose file has these very bytes; among files alike to the byte the one of the same name."""
     named = radiograph.name.rpartition(".")[0]
     if named in dataset.table.index and _same(dataset, named, radiograph):
         return named
-    candidates = _by_length(dataset).get(radiograph.length, ())
-    return next((image_id for image_id in candidates if _same(dataset, image_id, radiograph)), None)
+    alike = _by_length(dataset).get(radiograph.length, ())
+    return next((image_id for image_id in alike if _same(dataset, image_id, radiograph)), None)
 
 
 def _same(dataset: FracAtlas, image_id: str, radiograph: Radiograph) -> bool:
@@ -89,8 +124,8 @@ def _same(dataset: FracAtlas, image_id: str, radiograph: Radiograph) -> bool:
 
 @lru_cache(maxsize=2)
 def _by_length(dataset: FracAtlas) -> dict[int, list[str]]:
-    # Hashing every file would take seconds; only the few of the same length have to be read.
-    ids: dict[int, list[str]] = {}
+    # Hashing every file would take seconds; few share a length, and only those have to be read.
+    found: dict[int, list[str]] = {}
     for image_id, path in dataset.table["path"].items():
-        ids.setdefault((dataset.root / path).stat().st_size, []).append(image_id)
-    return ids
+        found.setdefault((dataset.root / path).stat().st_size, []).append(image_id)
+    return found

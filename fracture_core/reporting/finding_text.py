@@ -18,10 +18,14 @@ LIMITS = (
     "The model reads one image without history, earlier studies or a second view, and it misses fractures.",
     "The clinician reading the original decides.",
 )
+#: What a worklist says of a radiograph that nobody has read.
+NEEDS_YOU = "Needs you"
+#: What a person at the screen may find.
+READER_FINDINGS = ("Fracture", "No fracture", "Cannot tell")
 #: What to do with a radiograph that the model did not read.
 WAYS_FORWARD = (
     "Read it yourself. If it is a limb radiograph, crop away borders, labels or other views, or turn it upright, "
-    "and have it read again; or try the other model."
+    "and have it read again; or try another model."
 )
 #: The kinds of answer, by their words.
 _KINDS = {LIKELY: "likely", UNLIKELY: "unlikely", ABOVE: "above", BELOW: "below"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -23,6 +24,7 @@ from fracture_core.reporting.finding_text import (
     explain_finding,
     percent,
 )
+from fracture_core.reporting.patient_text import patient_lines
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ def report_pdf(
     named: bool = True,
     patient: Mapping[str, str] | None = None,
     when: datetime | None = None,
+    reader_finding: str = "",
+    notes: Sequence[str] = (),
 ) -> bytes:
     """Return one A4 page: images, finding, operating points, model, the input's SHA-256, date, limits and disclaimer.
 
@@ -51,6 +55,8 @@ def report_pdf(
         named: Whether to print the file's name; without it the SHA-256 identifies the file.
         patient: Patient details from `dicom_identifiers`; not printed by default.
         when: Date and time to print; now by default.
+        reader_finding: What the person at the screen found; without it there is a line to write on.
+        notes: Sentences that stand with the warnings.
 
     Returns:
         The PDF.
@@ -67,23 +73,20 @@ def report_pdf(
         pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), method))
     columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in pictures]
     captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(pictures)]]
-    story = [Paragraph("Fracture reader: report on one radiograph", styles["title"]), *_verdict(finding, words, styles)]
+    story = [Paragraph("Fracture reader: report on one radiograph", styles["title"]), *_patient(patient, styles, width)]
+    story += _verdict(finding, words, styles, notes)
     story += [
         Table([columns, captions], colWidths=[width / 2] * len(columns), style=[("LEFTPADDING", (0, 0), (-1, -1), 0)])
     ]
     story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.assessed else []
+    story += _reader(reader_finding, styles, width)
     rows = _details(finding, words, method, named, when or datetime.now().astimezone())
-    if patient:
-        from fracture_core.imaging.dicom.identifiers import identifier_name
-
-        rows = [(identifier_name(keyword), value) for keyword, value in patient.items()] + rows
     cells = [[Paragraph(_text(cell), styles["small"]) for cell in row] for row in rows]
     story += [Spacer(1, 6), Table(cells, colWidths=[96, width - 96], style=[("VALIGN", (0, 0), (-1, -1), "TOP")])]
     story += [Spacer(1, 6), *(Paragraph(_text(f"• {limit}"), styles["small"]) for limit in LIMITS)]
-    story += [Paragraph(f"<b>{DISCLAIMER}</b>", styles["body"])]
     page = io.BytesIO()
     document = SimpleDocTemplate(page, pagesize=A4, title="Fracture reader: report", author="", **_MARGINS)
-    document.build([KeepInFrame(width, height - 12, story, mode="shrink")])
+    document.build([KeepInFrame(width, height - 12, story, mode="shrink")], onFirstPage=_footer(finding))
     return page.getvalue()
 
 
@@ -107,18 +110,20 @@ def report_png(finding: Finding, bundle: Bundle, **options: Any) -> bytes:
         document.close()
 
 
-def csv_line(finding: Finding, bundle: Bundle, *, named: bool = True) -> str:
+def csv_line(finding: Finding, bundle: Bundle, *, named: bool = True, reader_finding: str = "") -> str:
     """Return a header and one row, with the columns of the worklist.
 
     Args:
         finding: The finding.
         bundle: The bundle that made it.
         named: Whether to include the file's name.
+        reader_finding: What the person at the screen found.
 
     Returns:
         The CSV text.
     """
-    table = worklist([Entry.of(finding)], finding.rule_out, finding.rule_in)
+    entry = replace(Entry.of(finding), reader_finding=reader_finding)
+    table = worklist([entry], finding.rule_out, finding.rule_in)
     return to_csv(table if named else table.assign(file=""))
 
 
@@ -152,27 +157,67 @@ def _styles(colour: str) -> dict:
     }
 
 
-def _verdict(finding: Finding, words: FindingText, styles: dict) -> list:
+def _patient(patient: Mapping[str, str] | None, styles: dict, width: float) -> list:
+    """The patient's block, at the top because a page without it belongs to nobody; nothing if it was not asked for."""
+    from reportlab.platypus import Paragraph, Table
+
+    if not patient:
+        return []
+    cells = [
+        [Paragraph(_text(label), styles["small"]), Paragraph(f"<b>{_text(value)}</b>", styles["small"])]
+        for label, value in patient_lines(patient)
+    ]
+    lines = [("BOX", (0, 0), (-1, -1), 0.5, "#888888"), ("VALIGN", (0, 0), (-1, -1), "TOP")]
+    return [Table(cells, colWidths=[120, width - 120], style=lines, spaceBefore=4, spaceAfter=2)]
+
+
+def _reader(reader_finding: str, styles: dict, width: float) -> list:
+    """What the person who looked at the original found, and room for name, signature and date."""
+    from reportlab.platypus import Paragraph, Spacer, Table
+
+    labels = ("Reader's finding", "Reader", "Signature", "Date")
+    cells = [[Paragraph(label, styles["small"]) for label in labels], [_text(reader_finding), "", "", ""]]
+    lines = [("LINEBELOW", (0, 1), (-1, 1), 0.5, "#888888"), ("FONTSIZE", (0, 1), (-1, 1), 10)]
+    lines += [("LEFTPADDING", (0, 0), (-1, -1), 0)]
+    widths = [share * width for share in (0.3, 0.3, 0.25, 0.15)]
+    return [Spacer(1, 4), Table(cells, colWidths=widths, rowHeights=[12, 22], style=lines)]
+
+
+def _footer(finding: Finding):
+    """Draw the foot of the page: what this is, which model read, and the page number."""
+
+    def draw(canvas, document) -> None:
+        canvas.saveState()
+        canvas.setFont("Helvetica-Bold", 8)
+        canvas.drawString(_MARGIN, 30, DISCLAIMER)
+        canvas.setFont("Helvetica", 8)
+        canvas.drawString(_MARGIN, 20, finding.bundle)
+        canvas.drawRightString(document.pagesize[0] - _MARGIN, 20, f"Page {document.page} of 1")
+        canvas.restoreState()
+
+    return draw
+
+
+def _verdict(finding: Finding, words: FindingText, styles: dict, notes: Sequence[str]) -> list:
     from reportlab.platypus import Paragraph
 
-    said = [Paragraph(_text(DISCLAIMER), styles["small"])]
     if words.reason:
-        said.append(Paragraph(f"<b>{_text(words.headline)}</b>", styles["verdict"]))
-        return [*said, Paragraph(_text(words.reason), styles["body"])]
-    else:
-        text = f"<b>{_text(words.headline)}</b>, probability {percent(finding.probability)}"
-        said += [Paragraph(text, styles["verdict"]), Paragraph(_text(words.like_this), styles["body"])]
-    return said + [Paragraph(_text(f"Warning: {warning}"), styles["body"]) for warning in finding.warnings]
+        headline = Paragraph(f"<b>{_text(words.headline)}</b>", styles["verdict"])
+        return [headline, Paragraph(_text(words.reason), styles["body"])]
+    text = f"<b>{_text(words.headline)}</b>, probability {percent(finding.probability)}"
+    said = [Paragraph(text, styles["verdict"]), Paragraph(_text(words.like_this), styles["body"])]
+    warnings = [*notes, *finding.warnings]
+    return said + [Paragraph(_text(f"Warning: {warning}"), styles["body"]) for warning in warnings]
 
 
 def _details(finding: Finding, words: FindingText, method: str, named: bool, when: datetime) -> list[tuple[str, str]]:
     radiograph = finding.radiograph
     height, width = radiograph.pixels.shape
     rows = [("File", radiograph.name)] if named else []
-    rows += [("SHA-256 of the file", radiograph.sha256), ("Picture", f"{radiograph.format}, {width} x {height} pixels")]
+    rows += [("SHA-256 of the file", radiograph.sha256), ("Image", f"{radiograph.format}, {width} x {height} pixels")]
     rows += [("Model", finding.bundle), ("Operating points", words.detail)]
     rows += [("Heatmap", f"{METHODS[method].title}. {METHODS[method].sentence}")] if finding.assessed else []
-    return [*rows, ("Read on", f"{when:%Y-%m-%d %H:%M %Z}")]
+    return [*rows, ("Read on", f"{when.day} {when:%B %Y, %H:%M %Z}")]
 
 
 def _fitted(pixels: np.ndarray, image: type[Image], width: float, height: float) -> Image:

@@ -15,7 +15,7 @@ from fracture_core.reporting.audit_log import AuditLine
 
 COLUMNS = (
     *("file", "finding", "reason", "probability", "logit", "warnings", "error"),
-    *("sha256", "bundle", "rule_out", "rule_in"),
+    *("sha256", "bundle", "rule_out", "rule_in", "reader_finding"),
 )
 
 
@@ -24,6 +24,7 @@ class Entry:
     """What a worklist keeps of a file that was read: no pixels but a thumbnail (PNG), so that many fit in memory.
 
     `reason` says why a file that was read got no answer, `error` why it could not be read; both "" otherwise.
+    `reader_finding` is what the person at the screen found.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Entry:
     sha256: str = ""
     bundle: str = ""
     thumbnail: bytes = field(default=b"", repr=False)
+    reader_finding: str = ""
+    truncated: bool = False
 
     @classmethod
     def of(cls, result: Finding | Failure) -> Entry:
@@ -47,7 +50,7 @@ class Entry:
             The entry.
         """
         if isinstance(result, Failure):
-            return cls(result.name, error=result.error)
+            return cls(name=result.name, error=result.error, truncated=result.truncated)
         return cls(
             name=result.radiograph.name,
             probability=result.probability,
@@ -124,6 +127,7 @@ def worklist(entries: Sequence[Entry], rule_out: OperatingPoint, rule_in: Operat
                 "bundle": entry.bundle,
                 "rule_out": rule_out.threshold,
                 "rule_in": rule_in.threshold,
+                "reader_finding": entry.reader_finding,
                 "thumbnail": entry.thumbnail,
             }
         )

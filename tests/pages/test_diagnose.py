@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import json
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,14 @@ from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.bundle import load_bundle
 from fracture_core.concurrency import RequestQueue
+from fracture_core.imaging.adjustment import Adjustment
+from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.operating_points import OperatingPoint
-from fracture_core.reporting.finding_text import DISCLAIMER
+from fracture_core.reporting.finding_text import DISCLAIMER, NEEDS_YOU
 from pages.parts.shared import engine_queue as turns
 from pages.parts.shared.sidebar import ONE_THRESHOLD, THREE_ANSWERS, escape_markdown
+from tests.support import dicom_files as dicom
+from tests.support.miniature import picture
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,14 +52,26 @@ def files(small_models, n: int) -> list[tuple[str, bytes, str]]:
     return [(path.name, path.read_bytes(), "image/jpeg") for path in paths]
 
 
+def shown(app: AppTest, component: str) -> dict:
+    """What the page hands to one of its own components."""
+    (proto,) = [one.proto for one in app.get("bidi_component") if one.proto.component_name == component]
+    return json.loads(proto.mixed.json if proto.WhichOneof("data") == "mixed" else proto.json)
+
+
+def button(app: AppTest, label: str):
+    return next(b for b in app.button if b.label == label)
+
+
 def test_an_empty_page_offers_examples_and_says_what_it_is_not(app):
     app.run()
     assert not app.exception
     assert DISCLAIMER in text(app)
-    assert [b.label for b in app.button if b.label.startswith("Read ")] == [f"Read {n}" for n in range(1, 9)]
-    first = [b.key for b in app.button if b.label.startswith("Read ")]
-    next(b for b in app.button if b.label == "Other examples").click().run()
-    assert [b.key for b in app.button if b.label.startswith("Read ")] != first
+    first = [tile["id"] for tile in shown(app, "radiograph_gallery")["tiles"]]
+    assert first == [entry["image_id"] for entry in json.loads((ROOT / "pages/examples/examples.json").read_text())]
+    assert all(tile["src"] for tile in shown(app, "radiograph_gallery")["tiles"])
+    button(app, "Other examples").click().run()
+    others = [tile["id"] for tile in shown(app, "radiograph_gallery")["tiles"]]
+    assert len(others) == 8 and not set(others) & set(first)
 
 
 def test_one_file_gets_an_answer(app, small_models):
@@ -64,22 +81,90 @@ def test_one_file_gets_an_answer(app, small_models):
     assert 'class="answer"' in text(app)
 
 
-def test_many_files_get_a_table_with_the_bad_one_in_it(app, small_models):
+def test_many_files_get_a_worklist_with_the_bad_one_on_top(app, small_models):
     app.run()
-    bad = ("=evil[x](http://x).txt", b"no picture", "text/plain")
+    bad = ("=evil[x](y).txt", b"no picture", "text/plain")
     app.file_uploader[0].set_value([*files(small_models, 4), bad]).run()
     assert not app.exception
-    table = app.dataframe[0].value
-    assert len(table) == 5
-    assert table["finding"].tolist()[0] == "not read"
-    assert table["notes"].tolist()[0]
-    assert "could not be read" in app.error[0].value
-    assert "[x](http" not in app.error[0].value
+    rows = shown(app, "radiograph_worklist")["rows"]
+    assert len(rows) == 5
+    unread = [row for row in rows if row["kind"] == "not-read"]
+    assert rows[: len(unread)] == unread and rows[0]["open"]
+    assert bad[0] in [row["name"] for row in unread] and {row["short"] for row in unread} == {NEEDS_YOU}
+    assert "Not read: " in text(app)
     for place in range(2, 6):
-        next(b for b in app.button if b.label == "Next").click().run()
+        button(app, "Next").click().run()
+        assert not app.exception
         assert f"**{place}** of 5" in text(app)
-    assert next(b for b in app.button if b.label == "Next").disabled
-    assert not app.error
+        assert [row["open"] for row in shown(app, "radiograph_worklist")["rows"]].index(True) == place - 1
+    assert button(app, "Next").disabled
+    films = app.session_state["films"]
+    app.session_state["open"] = next(film.key for film in films.films if film.name == bad[0])
+    app.run()
+    assert "Not read: the file could not be read" in text(app)
+
+
+def test_each_upload_is_inferred_once_whatever_is_opened_or_chosen(app, small_models, monkeypatch):
+    inferred = []
+    predict = Predictor.predict
+    monkeypatch.setattr(Predictor, "predict", lambda self, r, **how: inferred.append(r.name) or predict(self, r, **how))
+    app.run()
+    chosen = files(small_models, 3)
+    app.file_uploader[0].set_value(chosen).run()
+    for _ in range(2):
+        button(app, "Next").click().run()
+    app.selectbox(key="operating_point").set_value(ONE_THRESHOLD).run()
+    assert sorted(inferred) == sorted(name for name, _, _ in chosen)
+    assert ("Above threshold" in text(app)) or ("Below threshold" in text(app)) or ("Not read" in text(app))
+
+
+def test_films_findings_and_readings_outlive_a_visit_to_another_page(app, small_models):
+    app.run()
+    app.file_uploader[0].set_value(files(small_models, 2)).run()
+    button(app, "Next").click().run()
+    name = next(row["name"] for row in shown(app, "radiograph_worklist")["rows"] if row["open"])
+    key = app.session_state["open"]
+    app.segmented_control(key=f"reading {key}").set_value("No fracture").run()
+    app.switch_page("pages/model_card.py").run()
+    app.switch_page("pages/diagnose.py").run()
+    assert not app.exception
+    rows = shown(app, "radiograph_worklist")["rows"]
+    assert len(rows) == 2
+    assert [(row["name"], row["reading"]) for row in rows if row["open"]] == [(name, "No fracture")]
+    button(app, "Clear all").click().run()
+    assert not app.session_state["films"].films
+    assert not app.get("bidi_component") or "radiograph_viewer" not in [
+        one.proto.component_name for one in app.get("bidi_component")
+    ]
+
+
+def test_a_film_lying_on_its_side_can_be_turned_and_read_again(app, small_models):
+    app.run()
+    app.file_uploader[0].set_value(files(small_models, 1)).run()
+    films = app.session_state["films"]
+    key = app.session_state["open"]
+    before = shown(app, "radiograph_viewer")
+    films.set_options(key, adjustments=(Adjustment(quarter_turns=1),))
+    app.run()
+    after = shown(app, "radiograph_viewer")
+    assert (after["width"], after["height"]) == (before["height"], before["width"])
+    assert "turned by 90° clockwise" in text(app) or "Not read" in text(app)
+    button(app, "Back to the whole image").click().run()
+    assert shown(app, "radiograph_viewer")["original"] == before["original"]
+
+
+def test_the_frames_and_windows_of_a_dicom_file_can_be_chosen(app):
+    film = dicom.dataset(picture(3))
+    film.WindowCenter, film.WindowWidth = [100, 160], [200, 40]
+    film.WindowCenterWidthExplanation = ["WHOLE", "BONE"]
+    app.run()
+    app.file_uploader[0].set_value([("two.dcm", dicom.file_bytes(film), "application/dicom")]).run()
+    assert not app.exception
+    (choice,) = [one for one in app.selectbox if one.label == "Window"]
+    first = shown(app, "radiograph_viewer")["original"]
+    choice.set_value(1).run()
+    assert not app.exception
+    assert shown(app, "radiograph_viewer")["original"] != first
 
 
 def test_the_operating_points_are_the_bundles_and_the_saved_ones(app, small_models):
@@ -109,11 +194,12 @@ def test_a_damaged_model_is_a_sentence(app, small_models, monkeypatch, tmp_path)
     assert "altered or damaged" in app.error[0].value
 
 
-def test_without_the_dataset_the_page_says_how_to_get_it(app, monkeypatch, tmp_path):
+def test_without_the_dataset_there_are_radiographs_to_click_and_a_way_to_get_it(app, monkeypatch, tmp_path):
     monkeypatch.setenv("FRACATLAS_DIR", str(tmp_path))
     app.run()
     assert not app.exception
-    assert "python -m fracture_core download" in app.info[0].value
+    assert len(shown(app, "radiograph_gallery")["tiles"]) == 8
+    assert any("Get all of FracAtlas" in one.proto.label for one in app.get("page_link"))
 
 
 def test_a_cut_short_file_can_be_read_as_far_as_it_goes(app):
@@ -123,10 +209,10 @@ def test_a_cut_short_file_can_be_read_as_far_as_it_goes(app):
     whole = buffer.getvalue()
     app.run()
     app.file_uploader[0].set_value([("short.jpg", whole[: len(whole) // 2], "image/jpeg")]).run()
-    assert "could not be read" in app.error[0].value
+    assert "could not be read" in text(app)
     app.checkbox(key="damaged").check().run()
     assert not app.exception
-    assert not app.error
+    assert "could not be read" not in text(app)
     assert 'class="answer"' in text(app)
 
 

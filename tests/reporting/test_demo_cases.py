@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.bundle import list_bundles, load_bundle
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.reporting.demo_cases import examples, recognise
+from fracture_core.inference.predictor import load_predictor
+from fracture_core.reporting.demo_cases import bundled_examples, examples, recognise
+from fracture_core.reporting.finding_text import kind_of
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def test_an_image_is_known_by_its_bytes_under_any_name(dataset, bundle, name):
         assert truth.image_id == image_id
         assert truth.fractured == bool(dataset.table.at[image_id, "label"])
         assert (truth.boxes == dataset.boxes(image_id)).all()
-        assert ("Test image" in truth.summary_text()) == (splits.get(image_id) == "test")
+        assert (truth.seen_note == "") == (splits.get(image_id) == "test")
 
 
 def test_another_file_is_not_taken_for_one_of_the_dataset(dataset, bundle):
@@ -62,3 +66,31 @@ def test_of_files_alike_to_the_byte_the_one_of_that_name_is_meant(tmp_path, bund
     for entry in twins:
         radiograph = read_radiograph(dataset.path(entry.image_id))
         assert recognise(dataset, bundle, radiograph).image_id == entry.image_id
+
+
+def test_the_radiographs_that_travel_along_are_whole_attributed_and_unseen_by_the_shipped_models():
+    folder = Path(__file__).parents[2] / "pages" / "examples"
+    listed = bundled_examples(folder)
+    assert len(listed) == 8
+    assert {path.name for path in folder.glob("*.jpg")} == {example.path.name for example in listed}
+    assert "CC BY 4.0" in (folder / "ATTRIBUTION.md").read_text("utf-8")
+    for example in listed:
+        assert hashlib.sha256(example.path.read_bytes()).hexdigest() == example.sha256
+        assert bool(len(example.boxes)) == example.fractured
+    for name in list_bundles():
+        splits = load_bundle(name).predictions().set_index("image_id")["split"]
+        assert set(splits[[example.image_id for example in listed]]) == {"test"}
+
+
+def test_among_them_is_one_of_each_answer_and_a_refusal():
+    listed = bundled_examples(Path(__file__).parents[2] / "pages" / "examples")
+    reader = load_predictor()
+    kinds = {kind_of(reader.predict(read_radiograph(example.path)).triage) for example in listed}
+    assert kinds == {"likely", "indeterminate", "unlikely", "not-read"}
+
+
+def test_one_of_them_is_recognised_without_the_dataset(bundle):
+    listed = bundled_examples(Path(__file__).parents[2] / "pages" / "examples")
+    label = recognise(None, bundle, read_radiograph(listed[0].path), listed)
+    assert (label.image_id, label.fractured) == (listed[0].image_id, listed[0].fractured)
+    assert recognise(None, bundle, replace(read_radiograph(listed[0].path), sha256="0" * 64), listed) is None

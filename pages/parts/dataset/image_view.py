@@ -15,9 +15,9 @@ from fracture_core.reporting.finding_text import percent
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.tiles import tiles
 from pages.parts.diagnose import examples as samples
-from pages.parts.shared.engine_queue import turn
+from pages.parts.shared.engine_queue import engine_turn
 from pages.parts.shared.gallery import gallery
-from pages.parts.shared.predictor_cache import reader
+from pages.parts.shared.predictor_cache import predictor
 from pages.parts.shared.sidebar import Choice, escape_markdown
 from pages.parts.shared.viewer import picture, plain_picture, viewer
 
@@ -110,8 +110,8 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGe
     if choice is None:
         shown = _Shown(key, plain_picture(radiograph), None, "", radiograph.warnings)
     else:
-        with turn(slot):
-            finding = reader(choice.bundle).predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
+        with engine_turn(slot):
+            finding = predictor(choice.bundle).predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
         probability = finding.probability if finding.assessed else None
         shown = _Shown(key, picture(finding), probability, finding.triage, finding.warnings)
     st.session_state["dataset_image"] = shown

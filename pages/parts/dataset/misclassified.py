@@ -24,7 +24,7 @@ from pages.parts.dataset.rail import BROWSE, show_only
 from pages.parts.dataset.tiles import leaf, tile
 from pages.parts.shared.chart import draw
 from pages.parts.shared.gallery import Tile, gallery
-from pages.parts.shared.predictor_cache import reader
+from pages.parts.shared.predictor_cache import predictor
 from pages.parts.shared.sidebar import Choice
 
 _PAGE = 12
@@ -92,7 +92,7 @@ def _first_page() -> None:
 
 
 def _tile(sources: Sources, choice: Choice, image_id: str) -> Tile:
-    model, dataset = reader(choice.bundle), sources.dataset
+    model, dataset = predictor(choice.bundle), sources.dataset
     try:
         boxes = dataset.boxes(image_id)
         drawn = evidence_thumbnail(model, dataset.path(image_id), boxes, model.default_method, _SIDE)

@@ -1,77 +1,100 @@
-"""FracAtlas on the diagnose page: examples to click, labels hidden until asked for."""
+"""Radiographs of FracAtlas on the diagnose page: examples to click, and the reference label for who asks for it."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.errors import FractureCoreError
-from fracture_core.explain.overlay import thumbnail, to_png
+from fracture_core.explain.overlay import thumbnail, to_jpeg
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
+from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.paths import dataset_folder
-from fracture_core.reporting.demo_cases import ReferenceLabel, examples, recognise
+from fracture_core.reporting.demo_cases import BundledExample, ReferenceLabel, bundled_examples, examples, recognise
+from fracture_core.reporting.film_session import Film
+from pages.parts.diagnose.uploads import add_film
+from pages.parts.shared.gallery import Tile, gallery
+from pages.parts.shared.sidebar import Choice
+
+_FOLDER = Path(__file__).parents[2] / "examples"
+_ABOUT = (
+    "Drop a radiograph of a limb: the app says how likely a fracture is, shows where the evidence lies, and how often "
+    "it was right about similar films. A research demonstrator, not for diagnosis."
+)
 
 
-def picked() -> list[tuple[str, str, bytes]]:
-    """Give (key, file name, bytes) of each example that was clicked in this session and is still there."""
-    found = []
-    for image_id in st.session_state.get("examples", ()):
-        try:
-            path = _dataset().path(image_id)
-            found.append((f"example {image_id}", path.name, path.read_bytes()))
-        except (OSError, FractureCoreError):
-            st.warning(f"The example {image_id} is no longer there: FracAtlas has moved.")
-    return found
-
-
-def offer(bundle: Bundle, *, again: bool = False) -> None:
-    """Draw the examples, or how to get FracAtlas where it is not on disk; `again` folds them away."""
-    try:
-        _dataset()
-    except FractureCoreError:
-        if not again:
-            st.info(
-                "No radiograph at hand? FracAtlas (4,083 radiographs, CC BY 4.0, 338 MB) gives examples to click. "
-                "Get it with `python -m fracture_core download`, or set `FRACATLAS_DIR` to the folder that has it.",
-                icon=":material/download:",
-            )
-        return
-    with st.expander("Examples from FracAtlas", expanded=not again, icon=":material/collections:"):
-        st.caption("From the test images, which the model never saw. What the dataset says stays hidden until asked.")
-        turn = st.session_state.setdefault("examples_shown", 0)
-        chosen = [i for i in examples(bundle, 8, turn) if _dataset().path(i).is_file()]
-        with st.container(horizontal=True, gap="small"):
-            for number, image_id in enumerate(chosen, 1):
-                with st.container(width=120, gap="small"):
-                    st.image(_thumbnail(image_id), width=120, alt=f"Example {number}, a radiograph")
-                    st.button(f"Read {number}", key=f"read {image_id}", on_click=pick, args=(image_id,), width=120)
-        with st.container(horizontal=True, gap="small"):
+def first_visit(bundle: Bundle) -> None:
+    """Draw what a visitor without a film sees: what this is, and radiographs to click."""
+    st.markdown(_ABOUT)
+    number = st.session_state.setdefault("examples_shown", 0)
+    paths = {example.image_id: example.path for example in _bundled()}
+    there = _dataset_there()
+    if number and there:
+        paths = {image_id: _dataset().path(image_id) for image_id in examples(bundle, 8, number)}
+    paths = {image_id: path for image_id, path in paths.items() if path.is_file()}
+    st.markdown("**No radiograph at hand? Click one.**")
+    tiles = [Tile(key, _thumbnail(str(path)), f"Example {n}") for n, (key, path) in enumerate(paths.items(), 1)]
+    with st.container(key="examples"):
+        gallery(tiles, "example_tiles", lambda image_id: _open(paths[image_id]), width=120)
+    unseen = set(paths) <= _test_images(bundle)
+    st.caption(
+        "FracAtlas, Abedeen et al. 2023, CC BY 4.0."
+        + (" Test images: the model was not trained on them." if unseen else "")
+        + " The reference label stays hidden until asked for."
+    )
+    with st.container(horizontal=True, gap="small"):
+        if there:
             st.button("Other examples", on_click=_turn, icon=":material/refresh:")
-            if st.session_state.get("examples"):
-                st.button("Put the examples away", on_click=_clear, icon=":material/close:")
+        else:
+            st.page_link(
+                "pages/dataset.py", label="Get all of FracAtlas (4,083 radiographs, 338 MB)", icon=":material/download:"
+            )
 
 
 def truth(radiograph: Radiograph, bundle: Bundle) -> ReferenceLabel | None:
-    """Give what FracAtlas says of this very file, or None."""
+    """Return what FracAtlas says of this very file, or None."""
     try:
-        return recognise(_dataset(), bundle, radiograph)
+        return recognise(_dataset() if _dataset_there() else None, bundle, radiograph, _bundled())
     except (OSError, FractureCoreError):
         return None
 
 
+def toggle_key(film: Film) -> str:
+    """Return the key of the switch that shows a film's reference label."""
+    return f"reference {film.key}"
+
+
+def shown_boxes(film: Film, result: Finding | Failure, choice: Choice) -> np.ndarray | None:
+    """Return the dataset's boxes if they were asked for; after a crop or a turn they would lie elsewhere."""
+    if film.options.adjustments or not st.session_state.get(toggle_key(film)) or isinstance(result, Failure):
+        return None
+    known = truth(result.radiograph, choice.bundle)
+    return known.boxes if known else None
+
+
 def pick(image_id: str) -> None:
-    st.session_state.setdefault("examples", []).append(image_id)
-    st.session_state["open"] = f"example {image_id}"
-    st.session_state["examples"] = list(dict.fromkeys(st.session_state["examples"]))
+    """Add a radiograph of the dataset and open it."""
+    _open(_dataset().path(image_id))
+
+
+def _open(path: Path) -> None:
+    add_film(path.name, path.read_bytes())
 
 
 def _turn() -> None:
     st.session_state["examples_shown"] += 1
 
 
-def _clear() -> None:
-    st.session_state["examples"] = []
+def _dataset_there() -> bool:
+    try:
+        _dataset()
+    except FractureCoreError:
+        return False
+    return True
 
 
 def _dataset() -> FracAtlas:
@@ -84,6 +107,16 @@ def _index(location: str) -> FracAtlas:
     return FracAtlas(location)
 
 
+@st.cache_resource(show_spinner=False)
+def _bundled() -> list[BundledExample]:
+    return bundled_examples(_FOLDER)
+
+
+def _test_images(bundle: Bundle) -> set[str]:
+    table = bundle.predictions()
+    return set(table.loc[table["split"] == "test", "image_id"])
+
+
 @st.cache_data(max_entries=256, show_spinner=False)
-def _thumbnail(image_id: str) -> bytes:
-    return to_png(thumbnail(read_radiograph(_dataset().path(image_id), accept_cut_short=True).pixels, 240))
+def _thumbnail(path: str) -> bytes:
+    return to_jpeg(thumbnail(read_radiograph(path, accept_cut_short=True).pixels, 240))

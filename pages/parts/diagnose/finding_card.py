@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
+
 import streamlit as st
 
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import WAYS_FORWARD, FindingText, percent
 
 # Blue, orange and vermilion of Okabe and Ito 2008 are told apart by every kind of colour vision; shape says it again.
-_SHAPES = {
+SHAPES = {
     "likely": ("#e0671b", "polygon(50% 5%, 100% 95%, 0 95%)"),
     "indeterminate": ("#e69f00", "polygon(50% 0, 100% 50%, 50% 100%, 0 50%)"),
     "unlikely": ("#3d93d1", "circle(46%)"),
-    "not-read": ("#c77dab", "inset(8%)"),
+    "not-read": ("#cc79a7", "inset(6%)"),
 }
-_SHAPES |= {"above": _SHAPES["likely"], "below": _SHAPES["unlikely"]}
+SHAPES |= {"above": SHAPES["likely"], "below": SHAPES["unlikely"]}
 
 _STYLE = """<style>
-.answer { border-left: 6px solid var(--tone); padding: .1rem 0 .1rem .9rem; }
-.answer .head { display: flex; flex-wrap: wrap; align-items: center; gap: .2rem .7rem; }
-.answer .head i { width: 1.5rem; height: 1.5rem; background: var(--tone); }
-.answer .head strong { font-size: 1.7rem; line-height: 1.2; display: inline-block; }
-.answer .head strong::first-letter { text-transform: uppercase; }
-.answer .head span { font-size: 1.35rem; font-variant-numeric: tabular-nums; }
-.answer p { margin: .35rem 0 0; }
-.answer .alike { font-size: .85rem; opacity: .85; border-top: 1px solid #8886; padding-top: .4rem; }
-.points { position: relative; height: 2.9rem; margin: .6rem .4rem 0; font-size: .75rem; }
+.answer { border-left: 6px solid var(--tone); padding: .1rem 0 .1rem .7rem; }
+.answer .head { display: flex; align-items: center; gap: .55rem; }
+.answer .head i { width: 1.5rem; height: 1.5rem; flex: 0 0 auto; background: var(--tone); }
+.answer .head strong { font-size: 1.35rem; line-height: 1.2; }
+.answer .share { font-size: 1.1rem; margin: .2rem 0 0; font-variant-numeric: tabular-nums; }
+.answer p { margin: .4rem 0 0; font-size: .9rem; line-height: 1.4; }
+.alike { font-size: .8125rem; line-height: 1.4; border-top: 1px solid #8886; padding-top: .4rem; margin: .5rem 0 0; }
+.cautions p { border-left: 3px solid #e69f00; padding: .15rem 0 .15rem .5rem; margin: .4rem 0 0; font-size: .8125rem;
+  line-height: 1.4; }
+.points { position: relative; height: 2.6rem; margin: .5rem .4rem 0; font-size: .75rem; }
 .points .zones { position: absolute; inset: .75rem 0 auto; height: .55rem; display: flex; border-radius: 3px;
   overflow: hidden; }
 .points .zones i { background: var(--zone); }
@@ -36,23 +40,39 @@ _STYLE = """<style>
 </style>"""
 
 
-def show_finding(finding: Finding, words: FindingText) -> None:
-    """Draw the card; an image that was not read gets the reason in place of an answer."""
-    colour, shape = _SHAPES[words.kind]
-    mark = f'<i style="clip-path:{shape}" aria-hidden="true"></i>'
+def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()) -> None:
+    """Draw the card of a finding.
+
+    An image that was not read gets the reason in place of an answer: no score, no warnings, no guesses. `notes` are
+    sentences that belong beside the answer, such as that the model was trained on this very radiograph.
+    """
     if words.reason:
-        body = f"<strong>{words.headline}</strong></div><p>{words.reason}</p><p>{WAYS_FORWARD}</p>"
-    else:
-        body = (
-            f"<strong>{words.headline}</strong><span>probability {percent(finding.probability)}</span></div>"
-            f'{_scale(finding)}<p class="alike">{words.like_this}</p>'
-        )
-    head = f'<div class="answer" role="status" style="--tone:{colour}"><div class="head">{mark}'
-    st.html(f"{_STYLE}{head}{body}</div>")
+        show_not_read(words.headline, words.reason, notes)
+        return
+    body = f'<p class="share">Probability {percent(finding.probability)}</p>{_scale(finding)}'
+    alike = f'<p class="alike">{escape(words.like_this)}</p>'
+    _card(words.kind, words.headline, body, alike + _cautions([*notes, *finding.warnings]))
+
+
+def show_not_read(headline: str, reason: str, notes: Sequence[str] = (), *, ways_forward: str = WAYS_FORWARD) -> None:
+    """Draw the card of what nobody has read: why, and what to do."""
+    _card("not-read", headline, f"<p>{escape(reason)}</p><p>{escape(ways_forward)}</p>", _cautions(notes))
+
+
+def _card(kind: str, headline: str, body: str, below: str) -> None:
+    colour, shape = SHAPES[kind]
+    head = f'<i style="clip-path:{shape}" aria-hidden="true"></i><strong>{escape(headline)}</strong>'
+    card = f'<div class="answer" role="status" style="--tone:{colour}"><div class="head">{head}</div>{body}</div>'
+    st.html(f"{_STYLE}{card}{below}")
+
+
+def _cautions(sentences: Sequence[str]) -> str:
+    items = "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+    return f'<div class="cautions" role="note" aria-label="Warnings">{items}</div>' if items else ""
 
 
 #: The share of the scale's width that a label needs.
-_ROOM = 0.1
+_ROOM = 0.16
 
 
 def _apart(low: float, high: float) -> tuple[float, ...]:
@@ -65,9 +85,7 @@ def _scale(finding: Finding) -> str:
     if finding.rule_out.threshold > finding.rule_in.threshold:
         low = high = finding.rule_in.threshold
     zones = (("unlikely", 0.0, low), ("indeterminate", low, high), ("likely", high, 1.0))
-    bars = "".join(
-        f'<i style="flex:{end - start:.4f} 0 0;--zone:{_SHAPES[kind][0]}"></i>' for kind, start, end in zones
-    )
+    bars = "".join(f'<i style="flex:{end - start:.4f} 0 0;--zone:{SHAPES[kind][0]}"></i>' for kind, start, end in zones)
     label = (
         f"Scale of probability with marks at {percent(low)} and {percent(high)}; "
         f"this radiograph {percent(finding.probability)}"

@@ -1,4 +1,4 @@
-"""The diagnose page below its uploader: worklist, finding, picture, report."""
+"""The diagnose page below its bar: worklist, radiograph, answer and report, on one screen."""
 
 from __future__ import annotations
 
@@ -6,41 +6,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.concurrency import QueueFullError
-from fracture_core.errors import FractureCoreError
-from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.inference.remote_engine import notice
+from fracture_core.reporting.film_session import FilmSession
 from fracture_core.reporting.finding_text import FindingText, explain_finding
-from fracture_core.reporting.worklist import Entry
-from pages.parts.diagnose import examples as samples
-from pages.parts.diagnose.dicom_identity import offer_identity
-from pages.parts.diagnose.finding_card import show_finding
-from pages.parts.diagnose.report_menu import offer_report
-from pages.parts.diagnose.worklist_table import offer_table
+from fracture_core.reporting.worklist import Entry, to_csv, worklist, worklist_order
+from pages.parts.diagnose import examples
+from pages.parts.diagnose.finding_card import show_finding, show_not_read
+from pages.parts.diagnose.layout import DESK_STYLE
+from pages.parts.diagnose.tools_pane import tools_pane, truncated_choice, your_reading
+from pages.parts.diagnose.uploads import film_session
+from pages.parts.diagnose.worklist_pane import worklist_pane
 from pages.parts.shared.audit_gate import recorded
-from pages.parts.shared.engine_queue import turn
-from pages.parts.shared.predictor_cache import reader, warm
+from pages.parts.shared.engine_queue import engine_turn
+from pages.parts.shared.predictor_cache import predictor, warm
 from pages.parts.shared.sidebar import Choice, choose, disclaimer, escape_markdown
 from pages.parts.shared.viewer import picture, viewer
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """A file to read: `key` tells it from every other one in this session."""
-
-    key: str
-    name: str
-    data: bytes
-
-
-@dataclass(frozen=True, eq=False)
 class Opened:
-    """The one radiograph that is open, and what was prepared to show it; `key` says for what it holds."""
+    """The one film that is open, and what was prepared to show it; `key` says for what it holds."""
 
     key: tuple
     result: Finding | Failure
@@ -48,121 +38,144 @@ class Opened:
     picture: dict[str, Any] | None = None
 
 
-def diagnose(uploads: Sequence[Any]) -> None:
-    """Draw the page for the files in the uploader and the examples that were picked."""
+def diagnose(bar: DeltaGenerator) -> None:
+    """Draw the page for the films of this session; `bar` is the container that holds the uploader."""
     choice = choose()
     warm(choice.bundle)
-    if said := notice():
-        st.caption(escape_markdown(said))
-    sources = [Source(f.file_id, f.name, f.getvalue()) for f in uploads]
-    sources += [Source(key, name, data) for key, name, data in samples.picked()]
-    if not sources:
-        samples.offer(choice.bundle)
-        disclaimer()
+    st.html(DESK_STYLE)
+    films = film_session()
+    if not films:
+        # In the place of the desk, which takes it over at once when the first film comes.
+        with st.container(key="first-visit"):
+            examples.first_visit(choice.bundle)
+        disclaimer(small=True)
         return
+    desk = st.container(key="desk")
+    with desk:
+        panes = [st.container(key=f"{name}-pane") for name in ("worklist", "film", "answer", "tools")]
     try:
-        _answer(sources, choice)
+        _read_new(films, choice, panes[2])
+        _work(films, choice, bar, panes)
     except QueueFullError as full:
-        st.warning(str(full), icon=":material/hourglass:")
-        st.button("Try again", icon=":material/refresh:")
-    samples.offer(choice.bundle, again=True)
-    disclaimer()
+        with panes[2]:
+            st.warning(str(full), icon=":material/hourglass:")
+            st.button("Try again", icon=":material/refresh:")
+    disclaimer(small=True)
 
 
-def _answer(sources: Sequence[Source], choice: Choice) -> None:
-    """Read what is new, and draw the worklist and what is open; raise QueueFullError where too many others wait."""
-    damaged = st.session_state.get("damaged", False)
-    slot = st.empty()
-    entries = _read(sources, choice, damaged, slot)
-    if not recorded(entries, choice):
+def _read_new(films: FilmSession, choice: Choice, pane: DeltaGenerator) -> None:
+    """Read what this model has not met yet; raise QueueFullError if too many others wait."""
+    new = films.unread(choice.bundle.version)
+    if not new:
         return
-    place = offer_table(entries, choice, [s.key for s in sources]) if len(sources) > 1 else 0
-    # What was open before leaves the screen at once: nobody shall take its finding for that of the next.
-    fresh = not _is_open(sources[place], choice, damaged)
-    body = st.empty() if fresh else st.container()
-    opened = _open(sources[place], choice, damaged, slot)
-    with body.container() if fresh else body:
-        if isinstance(opened.result, Failure):
-            st.error(
-                f"**{escape_markdown(opened.result.name)}** could not be read. {escape_markdown(opened.result.error)}"
-            )
-        else:
-            _show(opened, choice, sources[place].data)
-    if damaged or any(entry.error for entry in entries):
-        st.checkbox(
-            "Read truncated files (part of the image is missing)",
-            key="damaged",
-            help="The missing part is not looked at; a warning says how much it is.",
-        )
-
-
-def _read(sources: Sequence[Source], choice: Choice, damaged: bool, slot: DeltaGenerator) -> list[Entry]:
-    """An entry for each file; those not met before are read now, with progress where there are several."""
-    known: dict[tuple, Entry] = st.session_state.setdefault("entries", {})
-    keys = [(s.key, choice.bundle.version, damaged) for s in sources]
-    new = [(key, source) for key, source in zip(keys, sources, strict=True) if key not in known]
-    for done, (key, source) in enumerate(new):
-        with turn(slot):
-            if len(new) > 1:
-                slot.progress(done / len(new), f"Reading {done + 1} of {len(new)} …")
-            result = _result(source, choice, damaged)
-            known[key] = Entry.of(result)
-            if len(sources) == 1:
-                st.session_state["opened"] = _prepare(source, result, choice, damaged)
-    slot.empty()
-    for gone in set(known) - set(keys):
-        del known[gone]
-    return [known[key] for key in keys]
-
-
-def _result(source: Source, choice: Choice, damaged: bool) -> Finding | Failure:
-    try:
-        model = reader(choice.bundle)
-        radiograph = read_radiograph(source.data, name=source.name, accept_cut_short=damaged)
-        return model.predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
-    except FractureCoreError as error:
-        return Failure(source.name, str(error))
-
-
-def _open(source: Source, choice: Choice, damaged: bool, slot: DeltaGenerator) -> Opened:
-    """Everything about one file; made again only when the file, the model or the operating point is another."""
-    if not _is_open(source, choice, damaged):
-        with turn(slot), slot, st.spinner("Reading …"):
-            opened = _prepare(source, _result(source, choice, damaged), choice, damaged)
-        st.session_state["opened"] = opened
+    with pane:
+        slot = st.empty()
+        for done, key in enumerate(new):
+            with engine_turn(slot):
+                slot.progress(done / len(new), f"Reading {done + 1} of {len(new)} …" if len(new) > 1 else "Reading …")
+                films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
         slot.empty()
-    return st.session_state["opened"]
 
 
-def _is_open(source: Source, choice: Choice, damaged: bool) -> bool:
-    opened: Opened | None = st.session_state.get("opened")
-    return opened is not None and opened.key == _key(source, choice, damaged)
+def _work(films: FilmSession, choice: Choice, bar: DeltaGenerator, panes: Sequence[DeltaGenerator]) -> None:
+    entries = films.entries(choice.bundle.version)
+    if not recorded(list(entries.values()), choice):
+        return
+    place = list(entries)
+    ordered = [place[i] for i in worklist_order(list(entries.values()))]
+    key = _opened_key(ordered)
+    # Prepared before anything is drawn: an answer never stands beside another film's image.
+    opened = _open(films, choice, key, panes[2])
+    with bar:
+        _bar(films, choice, entries, ordered, key)
+    with panes[0]:
+        worklist_pane(ordered, [entries[one] for one in ordered], choice, key)
+    with panes[1]:
+        _film(films, opened, choice, key)
+    with panes[2]:
+        _answer(opened, choice)
+        your_reading(films, key)
+    with panes[3]:
+        tools_pane(films, opened.result, choice, key)
+        if said := notice():
+            st.caption(escape_markdown(said))
+        if any(entry.truncated for entry in entries.values()) or films.film(key).options.accept_cut_short:
+            truncated_choice(films)
 
 
-def _prepare(source: Source, result: Finding | Failure, choice: Choice, damaged: bool) -> Opened:
-    key = _key(source, choice, damaged)
+def _opened_key(ordered: Sequence[str]) -> str:
+    """Return what is open: the topmost of what was just added, else what was open before, else the topmost of all."""
+    added = st.session_state.pop("added", ())
+    wanted = next((key for key in ordered if key in added), None) or st.session_state.get("open")
+    st.session_state["open"] = wanted if wanted in ordered else ordered[0]
+    return st.session_state["open"]
+
+
+def _open(films: FilmSession, choice: Choice, key: str, pane: DeltaGenerator) -> Opened:
+    """Return everything about one film; made again only if the film, the model or the operating point changes."""
+    identity = (key, films.film(key).options, choice.bundle.version, choice.rule_out, choice.rule_in)
+    kept: Opened | None = st.session_state.get("opened")
+    if kept is not None and kept.key == identity:
+        return kept
+    if films.ready(key, choice.bundle.version):
+        result = films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
+    else:
+        with pane, st.empty() as slot, engine_turn(slot):
+            result = films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
     if isinstance(result, Failure):
-        return Opened(key, result)
-    return Opened(key, result, explain_finding(result, choice.bundle), picture(result))
+        opened = Opened(identity, result)
+    else:
+        opened = Opened(identity, result, explain_finding(result, choice.bundle), picture(result))
+    st.session_state["opened"] = opened
+    return opened
 
 
-def _key(source: Source, choice: Choice, damaged: bool) -> tuple:
-    return source.key, choice.bundle.version, choice.rule_out, choice.rule_in, damaged
+def _bar(films: FilmSession, choice: Choice, entries: dict[str, Entry], ordered: Sequence[str], key: str) -> None:
+    row = ordered.index(key)
+    if len(ordered) > 1:
+        for label, shortcut, to in (("Previous", "Left", row - 1), ("Next", "Right", row + 1)):
+            inside = 0 <= to < len(ordered)
+            target = ordered[to] if inside else key
+            st.button(label, shortcut=shortcut, disabled=not inside, on_click=_show, args=(target,))
+        st.markdown(f"**{row + 1}** of {len(ordered)}")
+        st.download_button(
+            "Table as CSV",
+            lambda: to_csv(worklist(list(entries.values()), choice.rule_out, choice.rule_in)),
+            "fracture-worklist.csv",
+            "text/csv",
+            on_click="ignore",
+            icon=":material/download:",
+        )
+    st.button("Clear all", on_click=_clear, args=(films,), icon=":material/delete:", help="Forget every film.")
 
 
-def _show(opened: Opened, choice: Choice, data: bytes) -> None:
-    finding = opened.result
-    truth = samples.truth(finding.radiograph, choice.bundle)
-    left, right = st.columns([3, 2])
-    with left:
-        show_finding(finding, opened.words)
-    with right:
-        for warning in finding.warnings if not opened.words.reason else ():
-            st.warning(escape_markdown(warning), icon=":material/warning:")
-        boxes: np.ndarray | None = None
-        if truth and st.toggle("Show reference label", key=f"truth {truth.image_id}"):
-            st.info(truth.summary_text(), icon=":material/menu_book:")
-            boxes = truth.boxes
-        offer_identity(finding.radiograph, data)
-        offer_report(finding, choice.bundle, data)
-    viewer(opened.picture, boxes)
+def _film(films: FilmSession, opened: Opened, choice: Choice, key: str) -> None:
+    name = escape_markdown(opened.result.name if isinstance(opened.result, Failure) else opened.result.radiograph.name)
+    st.markdown(f"**{name}**")
+    if opened.picture is None:
+        st.container(key="no-film").caption("This file gives no image to show.")
+        return
+
+    def read_again(adjustment) -> None:
+        films.set_options(key, adjustments=(*films.film(key).options.adjustments, adjustment))
+
+    viewer(opened.picture, examples.shown_boxes(films.film(key), opened.result, choice), on_read_again=read_again)
+
+
+def _answer(opened: Opened, choice: Choice) -> None:
+    if isinstance(opened.result, Failure):
+        ways = "Read it elsewhere, or export it again from where it comes from."
+        show_not_read("Not read: the file could not be read", opened.result.error, ways_forward=ways)
+        return
+    known = examples.truth(opened.result.radiograph, choice.bundle)
+    show_finding(opened.result, opened.words, [known.seen_note] if known and known.seen_note else [])
+
+
+def _show(key: str) -> None:
+    st.session_state["open"] = key
+
+
+def _clear(films: FilmSession) -> None:
+    films.remove([film.key for film in films.films])
+    for name in ("opened", "open", "added"):
+        st.session_state.pop(name, None)

@@ -9,7 +9,7 @@ from fracture_core.inference.predictor import Finding
 from pages.parts.diagnose.dicom_identity import identifiers
 
 
-def offer_report(finding: Finding, bundle: Bundle, data: bytes) -> None:
+def offer_report(finding: Finding, bundle: Bundle, data: bytes, reader_finding: str = "") -> None:
     """Draw the downloads of a finding on the file `data`; each is made when it is asked for."""
     from fracture_core.reporting.report import csv_line, file_stem, report_pdf, report_png
 
@@ -28,13 +28,22 @@ def offer_report(finding: Finding, bundle: Bundle, data: bytes) -> None:
         )
 
         def page(make) -> bytes:
-            return make(finding, bundle, named=named, patient=identifiers(data) if identified else None)
+            patient = identifiers(data) if identified else None
+            return make(finding, bundle, named=named, patient=patient, reader_finding=reader_finding)
+
+        def row() -> str:
+            return csv_line(finding, bundle, named=named, reader_finding=reader_finding)
 
         stem = file_stem(finding, named=named)
         kinds = (
             ("PDF", "pdf", "application/pdf", lambda: page(report_pdf)),
             ("PNG", "png", "image/png", lambda: page(report_png)),
-            ("CSV row", "csv", "text/csv", lambda: csv_line(finding, bundle, named=named)),
+            (
+                "CSV row",
+                "csv",
+                "text/csv",
+                row,
+            ),
         )
         for label, suffix, mime, make in kinds:
             st.download_button(label, make, f"{stem}.{suffix}", mime, on_click="ignore", width="stretch")

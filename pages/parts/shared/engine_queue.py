@@ -14,7 +14,7 @@ _line = RequestQueue()
 
 
 @contextmanager
-def turn(slot: DeltaGenerator) -> Iterator[None]:
+def engine_turn(slot: DeltaGenerator) -> Iterator[None]:
     """Wait for a turn at the engine, the place in the line shown in `slot`; hold it for the block.
 
     Raises QueueFullError, with a sentence, where too many wait. A session that is closed or starts over while it waits

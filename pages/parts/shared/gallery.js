@@ -8,7 +8,6 @@ export default function ({ parentElement, data, setTriggerValue }) {
     item.setAttribute("role", "listitem");
     const button = make("button", tile.marked ? "marked" : "");
     button.type = "button";
-    button.setAttribute("aria-label", [tile.id, tile.badge, tile.words].filter(Boolean).join(", "));
     const picture = make("div", "picture");
     if (tile.src) {
       const image = make("img");

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
 # A picture of our own: an icon given by name would be fetched from a font server.
@@ -12,16 +13,60 @@ _ICON = Path(__file__).with_name("icon.png")
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.75rem 2.5rem 2rem; max-width: 1500px; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 3rem 1rem 1rem; } }
+.st-key-fold-sidebar { position: absolute; height: 0; overflow: hidden; }
+section.stSidebar[data-collapsed="false"] { width: 15.5rem !important; }
+section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
+[data-testid="stSidebarContent"] { padding-left: 0; padding-right: 0; }
 </style>"""
+# Streamlit folds the sidebar on telephones alone; a tablet has no room for it beside a radiograph either.
+_FOLD = """
+export default function ({ parentElement }) {
+  const narrow = window.matchMedia("(max-width: 1100px)");
+  const fold = () => {
+    const open = document.querySelector('[data-testid="stSidebar"][data-collapsed="false"]');
+    if (narrow.matches) open?.querySelector('[data-testid="stSidebarCollapseButton"] button')?.click();
+    else if (!open) document.querySelector('[data-testid="stExpandSidebarButton"]')?.click();
+  };
+  if (narrow.matches) fold();
+  narrow.addEventListener("change", fold);
+  return () => narrow.removeEventListener("change", fold);
+}
+"""
+_fold_sidebar = st.components.v2.component("fold_sidebar", html="<span></span>", js=_FOLD)
 
 
-def head(title: str) -> None:
-    """Draw the head of a page; the first Streamlit call of each."""
+def page_header(title: str, *, wide: bool = False) -> DeltaGenerator:
+    """Draw the head of a page; the first Streamlit call of each.
+
+    A `wide` page uses the whole window; its title stands in a bar at the top, which is returned for what else belongs
+    there.
+    """
     if PagesManager.uses_pages_directory:
         # A server whose first visitor comes by a page's own address takes the folder named pages for the page list
         # and runs this file alone. Once told, it runs streamlit_app.py, which knows the list.
         PagesManager.uses_pages_directory = False
         st.rerun()
-    st.set_page_config(page_title=f"{title} · Fracture reader", page_icon=_ICON, layout="wide")
-    st.html(_STYLE)
-    st.title(title, anchor=False)
+    st.set_page_config(
+        page_title=f"{title} · Fracture reader",
+        page_icon=_ICON,
+        layout="wide",
+    )
+    st.html(_STYLE + (_WIDE if wide else ""))
+    with st.container(key="fold-sidebar"):
+        _fold_sidebar(key="fold")
+    if wide:
+        bar = st.container(key="topbar", horizontal=True, vertical_alignment="center", gap="small")
+        bar.title(title, anchor=False, width="content")
+        return bar
+    return st.title(title, anchor=False)
+
+
+_WIDE = """<style>
+.stMainBlockContainer { padding: .4rem 1rem .25rem; max-width: none; }
+@media (max-width: 640px) { .stMainBlockContainer { padding: .4rem .6rem .5rem; } }
+.stMainBlockContainer h1 { font-size: 1.15rem; padding: 0 .5rem 0 0; }
+header.stAppHeader { background: transparent; pointer-events: none; height: 2.75rem; min-height: 0; }
+header.stAppHeader button { pointer-events: auto; }
+@media (max-width: 1100px) { .stMainBlockContainer h1 { padding-left: 2.6rem; } }
+.st-key-topbar { min-height: 2.6rem; padding-right: 5.5rem; }
+</style>"""

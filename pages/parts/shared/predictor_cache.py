@@ -14,21 +14,21 @@ _loading = ThreadPoolExecutor(1, thread_name_prefix="model")
 
 def warm(bundle: Bundle) -> None:
     """Begin loading the model, so that it is ready when the first file comes; return at once."""
-    _reader(bundle.version, bundle)
+    _predictor(bundle.version, bundle)
 
 
-def reader(bundle: Bundle):
-    """Give the bundle's Predictor, waiting for it where need be; raise what loading raised."""
-    loading = _reader(bundle.version, bundle)
+def predictor(bundle: Bundle):
+    """Return the bundle's Predictor, waiting for it where need be; raise what loading raised."""
+    loading = _predictor(bundle.version, bundle)
     try:
         return loading.result()
     except Exception:
-        _reader.clear()
+        _predictor.clear()
         raise
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _reader(version: str, _bundle: Bundle) -> Future:
+def _predictor(version: str, _bundle: Bundle) -> Future:
     return _loading.submit(_load, _bundle)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -14,8 +16,8 @@ from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.paths import models_folder
 from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words, thresholds_in_words
 
-THREE_ANSWERS = "Three answers: rule-out and rule-in"
-ONE_THRESHOLD = "One threshold: sensitivity 0.90 on validation"
+THREE_ANSWERS = "Three answers"
+ONE_THRESHOLD = "One threshold"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +36,15 @@ def choose() -> Choice:
         if not names:
             st.error("There is no model in models/ yet. Train one: `python -m fracture_core train`.")
             st.stop()
-        name = st.selectbox("Model", names, key="bundle", persist_state="session", help="A folder under models/.")
+        labels = _labels(names)
+        name = st.selectbox(
+            "Model",
+            names,
+            format_func=labels.__getitem__,
+            key="bundle",
+            persist_state="session",
+            help="AUC: on the test set of the model's own bundle, a folder under models/.",
+        )
         try:
             bundle = verified(name)
             points = operating_points(bundle)
@@ -66,9 +76,18 @@ def verified(name: str) -> Bundle:
     return _verified(name, _stamp(name))
 
 
-def disclaimer() -> None:
-    """Draw the line that every page ends with."""
-    st.divider()
+def model_label(name: str) -> str:
+    """Return what a bundle is called on screen; its folder's name if it cannot be read."""
+    try:
+        return _label(name, _stamp(name))
+    except FractureCoreError:
+        return name
+
+
+def disclaimer(*, small: bool = False) -> None:
+    """Draw the line that every page ends with; `small` without a rule above it."""
+    if not small:
+        st.divider()
     st.caption(f"**{DISCLAIMER}** Data: FracAtlas, Abedeen et al. 2023, CC BY 4.0.")
 
 
@@ -84,6 +103,20 @@ def _stamp(name: str) -> tuple[int, ...]:
         return ()
     status = manifest.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """What each bundle is called; two of the same architecture and figure get their folder's name as well."""
+    labels = {name: model_label(name) for name in names}
+    shared = {label for label, count in Counter(labels.values()).items() if count > 1}
+    return {name: f"{label} ({name})" if label in shared else label for name, label in labels.items()}
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _label(name: str, stamp: tuple[int, ...]) -> str:
+    from fracture_core.reporting import model_names  # it reads predictions, which takes pandas
+
+    return model_names.model_label(verified(name))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -1,16 +1,21 @@
-// The radiograph viewer. Everything here happens in the browser: no slider or key asks the server anything, and the
-// original's pixels are only ever filtered for display.
+// The radiograph viewer. Looking happens in the browser alone: no slider or key asks the server anything, and the
+// original's pixels are only ever filtered for display. Only "read again" tells the server something.
 
-const DEFAULTS = { view: "side", overlay: true, lines: false, boxes: true, polygons: true, opacity: 60 };
-const REST = { zoom: 1, x: 0.5, y: 0.5, level: 50, contrast: 50, invert: false };
-// What a reader prefers stays from one radiograph to the next; what was done to one picture does not.
+const DEFAULTS = { view: null, overlay: true, lines: true, boxes: true, polygons: true, smooth: true, opacity: 60 };
+const REST = { zoom: 1, x: 0.5, y: 0.5, level: 50, contrast: 50, invert: false, turns: 0, mirrored: false };
+// Brightness and contrast, 0 to 100 each.
+const PRESETS = { read: [50, 50], bone: [36, 68], soft: [66, 68], contrast: [50, 74] };
+// What a reader prefers stays from one radiograph to the next; what was done to one image does not.
 const preferences = { ...DEFAULTS, method: null };
+// Below this width, in pixels, there is no room for two panes or for tools beside the image.
+const NARROW = 470;
 const viewers = new WeakMap();
 
 export default function (component) {
-  const { parentElement, data } = component;
+  const { parentElement, data, setTriggerValue } = component;
   let viewer = viewers.get(parentElement);
   if (!viewer) viewers.set(parentElement, (viewer = new Viewer(parentElement)));
+  viewer.readAgain = (how) => setTriggerValue("read", how);
   viewer.show(data);
   return () => {
     viewer.close();
@@ -27,10 +32,12 @@ class Viewer {
     this.state = { ...REST };
     this.split = 50;
     this.pointers = new Map();
+    this.measuring = new Measuring();
     this.stop = new AbortController();
     this.listen();
     this.resizing = new ResizeObserver(() => this.draw());
     this.resizing.observe(this.root);
+    for (const bar of this.root.querySelectorAll("[role=toolbar]")) this.rove(bar, null);
   }
 
   one(selector) {
@@ -46,35 +53,51 @@ class Viewer {
   show(data) {
     const fresh = data.id !== this.data?.id;
     this.data = data;
-    if (fresh) this.state = { ...REST };
-    for (const image of this.root.querySelectorAll(".stage > img:not(.heat)")) {
-      if (image.src !== data.original) image.src = data.original;
+    if (fresh) {
+      this.state = { ...REST };
+      this.measuring.clear();
+      this.measuring.tool = null;
+      // Swiping begins left of what the model marks, so that the mark is seen whole.
+      const box = this.layer()?.marks[0]?.box;
+      this.split = box ? Math.round(Math.max(5, Math.min(50, (100 * box[0]) / data.width - 8))) : 50;
+    }
+    for (const image of this.images()) {
+      if (image.getAttribute("src") !== data.original) image.src = data.original;
     }
     this.one(".plain img").alt = `Radiograph ${data.name}, the original as read`;
     for (const stage of this.stages) {
       stage.style.width = `${data.width}px`;
       stage.style.height = `${data.height}px`;
     }
-    const select = this.one("select");
-    select.replaceChildren(...data.layers.map((layer) => new Option(layer.title, layer.method)));
-    // Without a heatmap there is nothing to lay over, to outline or to fade.
-    for (const name of ["[data-toggle=overlay]", "[data-toggle=lines]", ".opacity"]) {
+    this.one("select").replaceChildren(...data.layers.map((layer) => new Option(layer.title, layer.method)));
+    // Without a heatmap there is nothing to lay over, to outline, to fade or to compare with: one pane.
+    for (const name of ["[data-toggle=overlay]", "[data-toggle=lines]"]) {
       this.one(name).hidden = !data.layers.length;
     }
+    this.one('[aria-label="Arrangement"]').hidden = !data.layers.length && !data.boxes.length && !data.polygons.length;
     this.one(".method").hidden = data.layers.length < 2;
     for (const name of ["boxes", "polygons"]) this.one(`[data-toggle="${name}"]`).hidden = !data[name].length;
-    this.frame(this.one("svg.boxes"), data.boxes.map(([x, y, w, h]) => `M${x} ${y}h${w}v${h}h${-w}z`), ["#56b4e9"]);
-    this.frame(this.one("svg.polygons"), data.polygons.map((points) => `M${points.join(" ")}Z`), ["#5fd38d"]);
+    for (const name of ["crop"]) this.one(`[data-tool="${name}"]`).hidden = !data.again;
+    this.paths(this.one("svg.boxes"), data.boxes.map((box) => ({ d: boxPath(...box), stroke: "#56b4e9" })));
+    this.paths(
+      this.one("svg.polygons"), data.polygons.map((points) => ({ d: `M${points.join(" ")}Z`, stroke: "#5fd38d" })));
     this.one(".scale i").style.backgroundImage = `linear-gradient(90deg, ${data.legend.join(",")})`;
+    this.drawnLayer = null;
     this.draw();
   }
 
-  frame(svg, paths, colours) {
+  images() {
+    return this.root.querySelectorAll(".stage > img:not(.heat)");
+  }
+
+  paths(svg, shapes) {
     svg.setAttribute("viewBox", `0 0 ${this.data.width} ${this.data.height}`);
-    svg.replaceChildren(...paths.map((d, i) => {
-      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-      path.setAttribute("d", d);
-      path.setAttribute("stroke", colours[i % colours.length]);
+    svg.replaceChildren(...shapes.map((shape) => {
+      const path = document.createElementNS(SVG, "path");
+      path.setAttribute("d", shape.d);
+      // A hair is one pixel of the screen, however large the image is drawn.
+      path.style.cssText = `stroke:${shape.stroke};stroke-width:calc(${shape.width ?? 2} * var(--hair));`
+        + (shape.dashes ? `stroke-dasharray:${shape.dashes.map((n) => `calc(${n} * var(--hair))`).join(" ")}` : "");
       return path;
     }));
   }
@@ -84,59 +107,114 @@ class Viewer {
     return layers.find((layer) => layer.method === preferences.method) ?? layers[0];
   }
 
+  // Unless the reader chose: two panes where both are large enough, swiping on a phone.
+  view() {
+    if (this.one('[aria-label="Arrangement"]').hidden) return "one";
+    if (preferences.view) return preferences.view;
+    if (this.root.clientWidth < NARROW || window.matchMedia("(pointer: coarse)").matches) return "swipe";
+    return this.root.clientWidth >= 1000 ? "side" : "one";
+  }
+
   draw() {
     if (!this.data) return;
+    this.root.toggleAttribute("data-narrow", this.root.clientWidth < NARROW);
     this.controls();
     this.place();
     this.drawLayers();
+    this.drawMeasures();
   }
 
   controls() {
     const { state } = this;
-    this.root.dataset.view = preferences.view;
+    const view = this.view();
+    this.root.dataset.view = view;
     for (const button of this.root.querySelectorAll("button[data-view]")) {
-      button.setAttribute("aria-checked", button.dataset.view === preferences.view);
+      button.setAttribute("aria-checked", button.dataset.view === view);
     }
     for (const button of this.root.querySelectorAll("[data-toggle]")) {
       const on = button.dataset.toggle === "invert" ? state.invert : preferences[button.dataset.toggle];
       button.setAttribute("aria-pressed", on);
     }
+    for (const button of this.root.querySelectorAll("[data-tool]")) {
+      button.setAttribute("aria-pressed", button.dataset.tool === this.measuring.tool);
+    }
+    this.one('[data-act="window"]').setAttribute("aria-expanded", !this.one(".panel.window").hidden);
+    this.one('.rail [data-act="help"]').setAttribute("aria-expanded", !this.one(".panel.keys").hidden);
     this.one('[data-range="opacity"]').value = preferences.opacity;
     this.one('[data-range="level"]').value = state.level;
     this.one('[data-range="contrast"]').value = state.contrast;
+    for (const button of this.root.querySelectorAll("[data-preset]")) {
+      const [level, contrast] = PRESETS[button.dataset.preset];
+      button.setAttribute("aria-pressed", level === state.level && contrast === state.contrast);
+    }
     if (this.layer()) this.one("select").value = this.layer().method;
     this.one(".zoom").textContent = `${state.zoom.toFixed(1)} ×`;
     this.divider.style.left = `${this.split}%`;
     this.divider.setAttribute("aria-valuenow", Math.round(this.split));
+    this.offerReading();
+    for (const bar of this.root.querySelectorAll("[role=toolbar]")) {
+      const stops = this.stops(bar);
+      if (!stops.some((control) => control.tabIndex === 0)) this.rove(bar, stops[0]);
+    }
+  }
+
+  // What "read again" would read: the marked part, and the image as it was turned.
+  offerReading() {
+    const panel = this.one(".panel.again");
+    const { turns, mirrored } = this.state;
+    const part = this.measuring.part(this.data.width, this.data.height);
+    const cropping = this.measuring.tool === "crop";
+    panel.hidden = !this.data.again || !(cropping || turns || mirrored);
+    const turned = turns || mirrored ? "as it is turned" : "";
+    panel.querySelector(".what").textContent = part
+      ? `Part of ${part[2]} × ${part[3]} pixels ${turned}`
+      : cropping ? `Drag over the part to read, or read what is shown ${turned}` : `The model read it the other way`;
+    panel.querySelector("[data-act=again]").textContent = part
+      ? "Read this part" : cropping ? "Read what is shown" : "Read as turned";
+  }
+
+  orientation() {
+    return new Orientation(this.data.width, this.data.height, this.state.turns, this.state.mirrored);
   }
 
   // Zoom and pan, the same in every pane.
   place() {
-    const { width, height } = this.data;
     const { state } = this;
-    const shown = this.ports.filter((port) => port.offsetParent !== null);
-    const room = Math.max(240, Math.min(window.innerHeight * 0.72, 900));
-    for (const port of shown) port.style.height = `${Math.min(room, (port.clientWidth * height) / width)}px`;
-    const [port] = shown;
-    if (!port) return;
-    const fit = Math.min(port.clientWidth / width, port.clientHeight / height);
-    this.scale = fit * state.zoom;
-    for (const [axis, side, pixels] of [["x", port.clientWidth, width], ["y", port.clientHeight, height]]) {
-      // The middle of the view keeps to where the picture still fills it.
+    const lies = this.orientation();
+    const port = this.visiblePort();
+    if (!port || !port.clientWidth) return;
+    this.scale = this.fit(port) * state.zoom;
+    for (const [axis, side, pixels] of [["x", port.clientWidth, lies.across], ["y", port.clientHeight, lies.down]]) {
+      // The middle of the view keeps to where the image still fills it.
       const half = Math.min(0.5, side / 2 / (pixels * this.scale));
       state[axis] = Math.min(1 - half, Math.max(half, state[axis]));
     }
-    const left = port.clientWidth / 2 - state.x * width * this.scale;
-    const top = port.clientHeight / 2 - state.y * height * this.scale;
-    for (const stage of this.stages) stage.style.transform = `translate(${left}px, ${top}px) scale(${this.scale})`;
-    for (const each of this.ports) each.classList.toggle("zoomed", state.zoom > 1);
-    const filter = this.window();
-    for (const image of this.root.querySelectorAll(".stage > img:not(.heat)")) {
-      image.style.filter = filter;
-      // Beyond twice its size the reader wants to see pixels, not a blur.
-      image.style.imageRendering = this.scale * window.devicePixelRatio > 3 ? "pixelated" : "auto";
+    this.left = port.clientWidth / 2 - state.x * lies.across * this.scale;
+    this.top = port.clientHeight / 2 - state.y * lies.down * this.scale;
+    const matrix = lies.css(this.scale, this.left, this.top);
+    for (const stage of this.stages) {
+      stage.style.transform = matrix;
+      stage.style.setProperty("--hair", `${1 / this.scale}px`);
     }
-    for (const svg of this.root.querySelectorAll("svg")) svg.style.strokeWidth = `${2 / this.scale}px`;
+    for (const each of this.ports) {
+      each.classList.toggle("zoomed", state.zoom > 1);
+      each.classList.toggle("tool", Boolean(this.measuring.tool));
+    }
+    const filter = this.window();
+    for (const image of this.images()) {
+      image.style.filter = filter;
+      image.style.imageRendering = preferences.smooth ? "auto" : "pixelated";
+    }
+  }
+
+  // A point on the screen (pixels from a port's corner) in the image's pixels, and back.
+  toImage([x, y]) {
+    return this.orientation().back([(x - this.left) / this.scale, (y - this.top) / this.scale]);
+  }
+
+  toScreen(point) {
+    const [x, y] = this.orientation().forward(point);
+    return [x * this.scale + this.left, y * this.scale + this.top];
   }
 
   // Window [low, high] of grey values 0..1, as CSS: brightness(1 / (low + high)) then contrast((high + low) / (high -
@@ -157,25 +235,69 @@ class Viewer {
     const on = preferences.overlay && Boolean(layer);
     const heat = this.one(".heat");
     const rings = this.one("svg.rings");
-    const swiped = preferences.view === "swipe";
-    this.one(".clip").style.clipPath = swiped ? `inset(0 0 0 ${this.split}%)` : "none";
+    const marks = this.one("svg.marks");
+    this.one(".clip").style.clipPath = this.root.dataset.view === "swipe" ? `inset(0 0 0 ${this.split}%)` : "none";
     heat.style.display = on && !preferences.lines ? "block" : "none";
     rings.style.display = on && preferences.lines ? "block" : "none";
-    if (layer) {
-      if (heat.src !== layer.png) heat.src = layer.png;
-      if (this.ringed !== layer) {
-        this.frame(rings, layer.contours.map((ring) => ring.path), layer.contours.map((ring) => ring.colour));
-        this.ringed = layer;
-        rings.style.strokeWidth = `${2 / this.scale}px`;
-      }
-      heat.style.opacity = rings.style.opacity = preferences.opacity / 100;
+    marks.style.display = on ? "block" : "none";
+    this.one(".opacity").hidden = !layer || preferences.lines;
+    if (layer && this.drawnLayer !== layer) {
+      this.drawnLayer = layer;
+      heat.src = layer.png;
+      this.paths(rings, layer.contours.map(({ path, colour }) => ({ d: path, stroke: colour, width: 1.5 })));
+      this.paths(marks, layer.marks.map(({ box, dotted }) => (
+        { d: boxPath(...box), stroke: "#ffb000", dashes: dotted && [2, 4] })));
     }
+    if (layer) heat.style.opacity = preferences.opacity / 100;
+    const seen = this.root.dataset.view === "swipe" ? (this.split / 100) * (this.visiblePort()?.clientWidth ?? 0) : 0;
+    const words = (on ? layer.marks : [])
+      .map(({ box, label }) => ({ at: this.above(box), words: label, kind: "peak" }))
+      .filter(({ at }) => at[0] >= seen - 4);
+    this.label(this.one(".labels.model"), words);
     for (const name of ["boxes", "polygons"]) this.one(`svg.${name}`).style.display = preferences[name] ? "block" : "none";
     const shown = on ? `with the evidence for a fracture, ${layer.title}` : "without overlay";
     this.one(".drawn .stage > img").alt = `Radiograph ${this.data.name} ${shown}. ${this.data.words}`;
-    this.one(".drawn figcaption").textContent = on ? `${layer.title}. ${layer.sentence}` : "Overlay off";
-    this.one(".words").textContent = layer ? this.data.meaning : this.data.withheld;
-    this.one(".scale").hidden = !layer;
+    const nothing = layer && !layer.contours.length ? "No region stands out. " : "";
+    const caption = on ? `${nothing}${layer.title}: ${layer.sentence} ${this.data.meaning}` : "Overlay off.";
+    this.one(".words").textContent = layer ? caption : this.data.withheld;
+    this.one(".scale").hidden = !on;
+  }
+
+  // Where the label of a box stands: above its upper edge as it lies on the screen, below it where there is no room.
+  above([x, y, w, h]) {
+    const corners = [[x, y], [x + w, y], [x, y + h], [x + w, y + h]].map((corner) => this.toScreen(corner));
+    const left = Math.min(...corners.map((corner) => corner[0]));
+    const top = Math.min(...corners.map((corner) => corner[1]));
+    return [left, top > 22 ? top - 20 : Math.max(...corners.map((corner) => corner[1])) + 3];
+  }
+
+  label(layer, labels) {
+    const room = this.visiblePort()?.clientWidth ?? 0;
+    layer.replaceChildren(...labels.filter(({ words }) => words).map(({ at, words, kind }) => {
+      const span = document.createElement("span");
+      span.className = kind;
+      span.textContent = words;
+      const left = Math.max(2, Math.min(at[0], room - 8 * words.length));
+      span.style.transform = `translate(${left}px, ${Math.max(2, at[1])}px)`;
+      return span;
+    }));
+  }
+
+  drawMeasures() {
+    const { shapes, crop } = this.measuring;
+    const drawn = shapes.map(({ points }) => ({ d: `M${points.map((p) => p.join(" ")).join("L")}`, stroke: "#7fe3ff" }));
+    if (crop) {
+      const [[ax, ay], [bx, by]] = crop;
+      drawn.push({ d: boxPath(ax, ay, bx - ax, by - ay), stroke: "#ffffff", dashes: [6, 4] });
+    }
+    for (const svg of this.root.querySelectorAll("svg.measures")) {
+      this.paths(svg, drawn);
+    }
+    const labels = shapes.map((shape) => {
+      const [x, y] = this.toScreen(shape.points[shape.kind === "angle" ? 1 : shape.points.length - 1]);
+      return { at: [x + 8, y + 6], words: measureWords(shape, this.data.spacing), kind: "measure" };
+    });
+    for (const layer of this.root.querySelectorAll(".labels:not(.model)")) this.label(layer, labels);
   }
 
   say(words) {
@@ -193,142 +315,80 @@ class Viewer {
     this.state = { ...REST };
     preferences.opacity = DEFAULTS.opacity;
     this.split = 50;
+    this.measuring.clear();
+    this.measuring.tool = null;
     this.say("view reset");
     this.draw();
   }
 
+  act(name) {
+    if (name === "reset") return this.reset();
+    if (name === "fit") Object.assign(this.state, { zoom: 1, x: 0.5, y: 0.5 });
+    else if (name === "full") this.fullScreen();
+    else if (name === "rotate") this.turn((this.state.turns + 1) % 4, this.state.mirrored);
+    else if (name === "flip") this.turn((4 - this.state.turns) % 4, !this.state.mirrored);
+    else if (name === "window") this.open(".panel.window");
+    else if (name === "help") this.open(".panel.keys");
+    else if (name === "again") this.sendReading();
+    else if (name === "cancel") this.leaveTool(true);
+    else return this.zoom(name === "in" ? 1.25 : 0.8, this.visiblePort());
+    this.draw();
+  }
+
+  turn(turns, mirrored) {
+    Object.assign(this.state, { turns, mirrored, zoom: 1, x: 0.5, y: 0.5 });
+    this.say(turns || mirrored ? "turned" : "as read");
+  }
+
+  open(selector) {
+    const panel = this.one(selector);
+    panel.hidden = !panel.hidden;
+    for (const other of this.root.querySelectorAll(".panel.window, .panel.keys")) if (other !== panel) other.hidden = true;
+  }
+
+  fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.root.requestFullscreen?.().catch(() => this.say("full screen is not allowed here"));
+  }
+
+  leaveTool(turnBack = false) {
+    this.measuring.choose(this.measuring.tool);
+    this.measuring.crop = null;
+    if (turnBack) Object.assign(this.state, { turns: 0, mirrored: false });
+    for (const panel of this.root.querySelectorAll(".panel.window, .panel.keys")) panel.hidden = true;
+  }
+
+  sendReading() {
+    const { data, measuring, state } = this;
+    let crop = measuring.part(data.width, data.height);
+    if (!crop && measuring.tool === "crop") {
+      const port = this.visiblePort();
+      measuring.crop = [this.toImage([0, 0]), this.toImage([port.clientWidth, port.clientHeight])];
+      crop = measuring.part(data.width, data.height);
+    }
+    this.readAgain({ crop, mirrored: state.mirrored, turns: state.turns });
+    this.leaveTool();
+  }
+
   // Zoom so that the point under the cursor (pixels from the port's corner) stays where it is.
   zoom(factor, port, at) {
-    const { state, data } = this;
+    const { state } = this;
+    const lies = this.orientation();
     const before = this.scale;
-    const middle = [port.clientWidth / 2, port.clientHeight / 2];
-    const [dx, dy] = at ? [at[0] - middle[0], at[1] - middle[1]] : [0, 0];
+    const [dx, dy] = at ? [at[0] - port.clientWidth / 2, at[1] - port.clientHeight / 2] : [0, 0];
     state.zoom = Math.min(16, Math.max(1, state.zoom * factor));
     const after = this.fit(port) * state.zoom;
-    state.x += (dx / before - dx / after) / data.width;
-    state.y += (dy / before - dy / after) / data.height;
+    state.x += (dx / before - dx / after) / lies.across;
+    state.y += (dy / before - dy / after) / lies.down;
     this.draw();
   }
 
   fit(port) {
-    return Math.min(port.clientWidth / this.data.width, port.clientHeight / this.data.height);
+    const lies = this.orientation();
+    return Math.min(port.clientWidth / lies.across, port.clientHeight / lies.down);
   }
 
   visiblePort() {
     return this.ports.find((port) => port.offsetParent !== null);
-  }
-
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !this.data) return;
-    const target = event.composedPath()[0];
-    const typing = target.closest?.("input:not([type=range]), textarea, select, [contenteditable=true]");
-    if (typing) return;
-    const toggles = { o: "overlay", l: "lines", i: "invert", b: "boxes", p: "polygons" };
-    const key = event.key.toLowerCase();
-    if (toggles[key]) this.toggle(toggles[key]);
-    else if (key === "0") this.reset();
-    else if (key === "+" || key === "=") this.zoom(1.25, this.visiblePort());
-    else if (key === "-") this.zoom(0.8, this.visiblePort());
-  }
-
-  listen() {
-    const options = { signal: this.stop.signal };
-    document.addEventListener("keydown", (event) => this.key(event), options);
-    this.root.addEventListener("keydown", (event) => {
-      // Arrow keys that move one of our own sliders must not turn to the next radiograph as well.
-      const own = event.target.closest("input, select, [role=radio], .divider");
-      if (own && event.key.startsWith("Arrow")) event.stopPropagation();
-    }, options);
-    this.root.addEventListener("click", (event) => {
-      const button = event.target.closest("button");
-      if (!button) return;
-      if (button.dataset.view) {
-        preferences.view = button.dataset.view;
-        this.draw();
-      } else if (button.dataset.toggle) this.toggle(button.dataset.toggle);
-      else if (button.dataset.act === "reset") this.reset();
-      else this.zoom(button.dataset.act === "in" ? 1.25 : 0.8, this.visiblePort());
-    }, options);
-    this.root.addEventListener("input", (event) => {
-      const { range } = event.target.dataset;
-      if (range === "method" || range === "opacity") preferences[range] = event.target.value;
-      else this.state[range] = Number(event.target.value);
-      this.draw();
-    }, options);
-    this.divider.addEventListener("pointerdown", (event) => {
-      event.stopPropagation();
-      this.divider.setPointerCapture(event.pointerId);
-    }, options);
-    this.divider.addEventListener("pointermove", (event) => {
-      if (!this.divider.hasPointerCapture(event.pointerId)) return;
-      const box = this.divider.parentElement.getBoundingClientRect();
-      this.divide((100 * (event.clientX - box.left)) / box.width);
-    }, options);
-    this.divider.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -2, ArrowRight: 2 }[event.key];
-      if (step) this.divide(this.split + step);
-    }, options);
-    for (const port of this.ports) this.listenTo(port, options);
-  }
-
-  divide(percent) {
-    this.split = Math.min(100, Math.max(0, percent));
-    this.draw();
-  }
-
-  listenTo(port, options) {
-    const at = (event) => {
-      const box = port.getBoundingClientRect();
-      return [event.clientX - box.left, event.clientY - box.top];
-    };
-    port.addEventListener("wheel", (event) => {
-      // Unzoomed, a plain wheel scrolls the page past the picture; with Ctrl, or once zoomed in, it zooms.
-      if (!event.ctrlKey && this.state.zoom === 1) return;
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY / 400), port, at(event));
-    }, { ...options, passive: false });
-    port.addEventListener("dblclick", (event) => this.zoom(this.state.zoom > 1 ? 1 / 16 : 2.5, port, at(event)), options);
-    port.addEventListener("contextmenu", (event) => event.preventDefault(), options);
-    port.addEventListener("pointerdown", (event) => {
-      this.pointers.set(event.pointerId, event);
-      port.setPointerCapture(event.pointerId);
-      port.classList.add("held");
-    }, options);
-    const release = (event) => {
-      this.pointers.delete(event.pointerId);
-      port.classList.remove("held");
-    };
-    port.addEventListener("pointerup", release, options);
-    port.addEventListener("pointercancel", release, options);
-    port.addEventListener("pointermove", (event) => this.drag(event, port), options);
-    port.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-      if (!step || !event.shiftKey) return;
-      event.preventDefault();
-      event.stopPropagation();
-      this.state.x += (0.1 * step[0]) / this.state.zoom;
-      this.state.y += (0.1 * step[1]) / this.state.zoom;
-      this.draw();
-    }, options);
-  }
-
-  // One pointer pans; the right button, or Shift, changes the window as reading stations do; two pointers pinch.
-  drag(event, port) {
-    const before = this.pointers.get(event.pointerId);
-    if (!before) return;
-    const [dx, dy] = [event.clientX - before.clientX, event.clientY - before.clientY];
-    if (this.pointers.size === 2) {
-      const other = [...this.pointers.values()].find((p) => p.pointerId !== event.pointerId);
-      const apart = (p) => Math.hypot(p.clientX - other.clientX, p.clientY - other.clientY) || 1;
-      this.zoom(apart(event) / apart(before), port);
-    } else if (event.buttons === 2 || event.shiftKey) {
-      this.state.contrast = Math.min(100, Math.max(0, this.state.contrast + dx / 4));
-      this.state.level = Math.min(100, Math.max(0, this.state.level - dy / 4));
-    } else {
-      this.state.x -= dx / this.scale / this.data.width;
-      this.state.y -= dy / this.scale / this.data.height;
-    }
-    this.pointers.set(event.pointerId, event);
-    this.draw();
   }
 }

@@ -1,9 +1,9 @@
-"""The radiograph viewer: a component of our own, self-contained, that never goes back to the server."""
+"""The radiograph viewer: a component of our own, self-contained; only "read again" goes back to the server."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +11,29 @@ import streamlit as st
 
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.explain.overlay import colour_layer, contour_paths, legend_stops, to_png
+from fracture_core.explain.peak import peak_box
+from fracture_core.imaging.adjustment import Adjustment
 from fracture_core.imaging.radiograph import Radiograph
 from fracture_core.inference.predictor import Finding
-from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, COLOURS_MEAN
+from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, kind_of
 
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
     "radiograph_viewer",
     html=(_HERE / "viewer.html").read_text("utf-8"),
     css=(_HERE / "viewer.css").read_text("utf-8"),
-    js=(_HERE / "viewer.js").read_text("utf-8"),
+    js="\n".join((_HERE / name).read_text("utf-8") for name in ("viewer_tools.js", "viewer.js", "viewer_input.js")),
 )
 
 
 #: The others are for research: they draw much the same.
 _OFFERED = ("grad-cam", "localiser")
+#: Longest side of the coloured layer, in pixels; evidence is smooth, so the browser enlarges it without loss.
+_LAYER_SIDE = 384
 
 
 def picture(finding: Finding) -> dict[str, object]:
-    """Everything that the viewer draws of a finding, with every heatmap that its network can give.
+    """Return everything that the viewer draws of a finding, with every heatmap that its network can give.
 
     For a radiograph that is not assessed no evidence is sent: there is none to trust.
     """
@@ -38,46 +42,70 @@ def picture(finding: Finding) -> dict[str, object]:
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
         "layers": [_layer(finding, method) for method in methods] if finding.assessed else [],
         "words": finding.triage,
-        "withheld": "No evidence is drawn: the model did not read this image.",
+        "withheld": "The model did not read this image, so it marks nothing." if not finding.assessed else "",
     }
 
 
 def plain_picture(radiograph: Radiograph) -> dict[str, object]:
-    """Everything that the viewer draws of a radiograph that no model has read."""
+    """Return everything that the viewer draws of a radiograph that no model has read."""
     height, width = radiograph.pixels.shape
     return {
         "id": radiograph.sha256,
         "name": radiograph.name,
         "width": width,
         "height": height,
+        "spacing": getattr(radiograph.header, "pixel_spacing", None),
         "original": _data_url(to_png(radiograph.pixels)),
         "layers": [],
         "legend": legend_stops(),
         "words": "",
-        "meaning": f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}",
+        "meaning": COLOURS_DO_NOT_MEAN,
         "withheld": "",
     }
 
 
 def viewer(
-    picture: dict[str, object], boxes: np.ndarray | None = None, polygons: Sequence[np.ndarray] | None = None
+    picture: dict[str, object],
+    boxes: np.ndarray | None = None,
+    polygons: Sequence[np.ndarray] | None = None,
+    *,
+    on_read_again: Callable[[Adjustment], None] | None = None,
 ) -> None:
-    """Show what `picture` prepared, with the dataset's own boxes (n, 4) and polygons (k, 2) where they are given."""
+    """Draw a viewer.
+
+    Args:
+        picture: what `picture` or `plain_picture` prepared.
+        boxes: the dataset's own, (n, 4): x, y, width, height in pixels.
+        polygons: the dataset's own, each (k, 2).
+        on_read_again: called with what the user cropped and turned; without it nothing can be read again.
+    """
     drawn = {
         "boxes": [] if boxes is None else np.asarray(boxes, float).round(1).tolist(),
         "polygons": [np.asarray(points, float).round(1).tolist() for points in polygons or ()],
+        "again": on_read_again is not None,
     }
-    _component(data=picture | drawn, key="viewer")
+
+    def read_again() -> None:
+        wish = st.session_state["viewer"].get("read")
+        if on_read_again is not None and wish:
+            crop = tuple(int(value) for value in wish["crop"]) if wish.get("crop") else None
+            on_read_again(Adjustment(crop, bool(wish.get("mirrored")), int(wish.get("turns", 0)) % 4))
+
+    _component(data=picture | drawn, key="viewer", on_read_change=read_again)
 
 
 def _layer(finding: Finding, method: str) -> dict[str, object]:
     evidence = finding.heatmap(method)
+    box = peak_box(evidence, method)
+    # Dotted where the answer itself is unsure or against a fracture: a place to look at, no finding.
+    sure = kind_of(finding.triage) in ("likely", "above")
     return {
         "method": method,
         "title": METHODS[method].title,
         "sentence": METHODS[method].sentence,
-        "png": _data_url(to_png(colour_layer(evidence, method, longest=512))),
+        "png": _data_url(to_png(colour_layer(evidence, method, longest=_LAYER_SIDE))),
         "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, method)],
+        "marks": [{"box": box, "label": "Strongest evidence", "dotted": not sure}] if box else [],
     }
 
 

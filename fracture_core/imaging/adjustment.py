@@ -1,0 +1,57 @@
+"""Crop, mirror and turn a radiograph that was read, so that the network reads it as a person would look at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fracture_core.imaging.limits import UnreadableRadiograph
+from fracture_core.imaging.radiograph import Radiograph
+
+#: A part smaller than this along a side, in pixels, shows no bone.
+SMALLEST_SIDE = 32
+
+
+@dataclass(frozen=True)
+class Adjustment:
+    """One step: first cropped, then mirrored left to right, then turned.
+
+    Attributes:
+        crop: x, y, width, height of the part that is kept, in pixels of the radiograph before this step; None for all.
+        mirrored: whether left and right are exchanged.
+        quarter_turns: clockwise turns by 90 degrees, 0 to 3.
+    """
+
+    crop: tuple[int, int, int, int] | None = None
+    mirrored: bool = False
+    quarter_turns: int = 0
+
+    def apply(self, radiograph: Radiograph) -> Radiograph:
+        """Return the radiograph after this step, with a warning that says what was done.
+
+        Raises:
+            UnreadableRadiograph: if the part to keep lies outside the image or is too small.
+        """
+        pixels = radiograph.pixels
+        if self.crop:
+            height, width = pixels.shape
+            x, y = max(0, self.crop[0]), max(0, self.crop[1])
+            right, bottom = min(width, self.crop[0] + self.crop[2]), min(height, self.crop[1] + self.crop[3])
+            if right - x < SMALLEST_SIDE or bottom - y < SMALLEST_SIDE:
+                raise UnreadableRadiograph(
+                    f"The part to read is too small: mark at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels."
+                )
+            pixels = pixels[y:bottom, x:right]
+        if self.mirrored:
+            pixels = pixels[:, ::-1]
+        pixels = np.ascontiguousarray(np.rot90(pixels, -self.quarter_turns))
+        pixels.flags.writeable = False
+        return replace(radiograph, pixels=pixels, warnings=(*radiograph.warnings, *self._sentences(pixels)))
+
+    def _sentences(self, pixels: np.ndarray) -> list[str]:
+        turned = {1: "turned by 90° clockwise", 2: "turned by 180°", 3: "turned by 90° counter-clockwise"}
+        done = [f"cropped to {pixels.shape[1]} x {pixels.shape[0]} pixels"] if self.crop else []
+        done += ["mirrored"] if self.mirrored else []
+        done += [turned[self.quarter_turns % 4]] if self.quarter_turns % 4 else []
+        return [f"Read after it was {', '.join(done)} by the user."] if done else []

@@ -1,0 +1,166 @@
+"""The films of one session, held in memory alone: what was uploaded, how it is to be read, and what was found."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from fracture_core.errors import FractureCoreError
+from fracture_core.imaging.adjustment import Adjustment
+from fracture_core.imaging.radiograph import Radiograph, display_name, read_radiograph
+from fracture_core.inference.predictor import Failure, Finding, Predictor
+from fracture_core.metrics.operating_points import OperatingPoint
+from fracture_core.reporting.worklist import Entry
+
+#: Bytes of pixels and feature maps that the findings of one session may hold; the longest unused are made anew.
+MOST_KEPT = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How a file is read.
+
+    Attributes:
+        accept_cut_short: read a truncated file as far as it goes.
+        frame: which frame of a DICOM file, from 0.
+        window: which of a DICOM file's VOI windows, from 0.
+        adjustments: what the user did to the image since, in that order.
+    """
+
+    accept_cut_short: bool = False
+    frame: int = 0
+    window: int = 0
+    adjustments: tuple[Adjustment, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A file of the session; `key` names it within the session, `data` are its bytes."""
+
+    key: str
+    name: str
+    data: bytes
+    options: ReadingOptions = ReadingOptions()
+
+
+class FilmSession:
+    """The films of one session in the order of their coming; not thread-safe, as one session runs one thread."""
+
+    def __init__(self, most_kept: int = MOST_KEPT):
+        self._most_kept = most_kept
+        self._films: dict[str, Film] = {}
+        self._findings: OrderedDict[tuple, Finding | Failure] = OrderedDict()
+        self._entries: dict[tuple, Entry] = {}
+        #: The user's own reading, by film.
+        self.readings: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._films)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._films
+
+    @property
+    def films(self) -> list[Film]:
+        """The films, oldest first."""
+        return list(self._films.values())
+
+    def film(self, key: str) -> Film:
+        """Return the film of this key."""
+        return self._films[key]
+
+    def add(self, name: str, data: bytes) -> str:
+        """Add a file and return its key; the same file under the same name is there once."""
+        name = display_name(name)
+        key = f"{hashlib.sha256(data).hexdigest()[:20]} {name}"
+        self._films.setdefault(key, Film(key, name, data))
+        return key
+
+    def remove(self, keys: Iterable[str]) -> None:
+        """Forget films, with their findings and readings."""
+        for key in list(keys):
+            self._films.pop(key, None)
+            self.readings.pop(key, None)
+            self._forget(key)
+
+    def set_options(self, key: str, **changes) -> None:
+        """Change how a film is read; what was found before is forgotten."""
+        film = self._films[key]
+        self._forget(key)
+        self._films[key] = replace(film, options=replace(film.options, **changes))
+
+    def unread(self, bundle: str) -> list[str]:
+        """Return the keys of the films that this bundle has not met as they are to be read now."""
+        return [key for key in self._films if self._id(key, bundle) not in self._entries]
+
+    def entries(self, bundle: str) -> dict[str, Entry]:
+        """Return what the worklist shows of the films that this bundle has met, by key."""
+        known = {key: self._entries.get(self._id(key, bundle)) for key in self._films}
+        return {key: replace(entry, reader_finding=self.readings.get(key, "")) for key, entry in known.items() if entry}
+
+    def ready(self, key: str, bundle: str) -> bool:
+        """Tell whether this bundle's finding for the film is still in memory."""
+        return self._id(key, bundle) in self._findings
+
+    def result(
+        self, key: str, predictor: Predictor, rule_out: OperatingPoint, rule_in: OperatingPoint
+    ) -> Finding | Failure:
+        """Return what the model finds, at these operating points; the network runs once a film and bundle."""
+        found = self._findings.get(self._id(key, predictor.bundle.version))
+        if found is None:
+            found = self._read(self._films[key], predictor)
+            self._keep(self._id(key, predictor.bundle.version), found)
+        else:
+            self._findings.move_to_end(self._id(key, predictor.bundle.version))
+        return found if isinstance(found, Failure) else replace(found, rule_out=rule_out, rule_in=rule_in)
+
+    def _id(self, key: str, bundle: str) -> tuple:
+        return key, bundle, self._films[key].options
+
+    def _forget(self, key: str) -> None:
+        for kept in (self._findings, self._entries):
+            for one in [one for one in kept if one[0] == key]:
+                del kept[one]
+
+    def _keep(self, key: tuple, found: Finding | Failure) -> None:
+        self._findings[key] = found
+        self._entries[key] = Entry.of(found)
+        room = self._most_kept
+        for one in reversed(list(self._findings)):
+            room -= _size(self._findings[one])
+            if room < 0 and one != key:
+                del self._findings[one]
+
+    @staticmethod
+    def _read(film: Film, predictor: Predictor) -> Finding | Failure:
+        try:
+            return predictor.predict(film_radiograph(film))
+        except FractureCoreError as error:
+            return Failure(film.name, str(error), truncated=getattr(error, "missing", None) is not None)
+
+
+def film_radiograph(film: Film) -> Radiograph:
+    """Read a film's file as its options say.
+
+    Raises:
+        UnreadableRadiograph: if it cannot be read.
+    """
+    options = film.options
+    radiograph = read_radiograph(
+        film.data,
+        name=film.name,
+        accept_cut_short=options.accept_cut_short,
+        frame=options.frame,
+        window=options.window,
+    )
+    for adjustment in options.adjustments:
+        radiograph = adjustment.apply(radiograph)
+    return radiograph
+
+
+def _size(found: Finding | Failure) -> int:
+    if isinstance(found, Failure):
+        return len(found.error)
+    return found.radiograph.pixels.nbytes + sum(a.nbytes for view in found.views for a in view.values())

@@ -1,0 +1,23 @@
+"""What a model is called on screen: its architecture and what it reaches."""
+
+from __future__ import annotations
+
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.metrics.curves import roc_auc
+
+_ARCHITECTURES = {"densenet121": "DenseNet121"}
+
+
+def architecture(backbone: str) -> str:
+    """Return a backbone's name as its authors write it."""
+    known = _ARCHITECTURES.get(backbone)
+    return known or backbone.replace("efficientnet", "EfficientNet").replace("-lite", "-Lite")
+
+
+def model_label(bundle: Bundle) -> str:
+    """Return the architecture and the AUC on the test set, as "DenseNet121, AUC 0.87"."""
+    test = bundle.predictions().query("split == 'test'")
+    name = architecture(bundle.recipe.backbone)
+    if test["label"].nunique() < 2:
+        return name
+    return f"{name}, AUC {roc_auc(test['label'].to_numpy(), test['probability'].to_numpy()):.2f}"

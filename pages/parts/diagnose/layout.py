@@ -1,0 +1,40 @@
+"""How the diagnose page lies on a screen: three panes side by side where they fit, one below the other on a phone."""
+
+# The page's own bar takes 3rem, the film's name 1.6rem, the line at the bottom 1.4rem.
+DESK_STYLE = """<style>
+:root { --desk-height: calc(100dvh - 7rem); --viewer-height: calc(var(--desk-height) - 1.9rem);
+  --worklist-height: var(--desk-height); }
+.stMainBlockContainer > .stVerticalBlock { gap: .4rem; }
+.st-key-desk { display: grid; gap: .75rem; align-items: start; min-height: var(--desk-height);
+  grid-template-columns: 10.4rem minmax(0, 1fr) 18.5rem; grid-template-rows: auto 1fr;
+  grid-template-areas: "list film answer" "list film tools"; }
+.st-key-desk > * { min-width: 0; width: 100%; }
+.st-key-desk > :has(> .st-key-worklist-pane) { grid-area: list; }
+.st-key-desk > :has(> .st-key-film-pane) { grid-area: film; min-height: var(--desk-height); }
+.st-key-desk > :has(> .st-key-answer-pane) { grid-area: answer; }
+.st-key-desk > :has(> .st-key-tools-pane) { grid-area: tools; }
+.st-key-film-pane { gap: .2rem; }
+.st-key-answer-pane, .st-key-tools-pane { gap: .5rem; }
+.st-key-answer-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
+.st-key-no-film { min-height: var(--viewer-height); background: #000; border-radius: 6px; padding: 1rem; }
+.st-key-no-film p { color: #b8c2ca; }
+.st-key-add-films [data-testid="stFileUploaderDropzone"] { padding: 0; border: 0; background: none; min-height: 0; }
+.st-key-add-films [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
+.st-key-add-films, .st-key-add-films * { min-width: 0; }
+.st-key-add-films [data-testid="stFileUploader"] { width: 5.4rem; }
+.st-key-topbar button { min-height: 2.1rem; padding: .15rem .65rem; }
+.st-key-add-films [data-testid="stFileUploaderDropzone"] button p { font-size: 0; }
+.st-key-add-films [data-testid="stFileUploaderDropzone"] button p::after { content: "Add"; font-size: .875rem; }
+@media (max-width: 1100px) {
+  :root { --desk-height: calc(100dvh - 15.5rem); --worklist-height: 8.2rem;
+    --viewer-height: max(420px, calc(100dvh - 17.5rem)); }
+  .st-key-desk { grid-template-columns: minmax(0, 1fr) 17rem; grid-template-rows: auto auto 1fr;
+    grid-template-areas: "list list" "film answer" "film tools"; }
+}
+@media (max-width: 720px) {
+  :root { --viewer-height: clamp(380px, 74dvh, 640px); }
+  .st-key-desk { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
+    grid-template-areas: "answer" "film" "tools" "list"; }
+  .st-key-desk > :has(> .st-key-film-pane) { min-height: 0; }
+}
+</style>"""

@@ -1,0 +1,121 @@
+"""What can be done with the open film: compare with the reference, read it otherwise, report on it."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fracture_core.bundle.bundle import list_bundles
+from fracture_core.imaging.adjustment import Adjustment
+from fracture_core.imaging.radiograph import Radiograph
+from fracture_core.inference.predictor import Failure, Finding
+from fracture_core.paths import models_folder
+from fracture_core.reporting.film_session import FilmSession
+from fracture_core.reporting.finding_text import READER_FINDINGS
+from pages.parts.diagnose import examples
+from pages.parts.diagnose.dicom_identity import offer_identity
+from pages.parts.diagnose.report_menu import offer_report
+from pages.parts.shared.sidebar import Choice, model_label
+
+
+def your_reading(films: FilmSession, key: str) -> None:
+    """Draw the choice of what the person at the screen finds; kept for the session."""
+
+    def keep() -> None:
+        chosen = st.session_state[f"reading {key}"]
+        films.readings.pop(key, None)
+        if chosen:
+            films.readings[key] = chosen
+
+    st.segmented_control(
+        "Your reading",
+        READER_FINDINGS,
+        default=films.readings.get(key),
+        key=f"reading {key}",
+        on_change=keep,
+        help="Kept for this session, shown in the worklist and written into its table and the report.",
+    )
+
+
+def tools_pane(films: FilmSession, result: Finding | Failure, choice: Choice, key: str) -> None:
+    """Draw the tools for the open film."""
+    film = films.film(key)
+    if isinstance(result, Finding):
+        known = examples.truth(result.radiograph, choice.bundle)
+        if known and st.toggle("Show reference label", key=examples.toggle_key(film)):
+            st.info(known.summary_text(), icon=":material/menu_book:")
+        offer_identity(result.radiograph, film.data)
+        _dicom_choices(films, key, result.radiograph)
+    if film.options.adjustments:
+        st.button(
+            "Back to the whole image",
+            on_click=films.set_options,
+            args=(key,),
+            kwargs={"adjustments": ()},
+            icon=":material/undo:",
+        )
+    if isinstance(result, Finding) and not result.assessed:
+        _ways_forward(films, choice, key)
+    with st.container(horizontal=True, gap="small"):
+        if isinstance(result, Finding):
+            offer_report(result, choice.bundle, film.data, films.readings.get(key, ""))
+        st.button("Remove", on_click=films.remove, args=([key],), icon=":material/close:", help="Forget this film.")
+
+
+def truncated_choice(films: FilmSession) -> None:
+    """Draw the switch that reads files as far as they go."""
+
+    def change() -> None:
+        for film in films.films:
+            films.set_options(film.key, accept_cut_short=st.session_state["damaged"])
+
+    st.checkbox(
+        "Read truncated files (part of the image is missing)",
+        value=any(film.options.accept_cut_short for film in films.films),
+        key="damaged",
+        on_change=change,
+        help="The missing part is not looked at; a warning says how much it is.",
+    )
+
+
+def _ways_forward(films: FilmSession, choice: Choice, key: str) -> None:
+    turned = (*films.film(key).options.adjustments, Adjustment(quarter_turns=1))
+    st.button(
+        "Turn by 90° and read again",
+        on_click=films.set_options,
+        args=(key,),
+        kwargs={"adjustments": turned},
+        icon=":material/rotate_right:",
+    )
+    for name in list_bundles(models_folder()):
+        if name != choice.bundle.name:
+            st.button(f"Try {model_label(name)}", key=f"try {name}", on_click=_use, args=(name,))
+
+
+def _use(name: str) -> None:
+    st.session_state["bundle"] = name
+
+
+def _dicom_choices(films: FilmSession, key: str, radiograph: Radiograph) -> None:
+    """Draw the choice of a DICOM file's frames and windows, if it has several."""
+    header, options = radiograph.header, films.film(key).options
+    if header is None:
+        return
+
+    def change(what: str) -> None:
+        films.set_options(key, **{what: st.session_state[f"{what} {key}"]})
+
+    choices = (
+        ("frame", "Frame", [f"Frame {n + 1} of {header.number_of_frames}" for n in range(header.number_of_frames)]),
+        ("window", "Window", [name or f"Window {n + 1}" for n, name in enumerate(header.windows)]),
+    )
+    for what, label, names in choices:
+        if len(names) > 1:
+            st.selectbox(
+                label,
+                range(len(names)),
+                index=min(getattr(options, what), len(names) - 1),
+                format_func=names.__getitem__,
+                key=f"{what} {key}",
+                on_change=change,
+                args=(what,),
+            )

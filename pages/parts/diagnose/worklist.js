@@ -1,0 +1,52 @@
+// The worklist: a thumbnail a radiograph, what nobody has read first. A click, or Enter, opens one.
+
+export default function ({ parentElement, data, setTriggerValue }) {
+  const list = parentElement.querySelector(".list");
+  const focused = list.contains(parentElement.activeElement ?? parentElement.getRootNode().activeElement);
+  list.replaceChildren(...data.rows.map((row) => {
+    const item = make("button", `row ${row.kind}`);
+    item.type = "button";
+    item.setAttribute("role", "option");
+    item.setAttribute("aria-selected", row.open);
+    item.tabIndex = row.open ? 0 : -1;
+    item.title = [row.name, row.words].join(": ");
+    const film = make("span", "film");
+    if (row.thumbnail) {
+      const image = make("img");
+      image.src = row.thumbnail;
+      image.alt = "";
+      film.append(image);
+    }
+    const text = make("span", "text");
+    const answer = make("span", "share");
+    const shape = make("i");
+    shape.style.cssText = `background:${row.colour};clip-path:${row.shape}`;
+    answer.append(shape, make("b", "", row.share || row.short));
+    text.append(answer, make("span", "sr", row.words), make("span", "name", row.name));
+    if (row.reading) text.append(make("span", "reading", `✓ ${row.reading}`));
+    item.append(film, text);
+    item.onclick = () => setTriggerValue("picked", row.key);
+    return item;
+  }));
+  list.onkeydown = (event) => {
+    const items = [...list.children];
+    const place = items.indexOf(event.target.closest(".row"));
+    const to = { ArrowDown: place + 1, ArrowUp: place - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (to === undefined || !items[to]) return;
+    event.preventDefault();
+    event.stopPropagation();
+    for (const item of items) item.tabIndex = item === items[to] ? 0 : -1;
+    items[to].focus();
+  };
+  const open = list.querySelector('[aria-selected="true"]');
+  // Within the list alone: the page itself must not move.
+  if (open) list.scrollTop = Math.max(0, open.offsetTop - list.clientHeight / 2 + open.clientHeight / 2);
+  if (focused && open) open.focus({ preventScroll: true });
+}
+
+function make(tag, name = "", text = "") {
+  const element = document.createElement(tag);
+  element.className = name;
+  element.textContent = text;
+  return element;
+}
