@@ -1,4 +1,4 @@
-"""Where the tests find real data; each fixture skips, with the reason, on a machine that has none."""
+"""What all tests share: real data, which a machine may lack, a small bundle, the browser, marks and the order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # How long one example takes says more of how busy the machine is than of the code.
@@ -19,6 +20,36 @@ def _folder(variable: str, what: str) -> Path:
     if not value or not Path(value).is_dir():
         pytest.skip(f"needs {what}: set {variable} to its folder")
     return Path(value)
+
+
+#: The files that take longest, the longest first: started last, one of them would keep a single processor busy.
+LONGEST = (
+    "browser/test_training.py",
+    "browser/test_diagnose.py",
+    "jobs/test_launcher.py",
+    "training/test_train.py",
+    "hostile/test_corpus.py",
+    "browser/test_privacy.py",
+    "browser/test_threshold.py",
+    "browser/test_dataset.py",
+    "browser/test_login.py",
+    "training/test_distribution.py",
+    "pretraining/test_pretrain.py",
+)
+REAL_DATA = {"fracatlas_dir", "dicom_dir"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser or real data, and put the files that take longest first."""
+    place = {name: number for number, name in enumerate(LONGEST)}
+    folder = Path(__file__).parent
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "browser" in fixtures:
+            item.add_marker("browser")
+        if fixtures & REAL_DATA:
+            item.add_marker("dataset")
+    items.sort(key=lambda item: place.get(item.path.relative_to(folder).as_posix(), len(place)))
 
 
 @pytest.fixture(scope="session")
@@ -49,11 +80,23 @@ def browser():
 
 @pytest.fixture(scope="session")
 def small_models(tmp_path_factory) -> Path:
-    """A models folder with one bundle, `small`; beside it its dataset, `data`, and its run folder, `run`."""
+    """A models folder with one bundle, `small`; beside it its dataset, `data`, and its run folder, `run`.
+
+    Making it takes a whole network and TensorFlow, so one process makes it for all; each gets a copy of its own.
+    """
     from tests.support.small import small_bundle
 
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / "small-bundle"
+    with FileLock(shared / "small-bundle.lock"):
+        if not (made / "complete").exists():
+            shutil.rmtree(made, ignore_errors=True)
+            small_bundle(made)
+            (made / "complete").touch()
     root = tmp_path_factory.mktemp("small")
-    small_bundle(root)
+    shutil.copytree(made, root, dirs_exist_ok=True)
     return root / "models"
 
 
