@@ -1,14 +1,14 @@
-"""How many sessions at once the app bears, and what each of them waits.
+"""How many simultaneous sessions the app can serve, and how long each of them waits.
 
     python -m benchmarks.crowd [FOLDER] [--bundle NAME] [--rounds 3] [--most 80] [--seconds 900]
 
-Starts the app itself on a free loopback port. Then 1, 5, 10, 20, 40 ... visitors at a time (Streamlit's own websocket
-and upload address, no browser) each upload a radiograph of their own in the same moment, `rounds` times, and check
-that picture, name and probability on their page are those of their own file. Prints findings per second, waits, the
-server's memory, how many were asked to come back because the line was full, errors and wrong answers.
+Starts the app on a free loopback port. Then 1, 5, 10, 20, 40 ... visitors at a time (Streamlit's own websocket and
+upload address, no browser) each upload a radiograph of their own at the same moment, `rounds` times, and check that
+image, name and probability on their page are those of their own file. Prints findings per second, waiting times, the
+server's memory, how many were asked to come back because the queue was full, errors and wrong answers.
 
-Stops by itself: at the first step with an error or a wrong answer, past `--most` sessions or `--seconds`. FOLDER is
-where the radiographs come from (default: FracAtlas). Ends with 1 where a bar is missed.
+Stops at the first step with an error or a wrong answer, and beyond `--most` sessions or `--seconds`. FOLDER contains
+the radiographs (default: FracAtlas). Exits with 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.browser.app import Server
 from tests.support.web_session import TroubleError, WebSession
 
 STEPS = (1, 5, 10, 20, 40, 80, 160)
-_FULL = "The computer is busy"
+_FULL = "The server is busy"
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Outcome:
 
 
 class Truth:
-    """What the core says of a file, read in this process: what each visitor has to see."""
+    """The core's own result for a file, computed in this process: what each visitor must see."""
 
     def __init__(self, reader: Predictor):
         self._reader = reader
@@ -59,13 +59,13 @@ class Truth:
 
     @cache  # noqa: B019 - lives as long as the script
     def of(self, path: Path) -> tuple[np.ndarray, str]:
-        """Give the pixels, and the probability as the answer card places its mark; "" where none is shown."""
+        """Return the pixels, and the probability as the result card places its mark; "" if none is shown."""
         with self._lock:
             finding = self._reader.predict(read_radiograph(path))
         return finding.radiograph.pixels, f"left:{finding.probability:.2%}" if finding.assessed else ""
 
     def fault(self, session: WebSession, path: Path) -> str:
-        """Say what on the visitor's page is not this file's, "" where all is."""
+        """Return what on the visitor's page does not belong to this file, or ""."""
         pixels, mark = self.of(path)
         shown = session.viewer()
         if shown is None:
@@ -77,7 +77,7 @@ class Truth:
 
 
 def visit(session: WebSession, paths: list[Path], together: threading.Barrier, outcome: Outcome, truth: Truth) -> None:
-    """Upload one file after the other, each in the same moment as all other visitors do."""
+    """Upload one file after the other, each at the same moment as all other visitors."""
     for path in paths:
         data = path.read_bytes()
         try:
@@ -101,7 +101,7 @@ def visit(session: WebSession, paths: list[Path], together: threading.Barrier, o
 
 
 def step(server: Server, sessions: int, rounds: int, files: list[Path], truth: Truth, timeout: float) -> Outcome:
-    """Let so many visitors come at once; every one of them has other files than all the rest."""
+    """Run a number of visitors at once, all with different files."""
     outcome = Outcome()
     chosen = [[files[(r * sessions + s) % len(files)] for r in range(rounds)] for s in range(sessions)]
     for path in {path for paths in chosen for path in paths}:
@@ -137,7 +137,7 @@ def _row(sessions: int, outcome: Outcome) -> str:
 
 
 def judge(results: dict[int, Outcome]) -> bool:
-    """Print whether the bars hold: twenty at once, no error, 95 % within 1.5 of a fair share of a single one's wait."""
+    """Print whether the bars are met: twenty at once, no error, 95 % within 1.5 of a fair share of one's wait."""
     twenty, one = results.get(20), results.get(1)
     if twenty is None or one is None or not one.waits:
         print("The bars need the steps of 1 and of 20 sessions.")

@@ -1,14 +1,14 @@
-"""Does memory stay flat? A thousand diagnoses in a row, and how much the process grew.
+"""Check that memory stays flat: a thousand diagnoses in a row, and how much the process grew.
 
     python -m benchmarks.endurance [FOLDER] [--bundle NAME] [--diagnoses 1000] [--through core|page|both]
 
-"core": file -> finding -> every heatmap that the page shows, as PNG, in this process. "page": the same through the app
-itself, which it starts on a free loopback port: one visitor after the other over Streamlit's own websocket, each with
-the same ten uploads, because an open page keeps its picture and pictures differ in size. Memory is resident memory
-(RSS) after warming up, at every tenth of the way, and at the end.
+"core": file -> finding -> every heatmap that the page shows, as PNG, in this process. "page": the same through the app,
+started on a free loopback port: one visitor after the other over Streamlit's own websocket, each with the same ten
+uploads, because an open page keeps its image and images differ in size. Memory is resident memory (RSS) after warming
+up, at every tenth of the way, and at the end.
 
-Streamlit keeps a visitor who has gone for two minutes, in case the connection was only lost; the page's figure is
-therefore taken when the last of them have been let go. Ends with 1 where growth passes 50 MB.
+Streamlit keeps a departed visitor for two minutes, in case the connection was only lost; the page's value is therefore
+taken after the last of them have been released. Exits with 1 if memory grows by more than 50 MB.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from tests.support.web_session import WebSession
 
 BAR = 50 * 2**20
 _A_VISIT = 10
-#: How long Streamlit keeps a lost session, and a little more.
+#: Seconds: a little more than Streamlit keeps a lost session.
 _KEPT = 150.0
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Return the resident memory of this process, in bytes."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.partition("VmRSS:")[2].split()[0])
 
 
 def diagnose(reader, path: Path) -> None:
-    """Do all that the page does with a file, and keep nothing of it."""
+    """Do everything that the page does with a file, and keep nothing of it."""
     finding = reader.predict(read_radiograph(path, accept_cut_short=True))
     to_png(finding.radiograph.pixels)
     for method in finding.methods[:2]:
@@ -59,10 +59,10 @@ def watch(
     warm_up: int = 100,
     settle: Callable[[], object] = gc.collect,
 ) -> int:
-    """Run `once` n times, print memory on the way, and give the growth in bytes.
+    """Run `once` n times, print memory on the way, and return the growth in bytes.
 
-    Before the first look come `warm_up` runs, in which libraries fill their caches and allocators their pools. Before
-    the first and the last look `settle` lets go what is kept for a while.
+    `warm_up` runs come first, in which libraries fill their caches and allocators their pools. `settle` is called
+    before the first and the last measurement to release what is kept for a while.
     """
     for _ in range(warm_up):
         once()
@@ -83,7 +83,7 @@ def watch(
 
 
 def through_core(bundle: str, files: list[Path], n: int, warm_up: int) -> int:
-    """Give the growth of this process."""
+    """Return the growth of this process, in bytes."""
     reader, coming = load_predictor(bundle), itertools.cycle(files)
     return watch("core", n, lambda: diagnose(reader, next(coming)), resident, warm_up=warm_up)
 
@@ -96,7 +96,7 @@ class Visitors:
         self._visitor: WebSession | None = None
 
     def diagnose(self) -> None:
-        """Upload the next file and wait for its answer; raise where there is none."""
+        """Upload the next file and wait for its result; raise if there is none."""
         if self._done % _A_VISIT == 0:
             self.leave()
             self._visitor = WebSession(self._url, 120)
@@ -108,13 +108,13 @@ class Visitors:
             raise RuntimeError(f"{path.name} got no answer: {self._visitor.alerts}")
 
     def leave(self) -> None:
-        """Close the present visitor's tab."""
+        """Close the current visitor's tab."""
         if self._visitor is not None:
             self._visitor.close()
         self._visitor, self._done = None, 0
 
     def forgotten(self, rest: float) -> None:
-        """Return when Streamlit has let go of all who left: `rest` seconds on, and some way into the next visit."""
+        """Return once Streamlit has released all who left: after `rest` seconds, and during the next visit."""
         self.leave()
         time.sleep(rest)
         for _ in range(_A_VISIT):
@@ -122,7 +122,7 @@ class Visitors:
 
 
 def through_page(files: list[Path], n: int, warm_up: int, rest: float) -> int:
-    """Give the growth of the app's own process."""
+    """Return the growth of the app's process, in bytes."""
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch) / "log")
         try:

@@ -18,7 +18,7 @@ from fracture_core.imaging.radiograph import read_radiograph
 
 
 def lost_shares(boxes: np.ndarray, field: Field) -> np.ndarray:
-    """Share, 0..1, of each box's area, boxes (n, 4) x, y, width, height, that lies outside the field."""
+    """Return the share, 0..1, of the area of each box that lies outside the field; boxes (n, 4) x, y, width, height."""
     x, y, width, height = field
     left, top, wide, high = np.asarray(boxes, np.float64).reshape(-1, 4).T
     across = np.minimum(left + wide, x + width) - np.maximum(left, x)
@@ -27,7 +27,7 @@ def lost_shares(boxes: np.ndarray, field: Field) -> np.ndarray:
 
 
 def measure(dataset: FracAtlas, ids: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Area kept and gain in resolution of every image, float (n, 2), and the lost share of every box."""
+    """Return the area kept and the gain in resolution of every image, float (n, 2), and the lost share of every box."""
 
     def one(image_id: str) -> tuple[tuple[float, float], np.ndarray]:
         pixels = read_radiograph(dataset.path(image_id), accept_cut_short=True).pixels
@@ -41,7 +41,7 @@ def measure(dataset: FracAtlas, ids: Iterable[str]) -> tuple[np.ndarray, np.ndar
 
 
 def main() -> int:
-    """Print the figures; the exit status is 1 where more than one box in a hundred loses over 5 % of its area."""
+    """Print the results; exit with 1 if more than one box in a hundred loses over 5 % of its area."""
     dataset = FracAtlas(Path(os.environ["FRACATLAS_DIR"]))
     kept, lost = measure(dataset, dataset.table.index)
     area, gain = kept.T

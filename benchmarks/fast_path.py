@@ -1,19 +1,19 @@
-"""The fast path beside ordinary training of the same blocks: wall time and validation AUC, all in one run.
+"""Training on cached features beside ordinary training of the same blocks: wall time and validation AUC, in one run.
 
     python -m benchmarks.fast_path [--images 320] [--epochs 25] [--ordinary-epochs 2] [--blocks N] [--start WEIGHTS]
 
-Both train the default recipe's blocks on the same radiographs of FracAtlas from the same weights: the fast path with
-nothing stored yet, ordinary training, and the fast path again with its activations on disk. Early stopping is off, so
-that all have the same epochs. The shipped bundle has seen these images before and has little left to learn from them:
-for the AUCs to tell more, `--start` weights without heads (a backbone's file). The time of a run is everything from the
-call of `train` to the finished folder, but for decoding, which comes once before all of them and is told by itself.
+Both train the default recipe's blocks on the same radiographs of FracAtlas from the same weights: cached features with
+an empty cache, ordinary training, and cached features again with the cache filled. Early stopping is off, so that all
+run the same epochs. The shipped bundle has seen these images before and has little left to learn from them: for more
+informative AUCs, `--start` from weights without heads (a backbone's file). The time of a run is everything from the
+call of `train` to the finished folder, except decoding, which happens once before all of them and is reported
+separately.
 
-An epoch of ordinary training takes as long as the next. With `--ordinary-epochs` below `--epochs` the first ones are
-run and timed, and the mean of those after the first (which pays for tracing) stands for those that were left out;
-the AUCs are then compared at the last epoch that both have run. Where ordinary training runs to its end too, the
-weights that each run keeps are scored on the whole of val besides, however few of it were looked at in between. A
-subset (drawn by class, val in the same proportion) is scaled to the whole: features and epochs grow with the images,
-building and tracing do not. The table says what was scaled.
+Every epoch of ordinary training takes the same time. With `--ordinary-epochs` below `--epochs` only the first ones are
+run and timed, and the mean of those after the first (which includes tracing) is used for the others; the AUCs are then
+compared at the last epoch that both have run. If ordinary training runs to its end too, the weights that each run keeps
+are also scored on the whole of val. A subset (drawn by class, val in the same proportion) is scaled to the whole:
+features and epochs grow with the images, building and tracing do not. The table says what was scaled.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from fracture_core.training.training_data import MARGIN
 
 @dataclass
 class Run:
-    """A timed run: seconds as measured, and scaled to all the epochs; `history` has a row for each that was run."""
+    """A timed run: seconds as measured, and scaled to all the epochs; `history` has one row per epoch run."""
 
     name: str
     seconds: float
@@ -66,22 +66,22 @@ class Run:
         return len(self.history) == self.epochs
 
     def scaled(self, factor: float = 1.0) -> float:
-        """Seconds for all the epochs of `factor` times as many images.
+        """Return the seconds for all the epochs with `factor` times as many images.
 
-        The epochs that were left out take the mean of those after the first; features and epochs grow with the
-        images, and what is left (building, tracing, compiling) does not.
+        Epochs that were not run take the mean of those after the first; features and epochs grow with the images, and
+        the rest (building, tracing, compiling) does not.
         """
         epoch = float(np.mean([row["seconds"] for row in self.history[1:]]))
         constant = self.seconds - self.features - len(self.history) * epoch
         return constant + factor * (self.features + self.epochs * epoch)
 
     def auc(self, epochs: int) -> float:
-        """The best validation AUC of the first `epochs`."""
+        """Return the best validation AUC of the first `epochs`."""
         return max(row["val_auc"] for row in self.history[:epochs])
 
 
 def timed(name: str, recipe: Recipe, dataset: FracAtlas, split: Split, folder: Path, epochs: int | None = None) -> Run:
-    """Train, and stop after `epochs` where that is fewer than the recipe's."""
+    """Train, and stop after `epochs` if that is fewer than the recipe's."""
     ended, spent, began = 0, {"features": 0.0}, time.monotonic()
     last = began
 
@@ -107,9 +107,9 @@ def timed(name: str, recipe: Recipe, dataset: FracAtlas, split: Split, folder: P
 
 
 def subset(dataset: FracAtlas, images: int) -> tuple[Split, float]:
-    """Draw `images` of the project's train images and as many of val as keep the proportion, class by class.
+    """Draw `images` of the project's train images, and val images in proportion, class by class.
 
-    Gives how many times as many images the whole has, too.
+    Also returns how many times as many images the whole has.
     """
     whole = project_split(dataset, audit(dataset))
     share = min(1.0, images / len(whole.train)) if images else 1.0
@@ -125,7 +125,7 @@ def subset(dataset: FracAtlas, images: int) -> tuple[Split, float]:
 
 
 def decode_once(dataset: FracAtlas, split: Split, recipe: Recipe) -> float:
-    """Leave only the split's images in the dataset, and decode them as training will want them; give the seconds."""
+    """Leave only the split's images in the dataset, decode them as training needs them, and return the seconds."""
     began = time.monotonic()
     dataset.table = dataset.table.loc[[*split.train, *split.val]]
     paths = {i: dataset.path(i) for i in dataset.table.index}
@@ -135,10 +135,10 @@ def decode_once(dataset: FracAtlas, split: Split, recipe: Recipe) -> float:
 
 
 def arithmetic(recipe: Recipe) -> float:
-    """The convolutions' multiplications in a step from stored activations, of those in an ordinary step.
+    """Return the multiplications of a step from cached features, relative to those of an ordinary step.
 
-    What trains is computed forwards and, for its weights and its inputs, backwards: three times. What is frozen comes
-    before all of that, and is computed forwards alone.
+    What trains is computed forwards and, for its weights and its inputs, backwards: three times. What is frozen is
+    computed forwards only.
     """
     import keras
 
@@ -155,7 +155,7 @@ def arithmetic(recipe: Recipe) -> float:
 
 
 def table(runs: Sequence[Run], factor: float) -> list[str]:
-    """Lines of the comparison; the second run is the ordinary one, and `factor` makes the subset the whole."""
+    """Return the comparison as lines; the second run is the ordinary one, `factor` scales the subset to the whole."""
     ordinary, shared = runs[1], min(len(run.history) for run in runs)
     heads = ["features", "a run", "ratio", "all images", "ratio", f"val AUC by epoch {shared}", "at its best"]
     lines = [f"{'':18}" + "".join(f"{head:>{len(head) + 5}}" for head in heads)]
@@ -181,7 +181,7 @@ def table(runs: Sequence[Run], factor: float) -> list[str]:
 
 
 def kept_weights(runs: Sequence[Run], recipe: Recipe, dataset: FracAtlas, ids: Sequence[str]) -> list[str]:
-    """Lines on how the weights that each run kept read the radiographs `ids`; the second run is the ordinary one."""
+    """Return how each run's weights score the radiographs `ids`, as lines; the second run is the ordinary one."""
     paths = {i: dataset.path(i) for i in ids}
     pictures = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
     squares = np.stack([pictures.square(i) for i in ids])

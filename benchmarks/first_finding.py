@@ -1,11 +1,11 @@
-"""How long a person waits, measured in a real browser, and what a crowd costs.
+"""How long a user waits, measured in a real browser, and what many users cost.
 
     python -m benchmarks.first_finding FILE [FILE ...] [--sessions 10]
 
 From `make app` to the first finding on screen, then later uploads in the same session, then many sessions that upload
-at once: seconds, errors, and the server's memory. Without files it takes FracAtlas's first fractured ones, most of
-them of the largest size there is. The browser is running before the clock starts. On a machine with other work to do
-only the server's processor time means something.
+at once: seconds, errors, and the server's memory. Without files it uses FracAtlas's first fractured images, most of
+them of the largest size. The browser is running before the clock starts. On a busy machine only the server's processor
+time is meaningful.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tests.browser.app import Server, chromium
 
 
 def wait_for_finding(page, name: str) -> None:
-    """Until the card is there and the viewer shows this very file."""
+    """Wait until the card is there and the viewer shows this file."""
     page.locator(f'.plain .stage > img[alt*="{name}"]').wait_for(state="attached", timeout=120_000)
     page.locator(".answer").wait_for(timeout=120_000)
 
 
 def upload(page, path: Path) -> float:
-    """Seconds from choosing a file to its finding."""
+    """Return the seconds from choosing a file to its finding."""
     before = time.perf_counter()
     page.locator("input[type=file]").set_input_files(str(path))
     wait_for_finding(page, path.name)
@@ -35,7 +35,7 @@ def upload(page, path: Path) -> float:
 
 
 def first(browser, files: list[Path], log: Path) -> Server:
-    """Print the wait for the first finding and for later ones; give the running server."""
+    """Print the wait for the first finding and for later ones; return the running server."""
     before = time.perf_counter()
     server = Server(log, command=("make", "app", "PORT={port}"))
     server.wait()
@@ -66,7 +66,7 @@ def first(browser, files: list[Path], log: Path) -> Server:
 
 
 def crowd(browser, server: Server, files: list[Path], sessions: int) -> None:
-    """Print what `sessions` sessions at once see and cost."""
+    """Print what `sessions` simultaneous sessions see and cost."""
     contexts = [browser.new_context() for _ in range(sessions)]
     pages = [context.new_page() for context in contexts]
     for page in pages:

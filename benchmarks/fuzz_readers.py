@@ -28,7 +28,7 @@ MAX_SECONDS = 2.0
 
 
 def read_once(data: bytes) -> None:
-    """Read bytes as the app would; raise on a broken promise."""
+    """Read bytes as the app would; raise if a promise is broken."""
     started = time.process_time()
     try:
         radiograph = read_radiograph(data, name="fuzz", accept_cut_short=True)
@@ -42,7 +42,7 @@ def read_once(data: bytes) -> None:
 
 
 def main() -> None:
-    """Fuzz for so many seconds (600 by default)."""
+    """Fuzz for a number of seconds (600 by default)."""
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     with tempfile.TemporaryDirectory() as folder:
         for name, make in SOUND.items():

@@ -1,9 +1,9 @@
-"""Latency of file -> finding with heatmap beside other ways to run the same network, all in one run.
+"""Latency of file -> finding with heatmap, beside other ways to run the same network, in one run.
 
     python -m benchmarks.latency [--bundle NAME] [--folder DIR] [--rounds N]
 
-Every contender gets the same radiograph and the same weights, and they take turns, so that whatever else the machine
-does hits all of them alike. Only the ratios mean something on another machine.
+Every contender gets the same radiograph and the same weights, and they take turns, so that other load on the machine
+affects all of them alike. On another machine only the ratios are meaningful.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def keras_model(bundle) -> keras.Model:
 
 
 def eager_grad_cam(model: keras.Model, square: np.ndarray) -> np.ndarray:
-    """Grad-CAM as tutorials do it: an eager tape over the whole network, no graph."""
+    """Compute Grad-CAM as tutorials do: an eager tape over the whole network, no graph."""
     with tf.GradientTape() as tape:
         outputs = model(tf.constant(square[None, ..., None], tf.float32), training=False)
         score, last = outputs["global_logit"], outputs["last_map"]
@@ -89,7 +89,7 @@ def contenders(bundle, path: Path, folder: Path) -> dict[str, Callable[[], objec
 
 
 def take_turns(made: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, after two rounds of warming up."""
+    """Return the median seconds of each, after two warm-up rounds."""
     times: dict[str, list[float]] = {name: [] for name in made}
     order = list(made.items())
     for turn in range(rounds + 2):
@@ -106,7 +106,7 @@ def take_turns(made: dict[str, Callable[[], object]], rounds: int) -> dict[str, 
 
 
 def folder_throughput(bundle, paths: list[Path]) -> dict[str, float]:
-    """Images a second, decoding included: our scorer against Keras predict fed by the same decoder."""
+    """Return images per second, decoding included: our scorer, and Keras predict fed by the same decoder."""
     reader = Predictor(bundle)
     model = keras_model(bundle)
 

@@ -25,7 +25,7 @@ from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_b
 
 
 def reachable(placement: Placement, boxes: np.ndarray, cells: int) -> bool:
-    """Whether the middle of any cell of a map (cells, cells) lies in a box."""
+    """Return whether the centre of any cell of a map (cells, cells) lies in a box."""
     middles = (np.arange(cells) + 0.5) * placement.size / cells
     left, top, width, height = placement.boxes_in_square(boxes).T[..., None]
     across = (middles >= left) & (middles < left + width)

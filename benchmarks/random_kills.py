@@ -1,11 +1,11 @@
-"""Kill a small training run at random, again and again, and see whether it ends with the weights it would have had.
+"""Kill a small training run at random, again and again, and check that it ends with the weights it would have had.
 
     python -m benchmarks.random_kills --kills 20 --seed 0
 
-The process is killed by SIGKILL at a random moment: while it starts, decodes, trains, validates, writes a checkpoint
-or makes the bundle. Each attempt resumes. The last one is left alone; its weights are held against those of a run that
-nobody disturbed, bit for bit. The dataset is drawn, the network DenseNet's architecture in small. Prints one line a
-kill and a JSON object at the end; the exit status is 0 where the weights are equal.
+The process is killed by SIGKILL at a random moment: while it starts, decodes, trains, validates, writes a checkpoint or
+packages. Each attempt resumes. The last one runs to its end; its weights are compared bit for bit with those of an
+uninterrupted run. The dataset is synthetic, the network a small DenseNet. Prints one line per kill and a JSON object at
+the end; exits with 0 if the weights are equal.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Run the kills; give the exit status."""
+    """Run the kills; return the exit status."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--kills", type=int, default=20)
     arguments.add_argument("--epochs", type=int, default=1000)
@@ -53,7 +53,7 @@ def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) 
     lasted = time.monotonic() - began
     run, hit = job.start(recipe, root / "data", "killed"), Counter()
     for number in range(kills):
-        # So that the kills spread over most of the run and all come before its end, though the machine's speed varies.
+        # Spread the kills over most of the run, all before its end, although the machine's speed varies.
         time.sleep(dice.uniform(0, 1.2 * lasted / kills))
         stage = _kill(run)
         if stage == "finished":  # too late; what was killed before still counts
@@ -68,7 +68,7 @@ def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) 
 
 
 def _kill(run: Path) -> str:
-    """Kill the run's process; give the stage that it was in, or "finished" where it came too late."""
+    """Kill the run's process; return the stage it was in, or "finished" if it had ended."""
     from fracture_core.jobs import launcher as job
     from fracture_core.jobs.lock import current_trainer
     from fracture_core.jobs.status import status

@@ -40,7 +40,7 @@ VIEWS = (("plain",), ("plain", "flip"))
 def measure(
     scorer: Scorer, graph: Graph, weights: Weights, dataset: FracAtlas, ids: tuple[str, ...]
 ) -> tuple[np.ndarray, int, int, float]:
-    """Logits (n,), hits, images with boxes, and seconds a picture of the network alone."""
+    """Return logits (n,), hits, images with boxes, and seconds per image of the network alone."""
     head, logits, hits, boxed, spent = evidence_head(graph, weights), [], 0, 0, 0.0
     for start in range(0, len(ids), 32):
         chunk = ids[start : start + 32]

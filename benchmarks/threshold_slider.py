@@ -1,11 +1,11 @@
-"""What a move of the threshold slider costs the server, tab by tab, and a change of a filter on the dataset page.
+"""What moving the threshold slider costs the server, tab by tab, and changing a filter on the Dataset page.
 
     python -m benchmarks.threshold_slider [--bundle NAME] [--moves N] [--beside-training]
 
-Runs the pages in Streamlit's own test harness, without a browser, and prints the median and the slowest of the moves
-in wall time (bars: 150 ms and 300 ms) and in processor time. The harness draws the whole page anew where a browser
-asks for what moves with the slider alone, so a browser's share is smaller. `--beside-training` first starts a training
-job on FracAtlas, as the training page does, and measures while its steps run.
+Runs the pages in Streamlit's own test harness, without a browser, and prints the median and the slowest move in wall
+time (bars: 150 ms and 300 ms) and in processor time. The harness redraws the whole page where a browser redraws only
+what depends on the slider, so a browser's cost is lower. `--beside-training` first starts a training job on FracAtlas,
+as the Training page does, and measures while its steps run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def timed(app: AppTest, changes: Sequence[Callable[[], object]]) -> tuple[list[float], list[float]]:
-    """Milliseconds of wall time and of processor time that each change takes, but for the first, which warms up."""
+    """Return the milliseconds of wall time and of processor time of each change, except the first, which warms up."""
     wall, processor = [], []
     for change in changes:
         change()
@@ -90,7 +90,7 @@ def filters(bundle: str, moves: int) -> None:
 
 @contextlib.contextmanager
 def training() -> Iterator[None]:
-    """A job in folders of its own that trains FracAtlas's radiographs end to end, from its first step to its end."""
+    """Run a job in folders of its own that trains on FracAtlas, from its first step to its end."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FRACTURE_RUNS_DIR"] = folder
         run = job.start(Recipe.load("default").replace(fast_path=False), None, "beside-a-benchmark")

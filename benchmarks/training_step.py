@@ -3,11 +3,11 @@
     python -m benchmarks.training_step [--only NAME ...] [--steps 3] [--rounds 4] [--size 224] [--stored] [--write]
 
 Every setting runs in a process of its own, because TensorFlow reads most of them once. The default's process lives
-through the whole benchmark, and each other one takes turns with it, round by round, while the one that is not measured
-sleeps: whatever else the machine does hits both alike. Given are images a second relative to the default in the same
-rounds, and the spread over the rounds; only the ratios mean something on another machine. Pictures are random, which
-changes no step's time. `--stored` measures the fast path's step instead, what the default recipe trains, from
-stored activations. `--write` puts the table into docs/tensorflow_speed.md.
+through the whole benchmark, and each other one takes turns with it, round by round, while the idle one sleeps, so that
+other load on the machine affects both alike. Reported are images per second relative to the default in the same rounds,
+and the spread over the rounds; on another machine only the ratios are meaningful. Images are random, which does not
+affect the time of a step. `--stored` measures the step of the default recipe, from cached features. `--write` puts the
+table into docs/tensorflow_speed.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ END = "<!-- end of measurements -->"
 
 @dataclass(frozen=True)
 class Setting:
-    """What one process does differently; the defaults are what the project's training does."""
+    """What one process does differently; the defaults are those of the project's training."""
 
     batch: int = 32
     intra: int = 0  # threads within an operation; 0 lets TensorFlow choose
@@ -51,7 +51,7 @@ class Setting:
 
 
 def settings() -> dict[str, Setting]:
-    """Every setting by name, the default first."""
+    """Return every setting by name, the default first."""
     cores = os.cpu_count() or 1
     made = {"default": Setting()}
     made |= {f"batch of {n}": Setting(batch=n) for n in (8, 16, 64)}
@@ -82,7 +82,7 @@ def work(setting: Setting, size: int) -> None:
 
 
 def _step(setting: Setting, size: int):
-    """The project's own training step, with its objective and optimiser, on a random batch."""
+    """Run the project's own training step, with its objective and optimiser, on a random batch."""
     import tensorflow as tf
 
     from fracture_core.network.model import CELL, build_model, train_last_blocks
@@ -118,7 +118,7 @@ def _step(setting: Setting, size: int):
 
 
 def _multiply_pointwise(model: keras.Model) -> None:
-    """Let every 1x1 convolution of a built model compute by a matrix product; figures change by rounding alone."""
+    """Make every 1x1 convolution of a built model compute a matrix product; results change by rounding only."""
     import keras
 
     def product(inputs: keras.KerasTensor, kernel: keras.KerasTensor) -> keras.KerasTensor:
@@ -134,7 +134,7 @@ def _multiply_pointwise(model: keras.Model) -> None:
 
 @contextlib.contextmanager
 def process(setting: Setting, size: int) -> Iterator[subprocess.Popen]:
-    """A setting's process, ready to be told how many steps to run."""
+    """Start a setting's process, ready to be told how many steps to run."""
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": str(int(setting.onednn))}
     command = [sys.executable, "-m", "benchmarks.training_step", "--work", json.dumps(asdict(setting))]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -146,7 +146,7 @@ def process(setting: Setting, size: int) -> Iterator[subprocess.Popen]:
 
 
 def seconds(running: subprocess.Popen, steps: int) -> float:
-    """Let a process run some steps; raise RuntimeError with its last words where it died."""
+    """Let a process run some steps; raise RuntimeError with its last output if it died."""
     try:
         running.stdin.write(f"{steps}\n")
         running.stdin.flush()
@@ -160,7 +160,7 @@ def seconds(running: subprocess.Popen, steps: int) -> float:
 def compare(
     chosen: dict[str, Setting], size: int, steps: int, rounds: int, stored: bool = False
 ) -> list[tuple[str, ...]]:
-    """Rows of the table: setting, first step in seconds, relative speed, lowest and highest of the rounds."""
+    """Return the rows of the table: setting, first step in seconds, relative speed, lowest and highest round."""
     rows, base = [], Setting(stored=stored)
     with process(base, size) as default:
         first = seconds(default, 1)
@@ -184,7 +184,7 @@ def compare(
 
 
 def as_markdown(rows: Sequence[Sequence[str]], size: int, steps: int, rounds: int) -> str:
-    """The table, with what it was measured on."""
+    """Return the table, with what it was measured on."""
     from importlib.metadata import version
 
     lines = [

@@ -1,1 +1,1 @@
-"""Programs that write the figures and pages under docs/ and in README."""
+"""Programs that write the results under docs/ and in README."""

@@ -1,10 +1,10 @@
-"""Compare answers to class imbalance (none, weights, oversampling, focal loss); write docs/class_balance.md.
+"""Compare remedies for class imbalance (none, weights, oversampling, focal loss); write docs/class_balance.md.
 
-FRACATLAS_DIR=/path/to/FracAtlas python -m studies.class_balance [--start WEIGHTS] [--epochs N] [--seeds 0 1 2]
+    FRACATLAS_DIR=/path/to/FracAtlas python -m studies.class_balance [--start WEIGHTS] [--epochs N] [--seeds 0 1 2]
 
-The whole trunk is frozen, what it makes of each picture is computed once, and only the two heads are trained, from
-random weights: some 15 minutes on two idle cores instead of a day. Run it again and it goes on where it stopped.
-Val alone is read.
+The whole trunk is frozen, its features of each image are computed once, and only the two heads are trained, from random
+weights: some 15 minutes on two idle cores instead of a day. If run again it continues where it stopped. Only val is
+used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fracture_core.network.graph import Graph
 from fracture_core.recipe import Recipe
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "class_balance.md"
-#: What each answer changes of the recipe.
+#: What each remedy changes in the recipe.
 ANSWERS: dict[str, Mapping[str, object]] = {
     "none": {},
     "weights": {"class_balance": "weights"},
@@ -62,7 +62,7 @@ BASE = Recipe(
 
 @dataclass(frozen=True)
 class Comparison:
-    """Where the runs lie, what they start from and on what they differ; `trunk` is the SHA-256 of that start."""
+    """Where the runs are, what they start from and how they differ; `trunk` is the SHA-256 of that start."""
 
     folder: Path
     base: Recipe
@@ -70,17 +70,17 @@ class Comparison:
     source: str
 
     def recipe(self, answer: str, seed: int) -> Recipe:
-        """The recipe of one run."""
+        """Return the recipe of one run."""
         name = f"class-balance-{answer.replace(' ', '-')}-{seed}"
         return self.base.replace(name=name, seed=seed, **ANSWERS[answer])
 
     def result(self, answer: str, seed: int) -> Path:
-        """The file that one run's figures end in."""
+        """Return the file that the results of one run are written to."""
         return self.folder / self.recipe(answer, seed).name / "val.json"
 
 
 def prepare(start: str, base: Recipe, root: Path) -> Comparison:
-    """Keep the starting weights' trunk alone, so that every head begins at random and none was made with one answer."""
+    """Save the trunk of the starting weights, so that every head starts at random, untouched by any remedy."""
     from fracture_core.network.weights import save_weights
     from fracture_core.training.initial_weights import read_start
 
@@ -95,7 +95,7 @@ def prepare(start: str, base: Recipe, root: Path) -> Comparison:
 
 
 def _seen_by(start: str, base: Recipe) -> Recipe:
-    """A bundle's trunk is asked about squares such as it was trained on."""
+    """Return what a bundle's trunk was trained on, so that it is applied to similar images."""
     if not start.startswith("bundle:"):
         return base
     recipe = load_bundle(start.removeprefix("bundle:")).recipe
@@ -103,7 +103,7 @@ def _seen_by(start: str, base: Recipe) -> Recipe:
 
 
 def run(comparison: Comparison, dataset: FracAtlas, answers: Sequence[str], seeds: Sequence[int]) -> None:
-    """Train whatever is not done yet, and keep each run's figures on val."""
+    """Train what is missing, and save the results of each run on val."""
     todo = [(a, s) for s in seeds for a in answers if not comparison.result(a, s).exists()]
     if not todo:
         return
@@ -119,7 +119,7 @@ def run(comparison: Comparison, dataset: FracAtlas, answers: Sequence[str], seed
 
 
 def figures_on_val(folder: Path, recipe: Recipe, dataset: FracAtlas, ids: Sequence[str]) -> dict[str, float]:
-    """Score val with a finished run's network on the engine, and give every figure of the table."""
+    """Score val with a finished run's network on the engine, and return every value of the table."""
     from fracture_core.data.image_cache import load_image_cache
     from fracture_core.inference.engine import Engine
     from fracture_core.network.weights import load_weights
@@ -143,7 +143,7 @@ def figures_on_val(folder: Path, recipe: Recipe, dataset: FracAtlas, ids: Sequen
 
 
 def page(comparison: Comparison, answers: Sequence[str], seeds: Sequence[int], command: str) -> str:
-    """Give the table, means and standard deviations over the seeds, as Markdown."""
+    """Return the table, means and standard deviations over the seeds, as Markdown."""
     base = comparison.base
     lines = [
         "# Class imbalance: none, weights, oversampling or focal loss",

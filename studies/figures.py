@@ -1,4 +1,4 @@
-"""Write the README's figures from the shipped bundles' own predictions; none is typed in.
+"""Write the README's results from the shipped bundles' own predictions; none is typed in.
 
 python -m studies.figures [--check]
 """
@@ -21,7 +21,7 @@ BEGIN, END = "<!-- figures: written by python -m studies.figures -->", "<!-- end
 
 
 def figures(evaluation: Evaluation) -> str:
-    """Give the README's block of figures, as Markdown."""
+    """Return the README's block of results for one bundle, as Markdown."""
     e = evaluation
     rows = [
         f"`{e.bundle}` on the {e.n} {e.split} radiographs ({e.fractured} fractured), thresholds chosen on validation;",
@@ -43,7 +43,7 @@ def figures(evaluation: Evaluation) -> str:
 
 
 def all_figures() -> str:
-    """Give the blocks of every shipped bundle, one below the other."""
+    """Return the blocks of every shipped bundle, one below the other."""
     return "\n\n".join(figures(evaluate(load_bundle(name))) for name in SHIPPED)
 
 
@@ -54,14 +54,14 @@ def _row(name: str, matrix: Confusion) -> str:
 
 
 def with_figures(text: str, block: str) -> str:
-    """Put `block` between the markers of `text`."""
+    """Return `text` with `block` between its markers."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     return f"{before}{BEGIN}\n\n{block}\n\n{END}{after}"
 
 
 def main() -> int:
-    """Rewrite README.md; with --check only say whether it is up to date."""
+    """Rewrite README.md; with --check only report whether it is up to date."""
     text = README.read_text("utf-8")
     fresh = with_figures(text, all_figures())
     if "--check" in sys.argv:

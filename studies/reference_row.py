@@ -1,14 +1,15 @@
 """Put a run of the reference recipe beside the reference study's published row, and write docs/reference_row.md.
 
-python -m fracture_core train reference --bundle reference      four to five hours on two cores
-python -m studies.reference_row --bundle reference
+    python -m fracture_core train reference --bundle reference      four to five hours on two cores
+    python -m studies.reference_row --bundle reference
 
-Every figure is computed from the bundle's predictions of the same 817 test images; how far it was trained, from which
-weights, and where its recipe departs from the reference one is read from its record. The recipe trains every layer,
-so the fast path cannot run it as it is. What the fast path can run in half an hour is the same recipe with only the
-last block moving, and the page then says so:
+Every value is computed from the bundle's predictions of the same 817 test images; how long it was trained, from which
+    weights, and how its recipe differs from the reference one is read from its record. The recipe trains every layer,
+    so it cannot use cached features. The same recipe with only the last block trainable can, in half an hour, and the
+    page then says so:
 
-python -m fracture_core train reference --bundle reference --start WEIGHTS --set trainable_blocks=1 --set fast_path=true
+    python -m fracture_core train reference --bundle reference --start WEIGHTS --set trainable_blocks=1 --set
+        fast_path=true
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference_row.md"
 
 
 class ReferenceRowError(FractureCoreError):
-    """Predictions of other images than the reference study's test set."""
+    """Predictions of images other than the reference study's test set."""
 
 
 def page(bundle: Bundle) -> str:
-    """Give the page as Markdown; raise ReferenceRowError where the bundle's test images are not the study's."""
+    """Return the page as Markdown; raise ReferenceRowError if the bundle's test images are not the study's."""
     table = bundle.predictions()
     test = table[table["split"] == "test"]
     published = REFERENCE_STUDY.confusion
@@ -45,7 +46,7 @@ def page(bundle: Bundle) -> str:
             f"{published.n} and {published.positives}. Its row cannot stand beside these."
         )
     truth, logits = test["label"].to_numpy(), test["logit"].to_numpy()
-    # The study called at 0.5 of an uncalibrated sigmoid; ours is the same network before offset and temperature.
+    # The study used 0.5 of an uncalibrated sigmoid; ours is the same network before offset and temperature.
     raw = logits - float(bundle.manifest["provenance"].get("offset") or 0.0)
     rows = [
         _row("published", published),
@@ -100,7 +101,7 @@ def _history(bundle: Bundle) -> list[str]:
 
 
 def _departures(recipe: Recipe) -> list[str]:
-    """Every choice in which the bundle's recipe is not the project's `reference`."""
+    """Return every setting in which the bundle's recipe differs from the project's `reference`."""
     ours, theirs = recipe.to_json(), Recipe.load("reference").to_json()
     changed = [name for name in theirs if name not in ("name", "start") and ours[name] != theirs[name]]
     if not changed:

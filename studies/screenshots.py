@@ -22,7 +22,7 @@ SIZES = {"diagnose": (1280, 1000)}
 
 
 def clearest_test_fracture(dataset: FracAtlas) -> str:
-    """The fractured test image that the bundle is surest of, among those that get an answer without a remark."""
+    """Return the fractured test image that the bundle is most certain of, among those without a warning."""
     bundle = load_bundle()
     reader = Predictor(bundle)
     test = bundle.predictions().query("split == 'test' and label == 1").sort_values("probability", ascending=False)

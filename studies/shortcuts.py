@@ -1,8 +1,8 @@
-"""Measure how much a bundle's answers hang on borders, markers, grey bottoms and metal; write docs/shortcuts.md.
+"""Measure how much a bundle's predictions depend on borders, markers, grey bottoms and metal; write docs/shortcuts.md.
 
-FRACATLAS_DIR=/path/to/FracAtlas python -m studies.shortcuts [--bundle NAME] [--limit N]
+    FRACATLAS_DIR=/path/to/FracAtlas python -m studies.shortcuts [--bundle NAME] [--limit N]
 
-Some two minutes on two idle cores. With --limit only the first N images of each split are read, and the table is
+About two minutes on two idle cores. With --limit only the first N images of each split are read, and the table is
 printed instead of written.
 """
 
