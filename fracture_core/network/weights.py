@@ -1,7 +1,7 @@
-"""Weights by name: out of a Keras model, into one, and on disk as a safetensors file at half precision.
+"""Weights by key: from a Keras model, into one, and on disk as a safetensors file at half precision.
 
-A weight's key is "layer/part". Layers that Keras names by counting are keyed by their place among their kind, so
-the keys depend on the architecture alone.
+A weight's key is "layer/part". Layers with automatic names are keyed by their position among their kind, so the keys
+depend on the architecture only.
 """
 
 from __future__ import annotations
@@ -38,7 +38,14 @@ class WeightsError(FractureCoreError):
 
 
 def layer_keys(model: keras.Model) -> dict[str, str]:
-    """Map each Keras layer's name to its key: the name itself, or kind and place for counted names."""
+    """Map each Keras layer's name to its key: the name itself, or kind and position for automatic names.
+
+    Args:
+        model: The network.
+
+    Returns:
+        Keys by layer name.
+    """
     places: dict[str, int] = {}
     keys = {}
     for layer in model.layers:
@@ -53,7 +60,14 @@ def layer_keys(model: keras.Model) -> dict[str, str]:
 
 
 def named_variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
-    """Yield (key, variable) for every weight of a Keras model, in the model's order of layers."""
+    """Yield (key, variable) for every weight of a Keras model, in the order of its layers.
+
+    Args:
+        model: The network.
+
+    Yields:
+        Key and variable.
+    """
     keys = layer_keys(model)
     for layer in model.layers:
         key = keys[layer.name]
@@ -75,15 +89,30 @@ def named_variables(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
 
 
 def weights_of(model: keras.Model) -> Weights:
-    """Copy a Keras model's weights: key -> float32 array."""
+    """Copy the weights of a Keras model.
+
+    Args:
+        model: The network.
+
+    Returns:
+        float32 arrays by key.
+    """
     return {key: np.asarray(variable, dtype=np.float32) for key, variable in named_variables(model)}
 
 
 def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray], *, partly: bool = False) -> list[str]:
-    """Put weights into a Keras model; give the keys that stayed as they were.
+    """Load weights into a Keras model.
 
-    With `partly`, keys that are missing or of another shape are left alone (a backbone without its heads); without
-    it they raise WeightsError, and the model is untouched.
+    Args:
+        model: The network, changed in place.
+        weights: Arrays by key.
+        partly: Whether keys that are missing or have another shape keep their values (a backbone without its heads).
+
+    Returns:
+        The keys that kept their values.
+
+    Raises:
+        WeightsError: A key is missing or has another shape, and `partly` is off; the model is unchanged.
     """
     fitting, left = [], []
     for key, variable in named_variables(model):
@@ -100,7 +129,14 @@ def set_weights(model: keras.Model, weights: Mapping[str, np.ndarray], *, partly
 
 
 def half_precision(weights: Mapping[str, np.ndarray]) -> Weights:
-    """Round what a file keeps: kernels to float16; the rest (small, and sensitive) stays float32."""
+    """Round weights as a file stores them: kernels to float16; the rest (small and sensitive) stays float32.
+
+    Args:
+        weights: Arrays by key.
+
+    Returns:
+        Rounded arrays by key.
+    """
     return {
         key: np.ascontiguousarray(a, dtype=np.float16 if key.endswith("/kernel") and a.size > 64 else np.float32)
         for key, a in weights.items()
@@ -108,13 +144,28 @@ def half_precision(weights: Mapping[str, np.ndarray]) -> Weights:
 
 
 def save_weights(path: Path, weights: Mapping[str, np.ndarray]) -> None:
-    """Write weights at half precision in one atomic step."""
+    """Write weights at half precision, atomically.
+
+    Args:
+        path: The file.
+        weights: Arrays by key.
+    """
     with atomic_write(path) as temporary:
         save_file(half_precision(weights), temporary)
 
 
 def load_weights(path: Path) -> Weights:
-    """Read weights as float32 arrays; raise WeightsError where the file is missing or damaged."""
+    """Read weights.
+
+    Args:
+        path: The file.
+
+    Returns:
+        float32 arrays by key.
+
+    Raises:
+        WeightsError: The file is missing or damaged.
+    """
     try:
         return {key: array.astype(np.float32) for key, array in load_file(path).items()}
     except FileNotFoundError as error:

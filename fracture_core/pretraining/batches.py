@@ -1,4 +1,4 @@
-"""What pre-training shows its student: the schedule of a stage, and augmented batches that its seed decides."""
+"""Batches for pre-training: the schedule of a stage, and augmented batches determined by its seed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ CELL = 8  # fracture_core.network.model.CELL, which cannot be imported without T
 
 @dataclass(frozen=True)
 class StageSchedule:
-    """How long and how hard. Steps are batches.
+    """Duration and learning rate of a stage. Steps are batches.
 
-    The trunk's learning rate rises over `warmup` steps (the heads, which start at random, learn at once), stays, and
-    falls as a cosine over the last `decay` (a share) of the steps.
+    The trunk's learning rate rises over `warmup` steps (the heads, which start at random, learn at once), stays
+    constant, and falls as a cosine over the last `decay` (a share) of the steps.
     """
 
     steps: int
@@ -52,16 +52,26 @@ class StageSchedule:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StageSchedule:
-        """Read plain data; raise TypeError where it holds what no schedule has."""
+        """Read plain data.
+
+        Args:
+            data: One entry per field.
+
+        Returns:
+            The schedule.
+
+        Raises:
+            TypeError: A field is unknown.
+        """
         return cls(**{**data, "sizes": tuple(data.get("sizes", ()))})
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures float32 (n, 1, S, S) 0..255, labels float32 (n,), cell targets float32 (n, S/8, S/8).
+    """Images float32 (n, 1, S, S) 0..255, labels float32 (n,), cell targets float32 (n, S/8, S/8).
 
-    `whole` bool (n,) tells the pictures of one radiograph from the blends of two: for a blend neither label nor cells
-    hold. `larger` float32 (n, 1, T, T) are the same pictures at the size that a teacher reads; None: at the student's.
+    `whole` bool (n,) tells images of one radiograph from blends of two, for which neither label nor cells apply.
+    `larger` float32 (n, 1, T, T) are the same images at the teacher's size; None if it is the student's.
     """
 
     pictures: torch.Tensor
@@ -72,7 +82,7 @@ class Batch:
 
     @property
     def taught(self) -> torch.Tensor:
-        """The pictures at the size that the teacher reads."""
+        """The images at the teacher's size."""
         return self.pictures if self.larger is None else self.larger
 
 
@@ -84,7 +94,19 @@ def batches(
     schedule: StageSchedule,
     first: int,
 ) -> Iterator[Batch]:
-    """Give the batches from step `first` on; a step's batch depends on the seed and the step alone."""
+    """Yield batches; each depends only on the seed and the step.
+
+    Args:
+        pictures: Letterboxed images.
+        boxes: The boxes of each image, in its pixels; (n, 4).
+        labels: 0 or 1, shape (n,).
+        recipe: The student's recipe.
+        schedule: The stage's schedule.
+        first: The first step.
+
+    Yields:
+        The batches, to the last of the schedule.
+    """
     positives = [i for i, label in labels.items() if label]
     negatives = [i for i, label in labels.items() if not label]
 
@@ -107,10 +129,18 @@ def batches(
 
 
 def blend(squares: np.ndarray, share: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Blend a share of the pictures, each with another of the batch; give them, and which stayed whole.
+    """Blend a share of the images, each with another of the batch.
 
-    A teacher and a student that see the same blends agree far beyond the few pictures there are (Beyer et al. 2022,
-    "Knowledge distillation: a good teacher is patient and consistent"). The first picture always stays whole.
+    A teacher and a student that see the same blends agree far beyond the few images there are (Beyer et al. 2022,
+    "Knowledge distillation: a good teacher is patient and consistent"). The first image always stays whole.
+
+    Args:
+        squares: Images, shape (n, S, S).
+        share: Share of them to blend, 0..1.
+        rng: Random generator.
+
+    Returns:
+        The images, and which stayed whole, bool (n,).
     """
     whole = np.ones(len(squares), bool)
     if not share:

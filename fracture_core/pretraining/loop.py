@@ -1,14 +1,14 @@
-"""The training loop of pre-training, in PyTorch: labels, boxes and a teacher's maps, on augmented pictures.
+"""The training loop of pre-training, in PyTorch: labels, boxes and a teacher's maps, on augmented images.
 
-The student learns from up to three things at once:
+The student learns from up to three targets at once:
 
 - image labels (binary cross-entropy of the logit),
 - the radiologists' boxes (binary cross-entropy of every cell),
-- optionally a teacher's maps of the same picture, standardised a channel and clipped to +-4, matched by a 1x1
+- optionally a teacher's maps of the same image, standardised per channel and clipped to +-4, matched by a 1x1
   projection of the student's map of the same size (smooth L1). Matching maps rather than pooled vectors teaches
-  several times more a step (Romero et al. 2015, FitNets).
+  several times more per step (Romero et al. 2015, FitNets).
 
-Only training images are seen; val measures progress. The weights handed on are their running average.
+Only training images are used; val measures progress. The result is the running average of the weights.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from fracture_core.recipe import Recipe
 
 @lru_cache
 def bfloat16_is_faster() -> bool:
-    """Whether this processor multiplies bfloat16 itself: timed once, on a convolution of the networks' kind.
+    """Return whether this processor supports bfloat16 natively: timed once, on a typical convolution.
 
-    Where it has to be emulated (no AVX512-BF16, no AMX) a step takes ten times as long as at single precision.
+    Where it is emulated (no AVX512-BF16, no AMX) a step takes ten times as long as in single precision.
     """
     x = torch.rand(4, 64, 28, 28).contiguous(memory_format=torch.channels_last)
     layer = torch.nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
@@ -57,14 +57,14 @@ def bfloat16_is_faster() -> bool:
 
 
 def half_where_faster() -> torch.autocast:
-    """Compute in bfloat16 where the processor is faster at it, in single precision elsewhere."""
+    """Return a context that computes in bfloat16 if the processor is faster at it, else in single precision."""
     return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_faster())
 
 
 class Pretraining:
-    """One stage: `run()` goes from wherever the folder's checkpoint stands to the end.
+    """One stage: `run()` continues from the folder's checkpoint to the end.
 
-    `matches` pairs nodes of the teacher with nodes of the student whose maps have one size.
+    `matches` pairs nodes of the teacher with nodes of the student whose maps have the same size.
     """
 
     def __init__(
@@ -99,10 +99,14 @@ class Pretraining:
         folder.mkdir(parents=True, exist_ok=True)
 
     def run(self, stream: Callable[[int], Iterator[Batch]], val: tuple[np.ndarray, np.ndarray]) -> Weights:
-        """Train to the last step and give the averaged weights.
+        """Train to the last step.
 
-        `stream` gives the batches from a step on, to the schedule's last; `val` holds pictures uint8 (n, S, S) and
-        labels (n,).
+        Args:
+            stream: Returns the batches from a step to the last of the schedule.
+            val: Images uint8 (n, S, S) and labels (n,).
+
+        Returns:
+            The averaged weights.
         """
         self._prepare(stream)
         self._resume()
@@ -208,7 +212,7 @@ class Pretraining:
         return self.teacher.matches if self.teacher else ()
 
     def _box_loss(self, cells: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of every cell, summed and divided by the cells on fractures: tiny boxes weigh as they must."""
+        """Compute the cross-entropy of every cell over the cells on fractures, so that tiny boxes count enough."""
         weight = torch.tensor(self.schedule.box_positive_weight)
         loss = F.binary_cross_entropy_with_logits(cells, target, pos_weight=weight, reduction="sum")
         return loss / (target.sum() + len(target))
@@ -222,7 +226,14 @@ class Pretraining:
                 kept.lerp_(new, 1 - decay)
 
     def score(self, squares: np.ndarray) -> np.ndarray:
-        """Logits float32 (n,) of letterboxed pictures uint8 (n, S, S), by the averaged weights."""
+        """Score letterboxed images with the averaged weights.
+
+        Args:
+            pictures: uint8 (n, S, S).
+
+        Returns:
+            Logits, float32 (n,).
+        """
         engine = Engine(self.student.graph, self.average.export())
         parts = [engine.run(np.asarray(squares[start : start + 64]))["logit"] for start in range(0, len(squares), 64)]
         return np.concatenate(parts)[:, 0]

@@ -1,9 +1,9 @@
-"""Long pre-training: from weak or foreign weights to a backbone that knows radiographs.
+"""Pre-training: from weak or unrelated weights to a backbone adapted to radiographs.
 
-It replaces ImageNet weights where they cannot be had, and it goes through the data more often than TensorFlow can on
-a CPU: the loop runs in PyTorch (an optional extra) on a twin whose weights carry over into Keras exactly. A plan is a
-list of stages, small pictures first; each goes on from the last one's averaged weights. A teacher is any
-keras.applications network, with its ImageNet weights or a file's.
+It replaces ImageNet weights where they are not available, and makes more passes over the data than TensorFlow can on a
+CPU: the loop runs in PyTorch (an optional extra) on a copy of the network whose weights transfer to Keras exactly. A
+plan is a list of stages, small images first; each continues from the averaged weights of the previous one. A teacher is
+any keras.applications network, with its ImageNet weights or a file's.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
 
 
 class PretrainingError(FractureCoreError):
-    """A plan that makes no sense, or PyTorch missing."""
+    """An invalid plan, or PyTorch is missing."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stretch: the image size, whether the teacher speaks, and the loop's schedule as plain data.
+    """One pre-training stage: image size, whether to distil from the teacher, and the schedule as plain data.
 
-    With `views` the student sees random views, close-ups from the radiographs' own pixels among them
-    (`data.random_views`), and the recipe's augmentation plays no part; without it, whole letterboxed radiographs.
+    With `views` the student sees random views, including close-ups from the radiographs' own pixels
+    (`data.random_views`), and the recipe's augmentation is not used; without it, whole letterboxed radiographs.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Stage:
 class Plan:
     """The student's recipe, the teacher (a backbone's name and its weights), and the stages in order.
 
-    The recipe's picture size and test-time views are those that the finished network reads with.
+    The recipe's image size and test-time views are those of the finished network.
     """
 
     recipe: Recipe
@@ -68,7 +68,17 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: Any) -> Plan:
-        """Read plain data; raise PretrainingError where it is no plan."""
+        """Read plain data.
+
+        Args:
+            data: One entry per field.
+
+        Returns:
+            The plan.
+
+        Raises:
+            PretrainingError: It is not a plan.
+        """
         try:
             stages = tuple(Stage(**stage) for stage in data["stages"])
             recipe = Recipe.from_json(data["recipe"])
@@ -85,7 +95,17 @@ class Plan:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Plan:
-        """Read one of the project's plans by name, or a file by path."""
+        """Read one of the project's plans by name, or a file by path.
+
+        Args:
+            name_or_path: "pretrain" and the like, or a path that ends in .json.
+
+        Returns:
+            The plan.
+
+        Raises:
+            PretrainingError: It does not exist or is invalid.
+        """
         path = Path(name_or_path)
         path = path if path.suffix == ".json" else RECIPES / f"{path.name}.json"
         try:
@@ -103,10 +123,21 @@ def pretrain(
     *,
     report: Callable[[dict], None] | None = None,
 ) -> Path:
-    """Run or resume a plan in `folder`; give the folder, which is then a finished run: `package` takes it.
+    """Run or resume a plan.
 
-    `start` puts the starting weights into a fresh Keras model (see `training.initial_weights.start_from`). Raises
-    PretrainingError where PyTorch is not installed.
+    Args:
+        plan: What to do.
+        dataset: What to train on.
+        split: Train, val and test.
+        folder: The run's folder.
+        start: Loads the initial weights into a fresh Keras model, as `training.initial_weights.start_from` does.
+        report: Called with the events of the loop.
+
+    Returns:
+        The folder, then a finished run that can be packaged.
+
+    Raises:
+        PretrainingError: PyTorch is not installed, or the folder belongs to another plan.
     """
     try:
         from fracture_core.pretraining.batches import StageSchedule
@@ -147,7 +178,7 @@ def pretrain(
 
 
 def _letterboxed(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[..., Iterator]:
-    """Batches of whole training radiographs, decoded a quarter larger so that zooming in loses nothing."""
+    """Return batches of whole training radiographs, decoded a quarter larger so that zooming in loses nothing."""
     from fracture_core.pretraining.batches import batches
 
     larger = round(recipe.image_size * 1.25 / 32) * 32
@@ -158,7 +189,7 @@ def _letterboxed(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[.
 
 
 def _views(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[..., Iterator]:
-    """Batches of random views of the training radiographs."""
+    """Return batches of random views of the training radiographs."""
     from fracture_core.data.image_pyramid import load_pyramids
     from fracture_core.pretraining.view_batches import view_batches
 
@@ -170,17 +201,17 @@ def _labels(dataset: FracAtlas, split: Split) -> dict[str, int]:
 
 
 def _validation(dataset: FracAtlas, split: Split, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Val as inference sees it, uint8 (n, S, S), and its labels (n,)."""
+    """Return val as inference sees it, uint8 (n, S, S), and its labels (n,)."""
     paths = {i: dataset.path(i) for i in split.val}
     val = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
     return val.squares, dataset.table.loc[list(split.val), "label"].to_numpy()
 
 
 def _teacher(plan: Plan, size: int) -> keras.Model:
-    """The teacher with its own preprocessing inside; with heads where its weights have them (a run of ours)."""
+    """Return the teacher with its own preprocessing inside, and with heads if its weights have them."""
     import keras
 
-    from fracture_core.network.model import BACKBONES, application, build_model, count_layers_anew
+    from fracture_core.network.model import BACKBONES, application, build_model, reset_layer_names
     from fracture_core.training.initial_weights import read_start
 
     assert plan.teacher is not None  # a plan whose stages ask for one names it
@@ -194,7 +225,7 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
         model = build_model(recipe.replace(localiser=weights["cells_coarse/kernel"].shape[3], head=head))
         set_weights(model, weights)
         return model
-    count_layers_anew()
+    reset_layer_names()
     radiograph = keras.Input((size, size, 1), name="radiograph")
     x = keras.layers.Concatenate(name="grey_to_three_channels")([radiograph] * 3)
     x = keras.layers.Rescaling(list(backbone.scale), list(backbone.offset), name="normalise")(x)
@@ -222,7 +253,17 @@ MATCHES = {
 
 
 def match(teacher: str, student: str, teacher_model: keras.Model, student_model: keras.Model) -> tuple:
-    """Pairs of (teacher's node, student's node) to match: by hand where known, else the last maps of each stride."""
+    """Pair the nodes to match: set by hand where known, else the last maps of each stride.
+
+    Args:
+        teacher: The teacher's backbone.
+        student: The student's backbone.
+        teacher_model: The teacher.
+        student_model: The student.
+
+    Returns:
+        (teacher's node, student's node) pairs.
+    """
     if (teacher, student) in MATCHES:
         return MATCHES[teacher, student]
     ours, theirs = _last_maps(student_model), _last_maps(teacher_model)
@@ -230,7 +271,7 @@ def match(teacher: str, student: str, teacher_model: keras.Model, student_model:
 
 
 def _last_maps(model: keras.Model) -> dict[int, str]:
-    """Stride -> the key of the trunk's last layer whose map has it."""
+    """Return the key of the trunk's last layer by the stride of its map."""
     keys = layer_keys(model)
     size = model.input.shape[1]
     found = {}
@@ -262,7 +303,7 @@ def _finish(
 
 
 def _validations(histories: Iterable[Path]) -> list[dict[str, float]]:
-    """A row for each look at val: its number, the stage counted from 1, the stage's step, and the figures."""
+    """Return a row for each validation: its number, the stage counted from 1, the stage's step, and the metrics."""
     rows: list[dict[str, float]] = []
     for stage, path in enumerate(histories, 1):
         entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()] if path.exists() else []

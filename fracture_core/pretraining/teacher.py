@@ -1,4 +1,4 @@
-"""The teacher of pre-training: a frozen network on the inference engine, whose maps and answers the student matches."""
+"""The teacher of pre-training: a frozen network on the inference engine, whose maps and outputs the student matches."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ class Teacher:
         self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def measure(self, pictures: list[torch.Tensor]) -> None:
-        """Fix each channel's mean and deviation over some batches of pictures."""
+        """Fix each channel's mean and standard deviation over some batches.
+
+        Args:
+            pictures: Batches of images.
+        """
         maps = [self._maps(self._outputs(batch)) for batch in pictures]
         for place in range(len(self.matches)):
             values = torch.cat([m[place] for m in maps])
@@ -32,7 +36,14 @@ class Teacher:
             self.statistics.append((mean, deviation + 1e-3))
 
     def targets(self, pictures: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
-        """The maps to match, float32 (n, C, h, w) within +-4, one a match; and all outputs of the network."""
+        """Compute the maps to match.
+
+        Args:
+            pictures: A batch of images.
+
+        Returns:
+            The maps, float32 (n, C, h, w) within +-4, one per match; and all outputs of the network.
+        """
         outputs = self._outputs(pictures)
         pairs = zip(self._maps(outputs), self.statistics, strict=True)
         return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs], outputs
@@ -45,6 +56,13 @@ class Teacher:
 
 
 def in_torch(outputs: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-    """The engine's maps (n, h, w, C) as PyTorch's (n, C, h, w), channels last in memory; vectors as they are."""
+    """Convert the engine's maps (n, h, w, C) to PyTorch's (n, C, h, w), channels last in memory.
+
+    Args:
+        outputs: Maps and vectors by name.
+
+    Returns:
+        Tensors by name; vectors unchanged.
+    """
     tensors = {name: torch.from_numpy(values) for name, values in outputs.items()}
     return {name: tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor for name, tensor in tensors.items()}

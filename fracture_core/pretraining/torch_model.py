@@ -1,8 +1,8 @@
-"""The same network in PyTorch, for long pre-training only.
+"""The same network in PyTorch, for pre-training only.
 
-On CPUs, PyTorch (channels last, bfloat16) trains these networks two to three times faster than TensorFlow. The
-twin interprets a `Graph`, so it serves every backbone, and its weights carry over into Keras by their keys. PyTorch
-is an optional extra: nothing that a user runs by default imports this room.
+On CPUs, PyTorch (channels last, bfloat16) trains these networks two to three times faster than TensorFlow. The module
+interprets a `Graph`, so it works for every backbone, and its weights transfer to Keras by their keys. PyTorch is an
+optional extra: nothing that runs by default imports this module.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _KERAS_BATCH_NORM_MOMENTUM = 0.99
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution in bfloat16 whose gradients take the faster way: PyTorch's own for bfloat16 are slow.
+    """A depthwise convolution in bfloat16 with faster gradients: PyTorch's own for bfloat16 are slow.
 
-    Gradients of strided convolutions, and of 5x5 kernels' weights, are computed in single precision (a third of the
-    time); all else as PyTorch does.
+    Gradients of strided convolutions, and of the weights of 5x5 kernels, are computed in single precision (a third of
+    the time); everything else as PyTorch does.
     """
 
     @staticmethod
@@ -54,9 +54,9 @@ class _Depthwise(torch.autograd.Function):
 class GraphModule(torch.nn.Module):
     """A graph as a PyTorch module.
 
-    Input: float (N, 1, H, W), 0..255. Output: a dict of the graph's outputs plus `tap` node names; maps are
-    (N, C, H, W), in PyTorch's own order, vectors (N, C). Pictures need not have the size the graph was described
-    at: the network is convolutional, and only uneven (SAME, stride 2) padding depends on the size's parity.
+    Input: float (N, 1, H, W), 0..255. Output: a dict of the graph's outputs plus `tap` node names; maps are (N, C, H,
+    W), in PyTorch's own order, vectors (N, C). Images need not have the size that the graph was described at: the
+    network is convolutional, and only uneven (SAME, stride 2) padding depends on the parity of the size.
     """
 
     def __init__(self, graph: Graph, weights: Mapping[str, np.ndarray], taps: tuple[str, ...] = ()):
@@ -72,7 +72,15 @@ class GraphModule(torch.nn.Module):
         self._last_use = _last_uses(graph, taps)
 
     def forward(self, x: torch.Tensor, frozen: Mapping[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:
-        """Run the graph; where `frozen` gives what `frozen_part` makes of x, only the nodes after it."""
+        """Run the graph.
+
+        Args:
+            x: Images, float (N, 1, H, W), 0..255.
+            frozen: The output of `frozen_part` for x; then only the nodes after it are run.
+
+        Returns:
+            Outputs and taps by name.
+        """
         values: dict[str, torch.Tensor] = dict(frozen or {})
         for position, node in enumerate(self.graph.nodes):
             if frozen is not None and position < self.frozen:
@@ -86,7 +94,14 @@ class GraphModule(torch.nn.Module):
         return outputs | {name: values[name] for name in self.taps}
 
     def freeze_through(self, node: str | None) -> None:
-        """From now on the graph's nodes up to and including `node` learn nothing; None frees them all."""
+        """Freeze the graph's nodes up to and including one.
+
+        Args:
+            node: Name of the node; None unfreezes all of them.
+
+        Raises:
+            GraphError: There is no such node.
+        """
         names = [n.name for n in self.graph.nodes]
         if node is not None and node not in names:
             raise GraphError(f"There is no node {node!r} to freeze through.")
@@ -97,14 +112,21 @@ class GraphModule(torch.nn.Module):
         self.train(self.training)
 
     def frozen_part(self) -> Graph:
-        """The nodes that learn nothing, as a graph of their own whose outputs are what the others read of them."""
+        """Return the frozen nodes as a graph of their own, whose outputs are the inputs of the others."""
         kept = {node.name for node in self.graph.nodes[: self.frozen]}
         read = [name for node in self.graph.nodes[self.frozen :] for name in node.inputs]
         read += [*self.graph.outputs.values(), *self.taps]
         return Graph(self.graph.nodes[: self.frozen], {name: name for name in dict.fromkeys(read) if name in kept})
 
     def train(self, mode: bool = True) -> GraphModule:
-        """Switch as `torch.nn.Module.train` does, but leave frozen nodes at inference."""
+        """Switch as `torch.nn.Module.train` does, but leave frozen nodes in inference mode.
+
+        Args:
+            mode: Whether to train.
+
+        Returns:
+            The module.
+        """
         super().train(mode)
         for node in self.graph.nodes[: self.frozen]:
             if (module := self._module_of(node.name)) is not None:
@@ -164,7 +186,7 @@ class GraphModule(torch.nn.Module):
         raise GraphError(f"PyTorch's twin does not know the operation {node.operation!r}.")
 
     def export(self) -> Weights:
-        """Copy the weights out, in Keras's layout: key -> float32 array."""
+        """Return a copy of the weights in Keras's layout: float32 arrays by key."""
         weights: Weights = {}
         for node in self.graph.nodes:
             name = _safe(node.name)
@@ -178,7 +200,7 @@ def _safe(name: str) -> str:
 
 
 def _last_uses(graph: Graph, taps: tuple[str, ...]) -> dict[int, list[str]]:
-    """Which values no later node reads: freeing them early keeps the memory of a forward pass small."""
+    """Return which values no later node reads: freeing them early keeps the memory of a forward pass small."""
     kept = set(graph.outputs.values()) | set(taps)
     last = {name: place for place, node in enumerate(graph.nodes) for name in node.inputs if name not in kept}
     uses: dict[int, list[str]] = {}

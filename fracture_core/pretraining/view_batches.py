@@ -1,4 +1,4 @@
-"""Batches of random views of radiographs, which the seed and the step decide."""
+"""Batches of random views of radiographs, determined by the seed and the step."""
 
 from __future__ import annotations
 
@@ -21,10 +21,20 @@ _FEWEST = 8  # images in a batch, however large they are: batch normalisation ne
 def view_batches(
     images: Mapping[str, ImagePyramid], labels: Mapping[str, int], recipe: Recipe, schedule: StageSchedule, first: int
 ) -> Iterator[Batch]:
-    """Give the batches from step `first` on; a step's batch depends on the seed and the step alone.
+    """Yield batches; each depends only on the seed and the step.
 
-    A step's size is one of the schedule's; the number of images keeps a step's cost about what it is at the recipe's
-    size and batch. Where a teacher reads a larger size, views are cut at that and shrunk for the student.
+    A step's size is one of the schedule's; the number of images keeps the cost of a step about what it is at the
+    recipe's size and batch. If a teacher reads a larger size, views are cut at that and shrunk for the student.
+
+    Args:
+        images: The training radiographs.
+        labels: 0 or 1, shape (n,).
+        recipe: The student's recipe.
+        schedule: The stage's schedule.
+        first: The first step.
+
+    Yields:
+        The batches, to the last of the schedule.
     """
     by_label = [[i for i, label in labels.items() if label == known] for known in (0, 1)]
 
@@ -59,6 +69,6 @@ def _draw(ids: list[str], count: int, rng: np.random.Generator) -> list[str]:
 
 
 def _resized(squares: np.ndarray, size: int) -> np.ndarray:
-    """Bring images float32 (n, 1, T, T) to (n, 1, size, size)."""
+    """Resize images float32 (n, 1, T, T) to (n, 1, size, size)."""
     way = cv2.INTER_AREA if size < squares.shape[-1] else cv2.INTER_LINEAR
     return np.stack([cv2.resize(square, (size, size), interpolation=way) for square in squares[:, 0]])[:, None]

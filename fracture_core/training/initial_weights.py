@@ -16,7 +16,7 @@ import keras
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.network.efficientnet_lite import PublishedWeightsError
-from fracture_core.network.model import application, count_layers_anew
+from fracture_core.network.model import application, reset_layer_names
 from fracture_core.network.weights import Weights, load_weights, set_weights, weights_of
 from fracture_core.paths import expand_user_path
 from fracture_core.recipe import Recipe
@@ -165,7 +165,7 @@ def _imagenet(recipe: Recipe) -> tuple[Weights, str]:
 
 def _application(recipe: Recipe, weights: str) -> keras.Model:
     """Return the backbone with its weights; layer names are counted from zero, as in our own model."""
-    count_layers_anew()
+    reset_layer_names()
     return application(recipe.backbone)(include_top=False, weights=weights)
 
 
