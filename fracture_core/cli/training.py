@@ -150,7 +150,8 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     from fracture_core.data.fracatlas import FracAtlas
     from fracture_core.data.split import project_split
     from fracture_core.paths import runs_folder
-    from fracture_core.pretraining.pretrain import Plan, pretrain
+    from fracture_core.pretraining.plan import Plan
+    from fracture_core.pretraining.pretrain import pretrain
     from fracture_core.training.initial_weights import start_from
 
     plan = Plan.load(arguments.plan)

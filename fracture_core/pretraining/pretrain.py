@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
-from fracture_core.errors import FractureCoreError
 from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
-from fracture_core.paths import RECIPES
+from fracture_core.pretraining.plan import Plan, PretrainingError
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder, provenance
 
@@ -33,85 +31,6 @@ if TYPE_CHECKING:
     from fracture_core.data.fracatlas import FracAtlas
     from fracture_core.network.graph import Graph
     from fracture_core.training.initial_weights import InitialWeights
-
-
-class PretrainingError(FractureCoreError):
-    """An invalid plan, or PyTorch is missing."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One pre-training stage: image size, whether to distil from the teacher, and the schedule as plain data.
-
-    With `views` the student sees random views, including close-ups from the radiographs' own pixels
-    (`data.random_views`), and the recipe's augmentation is not used; without it, whole letterboxed radiographs.
-    """
-
-    name: str
-    image_size: int
-    teacher: bool
-    schedule: Mapping[str, Any]
-    views: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The student's recipe, the teacher (a backbone's name and its weights), and the stages in order.
-
-    The recipe's image size and test-time views are those of the finished network.
-    """
-
-    recipe: Recipe
-    stages: tuple[Stage, ...]
-    teacher: str | None = None
-    teacher_weights: str = "imagenet"
-
-    @classmethod
-    def from_json(cls, data: Any) -> Plan:
-        """Read plain data.
-
-        Args:
-            data: One entry per field.
-
-        Returns:
-            The plan.
-
-        Raises:
-            PretrainingError: It is not a plan.
-        """
-        try:
-            stages = tuple(Stage(**stage) for stage in data["stages"])
-            recipe = Recipe.from_json(data["recipe"])
-            plan = cls(recipe, stages, data.get("teacher"), data.get("teacher_weights", "imagenet"))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise PretrainingError(f"This is no plan for pre-training ({error}).") from error
-        if not stages or (any(s.teacher for s in stages) and not plan.teacher):
-            raise PretrainingError("A plan needs stages, and a teacher where a stage asks for one.")
-        if any(s.schedule.get("mixing") and not (s.teacher and s.schedule.get("logit_weight")) for s in stages):
-            raise PretrainingError(
-                "Only a teacher's logit says what a blend of two radiographs shows: mixing needs both."
-            )
-        return plan
-
-    @classmethod
-    def load(cls, name_or_path: str | Path) -> Plan:
-        """Read one of the project's plans by name, or a file by path.
-
-        Args:
-            name_or_path: "pretrain" and the like, or a path that ends in .json.
-
-        Returns:
-            The plan.
-
-        Raises:
-            PretrainingError: It does not exist or is invalid.
-        """
-        path = Path(name_or_path)
-        path = path if path.suffix == ".json" else RECIPES / f"{path.name}.json"
-        try:
-            return cls.from_json(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError) as error:
-            raise PretrainingError(f"The plan {str(name_or_path)!r} cannot be read ({error}).") from error
 
 
 def pretrain(
@@ -211,7 +130,8 @@ def _teacher(plan: Plan, size: int) -> keras.Model:
     """Return the teacher with its own preprocessing inside, and with heads if its weights have them."""
     import keras
 
-    from fracture_core.network.model import BACKBONES, application, build_model, reset_layer_names
+    from fracture_core.network.backbones import BACKBONES, application, reset_layer_names
+    from fracture_core.network.model import build_model
     from fracture_core.training.initial_weights import read_start
 
     assert plan.teacher is not None  # a plan whose stages ask for one names it

@@ -15,8 +15,8 @@ import keras
 
 from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
 from fracture_core.errors import FractureCoreError
+from fracture_core.network.backbones import application, reset_layer_names
 from fracture_core.network.efficientnet_lite import PublishedWeightsError
-from fracture_core.network.model import application, reset_layer_names
 from fracture_core.network.weights import Weights, load_weights, set_weights, weights_of
 from fracture_core.paths import expand_user_path
 from fracture_core.recipe import Recipe

@@ -30,8 +30,8 @@ from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.calibration import fit_temperature
 from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import default_operating_points
+from fracture_core.network.backbones import BACKBONES
 from fracture_core.network.graph import Graph
-from fracture_core.network.model import BACKBONES
 from fracture_core.network.weights import half_precision, load_weights, save_weights
 from fracture_core.paths import models_folder
 from fracture_core.training.run_folder import RunFolder

@@ -15,7 +15,7 @@ from fracture_core.imaging.letterbox import letterbox
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.evidence_layer import EVIDENCE, evidence_head, with_evidence
 from fracture_core.metrics.localisation import hottest_point_in_box
-from fracture_core.network.model import BACKBONES
+from fracture_core.network.backbones import BACKBONES
 from tests.support.autodiff import maps_and_gradients
 from tests.support.networks import SIZE, network, pictures, real_square
 

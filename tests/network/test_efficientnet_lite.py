@@ -13,8 +13,9 @@ import pytest
 from sklearn.datasets import load_sample_image
 
 from fracture_core.network import efficientnet_lite
+from fracture_core.network.backbones import BACKBONES
 from fracture_core.network.efficientnet_lite import FILE, PACKAGE, efficientnet_lite2, published_weights
-from fracture_core.network.model import BACKBONES, build_model
+from fracture_core.network.model import build_model
 from fracture_core.recipe import Recipe
 from fracture_core.training.initial_weights import StartingWeightsError, start_from
 

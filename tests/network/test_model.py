@@ -11,7 +11,8 @@ import pytest
 import tensorflow as tf
 
 from fracture_core.inference.engine import Engine
-from fracture_core.network.model import BACKBONES, SHARPNESS, build_model, train_last_blocks
+from fracture_core.network.backbones import BACKBONES
+from fracture_core.network.model import SHARPNESS, build_model, train_last_blocks
 from fracture_core.recipe import BackboneName, Recipe
 from fracture_core.training.frozen_backbone import split_at_boundary
 

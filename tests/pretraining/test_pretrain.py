@@ -23,7 +23,8 @@ from fracture_core.network.weights import load_weights, weights_of  # noqa: E402
 from fracture_core.paths import RECIPES  # noqa: E402
 from fracture_core.pretraining.batches import StageSchedule, batches  # noqa: E402
 from fracture_core.pretraining.loop import Pretraining  # noqa: E402
-from fracture_core.pretraining.pretrain import Plan, PretrainingError, match, pretrain  # noqa: E402
+from fracture_core.pretraining.plan import Plan, PretrainingError  # noqa: E402
+from fracture_core.pretraining.pretrain import match, pretrain  # noqa: E402
 from fracture_core.pretraining.view_batches import view_batches  # noqa: E402
 from fracture_core.recipe import Augmentation, Recipe  # noqa: E402
 from fracture_core.training.initial_weights import start_from  # noqa: E402
