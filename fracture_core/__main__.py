@@ -20,11 +20,11 @@ from fracture_core.errors import FractureCoreError
 
 
 def parser() -> argparse.ArgumentParser:
-    """Give the parser of every command."""
+    """Return the parser of all commands."""
     script = Path(sys.argv[0]).stem == "fracture-reader"
     top = argparse.ArgumentParser(
         prog="fracture-reader" if script else "python -m fracture_core",
-        description="Find fractures on bone radiographs.",
+        description="Detect fractures on bone radiographs.",
         epilog=NOTICE,
     )
     top.add_argument("--version", action="version", version=__version__)
@@ -39,7 +39,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; return the exit status. Errors of ours and of the system are one sentence on stderr."""
+    """Run one command. Our own errors and the system's are printed as one sentence on stderr.
+
+    Args:
+        arguments: The command line without the program; by default that of the process.
+
+    Returns:
+        The exit status.
+    """
     escape_unprintable()
     try:
         try:

@@ -1,1 +1,1 @@
-"""Define the commands of `python -m fracture_core`."""
+"""The commands of `fracture-reader` and `python -m fracture_core`."""

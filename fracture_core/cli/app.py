@@ -16,18 +16,29 @@ if TYPE_CHECKING:
 
 
 def add_app_command(commands: Commands) -> None:
-    """Add `app` to the top parser's subparsers."""
-    one = command(commands, "app", "Start the web app, and open it in the browser.", _app)
-    one.add_argument("--port", type=int, help="where it listens on this machine (default: 8501)")
-    one.add_argument("--theme", choices=("dark", "light"), default="dark", help="its colours (default: dark)")
-    one.add_argument(
+    """Add the command.
+
+    Args:
+        commands: Where commands are added.
+    """
+    parser = command(commands, "app", "Start the web app, and open it in the browser.", _app)
+    parser.add_argument("--port", type=int, help="port on this machine (default: 8501)")
+    parser.add_argument("--theme", choices=("dark", "light"), default="dark", help="colour theme (default: dark)")
+    parser.add_argument(
         "options", nargs="*", metavar="-- OPTION", help="options of `streamlit run`, such as --server.headless true"
     )
 
 
 def app_command(arguments: argparse.Namespace) -> list[str]:
-    """Return the command line that runs the app, as the parsed options say."""
-    # Without -P a file in the user's folder that is called like a module would take that module's place.
+    """Return the command line that runs the app.
+
+    Args:
+        arguments: The parsed options.
+
+    Returns:
+        Program and arguments.
+    """
+    # -P: otherwise a file in the user's folder could replace a module of the same name.
     line = [sys.executable, "-P", "-m", "streamlit", "run", str(APP / "streamlit_app.py")]
     if "STREAMLIT_THEME_BASE" not in os.environ:
         # Streamlit looks for a theme's file in the folder that it is started from.
@@ -41,5 +52,5 @@ def _app(arguments: argparse.Namespace) -> int:
     line = app_command(arguments)
     if os.name == "posix":
         sys.stdout.flush()
-        os.execv(line[0], line)  # in its place, so that signals reach the server itself
+        os.execv(line[0], line)  # replaces this process, so that signals reach the server
     return subprocess.run(line).returncode

@@ -1,4 +1,4 @@
-"""What every command of the command line is made with."""
+"""What all commands share."""
 
 from __future__ import annotations
 
@@ -17,35 +17,61 @@ NOTICE = "Research demonstrator. Not a medical device; not for diagnosis."
 def command(
     commands: Commands, name: str, summary: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    """Add a command that `run` carries out; give its parser."""
-    one = commands.add_parser(name, help=summary, description=summary, epilog=NOTICE)
-    one.set_defaults(run=run)
-    return one
+    """Add a command.
+
+    Args:
+        commands: Where commands are added.
+        name: Name of the command.
+        summary: One sentence for the help.
+        run: Carries it out and returns the exit status.
+
+    Returns:
+        The command's parser.
+    """
+    parser = commands.add_parser(name, help=summary, description=summary, epilog=NOTICE)
+    parser.set_defaults(run=run)
+    return parser
 
 
-def add_dataset(one: argparse.ArgumentParser, *, own: bool = False) -> None:
-    """Add --dataset; `own` where it may be a user's own radiographs too."""
-    what = "FracAtlas, or your own: a folder a class, or a csv of images and labels" if own else "FracAtlas"
-    one.add_argument(
+def add_dataset(parser: argparse.ArgumentParser, *, own: bool = False) -> None:
+    """Add --dataset.
+
+    Args:
+        parser: The command's parser.
+        own: Whether it may also be a user's own radiographs.
+    """
+    what = "FracAtlas, or your own: one folder per class, or a CSV of images and labels" if own else "FracAtlas"
+    parser.add_argument(
         "--dataset", type=Path, metavar="FOLDER", help=f"{what} (default: FRACATLAS_DIR, else data/FracAtlas)"
     )
 
 
-def add_bundle(one: argparse.ArgumentParser) -> None:
-    """Add --bundle."""
-    one.add_argument("--bundle", metavar="NAME", help="which bundle (default: the one in use)")
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """Add --bundle.
+
+    Args:
+        parser: The command's parser.
+    """
+    parser.add_argument("--bundle", metavar="NAME", help="which bundle (default: the one in use)")
 
 
 def bar(what: str) -> Callable[[int, int], None]:
-    """A progress callback that draws a bar on stderr."""
+    """Return a progress callback that draws a bar on stderr.
+
+    Args:
+        what: Label of the bar.
+
+    Returns:
+        A function of (done, total).
+    """
     from tqdm import tqdm
 
-    drawn = tqdm(desc=what, leave=False)
+    drawn_bar = tqdm(desc=what, leave=False)
 
     def progress(done: int, total: int) -> None:
-        drawn.total = total
-        drawn.update(done - drawn.n)
+        drawn_bar.total = total
+        drawn_bar.update(done - drawn_bar.n)
         if done >= total:
-            drawn.close()
+            drawn_bar.close()
 
     return progress

@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
 
 def add_dataset_commands(commands: Commands) -> None:
-    """Add them to the top parser's subparsers."""
-    one = command(
-        commands, "download", "Download FracAtlas (338 MB, CC BY 4.0), check it and put it in place.", _download
+    """Add the commands.
+
+    Args:
+        commands: Where commands are added.
+    """
+    parser = command(commands, "download", "Download, verify and install FracAtlas (338 MB, CC BY 4.0).", _download)
+    parser.add_argument(
+        "--to", type=Path, metavar="FOLDER", help="destination (default: FRACATLAS_DIR, else data/FracAtlas)"
     )
-    one.add_argument(
-        "--to", type=Path, metavar="FOLDER", help="where it goes (default: FRACATLAS_DIR, else data/FracAtlas)"
+    parser = command(
+        commands, "audit", "Find defects in the dataset: truncated files, duplicates, conflicting labels.", _audit
     )
-    one = command(
-        commands, "audit", "Find what is wrong with the dataset: cut-short files, duplicates, conflicts.", _audit
-    )
-    add_dataset(one)
-    one.add_argument("--json", action="store_true", help="print one JSON object")
+    add_dataset(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _download(arguments: argparse.Namespace) -> int:
@@ -48,6 +50,6 @@ def _audit(arguments: argparse.Namespace) -> int:
     from fracture_core.data.audit import audit
     from fracture_core.data.fracatlas import FracAtlas
 
-    found = audit(FracAtlas(arguments.dataset), progress=bar("auditing"))
-    print(found.to_json() if arguments.json else found.summary_text())
+    defects = audit(FracAtlas(arguments.dataset), progress=bar("auditing"))
+    print(defects.to_json() if arguments.json else defects.summary_text())
     return 0

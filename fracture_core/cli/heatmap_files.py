@@ -1,7 +1,7 @@
-"""Write heatmaps to files whose names never meet.
+"""Write heatmaps to files whose names never collide.
 
-An overlay is called as its radiograph is, `<stem>.png`. Where that name would stand for two radiographs, or lies there
-already and is not an earlier overlay of the same radiograph, the beginning of the file's SHA-256 follows the stem.
+An overlay is named after its radiograph, `<stem>.png`. If that name would fit two radiographs, or exists already and is
+not an earlier overlay of the same radiograph, the start of the file's SHA-256 is appended to the stem.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class HeatmapFiles:
     """The overlays (.png) and evidence (.npy) of a batch of files in one folder.
 
     Args:
-        folder: Where they go; made when the first is written.
+        folder: Where they are written; created with the first.
         files: Every path of the batch, as the user gave it.
     """
 
@@ -54,11 +54,19 @@ class HeatmapFiles:
         self._ambiguous = {name for name, paths in sources.items() if len(paths) > 1}
 
     def write(self, finding: Finding, method: str, file: str | os.PathLike[str]) -> Path:
-        """Write the overlay and the evidence, float32 (H, W), of one file; return the overlay's path.
+        """Write the overlay and the evidence, float32 (H, W), of one file.
+
+        Args:
+            finding: The finding.
+            method: The heatmap method.
+            file: The file's path, as the user gave it.
+
+        Returns:
+            The overlay's path.
 
         Raises:
             HeatmapError: The method does not fit the network.
-            DrawingError: They cannot be written, or there is not memory enough to draw them.
+            DrawingError: They cannot be written, or there is not enough memory to draw them.
         """
         try:
             evidence = finding.heatmap(method)
@@ -74,7 +82,7 @@ class HeatmapFiles:
                 f"The heatmap cannot be written to {self._folder} ({error.strerror or error})."
             ) from error
         except Exception as error:
-            reason = "there is not memory enough" if isinstance(error, MemoryError) else type(error).__name__
+            reason = "there is not enough memory" if isinstance(error, MemoryError) else type(error).__name__
             raise DrawingError(f"The heatmap cannot be drawn ({reason}).") from error
         return path
 
@@ -99,7 +107,14 @@ class HeatmapFiles:
 
 
 def stem_of(file: str | os.PathLike[str]) -> str:
-    """Return a file's name without the ending that says its format, shortened where a file system would refuse it."""
+    """Return a file's name without its format suffix, shortened to what file systems accept.
+
+    Args:
+        file: The path.
+
+    Returns:
+        The stem.
+    """
     name = Path(file).name
     stem, dot, suffix = name.rpartition(".")
     stem = stem if dot and stem and suffix.lower() in _SUFFIXES else name

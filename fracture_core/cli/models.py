@@ -15,18 +15,22 @@ if TYPE_CHECKING:
 
 
 def add_model_commands(commands: Commands) -> None:
-    """Add them to the top parser's subparsers."""
-    one = command(commands, "evaluate", "Print a bundle's figures on val or test, with 95 %% intervals.", _evaluate)
-    add_bundle(one)
-    one.add_argument("--split", choices=("val", "test"), default="test", help="which images (default: test)")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one = command(commands, "bundles", "List the bundles and their headline figures.", _bundles)
-    one.add_argument("--json", action="store_true", help="print one JSON list")
-    one = command(commands, "promote", "Make a bundle the one that is used; earlier ones stay.", _promote)
-    one.add_argument("named", metavar="RUN|BUNDLE", help="a finished run, or a bundle under models/")
-    one = command(commands, "export", "Write a bundle's network as model servers load it (KServe v2).", _export)
-    one.add_argument("bundle", metavar="BUNDLE", help="which bundle")
-    one.add_argument("folder", type=Path, metavar="DIR", help="made where it is missing")
+    """Add the commands.
+
+    Args:
+        commands: Where commands are added.
+    """
+    parser = command(commands, "evaluate", "Print a bundle's metrics on val or test, with 95 %% intervals.", _evaluate)
+    add_bundle(parser)
+    parser.add_argument("--split", choices=("val", "test"), default="test", help="which images (default: test)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = command(commands, "bundles", "List the bundles and their main metrics.", _bundles)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser = command(commands, "promote", "Use a bundle by default; earlier ones are kept.", _promote)
+    parser.add_argument("named", metavar="RUN|BUNDLE", help="a finished run, or a bundle under models/")
+    parser = command(commands, "export", "Export a bundle's network for a model server (KServe v2).", _export)
+    parser.add_argument("bundle", metavar="BUNDLE", help="which bundle")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="created if missing")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
@@ -46,25 +50,25 @@ def _bundles(arguments: argparse.Namespace) -> int:
     for name in list_bundles():
         try:
             bundle = load_bundle(name)
-            figures = evaluate(bundle)
+            evaluation = evaluate(bundle)
         except FractureCoreError as error:
             rows.append({"name": name, "error": str(error)})
             continue
-        single = figures.confusions["single"]
+        single = evaluation.confusions["single"]
         row: dict[str, Any] = {"name": name, "version": bundle.version, "created": bundle.created}
-        row |= {"auc": figures.areas["roc_auc"].value, "sensitivity": single.sensitivity}
+        row |= {"auc": evaluation.areas["roc_auc"].value, "sensitivity": single.sensitivity}
         rows.append(row | {"specificity": single.specificity})
     if arguments.json:
         print(json.dumps(rows, indent=1))
         return 0
-    for row in rows or [{"name": "none", "error": "There is no bundle in models/; train one."}]:
+    for row in rows or [{"name": "none", "error": "No bundle is installed; train one."}]:
         if "error" in row:
             print(f"{row['name']}: {row['error']}")
         else:
-            said = (
+            metrics = (
                 f"test AUC {row['auc']:.3f}, sensitivity {row['sensitivity']:.2f}, specificity {row['specificity']:.2f}"
             )
-            print(f"{row['version']}  {row['created']}  {said}")
+            print(f"{row['version']}  {row['created']}  {metrics}")
     return 0
 
 
@@ -72,8 +76,8 @@ def _promote(arguments: argparse.Namespace) -> int:
     from fracture_core.jobs.promotion import promote
 
     promoted = promote(arguments.named)
-    before = f" Before it: {promoted.before}; `promote {promoted.before}` puts it back." if promoted.before else ""
-    print(f"The bundle {promoted.name} is now the one that is used.{before}")
+    before = f" `promote {promoted.before}` restores the previous one." if promoted.before else ""
+    print(f"The bundle {promoted.name} is now in use.{before}")
     return 0
 
 
@@ -82,7 +86,7 @@ def _export(arguments: argparse.Namespace) -> int:
     from fracture_core.inference.model_export import export
     from fracture_core.inference.remote_engine import SETTING
 
-    made = export(load_bundle(arguments.bundle), arguments.folder)
-    print(f"The network is in {made}. Serve it, for example: mlserver start {arguments.folder}")
-    print(f"Then start the app with {SETTING}=http://127.0.0.1:8080 or wherever the server listens.")
+    folder = export(load_bundle(arguments.bundle), arguments.folder)
+    print(f"The network is in {folder}. Serve it, for example with: mlserver start {arguments.folder}")
+    print(f"Then start the app with {SETTING}=http://127.0.0.1:8080, or the address of your server.")
     return 0

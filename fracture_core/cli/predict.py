@@ -1,4 +1,4 @@
-"""The command `predict`: read radiographs and print a finding for each file."""
+"""The command `predict`: assess radiographs and print a finding for each file."""
 
 from __future__ import annotations
 
@@ -29,28 +29,32 @@ _FIELDS = (
 
 
 def add_predict_command(commands: Commands) -> None:
-    """Add it to the top parser's subparsers."""
-    one = command(commands, "predict", "Read radiographs: a finding and a probability for each file.", _predict)
-    one.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG, TIFF, BMP, WebP or DICOM")
-    add_bundle(one)
-    one.add_argument("--heatmap", type=Path, metavar="DIR", help="write overlays (.png) and evidence (.npy) there")
-    one.add_argument("--method", metavar="METHOD", help="how the heatmap is made (default: the bundle's own)")
-    one.add_argument("--frame", type=_number, default=1, metavar="N", help="which frame of a DICOM file (default: 1)")
-    one.add_argument(
+    """Add the command.
+
+    Args:
+        commands: Where commands are added.
+    """
+    parser = command(commands, "predict", "Assess radiographs: a finding and a probability for each file.", _predict)
+    parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG, TIFF, BMP, WebP or DICOM")
+    add_bundle(parser)
+    parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write overlays (.png) and evidence (.npy) here")
+    parser.add_argument("--method", metavar="METHOD", help="heatmap method (default: the bundle's own)")
+    parser.add_argument("--frame", type=_number, default=1, metavar="N", help="frame of a DICOM file (default: 1)")
+    parser.add_argument(
         "--window", type=_number, default=1, metavar="N", help="which window or VOI LUT of a DICOM file (default: 1)"
     )
-    one.add_argument(
+    parser.add_argument(
         "--accept-cut-short",
         "--accept-truncated",
         action="store_true",
         help="read truncated files as far as they go",
     )
-    one.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
 def _number(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 
 
@@ -112,7 +116,7 @@ def _print_entry(entry: Entry, bundle: Bundle) -> None:
     if entry["assessed"]:
         out, within = (bundle.points[name].threshold for name in ("rule_out", "rule_in"))
         print(f"{file}: {entry['finding']}, probability {entry['probability']:.3f}")
-        print(f"  unlikely below {out:.3f}, likely from {within:.3f} ({bundle.version})")
+        print(f"  unlikely below {out:.3f}, likely at {within:.3f} or above ({bundle.version})")
     else:
         print(f"{file}: {entry['finding']}. {entry['reason']}")
     for warning in entry["warnings"]:

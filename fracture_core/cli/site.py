@@ -14,19 +14,27 @@ if TYPE_CHECKING:
 
 
 def add_site_commands(commands: Commands) -> None:
-    """Add them to the top parser's subparsers."""
-    one = command(commands, "calibrate", "Calibrate a bundle to a site's labelled films, with a guarantee.", _calibrate)
-    add_dataset(one, own=True)
-    add_bundle(one)
-    one.add_argument("--alpha", type=float, default=0.02, help="greatest fractured share of 'unlikely' (default: 0.02)")
-    one.add_argument("--beta", type=float, default=0.8, help="least fractured share of 'likely' (default: 0.8)")
-    one.add_argument("--confidence", type=float, default=0.95, help="confidence of each promise (default: 0.95)")
-    one.add_argument("--name", help="save the site's operating points under this name (default: only print)")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one = command(commands, "review", "Summarise a review folder, or export it for others.", _review)
-    one.add_argument("folder", nargs="?", type=Path, help="the review folder (default: FRACTURE_REVIEW_DIR)")
-    one.add_argument("--export", type=Path, metavar="DIR", help="write the labelled films there")
-    one.add_argument("--as", dest="kind", default="csv", help="csv, folders, coco or yolo (default: csv)")
+    """Add the commands.
+
+    Args:
+        commands: Where commands are added.
+    """
+    parser = command(
+        commands, "calibrate", "Calibrate a bundle to your own labelled films, with a guarantee.", _calibrate
+    )
+    add_dataset(parser, own=True)
+    add_bundle(parser)
+    parser.add_argument(
+        "--alpha", type=float, default=0.02, help="highest fractured share of 'unlikely' (default: 0.02)"
+    )
+    parser.add_argument("--beta", type=float, default=0.8, help="lowest fractured share of 'likely' (default: 0.8)")
+    parser.add_argument("--confidence", type=float, default=0.95, help="confidence of each promise (default: 0.95)")
+    parser.add_argument("--name", help="save the site's operating points under this name (default: only print)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser = command(commands, "review", "Summarise a review folder, or export it for others.", _review)
+    parser.add_argument("folder", nargs="?", type=Path, help="the review folder (default: FRACTURE_REVIEW_DIR)")
+    parser.add_argument("--export", type=Path, metavar="DIR", help="write the labelled films there")
+    parser.add_argument("--as", dest="kind", default="csv", help="csv, folders, coco or yolo (default: csv)")
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
@@ -57,11 +65,11 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     left_out = len(dataset) - len(films)
     print(f"{calibration.bundle} on {dataset.name}: {len(films)} films, {calibration.fractured['all']} fractured.")
     if left_out:
-        print(f"{left_out} films took no part: the model does not assess them, or they cannot be read.")
+        print(f"{left_out} films were left out: the model does not assess them, or they cannot be read.")
     print(f"Score scale: temperature {calibration.scale.temperature:.3f}, offset {calibration.scale.offset:+.3f}.")
-    for kept in (calibration.unlikely, calibration.likely):
-        print(promise_text(kept))
-    print(f"On {calibration.films['report']} films that took no part, before and after:")
+    for promise in (calibration.unlikely, calibration.likely):
+        print(promise_text(promise))
+    print(f"On {calibration.films['report']} films that were held out, before and after:")
     for before, after in zip(calibration.before, calibration.after, strict=True):
         cells = (f"{group.n} films, {group.fractured} fractured" for group in (before, after))
         print(f"  {before.triage:18} {'  ->  '.join(cells)}")
@@ -78,14 +86,14 @@ def _review(arguments: argparse.Namespace) -> int:
 
     folder = expand_user_path(arguments.folder) if arguments.folder else review_folder()
     if folder is None or not is_review_folder(folder):
-        raise ReviewError("There is no review folder; name it, or set FRACTURE_REVIEW_DIR.")
+        raise ReviewError("There is no review folder; give its path, or set FRACTURE_REVIEW_DIR.")
     review = ReviewSet(folder)
     films = reviewed_films(review.verdicts())
     labels = [film.label for film in films]
     print(f"{len(films)} films with {len(review.verdicts())} verdicts.")
     print(f"Fracture: {labels.count(1)}. No fracture: {labels.count(0)}. Without a label: {labels.count(None)}.")
-    for (one, other), pair in readers_agreement(films).items():
-        print(f"{one or '?'} and {other or '?'}: {pair.agreed} of {pair.n} agreed, Cohen's kappa {pair.kappa}.")
+    for (first, second), pair in readers_agreement(films).items():
+        print(f"{first or '?'} and {second or '?'}: {pair.agreed} of {pair.n} agreed, Cohen's kappa {pair.kappa}.")
     if arguments.export:
         print(f"{export_review(review, arguments.export, arguments.kind)} films written to {arguments.export}.")
     return 0

@@ -1,4 +1,4 @@
-"""Keep standard output and standard error from ending a command: odd names, full disks, closed pipes, remarks."""
+"""Keep standard output and standard error from ending a command: unusual names, full disks, closed pipes, warnings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TextIO
 
 
 def escape_unprintable() -> None:
-    """Print what a terminal's encoding lacks as an escape; a file's name may hold any bytes."""
+    """Print characters that the terminal's encoding lacks as escapes; file names may contain any bytes."""
     for stream in (sys.stdout, sys.stderr):
         # One that is closed is None; a program that captures it may put in another kind.
         if isinstance(stream, io.TextIOWrapper):
@@ -20,12 +20,23 @@ def escape_unprintable() -> None:
 
 
 def printable(text: str) -> str:
-    r"""Return `text` on one line, with control characters and bytes that are no text as escapes such as \x1b."""
+    """Return text on one line, with control characters and invalid bytes as escapes such as \\x1b.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        The printable text.
+    """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 def abandon(stream: TextIO | None) -> None:
-    """Send the rest of a stream that cannot be written nowhere, so that Python's last flush does not fail."""
+    """Discard the rest of a stream that cannot be written, so that Python's last flush does not fail.
+
+    Args:
+        stream: The stream, or None.
+    """
     if stream is None:
         return
     with suppress(OSError, ValueError):
@@ -35,7 +46,11 @@ def abandon(stream: TextIO | None) -> None:
 
 
 def say(sentence: str) -> None:
-    """Print a sentence on standard error, or nowhere where that cannot be written either."""
+    """Print a sentence on standard error, if that can be written.
+
+    Args:
+        sentence: The text.
+    """
     try:
         print(sentence, file=sys.stderr, flush=True)
     except OSError:
@@ -44,9 +59,9 @@ def say(sentence: str) -> None:
 
 @contextmanager
 def silent_libraries() -> Iterator[None]:
-    """Keep what libraries remark out of standard error for the block, but not what `sys.stderr` is given.
+    """Keep library messages out of standard error for the block, but not what is written to `sys.stderr`.
 
-    Decoders in C write to file descriptor 2 itself, without a file's name; what matters of it is in our sentences.
+    Decoders in C write to file descriptor 2 itself, without the name of the file; our own messages say what matters.
     """
     with warnings.catch_warnings():
         if not sys.warnoptions:

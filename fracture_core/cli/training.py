@@ -17,35 +17,39 @@ if TYPE_CHECKING:
 
 
 def add_training_commands(commands: Commands) -> None:
-    """Add them to the top parser's subparsers."""
-    one = command(commands, "train", "Train a network by a recipe and make a bundle of it.", _train)
-    one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
-    add_dataset(one, own=True)
-    one.add_argument("--start", metavar="WEIGHTS", help="start from these weights instead of the recipe's own")
-    one.add_argument(
-        "--set", action="append", default=[], metavar="CHOICE=VALUE", help="change one choice of the recipe"
+    """Add the commands.
+
+    Args:
+        commands: Where commands are added.
+    """
+    parser = command(commands, "train", "Train a network by a recipe, and package it as a bundle.", _train)
+    parser.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
+    add_dataset(parser, own=True)
+    parser.add_argument("--start", metavar="WEIGHTS", help="start from these weights instead of the recipe's own")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the recipe"
     )
-    named = "the bundle's name (default: the recipe's; a number is put behind it where it is taken)"
-    one.add_argument("--bundle", metavar="NAME", help=named)
-    one.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run folder")
-    one = command(commands, "estimate", "Measure some training steps; say what a run would take.", _estimate)
-    one.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
-    add_dataset(one, own=True)
-    one = command(commands, "runs", "List the training runs: how they stand, and their figures.", _runs)
-    one.add_argument("--json", action="store_true", help="print one JSON list")
-    one = command(commands, "resume", "Go on with a run that was stopped, killed or failed.", _resume)
-    one.add_argument("named", metavar="RUN", help="the run's folder, its name, or a part of the name")
-    one.add_argument("--background", action="store_true", help="give way to other programs, and print nothing")
-    one = command(commands, "pretrain", "Pre-train a network with labels, boxes and a teacher (PyTorch).", _pretrain)
-    one.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
-    add_dataset(one)
-    one.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
-    one.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
-    one.add_argument("--run", dest="folder", type=Path, help="made, or resumed (default: runs/pretrain)")
-    one = command(commands, "package", "Make a bundle of a finished run folder.", _package)
-    one.add_argument("run_folder", type=Path, metavar="RUN")
-    one.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
-    add_dataset(one, own=True)
+    named = "the bundle's name (default: the recipe's; a number is appended if it is taken)"
+    parser.add_argument("--bundle", metavar="NAME", help=named)
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="resume this run folder")
+    parser = command(commands, "estimate", "Time some training steps, and estimate how long a run takes.", _estimate)
+    parser.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
+    add_dataset(parser, own=True)
+    parser = command(commands, "runs", "List the training runs with their state and metrics.", _runs)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser = command(commands, "resume", "Resume a run that was stopped, killed or failed.", _resume)
+    parser.add_argument("named", metavar="RUN", help="the run's folder, its name, or a part of the name")
+    parser.add_argument("--background", action="store_true", help="run at low priority, and print nothing")
+    parser = command(commands, "pretrain", "Pre-train a network with labels, boxes and a teacher (PyTorch).", _pretrain)
+    parser.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
+    add_dataset(parser)
+    parser.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
+    parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
+    parser.add_argument("--run", dest="folder", type=Path, help="run folder (default: runs/pretrain)")
+    parser = command(commands, "package", "Package a finished run folder as a bundle.", _package)
+    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
+    add_dataset(parser, own=True)
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -54,13 +58,13 @@ def _train(arguments: argparse.Namespace) -> int:
     recipe = Recipe.load(arguments.resume / "recipe.json" if arguments.resume else arguments.recipe)
     changes = {}
     for change in arguments.set:
-        choice, separator, value = change.partition("=")
+        key, separator, value = change.partition("=")
         if not separator:
-            raise RecipeError(f"--set takes CHOICE=VALUE, not {change!r}.")
+            raise RecipeError(f"--set takes KEY=VALUE, not {change!r}.")
         try:
-            changes[choice] = json.loads(value)
+            changes[key] = json.loads(value)
         except json.JSONDecodeError:
-            changes[choice] = value
+            changes[key] = value
     if arguments.start:
         changes["start"] = arguments.start
     recipe = recipe.replace(**changes)
@@ -81,7 +85,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
-    """Train as one of several processes, which share a run; the chief, which writes it, keeps others from starting."""
+    """Train as one of several processes that share a run; the chief, which writes it, holds the training lock."""
     from fracture_core.data.dataset import open_dataset
     from fracture_core.jobs.lock import training_lock
     from fracture_core.jobs.preparation import free_name

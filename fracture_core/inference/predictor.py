@@ -170,7 +170,7 @@ class Predictor:
             except FractureCoreError as error:
                 result = Failure(name, str(error))
             except MemoryError:
-                result = Failure(name, "There is not memory enough to read this file.")
+                result = Failure(name, "There is not enough memory to read this file.")
             except Exception as error:  # one file's surprise must not cost the others their findings
                 kind = type(error).__name__
                 result = Failure(name, f"The file could not be read, for a reason that was not foreseen ({kind}).")

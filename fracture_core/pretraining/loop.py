@@ -229,7 +229,7 @@ class Pretraining:
         """Score letterboxed images with the averaged weights.
 
         Args:
-            pictures: uint8 (n, S, S).
+            squares: uint8 (n, S, S).
 
         Returns:
             Logits, float32 (n,).

@@ -124,9 +124,9 @@ def test_runs_promote_and_resume_from_the_command_line(small_models, tmp_path):
     rows = json.loads(run("runs", "--json"))
     assert [(row["run"], row["state"]) for row in rows] == [(broken.name, "interrupted"), (finished.name, "finished")]
     assert "stopped unexpectedly" in run("runs")
-    assert "The bundle other is now the one that is used. Before it" not in run("promote", "other")
+    assert "The bundle other is now in use. `promote" not in run("promote", "other")
     assert run("bundles").startswith("other ")
-    assert "Before it: other" in run("promote", "small")
+    assert "`promote other` restores" in run("promote", "small")
     assert "has no bundle yet" in run("promote", broken.name, status=1)
     assert "no bundle or run 'nothing'" in run("promote", "nothing", status=1)
     assert "was not started as a job" in run("resume", "broken", status=1)
