@@ -76,10 +76,21 @@ def write_manifest(folder: Path, *, temperature: float, created: str, provenance
 
 
 def install(folder: Path, name: str, root: Path | None = None) -> Path:
-    """Move a sealed folder to root/name; an earlier bundle of that name is kept as name.1, .2 …
+    """Move a finished folder to root/name; an earlier bundle of that name is kept as name.1, name.2 and so on.
 
-    On Linux the two change places in one step: whoever looks meets the one or the other, whole, and whatever
-    interrupts this, both are still there. Elsewhere there is no bundle of that name for the moment between two renames.
+    On Linux the two are exchanged atomically: readers always see one or the other, complete, and both survive any
+    interruption. Elsewhere there is no bundle of that name for the moment between two renames.
+
+    Args:
+        folder: A folder with a manifest.
+        name: Name of the bundle.
+        root: The folder of the bundles; by default the user's.
+
+    Returns:
+        The bundle's folder.
+
+    Raises:
+        BundleError: The name is invalid, or the folder does not match its manifest.
     """
     target = Path(root or models_folder()) / check_name(name)
     verify(folder, read_manifest(folder))

@@ -20,7 +20,7 @@ def escape_unprintable() -> None:
 
 
 def printable(text: str) -> str:
-    """Return text on one line, with control characters and invalid bytes as escapes such as \\x1b.
+    """Return text on one line, with control characters and invalid bytes as escapes.
 
     Args:
         text: Any text.

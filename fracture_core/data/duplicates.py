@@ -176,7 +176,7 @@ def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, in
 
 
 def _kernel_shown(mask: np.ndarray, side: int) -> np.ndarray:
-    """bool (side, side): where the fine structure owes nothing to the part that is not there."""
+    """Return where the fine structure does not depend on the missing part, bool (side, side)."""
     if mask.all():
         return np.ones((side, side), bool)
     eroded = cv2.erode(mask.astype(np.uint8), np.ones((9, 9), np.uint8), borderValue=1)

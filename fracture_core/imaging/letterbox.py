@@ -14,8 +14,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a radiograph lies in the square: the part `x, y, width, height` of the radiograph (pixels of the
-    radiograph) fills `left, top, fitted_width, fitted_height` (pixels of the square of side `size`)."""
+    """Where a radiograph lies in the letterboxed square.
+
+    The part `x, y, width, height` of the radiograph (in its pixels) fills `left, top, fitted_width, fitted_height` (in
+    pixels of the square, whose side is `size`).
+    """
 
     size: int
     height: int

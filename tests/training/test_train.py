@@ -175,7 +175,7 @@ def test_another_seed_gives_other_weights(root, dataset, runs):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_a_real_kill_is_survived(root, dataset, runs):
-    """kill -9, whenever a checkpoint has just come: the process gets no chance to tidy."""
+    """Kill -9 just after a checkpoint: the process gets no chance to tidy up."""
     wanted, recipe, _ = runs[False]
     run = root / "sigkill"
     for after in (1, 4):

@@ -15,8 +15,9 @@ _FRACATLAS, _OWN = "FracAtlas", "My own folder"
 
 
 def choose_dataset() -> tuple[str | None, object, object] | None:
-    """Draw the choice; give the folder (None: FracAtlas where it usually is), the dataset and its split, or None
-    till they are known.
+    """Draw the choice of a dataset.
+
+    Returns the folder (None for FracAtlas), the dataset and its split; None until they are known.
     """
     which = st.segmented_control("Radiographs", (_FRACATLAS, _OWN), default=_FRACATLAS, required=True, key="train_on")
     folder = None
