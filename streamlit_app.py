@@ -1,5 +1,7 @@
 """The page list, behind a login where one is set up. Run with `make app`, or `streamlit run streamlit_app.py`."""
 
+import os
+
 import streamlit as st
 
 from pages.parts.shared.auth import keep_uploads_in_memory, login_page, may_enter, offer_logout
@@ -14,6 +16,8 @@ pages = [
     st.Page("pages/training.py", title="Training"),
     st.Page("pages/model_card.py", title="Model card"),
 ]
+if os.environ.get("FRACTURE_AUDIT_LOG"):
+    pages.insert(-1, st.Page("pages/monitoring.py", title="Monitoring"))
 if may_enter():
     offer_logout()
     with error_boundary():

@@ -27,6 +27,8 @@ WINDOW, STEP, REFERENCE = 80, 10, 500
 #: Expected false alarms per 10,000 films, at most.
 FALSE_ALARMS = 0.05
 _TESTS = 3
+#: A window with a p-value above this looks like the reference.
+_ORDINARY = 0.05
 LEVEL = FALSE_ALARMS / (10_000 / STEP) / _TESTS
 #: Films added to each count of not-read films, so that a reference without any is no certainty.
 _SMOOTHING = 1
@@ -140,7 +142,8 @@ def changes(log: pd.DataFrame, reference: ArrayLike | None = None) -> list[Chang
             are then not looked at themselves.
 
     Returns:
-        The beginnings of changes, oldest first: a window that differs counts only if the one before did not.
+        The beginnings of changes, oldest first: one lasts until a window looks like the
+            reference again.
     """
     probabilities, not_read = log["probability"].to_numpy(), (log["answer"] == NOT_READ).to_numpy()
     known = _reference(log) if reference is None else np.asarray(reference, float)
@@ -164,7 +167,8 @@ def changes(log: pd.DataFrame, reference: ArrayLike | None = None) -> list[Chang
             differs = p_value < LEVEL
             if differs and not moved[what]:
                 found.append(Change(end - 1, log["when"].iloc[end - 1], what, p_value, text()))
-            moved[what] = differs
+            # A change is over only when the window looks like the reference again, not when its p-value flickers.
+            moved[what] = differs or (moved[what] and p_value < _ORDINARY)
     return found
 
 

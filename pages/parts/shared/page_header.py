@@ -17,6 +17,9 @@ _STYLE = """<style>
 section.stSidebar[data-collapsed="false"] { width: 15.5rem !important; }
 section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
 [data-testid="stSidebarContent"] { padding-left: 0; padding-right: 0; }
+/* A session's first run may be told another theme than the browser ends up with; the page's own colour is right. */
+.js-plotly-plot :is(.xtick, .ytick, .legend, .annotation) text, .js-plotly-plot :is(.xtitle, .ytitle) {
+  fill: currentColor !important; }
 </style>"""
 # Streamlit folds the sidebar on telephones alone; a tablet has no room for it beside a radiograph either.
 _FOLD = """

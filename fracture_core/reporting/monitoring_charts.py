@@ -1,0 +1,58 @@
+"""Draw an audit log month by month: films a day, the share of each answer, and the stability of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from fracture_core.evaluation.monitoring import ANSWERS
+from fracture_core.reporting.chart_theme import BLUE, GREEN, GREY, PURPLE, VERMILION, chart, line, rounded
+
+_COLOURS = dict(zip(ANSWERS, (GREEN, BLUE, VERMILION, GREY), strict=True))
+#: By custom: below the first the scores are stable, above the second they have moved.
+STABLE, MOVED = 0.1, 0.25
+
+
+def films_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
+    """Return the films a day of each month.
+
+    Args:
+        months: As `monitoring.monthly` returns them.
+        marks: Times at which something moved; drawn as lines across.
+    """
+    bars = go.Bar(x=months.index, y=rounded(months["films_a_day"]), marker_color=BLUE, name="films a day")
+    return _marked(chart([bars], "", "films a day", legend=False), marks)
+
+
+def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
+    """Return the share of each answer by month, stacked; arguments as in `films_chart`."""
+    bars = [
+        go.Bar(
+            x=months.index,
+            y=rounded(months[answer]),
+            name=answer,
+            marker_color=_COLOURS[answer],
+            hovertemplate="%{x|%b %Y}<br>%{y:.1%}",
+        )
+        for answer in ANSWERS
+    ]
+    made = chart(bars, "", "share of films", y_range=(0, 1)).update_layout(barmode="stack")
+    return _marked(made.update_yaxes(tickformat=".0%"), marks)
+
+
+def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
+    """Return the population stability index by month; arguments as in `films_chart`."""
+    psi = line("PSI", range(len(months)), months["psi"], PURPLE, mode="lines+markers")
+    psi.x = list(months.index)
+    made = chart([psi], "", "stability index", legend=False).update_yaxes(rangemode="tozero")
+    for level in (STABLE, MOVED):
+        made.add_hline(y=level, line={"color": GREY, "width": 1, "dash": "dash"})
+    return _marked(made, marks)
+
+
+def _marked(figure: go.Figure, marks: Sequence[pd.Timestamp]) -> go.Figure:
+    for mark in marks:
+        figure.add_vline(x=mark.tz_localize(None), line={"color": VERMILION, "width": 2})
+    return figure
