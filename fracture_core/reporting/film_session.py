@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.adjustment import Adjustment
-from fracture_core.imaging.radiograph import Radiograph, display_name, read_radiograph
+from fracture_core.imaging.isolation.decoder import decode_isolated
+from fracture_core.imaging.radiograph import Radiograph, display_name
 from fracture_core.inference.predictor import Failure, Finding, Predictor
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.worklist import Entry
@@ -142,13 +143,13 @@ class FilmSession:
 
 
 def film_radiograph(film: Film) -> Radiograph:
-    """Read a film's file as its options say.
+    """Read a film's file as its options say, in the decoder process.
 
     Raises:
         UnreadableRadiograph: if it cannot be read.
     """
     options = film.options
-    radiograph = read_radiograph(
+    radiograph = decode_isolated(
         film.data,
         name=film.name,
         accept_cut_short=options.accept_cut_short,

@@ -33,8 +33,10 @@ def _predictor(version: str, _bundle: Bundle) -> Future:
 
 
 def _load(bundle: Bundle):
+    from fracture_core.imaging.isolation.decoder import start_decoder
     from fracture_core.inference.predictor import Predictor
 
+    start_decoder()
     made = Predictor(bundle)
     # The first pass through a network takes several times as long as the next; nobody should wait for it.
     made.scorer.score(np.zeros((1, made.scorer.size, made.scorer.size), np.uint8))
