@@ -94,7 +94,7 @@ def radiograph_from(message: Message, pixels: np.ndarray, *, name: str, sha256: 
     told = {key: _frozen(value) for key, value in fields.items()}
     try:
         if fields.get("header") is not None:
-            from fracture_core.imaging.dicom import DicomHeader  # pydicom comes with it
+            from fracture_core.imaging.dicom.header import DicomHeader  # pydicom comes with it
 
             header = {key: _frozen(value) for key, value in fields["header"].items()}
             _check_types(DicomHeader, header)
