@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.adjustment import Adjustment
@@ -86,7 +87,7 @@ class FilmSession:
             self.readings.pop(key, None)
             self._forget(key)
 
-    def set_options(self, key: str, **changes) -> None:
+    def set_options(self, key: str, **changes: Any) -> None:
         """Change how a film is read; what was found before is forgotten."""
         film = self._films[key]
         self._forget(key)
