@@ -16,6 +16,8 @@ from fracture_core.inference.predictor import load_predictor
 from tests.browser.app import Server
 from tests.support.web_session import WebSession
 
+pytestmark = pytest.mark.slow
+
 _PLACE = re.compile(r"Busy with other radiographs: position (\d+) in the line\.")
 
 

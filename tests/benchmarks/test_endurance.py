@@ -10,6 +10,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,6 +38,7 @@ def test_sixty_diagnoses_leave_nothing_behind(small_models, tmp_path):
 
 LEAK = """
 import numpy as np
+import pytest
 from benchmarks.endurance import resident, watch
 kept = []
 print(watch("leak", 40, lambda: kept.append(np.ones(2**17)), resident, warm_up=5))

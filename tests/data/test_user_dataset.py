@@ -264,6 +264,7 @@ def test_unknown_boxes_stay_unknown_whatever_happens_to_the_picture() -> None:
     assert not cell_targets(np.zeros((0, 4), np.float32), 32, 8).any()
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_on_a_folder_a_class(tmp_path) -> None:
     """Nothing is outlined, so the cells' loss counts the healthy pictures alone and stays a number."""
     data = open_dataset(folders(tmp_path / "own", n=30))

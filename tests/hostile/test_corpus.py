@@ -16,7 +16,10 @@ from tests.hostile.corpus import corpus
 
 CASES = list(corpus())
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="measures each case in a forked process")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="measures each case in a forked process"),
+]
 
 
 def test_the_corpus_is_large_and_its_names_are_unique() -> None:

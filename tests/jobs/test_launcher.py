@@ -62,6 +62,7 @@ def at_step(run: Path, step: int):
     return wait_until(run, lambda s: s.state == "running" and s.stage == "training" and s.done >= step)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_paused_killed_cancelled_and_resumed_it_ends_as_if_nothing_had_been(here, monkeypatch):
@@ -189,6 +190,7 @@ def test_a_taken_name_and_an_impossible_one_are_refused(here):
     assert not list(runs_folder().glob("*-*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_full_disk_is_a_sentence_and_the_run_goes_on_later(here):
     """The live losses go to a device that is always full: the real error, in the middle of a run."""
@@ -234,6 +236,7 @@ def test_what_a_killed_decoding_left_goes_with_the_next_one(here):
     assert not left.exists() and other.exists() and pixels.exists()
 
 
+@pytest.mark.slow
 def test_a_name_that_was_taken_while_the_run_was_away_replaces_nothing(here):
     data = here / "data"
     miniature(data)

@@ -31,6 +31,8 @@ from fracture_core.training.initial_weights import start_from  # noqa: E402
 from fracture_core.training.packaging import package  # noqa: E402
 from tests.support.small import small_dataset  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 torch.set_num_threads(1)  # the order of sums, and so the last bit, must not depend on the machine
 
 RECIPE = Recipe(

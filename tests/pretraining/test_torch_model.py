@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.networks import BACKBONES, HEADS, SIZE, keras_outputs, network, pictures, real_square
 
+pytestmark = pytest.mark.slow
+
 torch = pytest.importorskip("torch", reason="needs PyTorch, the optional extra for long pre-training")
 
 

@@ -57,7 +57,8 @@ with tiny_network(root):
         train(recipe, dataset, run=root / name, strategy=strategy)
 """
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.timeout(900)  # three processes import TensorFlow; on a machine that is idle, half a minute
+# Three processes import TensorFlow; on a machine that is idle, half a minute.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def _start(root: Path, *names: str, log: Path, tf_config: dict | None = None) -> subprocess.Popen:

@@ -192,6 +192,7 @@ def send(handler, body, length=None):
     handler.wfile.write(body)
 
 
+@pytest.mark.slow
 def test_imagenet_is_downloaded_as_keras_does_it(tmp_path):
     keras.utils.clear_session()
     published = densenet.DenseNet121(include_top=False, weights=None)
@@ -246,6 +247,7 @@ def test_no_network_says_so_and_what_to_do(tmp_path):
         start_from(model, recipe)
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(start_module, "_DOWNLOAD_TIMEOUT_S", 0.5)
     recipe = RECIPE.replace(start="imagenet")

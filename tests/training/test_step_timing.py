@@ -16,6 +16,7 @@ from fracture_core.training.step_timing import measure
 from tests.support.training import SMALL, tiny_network
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fast", [False, True], ids=["ordinary", "fast"])
 def test_a_measurement_is_kept_and_counts_what_a_run_will_store(tmp_path, fast):
     recipe = SMALL.replace(fast_path=fast)

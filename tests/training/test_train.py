@@ -32,6 +32,8 @@ from pathlib import Path
 from tests.support.training import SMALL, tiny_network
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.training.train import train
+
+pytestmark = pytest.mark.slow
 root = Path(sys.argv[1])
 with tiny_network(root):
     train(SMALL.replace(fast_path=sys.argv[3] == "fast"), FracAtlas(root / "FracAtlas"), run=Path(sys.argv[2]),
