@@ -8,7 +8,7 @@ bundle is code. Tensors are (N, H, W, C) in this description, as in Keras.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,17 @@ class Graph:
         """(height, width) of the network's input, in pixels."""
         height, width, _ = self.nodes[0].attributes["shape"]
         return int(height), int(width)
+
+    def at_size(self, size: int) -> Graph:
+        """Return the same network for images of another size; raise GraphError unless it is a multiple of 32.
+
+        The networks here are convolutional, and the padding of every multiple of 32 is the same.
+        """
+        if size < 32 or size % 32:
+            raise GraphError(f"A network cannot read images of {size} pixels: give a multiple of 32.")
+        first = self.nodes[0]
+        first = replace(first, attributes={**first.attributes, "shape": [size, size, 1]})
+        return Graph((first, *self.nodes[1:]), self.outputs)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data; `Graph.from_json` is its inverse.

@@ -19,7 +19,7 @@ from fracture_core.network.weights import (
     set_weights,
     weights_of,
 )
-from tests.support.networks import BACKBONES, SIZE, keras_outputs, network, pictures, recipe
+from tests.support.networks import BACKBONES, HEADS, SIZE, keras_outputs, network, pictures, recipe
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -192,6 +192,22 @@ def test_weights_go_into_a_model_whole_partly_or_not_at_all() -> None:
     expected = keras_outputs(model, pictures(2))
     for name, values in keras_outputs(fresh, pictures(2)).items():
         np.testing.assert_allclose(values, expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_network_at_another_size_is_what_keras_would_build_there(backbone: str, head: str) -> None:
+    from fracture_core.network.keras_graph import graph_from_keras
+    from fracture_core.network.model import build_model
+
+    larger = build_model(recipe(backbone, head=head).replace(image_size=128))
+    assert network(backbone, head=head)[1].at_size(128) == graph_from_keras(larger)
+
+
+@pytest.mark.parametrize("size", [0, 16, 100, -32])
+def test_a_size_that_the_strides_do_not_divide_is_refused(size: int) -> None:
+    with pytest.raises(GraphError, match="multiple of 32"):
+        network()[1].at_size(size)
 
 
 def test_a_node_without_attributes_is_still_plain_data() -> None:
