@@ -5,9 +5,10 @@ from __future__ import annotations
 import imagecodecs
 import numpy as np
 
+from fracture_core.formatting import format_percent
 from fracture_core.imaging.codestreams import jpeg_2000_lacks, jpeg_2000_shape
 from fracture_core.imaging.greyscale import flatten, window_floats, window_integers
-from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, percent, size_warnings
+from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
 
 #: Largest image, in pixels, and longest stream, in bytes: some 9 million are decoded in a second, whatever they show.
 MAX_COMPRESSED_PIXELS = 20_000_000
@@ -60,8 +61,8 @@ def check_jpeg_2000(data: bytes) -> None:
         )
     if missing := jpeg_2000_lacks(data):
         raise UnreadableRadiograph(
-            f"The file is truncated: {percent(missing)} of its data are missing. JPEG 2000 cannot be read in part. "
-            "Please export or send it again."
+            f"The file is truncated: {format_percent(missing)} of its data are missing. "
+            "JPEG 2000 cannot be read in part. Please export or send it again."
         )
 
 

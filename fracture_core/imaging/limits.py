@@ -89,10 +89,3 @@ def size_warnings(width: int, height: int) -> tuple[str, ...]:
     if min(width, height) >= TINY_SIDE:
         return ()
     return (f"The image is tiny ({width} x {height} pixels): a fracture may be too small to be visible.",)
-
-
-def percent(share: float) -> str:
-    """Return a share (0 to 1) as whole per cent, never rounding something to nothing or to all."""
-    if 0 < share < 0.01:
-        return "less than 1 %"
-    return f"{min(round(100 * share), 99)} %" if share < 1 else "100 %"

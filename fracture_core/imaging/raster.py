@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import AvifImagePlugin, BmpImagePlugin, Image, ImageFile, PngImagePlugin, WebPImagePlugin
 
+from fracture_core.formatting import format_percent
 from fracture_core.imaging.exif import exif_orientation, hexadecimal_profile, turned, xmp_orientation
 from fracture_core.imaging.greyscale import (
     ALL_TRANSPARENT_WARNING,
@@ -26,7 +27,7 @@ from fracture_core.imaging.greyscale import (
     pixel_shape_warnings,
     window_integers,
 )
-from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, percent, size_warnings
+from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
 from fracture_core.imaging.png import PngStructure, completed, png_structure
 from fracture_core.imaging.truncation import blacken_missing
 
@@ -130,8 +131,8 @@ def _check_riff(data: bytes) -> None:
     stated = 8 + int.from_bytes(data[4:8], "little")
     if stated > len(data):
         raise UnreadableRadiograph(
-            f"The file is truncated: {percent(1 - len(data) / stated)} of its data are missing. WebP cannot be read in "
-            "part. Please export or send it again."
+            f"The file is truncated: {format_percent(1 - len(data) / stated)} of its data are missing. "
+            "WebP cannot be read in part. Please export or send it again."
         )
 
 

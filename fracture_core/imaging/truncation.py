@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fracture_core.imaging.limits import UnreadableRadiograph, percent
+from fracture_core.formatting import format_percent
+from fracture_core.imaging.limits import UnreadableRadiograph
 
 _AGAIN = "Please export or send it again."
 
@@ -38,7 +39,7 @@ def blacken_missing(
     missing = 1 - float(present.mean())
     rows = np.flatnonzero(~present)
     at_bottom = rows[0] + len(rows) == len(present)
-    part = f"the bottom {percent(missing)}" if at_bottom else percent(missing)
+    part = f"the bottom {format_percent(missing)}" if at_bottom else format_percent(missing)
     what = ("damaged", "cannot be decoded") if damaged else ("truncated", "is missing")
     warnings = refuse_or_warn(f"The file is {what[0]}: {part} of the image {what[1]}.", missing, accept=accept)
     grey[~present] = 0

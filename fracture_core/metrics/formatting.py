@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from fracture_core.formatting import format_percent
 from fracture_core.metrics.intervals import IntervalEstimate
 
 
@@ -69,4 +70,4 @@ def share_text(part: int, whole: int) -> str:
     Returns:
         "12.3 %"; a dash if the total is 0.
     """
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    return format_percent(part / whole, 1) if whole else "–"

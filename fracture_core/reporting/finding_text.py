@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fracture_core.bundle.bundle import Bundle
+from fracture_core.formatting import format_percent
 from fracture_core.inference.assessment import NOT_READ
 from fracture_core.inference.predictor import Finding
 from fracture_core.metrics.calibration import LocalRate, local_rate
@@ -105,12 +106,12 @@ def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> st
     Returns:
         The line.
     """
-    low, high = rule_out.threshold, rule_in.threshold
-    if low == high:
-        return f"Look again at {percent(high)} or above."
-    if low > high:
-        return f"Unlikely < {percent(high)}; likely ≥ {percent(high)}."
-    return f"Unlikely < {percent(low)}; indeterminate {percent(low)} to {percent(high)}; likely ≥ {percent(high)}."
+    low, high = format_percent(rule_out.threshold), format_percent(rule_in.threshold)
+    if rule_out.threshold == rule_in.threshold:
+        return f"Look again at {high} or above."
+    if rule_out.threshold > rule_in.threshold:
+        return f"Unlikely < {high}; likely ≥ {high}."
+    return f"Unlikely < {low}; indeterminate {low} to {high}; likely ≥ {high}."
 
 
 def points_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
@@ -135,19 +136,13 @@ def points_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
     )
 
 
-def percent(share: float) -> str:
-    """Return a share 0..1 as a percentage, with a decimal if a whole figure would read as none or all."""
-    whole = f"{100 * share:.0f}"
-    return f"{100 * share:.1f} %" if whole in ("0", "100") else f"{whole} %"
-
-
 def _like_this(rate: LocalRate) -> str:
     if not rate.n:
         return "There are no test radiographs to compare with."
     low, high = (f"{100 * bound:.0f}" for bound in (rate.rate.low, rate.rate.high))
     return (
-        f"In the test set, {rate.fractured} of {rate.n} films with a similar score ({percent(rate.lowest)} to "
-        f"{percent(rate.highest)}) were fractured (95 % CI {low} to {high} %)."
+        f"In the test set, {rate.fractured} of {rate.n} films with a similar score ({format_percent(rate.lowest)} to "
+        f"{format_percent(rate.highest)}) were fractured (95 % CI {low} to {high} %)."
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.explain.overlay import overlay, to_png
+from fracture_core.formatting import format_percent
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import (
     COLOURS_DO_NOT_MEAN,
@@ -22,7 +23,6 @@ from fracture_core.reporting.finding_text import (
     LIMITS,
     FindingText,
     explain_finding,
-    percent,
 )
 from fracture_core.reporting.patient_text import patient_lines
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
@@ -204,7 +204,7 @@ def _verdict(finding: Finding, words: FindingText, styles: dict, notes: Sequence
     if words.reason:
         headline = Paragraph(f"<b>{_text(words.headline)}</b>", styles["verdict"])
         return [headline, Paragraph(_text(words.reason), styles["body"])]
-    text = f"<b>{_text(words.headline)}</b>, probability {percent(finding.probability)}"
+    text = f"<b>{_text(words.headline)}</b>, probability {format_percent(finding.probability)}"
     said = [Paragraph(text, styles["verdict"]), Paragraph(_text(words.like_this), styles["body"])]
     warnings = [*notes, *finding.warnings]
     return said + [Paragraph(_text(f"Warning: {warning}"), styles["body"]) for warning in warnings]

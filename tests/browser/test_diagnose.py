@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from fracture_core.reporting.finding_text import DISCLAIMER, capitalised, percent
+from fracture_core.formatting import format_percent
+from fracture_core.reporting.finding_text import DISCLAIMER, capitalised
 
 WAIT = 90_000
 
@@ -59,7 +60,7 @@ def test_the_answer_is_the_cores_own(page, known, findings):
     finding = findings[known[0]]
     said = answer(page)
     assert finding.triage in said.lower()
-    assert f"Probability {percent(finding.probability)}" in said
+    assert f"Probability {format_percent(finding.probability)}" in said
     page.get_by_text("In the test set,").wait_for(timeout=WAIT)
     page.get_by_text(DISCLAIMER).wait_for(timeout=WAIT)
 
@@ -357,7 +358,7 @@ def test_the_report_opens_and_says_the_same(opened, known, findings):
     text = " ".join(PdfReader(download.value.path()).pages[0].extract_text().split())
     finding = findings[known[0]]
     assert finding.radiograph.sha256 in text
-    assert f"{capitalised(finding.triage)}, probability {percent(finding.probability)}" in text
+    assert f"{capitalised(finding.triage)}, probability {format_percent(finding.probability)}" in text
     assert "Page 1 of 1" in text and "Signature" in text
     with opened.expect_download(timeout=WAIT) as download:
         opened.get_by_role("button", name="PNG", exact=True).click()
@@ -413,7 +414,7 @@ def test_ten_at_once_each_see_their_own(browser, server, known, findings):
     for page, path in zip(pages, chosen, strict=True):
         upload(page, path)
     for page, path in zip(pages, chosen, strict=True):
-        assert f"Probability {percent(findings[path].probability)}" in answer(page)
+        assert f"Probability {format_percent(findings[path].probability)}" in answer(page)
         image = page.locator(".plain .stage > img")
         image.wait_for(state="attached", timeout=WAIT)
         assert path.name in image.get_attribute("alt")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fracture_core.formatting import format_percent
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.assessment import UNFAMILIAR, not_read
 from fracture_core.inference.predictor import load_predictor
@@ -16,7 +17,6 @@ from fracture_core.metrics.operating_points import FINDINGS, ONE_THRESHOLD_FINDI
 from fracture_core.reporting.finding_text import (
     explain_finding,
     kind_of,
-    percent,
     points_in_words,
     thresholds_in_words,
 )
@@ -59,7 +59,7 @@ def test_the_card_says_one_probability_and_counts_the_test_set_apart(predictor, 
     found = re.search(r"In the test set, (\d+) of (\d+) films with a similar score", words.like_this)
     assert [int(n) for n in found.groups()] == [int(nearest["label"].sum()), len(nearest)]
     assert "95 % CI" in words.like_this
-    assert percent(finding.probability) not in words.headline
+    assert format_percent(finding.probability) not in words.headline
 
 
 def test_what_is_outside_the_scope_is_not_read_and_gets_no_figure(predictor, radiograph):

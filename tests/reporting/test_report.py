@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
+from fracture_core.formatting import format_percent
 from fracture_core.imaging.dicom.identifiers import dicom_identifiers
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.assessment import UNFAMILIAR, not_read
 from fracture_core.inference.predictor import Predictor, load_predictor
-from fracture_core.reporting.finding_text import DISCLAIMER, capitalised, explain_finding, percent
+from fracture_core.reporting.finding_text import DISCLAIMER, capitalised, explain_finding
 from fracture_core.reporting.report import csv_line, file_stem, report_pdf, report_png
 from tests.support import dicom_files as dicom
 from tests.support.miniature import picture
@@ -48,7 +49,7 @@ def test_the_page_says_everything_that_matters(finding, reader):
     for said in (
         DISCLAIMER,
         words.headline,
-        percent(finding.probability),
+        format_percent(finding.probability),
         words.like_this,
         finding.radiograph.name,
         finding.radiograph.sha256,
@@ -100,7 +101,7 @@ def test_a_picture_unlike_the_training_data_gets_no_finding(finding, reader):
     strange = dataclasses.replace(finding, unfamiliarity=1.7)
     text = text_of(report_pdf(strange, reader.bundle))
     assert capitalised(not_read(UNFAMILIAR)) in text and UNFAMILIAR in text and "tiny" not in text
-    assert percent(finding.probability) not in text.partition("Operating points")[0]
+    assert format_percent(finding.probability) not in text.partition("Operating points")[0]
     assert len(PdfReader(io.BytesIO(report_pdf(strange, reader.bundle))).pages[0].images) == 1
 
 

@@ -10,8 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.data.catalogue import facts, neighbours
 from fracture_core.errors import FractureCoreError
+from fracture_core.formatting import format_percent
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.reporting.finding_text import percent
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.tiles import tiles
 from pages.parts.diagnose import examples as samples
@@ -124,7 +124,9 @@ def _model(sources: Sources, choice: Choice | None, image_id: str, shown: _Shown
         st.caption("No model is installed, so there is no prediction or heatmap.")
     else:
         answer = f"**{shown.finding.capitalize()}**"
-        st.markdown(answer if shown.probability is None else f"{answer}, probability {percent(shown.probability)}")
+        st.markdown(
+            answer if shown.probability is None else f"{answer}, probability {format_percent(shown.probability)}"
+        )
         if sources.table.at[image_id, "split"] in ("train", "left out"):
             st.caption("Not a validation or test image: the model may have been trained on it.")
     for warning in shown.warnings:

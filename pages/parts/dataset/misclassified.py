@@ -15,8 +15,9 @@ from fracture_core.evaluation.misclassified import (
     evidence_thumbnail,
     mistakes,
 )
+from fracture_core.formatting import format_percent
 from fracture_core.metrics.confusion import confusion
-from fracture_core.reporting.finding_text import percent, points_in_words
+from fracture_core.reporting.finding_text import points_in_words
 from fracture_core.reporting.threshold_charts import matrix_chart
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.image_view import open_image
@@ -98,4 +99,4 @@ def _tile(sources: Sources, choice: Choice, image_id: str) -> Tile:
         drawn = evidence_thumbnail(model, dataset.path(image_id), boxes, model.default_method, _SIDE)
     except (OSError, FractureCoreError):
         drawn = b""
-    return tile(sources, image_id, drawn, f"probability {percent(sources.table.at[image_id, 'probability'])}")
+    return tile(sources, image_id, drawn, f"probability {format_percent(sources.table.at[image_id, 'probability'])}")

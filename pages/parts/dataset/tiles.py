@@ -9,8 +9,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.data.catalogue import Page, page_of, tags
 from fracture_core.data.thumbnails import thumbnails
+from fracture_core.formatting import format_percent
 from fracture_core.metrics.operating_points import triage
-from fracture_core.reporting.finding_text import percent
 from pages.parts.dataset.cache import Sources
 from pages.parts.shared.gallery import Tile
 from pages.parts.shared.sidebar import Choice
@@ -23,7 +23,7 @@ def tile(sources: Sources, image_id: str, picture: bytes, more: str = "", choice
     said = [more] if more else []
     if choice is not None and row["probability"] == row["probability"]:
         answer = triage(row["probability"], choice.rule_out.threshold, choice.rule_in.threshold)
-        said = [f"model: {answer}, {percent(row['probability'])}", *said]
+        said = [f"model: {answer}, {format_percent(row['probability'])}", *said]
     return Tile(image_id, picture, ", ".join(said + tags(row)), marked, "fracture" if marked else "no fracture")
 
 

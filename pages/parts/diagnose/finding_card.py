@@ -7,8 +7,9 @@ from html import escape
 
 import streamlit as st
 
+from fracture_core.formatting import format_percent
 from fracture_core.inference.predictor import Finding
-from fracture_core.reporting.finding_text import WAYS_FORWARD, FindingText, percent
+from fracture_core.reporting.finding_text import WAYS_FORWARD, FindingText
 
 # Blue, orange and vermilion of Okabe and Ito 2008 are told apart by every kind of colour vision; shape says it again.
 SHAPES = {
@@ -49,7 +50,7 @@ def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()
     if words.reason:
         show_not_read(words.headline, words.reason, notes)
         return
-    body = f'<p class="share">Probability {percent(finding.probability)}</p>{_scale(finding)}'
+    body = f'<p class="share">Probability {format_percent(finding.probability)}</p>{_scale(finding)}'
     alike = f'<p class="alike">{escape(words.like_this)}</p>'
     _card(words.kind, words.headline, body, alike + _cautions([*notes, *finding.warnings]))
 
@@ -87,11 +88,11 @@ def _scale(finding: Finding) -> str:
     zones = (("unlikely", 0.0, low), ("indeterminate", low, high), ("likely", high, 1.0))
     bars = "".join(f'<i style="flex:{end - start:.4f} 0 0;--zone:{SHAPES[kind][0]}"></i>' for kind, start, end in zones)
     label = (
-        f"Scale of probability with marks at {percent(low)} and {percent(high)}; "
-        f"this radiograph {percent(finding.probability)}"
+        f"Scale of probability with marks at {format_percent(low)} and {format_percent(high)}; "
+        f"this radiograph {format_percent(finding.probability)}"
     )
     marks = ['<span class="first" style="left:0">0 %</span>'] if low > _ROOM else []
-    marks += [f'<span style="left:{point:.2%}">{percent(point)}</span>' for point in _apart(low, high)]
+    marks += [f'<span style="left:{point:.2%}">{format_percent(point)}</span>' for point in _apart(low, high)]
     marks += ['<span class="last" style="left:100%">100 %</span>'] if high < 1 - _ROOM else []
     return (
         f'<div class="points" role="img" aria-label="{label}"><div class="zones">{bars}</div>'

@@ -1,0 +1,25 @@
+"""Format numbers for people."""
+
+from __future__ import annotations
+
+
+def format_percent(share: float, decimals: int = 0) -> str:
+    """Format a share as a percentage that never rounds something to nothing or to everything.
+
+    Args:
+        share: 0..1.
+        decimals: Decimals to show; one more is added where rounding would give 0 % or 100 % for any other share.
+
+    Returns:
+        For example "43 %", "0.4 %", "< 0.1 %" or "> 99.9 %".
+    """
+    text = f"{100 * share:.{decimals}f}"
+    if float(text) in (0.0, 100.0) and 0 < share < 1:
+        text = f"{100 * share:.{decimals + 1}f}"
+        if float(text) == 0:
+            return f"< {10.0 ** -(decimals + 1):g} %"
+        if float(text) == 100:
+            return f"> {100 - 10.0 ** -(decimals + 1):g} %"
+    elif share in (0, 1):
+        text = f"{100 * share:.0f}"
+    return f"{text} %"
