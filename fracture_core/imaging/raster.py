@@ -60,6 +60,7 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
         UnreadableRadiograph: The file holds no image, is too large, damaged, or not whole.
     """
     structure = png_structure(data) if kind == "PNG" else None
+    present: np.ndarray | None
     if structure is not None:
         whole, present = data, structure.present
         if not structure.ended or structure.rows < structure.height:
@@ -91,8 +92,9 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
 
 
 def _check_size(image: ImageFile.ImageFile, structure: PngStructure | None) -> None:
-    deep_colour = structure is not None and structure.depth == 16 and structure.colour != 0
-    samples = 2 * (structure.samples + 1) if deep_colour else _BYTES_PER_PIXEL.get(image.mode, 4)
+    samples = _BYTES_PER_PIXEL.get(image.mode, 4)
+    if structure is not None and structure.depth == 16 and structure.colour != 0:
+        samples = 2 * (structure.samples + 1)
     check_size(*image.size, samples)
     if structure is not None and image.size != (structure.width, structure.height):
         raise ValueError("Pillow and the header disagree about the size.")
@@ -150,7 +152,8 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 def _avif_size(data: bytes) -> tuple[int, int]:
     """Return the largest width and height that an AVIF file's properties give (ISO/IEC 23008-12, ispe)."""
-    sizes, place = [], data.find(b"ispe")
+    sizes: list[tuple[int, int]] = []
+    place = data.find(b"ispe")
     while place >= 0 and place + 16 <= len(data) and len(sizes) < 64:
         sizes.append(struct.unpack_from(">II", data, place + 8))
         place = data.find(b"ispe", place + 4)

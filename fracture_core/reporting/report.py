@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -183,10 +183,10 @@ def _reader(reader_finding: str, styles: dict, width: float) -> list:
     return [Spacer(1, 4), Table(cells, colWidths=widths, rowHeights=[12, 22], style=lines)]
 
 
-def _footer(finding: Finding):
+def _footer(finding: Finding) -> Callable[[Any, Any], None]:
     """Draw the foot of the page: what this is, which model read, and the page number."""
 
-    def draw(canvas, document) -> None:
+    def draw(canvas: Any, document: Any) -> None:
         canvas.saveState()
         canvas.setFont("Helvetica-Bold", 8)
         canvas.drawString(_MARGIN, 30, DISCLAIMER)
