@@ -216,16 +216,6 @@ class LocalRate:
     highest: float
     rate: IntervalEstimate
 
-    @property
-    def within(self) -> bool:
-        """Whether `probability` lies in their range; if not, no radiograph scored like it."""
-        return self.lowest <= self.probability <= self.highest
-
-    @property
-    def of_100(self) -> int | None:
-        """Fractured radiographs per 100 with a similar score; None if there are none to compare with."""
-        return round(100 * self.rate.value) if self.n else None
-
 
 def local_rate(labels: ArrayLike, probabilities: ArrayLike, probability: float, neighbours: int = 100) -> LocalRate:
     """Count fractures among the predictions nearest in probability, with a Wilson interval.

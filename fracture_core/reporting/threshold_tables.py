@@ -12,7 +12,7 @@ import pandas as pd
 from fracture_core.evaluation.predictions import SPLITS, Predictions
 from fracture_core.metrics.calibration import CalibrationSummary
 from fracture_core.metrics.confusion import Confusion, ratio
-from fracture_core.metrics.formatting import estimate_text, figure, interval, share_text
+from fracture_core.metrics.formatting import estimate_text, figure, share_text
 from fracture_core.metrics.intervals import threshold_table
 from fracture_core.metrics.operating_points import OperatingPoint, TriageGroup
 from fracture_core.metrics.paired_tests import Disagreements
@@ -39,7 +39,6 @@ CELL_NAMES = {
 }
 _PARTS = ("hand", "leg", "hip", "shoulder", "mixed")
 _VIEWS = ("frontal", "lateral", "oblique")
-INTERVAL = "95 % interval"
 
 
 def cell_labels(matrix: Confusion) -> dict[str, tuple[int, str, str]]:
@@ -56,24 +55,8 @@ def cell_labels(matrix: Confusion) -> dict[str, tuple[int, str, str]]:
     return {cell: (n, CELL_NAMES[cell], share_text(n, rows[cell])) for cell, n in counts.items()}
 
 
-def figures_table(matrix: Confusion) -> pd.DataFrame:
-    """Tabulate every metric at one threshold with its interval.
-
-    Args:
-        matrix: The confusion matrix.
-
-    Returns:
-        Columns Metric, Value, 95 % interval and Meaning.
-    """
-    rows = [
-        (FIGURES[key][0], figure(estimate.value), interval(estimate), FIGURES[key][1])
-        for key, estimate in threshold_table(matrix).items()
-    ]
-    return pd.DataFrame(rows, columns=["Metric", "Value", INTERVAL, "Meaning"])
-
-
 def figures_csv(predictions: Predictions, threshold: float, version: str) -> str:
-    """Return the same as CSV in full precision, with the counts behind the metrics.
+    """Return every metric at one threshold as CSV in full precision, with the counts behind them.
 
     Args:
         predictions: The predictions of one split.

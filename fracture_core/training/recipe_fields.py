@@ -10,7 +10,6 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fracture_core import recipe as _recipe
-from fracture_core.errors import FractureCoreError
 from fracture_core.paths import RECIPES
 from fracture_core.recipe import Augmentation, Recipe
 
@@ -56,18 +55,6 @@ class RecipeChoice:
     options: tuple[str, ...] = ()
     step: float | None = None
     help: str | None = None
-
-
-def recipe_names() -> list[str]:
-    """Return the names of the project's recipes, the default one first."""
-    names = []
-    for path in sorted(RECIPES.glob("*.json"), key=lambda path: (path.stem != "default", path.stem)):
-        try:
-            Recipe.load(path)
-        except FractureCoreError:
-            continue  # a pre-training plan
-        names.append(path.stem)
-    return names
 
 
 def about(name: str) -> str:

@@ -109,7 +109,8 @@ class RunFolder:
 
         data = self._read("split.json")
         try:
-            split = Split(*(tuple(data[part]) for part in ("train", "val", "test")), dict(data["left_out"]))
+            train, val, test = (tuple(data[part]) for part in ("train", "val", "test"))
+            split = Split(train=train, val=val, test=test, left_out=dict(data["left_out"]))
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"The split of the run {self.path.name} cannot be read.") from error
         if split.digest != data.get("digest"):

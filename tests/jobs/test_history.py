@@ -43,7 +43,7 @@ from fracture_core.training.estimate import (
     save_timing,
 )
 from fracture_core.training.pipeline import epoch_order
-from fracture_core.training.recipe_fields import FRONT, choices, recipe_names, with_values
+from fracture_core.training.recipe_fields import FRONT, choices, with_values
 from fracture_core.training.run_folder import RunError, RunFolder
 
 HISTORY = [
@@ -176,7 +176,7 @@ def test_recipes_are_told_apart_by_their_choices():
     assert recipe_differences({"a": one, "b": one.replace(name="two")}) == []
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", ["default", "reference", "densenet121-fracatlas"])
 def test_a_form_holds_every_choice_of_a_recipe(name):
     recipe = Recipe.load(name)
     offered = choices(recipe)

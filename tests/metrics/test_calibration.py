@@ -126,7 +126,7 @@ def test_the_local_rate_counts_the_nearest(rows, probability, neighbours):
     assert (local.n, local.fractured) == (inside.sum(), labels[inside].sum())
     assert local.n >= min(neighbours, labels.size)
     assert local.lowest == probabilities[inside].min()
-    assert local.of_100 == round(100 * labels[inside].mean())
+    assert local.rate.value == pytest.approx(labels[inside].mean())
 
 
 def test_the_local_rate_of_a_calibrated_model_is_its_probability():
@@ -134,12 +134,5 @@ def test_the_local_rate_of_a_calibrated_model_is_its_probability():
     for probability in (0.1, 0.5, 0.9):
         local = local_rate(labels, sigmoid(logits), probability, neighbours=1000)
         assert local.rate.low <= probability <= local.rate.high
-        assert local.within
-    assert local_rate([], [], 0.5).of_100 is None
-
-
-def test_a_probability_like_none_before_says_so():
-    labels, probabilities = [0, 1, 0, 1], [0.1, 0.2, 0.2, 0.3]
-    assert not local_rate(labels, probabilities, 0.8).within
-    assert not local_rate([], [], 0.8).within
-    assert local_rate(labels, probabilities, 0.25, neighbours=4).within
+        assert local.lowest <= probability <= local.highest
+    assert not local_rate([], [], 0.5).rate.defined

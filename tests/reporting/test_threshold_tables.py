@@ -9,7 +9,8 @@ import pytest
 
 from fracture_core.evaluation.predictions import Predictions
 from fracture_core.metrics.confusion import MetricsError
-from fracture_core.reporting.threshold_tables import figures_csv, figures_table, in_1000, rows_table
+from fracture_core.reporting.threshold_live import live_table
+from fracture_core.reporting.threshold_tables import figures_csv, in_1000, rows_table
 from tests.support.predictions import like_the_test_set
 from tests.support.sklearn_figures import as_shown, of_sklearn
 
@@ -22,8 +23,8 @@ def test_split() -> Predictions:
 @pytest.mark.parametrize("threshold", [0.05, 0.2, 0.5, 0.8, 0.0, 1.0])
 def test_the_table_is_scikit_learns_on_a_full_test_set(test_split, threshold):
     expected = of_sklearn(test_split.labels, test_split.probabilities, threshold)
-    table = figures_table(test_split.confusion(threshold))
-    assert dict(zip(table["Metric"], table["Value"], strict=True)) == as_shown(expected)
+    rows = live_table(test_split.confusion(threshold))["rows"]
+    assert {row["name"]: row["value"] for row in rows} == as_shown(expected)
     exact = pd.read_csv(io.StringIO(figures_csv(test_split, threshold, "a bundle")))
     assert exact["value"].to_numpy() == pytest.approx(list(expected.values()), nan_ok=True)
 
