@@ -89,7 +89,7 @@ def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
     from fracture_core.data.dataset import open_dataset
     from fracture_core.jobs.lock import training_lock
     from fracture_core.jobs.preparation import free_name
-    from fracture_core.training.distribution import available_strategy, is_chief
+    from fracture_core.training.distribution import Workers, available_strategy
     from fracture_core.training.packaging import package
     from fracture_core.training.run_folder import new_run_path
     from fracture_core.training.train import print_progress, train
@@ -97,7 +97,7 @@ def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
     strategy = available_strategy()
     dataset = open_dataset(arguments.dataset)
     run = arguments.resume or new_run_path(recipe)
-    if not is_chief(strategy):
+    if not Workers(strategy).is_chief:
         train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
         return 0
     with training_lock(run):

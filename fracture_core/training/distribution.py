@@ -56,103 +56,97 @@ def _check(config: str) -> None:
         raise TrainingError(f"TF_CONFIG makes this process a {task['type']!r}; only chief and worker can train.")
 
 
-def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Return whether this process writes: the chief, the first worker if there is none, or the only process.
+class Workers:
+    """The processes and processors that share a run: who writes, and what all of them must agree on.
 
     Args:
-        strategy: The strategy in use.
-
-    Returns:
-        Whether it is the one that writes.
+        strategy: How they share the work; by default `available_strategy()`.
     """
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return True
-    if resolver.task_type == "worker" and not resolver.cluster_spec().as_dict().get("chief"):
-        return resolver.task_id == 0
-    return resolver.task_type == "chief"
 
+    def __init__(self, strategy: tf.distribute.Strategy | None = None) -> None:
+        self.strategy = strategy or available_strategy()
 
-def fraction_true(strategy: tf.distribute.Strategy, yes: bool) -> float:
-    """Return the share of a run's processes that vote yes; each waits here for all the others.
+    @property
+    def replicas(self) -> int:
+        """Number of replicas that share a batch."""
+        return self.strategy.num_replicas_in_sync
 
-    Args:
-        strategy: The strategy in use.
-        yes: The vote of this process.
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes: the chief, the first worker if there is none, or the only process."""
+        resolver = self.strategy.cluster_resolver
+        if resolver is None or not resolver.task_type:
+            return True
+        if resolver.task_type == "worker" and not resolver.cluster_spec().as_dict().get("chief"):
+            return resolver.task_id == 0
+        return resolver.task_type == "chief"
 
-    Returns:
-        0..1.
-    """
-    if not _several_processes(strategy):
-        return float(yes)
-    votes = strategy.run(lambda: tf.constant(float(yes)))
-    return float(strategy.reduce(tf.distribute.ReduceOp.MEAN, votes, axis=None))
+    def fraction_true(self, yes: bool) -> float:
+        """Return the share of the processes that vote yes; each waits here for all the others.
 
+        Args:
+            yes: The vote of this process.
 
-def barrier(strategy: tf.distribute.Strategy) -> None:
-    """Return once every process of the run is here; one that leaves early looks like a crash to the others.
+        Returns:
+            0..1.
+        """
+        if not self._several_processes:
+            return float(yes)
+        votes = self.strategy.run(lambda: tf.constant(float(yes)))
+        return float(self.strategy.reduce(tf.distribute.ReduceOp.MEAN, votes, axis=None))
 
-    Args:
-        strategy: The strategy in use.
-    """
-    fraction_true(strategy, True)
+    def barrier(self) -> None:
+        """Return once every process of the run is here; one that leaves early looks like a crash to the others."""
+        self.fraction_true(True)
 
+    def synced_should_stop(self, should_stop: Callable[[], str | None] | None) -> Callable[[], str | None] | None:
+        """Make all processes stop at the same step, as soon as one of them is asked to.
 
-def synced_should_stop(
-    should_stop: Callable[[], str | None] | None, strategy: tf.distribute.Strategy
-) -> Callable[[], str | None] | None:
-    """Make all processes stop at the same step, as soon as one of them is asked to.
+        Args:
+            should_stop: Returns a reason, or None; None if this process is never asked.
 
-    Args:
-        should_stop: Returns a reason, or None; None if this process is never asked.
-        strategy: The strategy in use.
+        Returns:
+            A function that every process must call before every step; `should_stop` itself if there is only one.
+        """
+        if not self._several_processes:
+            return should_stop
 
-    Returns:
-        A function that every process must call before every step; `should_stop` itself if there is only one.
-    """
-    if not _several_processes(strategy):
-        return should_stop
+        def stop_reason() -> str | None:
+            reason = should_stop() if should_stop else None
+            return (reason or "another worker was stopped") if self.fraction_true(bool(reason)) else None
 
-    def stop_reason() -> str | None:
-        reason = should_stop() if should_stop else None
-        return (reason or "another worker was stopped") if fraction_true(strategy, bool(reason)) else None
+        return stop_reason
 
-    return stop_reason
+    def share_normalisation(self, model: keras.Model) -> None:
+        """Make batch normalisation use the whole batch rather than each replica's part of it.
 
+        Otherwise the statistics, and the result of the run, would depend on how many replicas share a batch.
 
-def _several_processes(strategy: tf.distribute.Strategy) -> bool:
-    resolver = strategy.cluster_resolver
-    if resolver is None or not resolver.task_type:
-        return False
-    return sum(map(len, resolver.cluster_spec().as_dict().values())) > 1
+        Args:
+            model: The network.
+        """
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.synchronized = self.replicas > 1
 
+    def check_batch(self, batch_size: int) -> None:
+        """Check that the replicas can share a batch evenly.
 
-def normalise_over_replicas(model: keras.Model, strategy: tf.distribute.Strategy) -> None:
-    """Make batch normalisation use the whole batch rather than each replica's part of it.
+        Args:
+            batch_size: Images per batch.
 
-    Otherwise the statistics, and the result of the run, would depend on how many replicas share a batch.
+        Raises:
+            TrainingError: They cannot.
+        """
+        if batch_size % self.replicas:
+            raise TrainingError(
+                f"A batch of {batch_size} images cannot be divided evenly among {self.replicas} replicas; "
+                "change batch_size."
+            )
 
-    Args:
-        model: The network.
-        strategy: The strategy in use.
-    """
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.synchronized = strategy.num_replicas_in_sync > 1
-
-
-def check_batch(batch_size: int, strategy: tf.distribute.Strategy) -> None:
-    """Check that the replicas can share a batch evenly.
-
-    Args:
-        batch_size: Images per batch.
-        strategy: The strategy in use.
-
-    Raises:
-        TrainingError: They cannot.
-    """
-    replicas = strategy.num_replicas_in_sync
-    if batch_size % replicas:
-        raise TrainingError(
-            f"A batch of {batch_size} images cannot be divided evenly among {replicas} replicas; change batch_size."
-        )
+    @property
+    def _several_processes(self) -> bool:
+        resolver = self.strategy.cluster_resolver
+        if resolver is None or not resolver.task_type:
+            return False
+        return sum(map(len, resolver.cluster_spec().as_dict().values())) > 1

@@ -25,15 +25,7 @@ from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import build_model, train_last_blocks
 from fracture_core.network.weights import save_weights
 from fracture_core.recipe import Recipe
-from fracture_core.training.distribution import (
-    available_strategy,
-    barrier,
-    check_batch,
-    fraction_true,
-    is_chief,
-    normalise_over_replicas,
-    synced_should_stop,
-)
+from fracture_core.training.distribution import Workers
 from fracture_core.training.initial_weights import start_from
 from fracture_core.training.pipeline import Batches
 from fracture_core.training.progress import Reporter, TrainingError, TrainingEvent, TrainingStoppedError, print_progress
@@ -109,9 +101,9 @@ def train(
         SplitError: The dataset cannot be split.
         DatasetError: An image cannot be read.
     """
-    strategy = strategy or available_strategy()
-    folder = RunFolder(run or new_run_path(recipe), writes=is_chief(strategy))
-    resumed = _resumed(folder, strategy)
+    workers = Workers(strategy)
+    folder = RunFolder(run or new_run_path(recipe), writes=workers.is_chief)
+    resumed = _resumed(folder, workers)
     if resumed:
         _check_same(folder, recipe, split)
         if folder.finished:
@@ -120,32 +112,32 @@ def train(
     else:
         split = split or split_for(recipe, dataset, audit)
         folder.write_setup(recipe, split)
-    trainer = _trainer(folder, recipe, strategy, split, dataset, resumed)
+    trainer = _trainer(folder, recipe, workers, split, dataset, resumed)
 
     reporter = Reporter(folder.path, recipe.epochs, progress, should_stop)
     data = load_training_data(recipe, dataset, split, trainer.model, reporter)
     batches = Batches(data.examples, data.labels, recipe)
-    check_batch(batches.batch_size, strategy)
+    workers.check_batch(batches.batch_size)
     trainer.compile(data)
-    reporter.should_stop = synced_should_stop(should_stop, strategy)
+    reporter.should_stop = workers.synced_should_stop(should_stop)
     _loop(trainer, batches, folder, reporter, checkpoint_seconds)
     _finish(trainer, folder, split)
-    barrier(strategy)
+    workers.barrier()
     reporter.report_stage("finished", done=trainer.step, total=trainer.step)
     return folder.path
 
 
 def _trainer(
-    folder: RunFolder, recipe: Recipe, strategy: tf.distribute.Strategy, split: Split, dataset: Dataset, resumed: bool
+    folder: RunFolder, recipe: Recipe, workers: Workers, split: Split, dataset: Dataset, resumed: bool
 ) -> Trainer:
     """Return the network with its initial weights, which are recorded, or as the run's checkpoint left it."""
     keras.utils.set_random_seed(recipe.seed)
-    with strategy.scope():
+    with workers.strategy.scope():
         model = build_model(recipe)
-        normalise_over_replicas(model, strategy)
+        workers.share_normalisation(model)
         start = None if resumed else start_from(model, recipe)
         train_last_blocks(model, recipe)
-        trainer = Trainer(model, recipe, strategy)
+        trainer = Trainer(model, recipe, workers.strategy)
         if resumed:
             trainer.restore(folder.load("checkpoint"))
     if start is not None:
@@ -155,7 +147,7 @@ def _trainer(
             **provenance(), name=recipe.name, start=start.to_json(), split=split.digest, finished=False
         )
         folder.update_record(dataset=dataset.name)
-    folder.update_record(replicas=strategy.num_replicas_in_sync)
+    folder.update_record(replicas=workers.replicas)
     folder.log(f"{'resumed' if resumed else 'started'} at step {trainer.step}")
     return trainer
 
@@ -208,9 +200,9 @@ def _converged(history: list[dict[str, float]], recipe: Recipe) -> bool:
     return recipe.early_stopping is not None and stale_epochs(history, recipe) >= recipe.early_stopping
 
 
-def _resumed(folder: RunFolder, strategy: tf.distribute.Strategy) -> bool:
+def _resumed(folder: RunFolder, workers: Workers) -> bool:
     """Return whether the run continues from a checkpoint, before the chief writes the first file."""
-    share = fraction_true(strategy, folder.started)
+    share = workers.fraction_true(folder.started)
     if 0 < share < 1:
         raise TrainingError(
             f"Only some workers can see the run {folder.path.name}: put it on a disk that all machines share."

@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from fracture_core.network.weights import load_weights
-from fracture_core.training.distribution import available_strategy, check_batch
+from fracture_core.training.distribution import Workers, available_strategy
 from fracture_core.training.progress import TrainingError
 from fracture_core.training.run_folder import RunFolder
 from tests.support.training import SMALL, miniature
@@ -145,9 +145,9 @@ def test_a_batch_that_cannot_be_shared_evenly_is_a_sentence() -> None:
     class Three(tf.distribute.OneDeviceStrategy):
         num_replicas_in_sync = 3
 
-    check_batch(9, Three("CPU:0"))
+    Workers(Three("CPU:0")).check_batch(9)
     with pytest.raises(TrainingError, match="divided evenly among 3 replicas"):
-        check_batch(8, Three("CPU:0"))
+        Workers(Three("CPU:0")).check_batch(8)
 
 
 def test_the_chief_keeps_others_from_starting(tmp_path, monkeypatch):
