@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -137,13 +135,3 @@ def test_the_histogram_loses_no_one(rows, bins):
     assert histogram.fractured.sum() == labels.sum()
     assert histogram.not_fractured.sum() == (labels == 0).sum()
     assert histogram.edges.size == bins + 1
-
-
-def test_the_diagnose_path_stays_light():
-    heavy = "('tensorflow', 'keras', 'torch', 'sklearn', 'scipy', 'pandas')"
-    code = (
-        "import sys; import fracture_core.metrics.calibration, fracture_core.metrics.operating_points;"
-        f"sys.exit(' '.join(m for m in {heavy} if m in sys.modules) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import json
 import shutil
@@ -256,11 +255,3 @@ def test_text_from_files_is_shown_as_it_is(words):
     escaped = escape_markdown(words)
     assert escaped.replace("\\", "") == words
     assert all(escaped[i - 1] == "\\" for i, c in enumerate(escaped) if c in "*_[]()<>`$:&")
-
-
-def test_pages_import_no_training_library():
-    for path in (ROOT / "pages").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            assert not [n for n in names if n.split(".")[0] in {"tensorflow", "keras", "torch"}], path
