@@ -148,22 +148,22 @@ def page(comparison: Comparison, answers: Sequence[str], seeds: Sequence[int], c
     lines = [
         "# Class imbalance: none, weights, oversampling or focal loss",
         "",
-        f"Written by `{command}`; no figure is typed in. Starting weights `{comparison.source}`, SHA-256",
+        f"Written by `{command}`; every number is computed. Initial weights `{comparison.source}`, SHA-256",
         f"`{comparison.trunk}`.",
         "",
-        f"Every run: the trunk frozen, both heads from random weights, {base.epochs} epochs on the plain pictures of",
-        f"the leak-free training images, the best epoch by AUC on val. {len(seeds)} seeds; mean ± standard deviation",
-        "on val. Thresholds are chosen on val as well, so read the rows against each other and not as promises. With",
-        "the trunk frozen and no augmentation, differences are smaller than a whole training's would be; and a trunk",
-        "that has seen these labels before makes the training images easier than new ones, for every row alike.",
+        f"Every run: frozen trunk, both heads from random weights, {base.epochs} epochs on the leak-free training images",
+        f"without augmentation, the best epoch by AUC on val. {len(seeds)} seeds; mean ± standard deviation on val.",
+        "Thresholds are also chosen on val, so compare the rows with each other and do not take them as predictions.",
+        "With a frozen trunk and no augmentation, differences are smaller than in full training; and a trunk that was",
+        "trained on these labels makes the training images easier than new ones, equally for every row.",
         "",
-        "| answer | " + " | ".join(FIGURES.values()) + " |",
+        "| remedy | " + " | ".join(FIGURES.values()) + " |",
         "|" + "---|" * (len(FIGURES) + 1),
     ]
     for answer in answers:
         results = [json.loads(comparison.result(answer, seed).read_text("utf-8")) for seed in seeds]
         lines.append(f"| {answer} | " + " | ".join(_spread([r[name] for r in results]) for name in FIGURES) + " |")
-    lines += ["", "The log loss is that of the raw logits; calibration on val takes the shift in base rate out of it."]
+    lines += ["", "The log loss is that of the raw logits; calibration on val removes the shift in base rate."]
     return "\n".join(lines) + "\n"
 
 

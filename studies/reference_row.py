@@ -50,13 +50,13 @@ def page(bundle: Bundle) -> str:
     raw = logits - float(bundle.manifest["provenance"].get("offset") or 0.0)
     rows = [
         _row("published", published),
-        _row("this run at 0.5, uncalibrated, as the study called", confusion(truth, raw, 0.0)),
+        _row("this run at 0.5, uncalibrated, as in the study", confusion(truth, raw, 0.0)),
         _row("this run at 0.5, calibrated on val", confusion(truth, test["probability"], 0.5)),
         _row(
             "this run at the threshold for sensitivity 0.90 on val",
             confusion(truth, test["probability"], bundle.points["single"].threshold),
         ),
-        _row("no fracture, to everybody", Confusion(published.negatives, 0, published.positives, 0)),
+        _row("no fracture, for every image", Confusion(published.negatives, 0, published.positives, 0)),
     ]
     areas = area_estimates(truth, logits)
     lines = [
@@ -73,7 +73,7 @@ def page(bundle: Bundle) -> str:
         *rows,
         "",
         f"AUC {areas['roc_auc']}, average precision {areas['average_precision']}.",
-        "The study published no scores, so it has neither.",
+        "The study published no scores, so neither is known for it.",
         "",
         *_departures(bundle.recipe),
     ]
@@ -96,7 +96,7 @@ def _history(bundle: Bundle) -> list[str]:
     if best:
         lines.append(f"Kept: epoch {best['epoch']:.0f}, log loss on val {best['val_loss']:.3f}.")
     if start.get("source") != "imagenet":
-        lines.append("**Not from ImageNet weights, as the study's was: its row is not reproduced, only its recipe.**")
+        lines.append("**Not from ImageNet weights, as the study's was: this repeats its recipe, not its result.**")
     return lines
 
 
@@ -109,7 +109,7 @@ def _departures(recipe: Recipe) -> list[str]:
             "Its recipe is exactly `fracture_core/recipes/reference.json`, which says how it differs from the study."
         ]
     return [
-        "Its recipe departs from `fracture_core/recipes/reference.json` in:",
+        "Its recipe differs from `fracture_core/recipes/reference.json` in:",
         "",
         *(f"- `{name}`: {ours[name]!r} instead of {theirs[name]!r}" for name in changed),
     ]

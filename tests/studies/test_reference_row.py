@@ -30,7 +30,7 @@ def test_counts_are_those_of_the_bundles_own_predictions() -> None:
         counts = [(~called & ~fractured).sum(), (called & ~fractured).sum(), (~called & fractured).sum()]
         assert cells(text, row) == [*map(str, counts), str((called & fractured).sum())]
     assert cells(text, "published") == ["665", "9", "121", "22"]
-    assert cells(text, "no fracture, to everybody") == ["674", "0", "143", "0"]
+    assert cells(text, "no fracture, for every image") == ["674", "0", "143", "0"]
 
 
 def test_the_page_says_what_it_is_and_what_it_is_not() -> None:
