@@ -148,7 +148,7 @@ def page(comparison: Comparison, answers: Sequence[str], seeds: Sequence[int], c
     lines = [
         "# Class imbalance: none, weights, oversampling or focal loss",
         "",
-        f"Written by `{command}`; every number is computed. Initial weights `{comparison.source}`, SHA-256",
+        f"Written by `{command}`; all computed. Initial weights `{comparison.source}`, SHA-256",
         f"`{comparison.trunk}`.",
         "",
         f"Every run: frozen trunk, both heads from random weights, {base.epochs} epochs on the leak-free training images",
