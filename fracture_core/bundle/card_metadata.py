@@ -55,7 +55,14 @@ def front_matter(name: str, backbone: str, dataset: str, test: pd.DataFrame, thr
 
 
 def without_front_matter(card: str) -> str:
-    """Return a card's text without the YAML block at its beginning."""
+    """Return a card's text without the YAML block at its beginning.
+
+    Args:
+        card: The card.
+
+    Returns:
+        The rest of the text.
+    """
     if not card.startswith(_RULE + "\n"):
         return card
     _, _, rest = card[len(_RULE) :].partition(f"\n{_RULE}\n")
@@ -63,7 +70,14 @@ def without_front_matter(card: str) -> str:
 
 
 def sections(card: str) -> Mapping[str, str]:
-    """Return a card's sections by heading ("## ..."); what stands before the first one is under ""."""
+    """Split a card into sections by heading ("## ...").
+
+    Args:
+        card: The card.
+
+    Returns:
+        The text by heading; what precedes the first heading is under "".
+    """
     found: dict[str, Any] = {}
     heading, lines = "", []
     for line in [*without_front_matter(card).splitlines(), "## "]:

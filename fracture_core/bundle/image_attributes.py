@@ -26,24 +26,49 @@ class AttributeClassifier:
     thresholds: np.ndarray
 
     def of(self, embedding: np.ndarray) -> frozenset[str]:
-        """The traits that one embedding, float (C,), shows."""
+        """Return the traits that one image shows.
+
+        Args:
+            embedding: float (C,).
+
+        Returns:
+            Names of the traits.
+        """
         if not self.names:
             return frozenset()
         logits = self.weights @ np.asarray(embedding, np.float64) + self.biases
         return frozenset(n for n, logit, t in zip(self.names, logits, self.thresholds, strict=True) if logit >= t)
 
     def fit(self, channels: int) -> bool:
-        """Whether these are traits of embeddings (channels,)."""
+        """Return whether these are traits of embeddings (channels,).
+
+        Args:
+            channels: Size of an embedding.
+
+        Returns:
+            Whether they fit.
+        """
         return not self.names or self.weights.shape[1] == channels
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Give plain float32 arrays, one a trait: weights, bias, threshold."""
+        """Return plain float32 arrays, one per trait: weights, bias, threshold.
+
+        Returns:
+            The arrays by name.
+        """
         rows = zip(self.names, self.weights, self.biases, self.thresholds, strict=True)
         return {f"trait/{name}": np.concatenate([w, [b, t]]).astype(np.float32) for name, w, b, t in rows}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> AttributeClassifier:
-        """Read what `to_arrays` gave."""
+        """Read what `to_arrays` returned.
+
+        Args:
+            arrays: The arrays by name.
+
+        Returns:
+            The classifier.
+        """
         found = {key.removeprefix("trait/"): a for key, a in arrays.items() if key.startswith("trait/")}
         table = np.array(list(found.values()), np.float64).reshape(len(found), -1 if found else 2)
         return cls(tuple(found), table[:, :-2], table[:, -2], table[:, -1])
@@ -52,7 +77,17 @@ class AttributeClassifier:
 def fit_traits(
     train: np.ndarray, train_truth: Mapping[str, ArrayLike], val: np.ndarray, val_truth: Mapping[str, ArrayLike]
 ) -> AttributeClassifier:
-    """Fit on embeddings (n, C) and 0 / 1 columns by trait name; traits with under ten examples are left out."""
+    """Fit the traits; those with fewer than ten examples are left out.
+
+    Args:
+        train: Embeddings of train, float (n, C).
+        train_truth: Columns 0/1 (n,) of train by trait.
+        val: Embeddings of val, float (m, C).
+        val_truth: Columns 0/1 (m,) of val by trait.
+
+    Returns:
+        The classifier.
+    """
     from sklearn.linear_model import LogisticRegression  # slow to import, and only fitting needs it
 
     scale = np.asarray(train).std(0) + 1e-6

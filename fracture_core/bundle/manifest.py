@@ -30,21 +30,49 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 def check_name(name: str) -> str:
-    """Give the name back, or raise BundleError where it could not be a folder of its own under models/."""
+    """Check that a name can be a folder of its own among the bundles.
+
+    Args:
+        name: The name.
+
+    Returns:
+        The name.
+
+    Raises:
+        BundleError: It cannot.
+    """
     if not NAME.fullmatch(name) or ".." in name:
         raise BundleError(f"{name[:100]!r} cannot name a bundle; use letters, digits, dots and hyphens.")
     return name
 
 
 def verify(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """Raise BundleError unless every file is there with the hash that the manifest says."""
+    """Check that every file is present with the hash that the manifest states.
+
+    Args:
+        folder: The bundle's folder.
+        manifest: The content of bundle.json.
+
+    Raises:
+        BundleError: One is not.
+    """
     for file in FILES:
         # A file that the manifest leaves out has no hash that could fit.
         read_file(folder, file, sha256=manifest["files"].get(file, ""))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read what a seal says; raise BundleError where it is none, makes no sense, or is of another format."""
+    """Read bundle.json.
+
+    Args:
+        folder: The bundle's folder.
+
+    Returns:
+        Its content.
+
+    Raises:
+        BundleError: It is missing, invalid, or has another format.
+    """
     try:
         manifest = parse_json(read_file(folder, "bundle.json", most=MOST_SMALL))
         version, files, temperature = manifest["format"], hashes_of(manifest), float(manifest["temperature"])
@@ -63,7 +91,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def write_manifest(folder: Path, *, temperature: float, created: str, provenance: Mapping[str, Any]) -> None:
-    """Write bundle.json for a folder that holds every other file; until then the folder is no bundle."""
+    """Write bundle.json for a folder that contains every other file; until then the folder is not a bundle.
+
+    Args:
+        folder: The bundle's folder.
+        temperature: The calibration temperature.
+        created: ISO 8601 time.
+        provenance: How it was made, as plain data.
+    """
     hashes = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in FILES}
     manifest = {
         "format": FORMAT,

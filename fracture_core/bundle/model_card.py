@@ -30,7 +30,16 @@ from fracture_core.recipe import Recipe
 def write_card(
     folder: Path, name: str, recipe: Recipe, table: pd.DataFrame, temperature: float, provenance: Mapping[str, Any]
 ) -> None:
-    """Write card.md for the predictions `table` (columns as in predictions.csv)."""
+    """Write card.md.
+
+    Args:
+        folder: The bundle's folder.
+        name: Name of the bundle.
+        recipe: Its recipe.
+        table: The predictions, with the columns of predictions.csv.
+        temperature: The calibration temperature.
+        provenance: How it was made, as plain data.
+    """
     table = table.assign(probability=sigmoid(table["logit"].to_numpy() / temperature))
     val, test = (table[table["split"] == part] for part in ("val", "test"))
     fracatlas = dataset_name(provenance) == FracAtlas.name

@@ -40,7 +40,14 @@ class Familiarity:
     threshold: float
 
     def unfamiliarity(self, features: np.ndarray) -> np.ndarray:
-        """Score float (n, C) -> float64 (n,), relative to the threshold: above 1 is unlike the training data."""
+        """Score features relative to the threshold.
+
+        Args:
+            features: float (n, C).
+
+        Returns:
+            float64 (n,); above 1 means unlike the training data.
+        """
         return self._score(features) / self.threshold
 
     def _score(self, features: np.ndarray) -> np.ndarray:
@@ -53,14 +60,28 @@ class Familiarity:
         return (inside**2 / self.variances).sum(1) / self.inside_scale + outside / self.outside_scale
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Give plain float32 arrays, for a safetensors file; `from_arrays` is the inverse."""
+        """Return plain float32 arrays for a safetensors file; `from_arrays` is the inverse.
+
+        Returns:
+            The arrays by name.
+        """
         scales = np.array([self.inside_scale, self.outside_scale, self.threshold], np.float32)
         arrays = {"mean": self.mean, "directions": self.directions, "variances": self.variances, "scales": scales}
         return {f"familiarity/{name}": np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Familiarity:
-        """Read what `to_arrays` gave."""
+        """Read what `to_arrays` returned.
+
+        Args:
+            arrays: The arrays by name.
+
+        Returns:
+            The model.
+
+        Raises:
+            FamiliarityError: The arrays are damaged or belong to another network.
+        """
         try:
             names = ("mean", "directions", "variances")
             mean, directions, variances = (np.asarray(arrays[f"familiarity/{n}"], np.float64) for n in names)
@@ -76,12 +97,31 @@ class Familiarity:
 
 
 def appearance(maps: np.ndarray) -> np.ndarray:
-    """Describe maps, float (n, h, w, C), by each channel's mean and deviation: float32 (n, 2 C)."""
+    """Describe maps by the mean and standard deviation of each channel.
+
+    Args:
+        maps: float (n, h, w, C).
+
+    Returns:
+        float32 (n, 2 C).
+    """
     return np.concatenate([maps.mean((1, 2)), maps.std((1, 2))], axis=1, dtype=np.float32)
 
 
 def fit_familiarity(train: np.ndarray, val: np.ndarray, refused: float = 0.01) -> Familiarity:
-    """Fit on features float (n, C) of train; the threshold leaves the share `refused` of val outside."""
+    """Fit the model on train; the threshold leaves a share of val outside.
+
+    Args:
+        train: Features, float (n, C).
+        val: Features, float (m, C).
+        refused: The share of val to leave outside, 0..1.
+
+    Returns:
+        The model.
+
+    Raises:
+        FamiliarityError: There are too few images.
+    """
     x = np.asarray(train, np.float64)
     if len(x) < 8:
         raise FamiliarityError("Fitting what is familiar needs at least eight training radiographs.")

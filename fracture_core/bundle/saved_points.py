@@ -16,20 +16,48 @@ _LONGEST_NAME, _LONGEST_NOTE = 60, 500
 
 
 def save_single(bundle: Bundle, point: OperatingPoint, name: str, note: str = "") -> None:
-    """Save `point` under `name`; raise BundleError, with a sentence, where that cannot be."""
+    """Save an operating point under a name.
+
+    Args:
+        bundle: The bundle.
+        point: The operating point.
+        name: Its new name.
+        note: Free text.
+
+    Raises:
+        BundleError: The name is taken or invalid, or the point cannot be written.
+    """
     _check(bundle, name, note)
     bundle.save_point(_dated(point, name.strip(), note))
 
 
 def save_pair(bundle: Bundle, rule_out: OperatingPoint, rule_in: OperatingPoint, name: str, note: str = "") -> None:
-    """Save two points as one pair, both or neither; raise BundleError, with a sentence, where that cannot be."""
+    """Save two operating points as a pair, both or neither.
+
+    Args:
+        bundle: The bundle.
+        rule_out: The lower operating point.
+        rule_in: The upper operating point.
+        name: Name of the pair.
+        note: Free text.
+
+    Raises:
+        BundleError: The name is taken or invalid, or the points cannot be written.
+    """
     _check(bundle, name, note)
     name = name.strip()
     bundle.save_point(_dated(rule_out, name + RULE_OUT, note), _dated(rule_in, name + RULE_IN, note))
 
 
 def offered(points: Sequence[OperatingPoint]) -> dict[str, tuple[OperatingPoint, OperatingPoint]]:
-    """Give (rule-out, rule-in) by name: a pair's two points, or a single point twice."""
+    """Group saved points by name.
+
+    Args:
+        points: The saved points.
+
+    Returns:
+        (rule-out, rule-in) by name; a single point appears twice.
+    """
     by_name = {point.name: point for point in points}
     found = {}
     for point in points:

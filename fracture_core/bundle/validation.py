@@ -43,9 +43,22 @@ class BundleError(FractureCoreError):
 
 
 def read_file(folder: Path, file: str, *, most: int = MOST_BYTES, sha256: str | None = None) -> bytes:
-    """Read one file of a bundle; raise BundleError unless it is a plain file of at most `most` bytes, with that hash.
+    """Read one file of a bundle.
 
-    A link is refused: it could lead to any file of this machine. So is what is no file: a pipe would never end.
+    Links are rejected, because they could lead to any file on this machine, and so is anything that is not a regular
+    file: a pipe would never end.
+
+    Args:
+        folder: The bundle's folder.
+        file: Name of the file.
+        most: Maximum size in bytes.
+        sha256: The expected hash, or None.
+
+    Returns:
+        The content.
+
+    Raises:
+        BundleError: It is not a regular file, is too large, or has another hash.
     """
     try:
         # NONBLOCK: opening a pipe would wait for its writer. The kind is asked of what was opened, not of the name.
@@ -67,7 +80,17 @@ def read_file(folder: Path, file: str, *, most: int = MOST_BYTES, sha256: str | 
 
 
 def parse_json(data: bytes) -> Any:
-    """Parse JSON; raise ValueError on anything that is none, nesting without end included."""
+    """Parse JSON from an untrusted source.
+
+    Args:
+        data: The bytes.
+
+    Returns:
+        The value.
+
+    Raises:
+        ValueError: It is not JSON, or nested too deeply.
+    """
     try:
         return json.loads(data.decode("utf-8"))
     except RecursionError as error:
@@ -75,7 +98,17 @@ def parse_json(data: bytes) -> Any:
 
 
 def parse_arrays(data: bytes) -> dict[str, np.ndarray]:
-    """Parse a safetensors file into finite-or-infinite real arrays; raise ValueError where a value is no number."""
+    """Parse a safetensors file from an untrusted source.
+
+    Args:
+        data: The bytes.
+
+    Returns:
+        Real arrays by name.
+
+    Raises:
+        ValueError: It is not such a file, or a value is not a number.
+    """
     arrays = load(data)
     for name, array in arrays.items():
         if array.dtype.kind != "f" or np.isnan(array).any():
@@ -84,7 +117,15 @@ def parse_arrays(data: bytes) -> dict[str, np.ndarray]:
 
 
 def check_network(graph: Graph, recipe: Recipe) -> None:
-    """Raise ValueError where a network is not of the size that its recipe says, or could fill the memory."""
+    """Check the size of a network.
+
+    Args:
+        graph: The network.
+        recipe: The bundle's recipe.
+
+    Raises:
+        ValueError: It does not fit the recipe, or could exhaust the memory.
+    """
     if graph.input_size != (recipe.image_size, recipe.image_size):
         raise ValueError(f"its network reads {graph.input_size} pixels and its recipe says {recipe.image_size}")
     if len(graph.nodes) > _MOST_NODES or len(graph.outputs) > 16:
@@ -101,7 +142,14 @@ def check_network(graph: Graph, recipe: Recipe) -> None:
 
 
 def check_predictions(data: bytes) -> None:
-    """Raise ValueError unless a table of predictions has what every figure is computed from, in every row."""
+    """Check that every row of predictions.csv has what the metrics are computed from.
+
+    Args:
+        data: The bytes.
+
+    Raises:
+        ValueError: A column or a value is missing or invalid.
+    """
     rows = _table(data)
     if lacking := _COLUMNS - set(rows.fieldnames or ()):
         raise ValueError(f"predictions.csv has no column {min(lacking)!r}")
@@ -117,7 +165,14 @@ def check_predictions(data: bytes) -> None:
 
 
 def check_history(data: bytes) -> None:
-    """Raise ValueError unless the history of a training is a table: a heading, and as many values in every row."""
+    """Check that history.csv is a table with the same number of values in every row.
+
+    Args:
+        data: The bytes.
+
+    Raises:
+        ValueError: It is not.
+    """
     rows = _table(data)
     if not rows.fieldnames or any(None in row or None in row.values() for row in rows):
         raise ValueError("history.csv is no table")
@@ -130,7 +185,17 @@ def _table(data: bytes) -> csv.DictReader:
 
 
 def hashes_of(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Give the SHA-256 by file that a manifest states; raise ValueError where these are none."""
+    """Return the SHA-256 of each file as stated in a manifest.
+
+    Args:
+        manifest: The content of bundle.json.
+
+    Returns:
+        Hashes by file name.
+
+    Raises:
+        ValueError: The manifest has no valid list of files.
+    """
     files = dict(manifest["files"])
     if not all(isinstance(word, str) and len(word) <= 100 for pair in files.items() for word in pair):
         raise ValueError("its list of files is none")

@@ -114,7 +114,15 @@ def compare_bundles(
 
 
 def share_images(one: Bundle, other: Bundle) -> bool:
-    """Whether two bundles were scored on images of one dataset: equal names of files in two mean nothing."""
+    """Return whether two bundles were scored on images of the same dataset; equal file names elsewhere mean nothing.
+
+    Args:
+        one: The first bundle.
+        other: The second bundle.
+
+    Returns:
+        Whether they share images.
+    """
     if not _same_dataset(one, other):
         return False
     return bool(set(one.predictions()["image_id"]) & set(other.predictions()["image_id"]))
@@ -126,12 +134,27 @@ def _same_dataset(one: Bundle, other: Bundle) -> bool:
 
 
 def scores_file(run: Path, bundle: Bundle) -> Path:
-    """Where a run keeps what a bundle makes of the run's own val and test images."""
+    """Return the file in which a run keeps another bundle's scores of the run's val and test images.
+
+    Args:
+        run: The run's folder.
+        bundle: The other bundle.
+
+    Returns:
+        The path.
+    """
     return run / f"scores-{bundle.sha256[:12]}.csv"
 
 
 def matched_table(found: BundleComparison) -> pd.DataFrame:
-    """The calls of both on test at the thresholds that reach the target sensitivity on validation: a row a bundle."""
+    """Tabulate the results of both bundles on test at their own thresholds for the target sensitivity.
+
+    Args:
+        found: The comparison.
+
+    Returns:
+        One row per bundle.
+    """
     rows = []
     pairs = ((found.new, found.matched.first), (found.current, found.matched.second))
     for (name, matrix), threshold in zip(pairs, found.matched.thresholds, strict=True):

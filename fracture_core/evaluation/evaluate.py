@@ -35,7 +35,11 @@ class Evaluation:
     dataset: str = FracAtlas.name
 
     def to_json(self) -> dict[str, Any]:
-        """Give plain data."""
+        """Return plain data.
+
+        Returns:
+            One entry per field.
+        """
         return {
             "bundle": self.bundle,
             "split": self.split,
@@ -57,7 +61,16 @@ class Evaluation:
 
 
 def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | None = None) -> Evaluation:
-    """Compute every figure of a bundle's own predictions on `split` ("val" or "test"), at its points and at 0.5."""
+    """Compute every metric from a bundle's own predictions, at its operating points and at 0.5.
+
+    Args:
+        bundle: The bundle.
+        split: "val" or "test".
+        point: A further operating point, or None.
+
+    Returns:
+        The evaluation.
+    """
     table = bundle.predictions()
     table = table[table["split"] == split]
     truth, probability = table["label"].to_numpy(), table["probability"].to_numpy()
@@ -87,7 +100,14 @@ def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | Non
 
 
 def format_evaluation(evaluation: Evaluation) -> str:
-    """Print an evaluation as the reference study's table does, each threshold by itself."""
+    """Format an evaluation as in the reference study, one threshold after the other.
+
+    Args:
+        evaluation: The evaluation.
+
+    Returns:
+        The text.
+    """
     e = evaluation
     lines = [
         f"{e.bundle} on {e.split}: {e.n} radiographs, {e.fractured} fractured",

@@ -24,10 +24,18 @@ class LeakageReport:
 def check_leakage(
     new: Bundle, current: Bundle, compared: Collection[str], trained_on: Collection[str] = ()
 ) -> LeakageReport:
-    """Judge the comparison of two bundles on the `compared` test images; `trained_on` are the new run's train images.
+    """Check whether either of two bundles may have been trained on the test images they are compared on.
 
-    A starting bundle counts as fair for the images that it was itself tested on; of any other image it may have seen
-    the answer.
+    A starting bundle counts as fair for the images that it was itself tested on; it may have been trained on any other.
+
+    Args:
+        new: The new bundle.
+        current: The bundle it is compared with.
+        compared: Ids of the test images.
+        trained_on: Ids of the new bundle's training images.
+
+    Returns:
+        What was found.
     """
     unfair, remarks = [], []
     tested = current.predictions()

@@ -39,10 +39,22 @@ def mistakes(
     split: str = "test",
     order: str = WORST_FIRST,
 ) -> Mistakes:
-    """Give what a catalogue's predictions get wrong on `split`, as far as they are sure of it.
+    """List what a model gets clearly wrong.
 
-    MISSES are fractured images below `rule_out`'s threshold, FALSE_ALARMS others from `rule_in`'s on; what lies
-    between is indeterminate, and no mistake. How wrong: by how far the probability is on the wrong side.
+    MISSES are fractures below the threshold of `rule_out`, FALSE_ALARMS images without a fracture at or above that of
+    `rule_in`; what lies between is indeterminate and not an error. The size of an error is how far the probability is
+    on the wrong side.
+
+    Args:
+        table: A catalogue with predictions.
+        kind: MISSES or FALSE_ALARMS.
+        rule_out: The lower operating point.
+        rule_in: The upper operating point.
+        split: The split to list.
+        order: One of the orders.
+
+    Returns:
+        The images and how many there are.
     """
     wanted = int(kind == MISSES)
     asked = table[(table["split"] == split) & (table["label"] == wanted) & table["probability"].notna()]
@@ -57,10 +69,23 @@ def mistakes(
 def evidence_thumbnail(
     reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: int, store: PictureStore | None = None
 ) -> bytes:
-    """Give a JPEG of a radiograph with the evidence and the dataset's `boxes` (n, 4) on it, its longer side `side`.
+    """Return a thumbnail of a radiograph with the evidence and the reference boxes drawn on it.
 
-    Made once for each file, bundle and method. Where the picture is unlike the training data no evidence is drawn.
-    Raises UnreadableRadiograph where the file is none.
+    Computed once per file, bundle and method. No evidence is drawn if the image is outside the model's scope.
+
+    Args:
+        reader: The predictor.
+        path: The file.
+        boxes: x, y, width, height in pixels, shape (n, 4).
+        method: The heatmap method.
+        side: Longer side of the thumbnail, in pixels.
+        store: Cache of thumbnails, or None.
+
+    Returns:
+        A JPEG.
+
+    Raises:
+        UnreadableRadiograph: The file is not a readable image.
     """
     store = store or PictureStore()
     status = path.stat()

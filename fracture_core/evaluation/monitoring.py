@@ -117,10 +117,18 @@ def monthly(log: pd.DataFrame, reference: ArrayLike | None = None) -> pd.DataFra
 
 
 def population_stability_index(reference: ArrayLike, scores: ArrayLike, bins: int = 10) -> float:
-    """Return the population stability index of scores against a reference; nan if either is empty.
+    """Compute the population stability index of scores against a reference.
 
-    Bins hold equal shares of the reference; half a film is added to each, so an empty one is no infinity. By custom
-    below 0.1 is stable and above 0.25 has moved; with few films chance alone reaches that.
+    Bins hold equal shares of the reference; half a film is added to each, so that an empty one does not give infinity.
+    By convention, below 0.1 is stable and above 0.25 has shifted; with few films chance alone reaches that.
+
+    Args:
+        reference: Scores, shape (n,).
+        scores: Scores, shape (m,).
+        bins: Number of bins.
+
+    Returns:
+        The index; nan if either is empty.
     """
     reference, scores = np.asarray(reference, float), np.asarray(scores, float)
     if not reference.size or not scores.size:

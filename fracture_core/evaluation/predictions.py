@@ -109,22 +109,49 @@ class Predictions:
         return before, after
 
     def confusion(self, threshold: float) -> Confusion:
-        """Count the calls at `threshold`, a calibrated probability."""
+        """Count predictions against labels.
+
+        Args:
+            threshold: A calibrated probability.
+
+        Returns:
+            The confusion matrix.
+        """
         return confusion(self.labels, self.probabilities, threshold)
 
     def point(
         self, name: str, threshold: float, criterion: str, *, note: str = "", created: str = ""
     ) -> OperatingPoint:
-        """Give the operating point at `threshold`, with what it reaches on this split."""
+        """Create the operating point at a threshold, with its sensitivity and specificity on this split.
+
+        Args:
+            name: Name of the point.
+            threshold: A calibrated probability.
+            criterion: How it was chosen, in plain words.
+            note: Free text.
+            created: ISO 8601 time, or empty.
+
+        Returns:
+            The operating point.
+        """
         return operating_point(
             name, threshold, criterion, self.labels, self.probabilities, split=self.split, note=note, created=created
         )
 
     def in_cell(self, cell: str, threshold: float) -> pd.DataFrame:
-        """Give the rows in one of CELLS, those furthest on their side of the threshold first.
+        """Return the radiographs in a cell of the confusion matrix, those furthest from the threshold first.
 
-        So a page of them stays the same while the threshold moves, and the worst misses and alarms come first. Raise
-        MetricsError on a cell there is not.
+        A page of them therefore stays the same while the threshold moves, and the largest errors come first.
+
+        Args:
+            cell: One of CELLS.
+            threshold: A calibrated probability.
+
+        Returns:
+            The rows.
+
+        Raises:
+            MetricsError: There is no such cell.
         """
         if cell not in CELLS:
             raise MetricsError(f"A confusion matrix has no cell {cell!r}; it has {', '.join(CELLS)}.")
@@ -139,7 +166,14 @@ class Predictions:
 
 
 def split_predictions(bundle: Bundle) -> dict[str, Predictions]:
-    """Give a bundle's predictions by split, "val" and "test"."""
+    """Return a bundle's predictions by split.
+
+    Args:
+        bundle: The bundle.
+
+    Returns:
+        "val" and "test".
+    """
     table = bundle.predictions()
     return {
         split: Predictions(split, table[table["split"] == split].reset_index(drop=True), bundle.temperature)

@@ -40,7 +40,14 @@ _AIR_AROUND = 0.15  # of the same way: a ring darker than this is not bone
 
 
 def without_borders(radiograph: Radiograph) -> np.ndarray | None:
-    """Black out all that lies outside the exposed field, uint8 (H, W); None where the field is the whole picture."""
+    """Black out everything outside the exposed field.
+
+    Args:
+        radiograph: The radiograph.
+
+    Returns:
+        uint8 (H, W); None if the field is the whole image.
+    """
     pixels = radiograph.pixels
     x, y, width, height = exposed_field(pixels)
     if (width, height) == pixels.shape[::-1]:
@@ -51,7 +58,14 @@ def without_borders(radiograph: Radiograph) -> np.ndarray | None:
 
 
 def without_markers(radiograph: Radiograph) -> np.ndarray | None:
-    """Paint lead letters beside the limb over with the air around them, uint8 (H, W); None where there are none."""
+    """Replace lead letters beside the limb by the air around them.
+
+    Args:
+        radiograph: The radiograph.
+
+    Returns:
+        uint8 (H, W); None if there are none.
+    """
     found = markers(radiograph.pixels)
     if not len(found):
         return None
@@ -63,9 +77,15 @@ def without_markers(radiograph: Radiograph) -> np.ndarray | None:
 
 
 def markers(pixels: np.ndarray) -> np.ndarray:
-    """Find bright compact marks surrounded by air, int (n, 4) x, y, width, height in pixels of the radiograph.
+    """Find bright compact marks surrounded by air.
 
-    Such are the letters L and R, numbers, and small metal; a mark that lies upon the limb is not told from bone.
+    These are the letters L and R, numbers, and small metal; a mark that overlaps the limb cannot be told from bone.
+
+    Args:
+        pixels: uint8 (H, W).
+
+    Returns:
+        int (n, 4), x, y, width, height in pixels.
     """
     height, width = pixels.shape
     scale = min(1.0, _WORKING / max(height, width))
@@ -106,17 +126,38 @@ def _ring(pixels: np.ndarray, x: int, y: int, width: int, height: int) -> np.nda
 
 
 def with_grey_bottom(radiograph: Radiograph) -> np.ndarray | None:
-    """Cut a whole radiograph short as decoders show it, its bottom mid-grey; None where it is cut short already."""
+    """Truncate a complete radiograph as decoders show it, with a mid-grey bottom.
+
+    Args:
+        radiograph: The radiograph.
+
+    Returns:
+        uint8 (H, W); None if it is truncated already.
+    """
     return None if radiograph.missing else _filled(radiograph, MISSING_SHARE, DECODERS_GREY)
 
 
 def with_black_bottom(radiograph: Radiograph) -> np.ndarray | None:
-    """Cut a whole radiograph short as this project reads it, its bottom black; None where it is cut short already."""
+    """Truncate a complete radiograph as this project reads it, with a black bottom.
+
+    Args:
+        radiograph: The radiograph.
+
+    Returns:
+        uint8 (H, W); None if it is truncated already.
+    """
     return None if radiograph.missing else _filled(radiograph, MISSING_SHARE, 0)
 
 
 def with_own_grey_bottom(radiograph: Radiograph) -> np.ndarray | None:
-    """Give a cut-short radiograph, whose missing rows are read as black, its decoder's grey; None where it is whole."""
+    """Give the missing rows of a truncated radiograph, read as black, the grey of a decoder.
+
+    Args:
+        radiograph: The radiograph.
+
+    Returns:
+        uint8 (H, W); None if it is complete.
+    """
     return _filled(radiograph, radiograph.missing, DECODERS_GREY) if radiograph.missing else None
 
 
@@ -187,9 +228,20 @@ def probe_split(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ProbeResult]:
-    """Score every altered picture of `table`, rows of the bundle's predictions, and compare with the rows themselves.
+    """Score every altered image, and compare with the original predictions.
 
-    Raises ShortcutError where the dataset's pictures do not give the logits that the bundle holds.
+    Args:
+        bundle: The bundle.
+        scorer: Its scorer.
+        dataset: The dataset that the predictions were made on.
+        table: Rows of the bundle's predictions.
+        progress: Called with (done, total) images.
+
+    Returns:
+        One result per alteration.
+
+    Raises:
+        ShortcutError: The dataset's images do not give the logits of the predictions.
     """
     own = table["logit"].to_numpy(np.float64)
     before, after = ({probe.name: own.copy() for probe in PROBES} for _ in range(2))

@@ -50,7 +50,14 @@ class Scale:
     offset: float
 
     def probability(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Return the site's probabilities, 0..1, of logits."""
+        """Convert logits to the site's probabilities.
+
+        Args:
+            logits: Floats of any shape.
+
+        Returns:
+            0..1, of the same shape.
+        """
         return np.asarray(sigmoid(np.asarray(logits, np.float64) / self.temperature + self.offset))
 
 
@@ -168,10 +175,14 @@ def calibrate_site(
 
 
 def save_site_calibration(bundle: Bundle, calibration: SiteCalibration) -> None:
-    """Save a calibration beside the bundle, and its two points among the operating points that the app offers.
+    """Save a calibration with the bundle, and its two points among the operating points that the app offers.
+
+    Args:
+        bundle: The bundle.
+        calibration: The calibration.
 
     Raises:
-        BundleError: The name is taken or unusable, or the bundle's folder cannot be written.
+        BundleError: The name is taken or invalid, or the bundle's folder cannot be written.
     """
     note = f"{calibration.films['all']} films, list {calibration.digest[:12]}"
     save_pair(bundle, *calibration.points, calibration.name, note)
@@ -185,7 +196,13 @@ def save_site_calibration(bundle: Bundle, calibration: SiteCalibration) -> None:
 
 
 def load_site_calibrations(bundle: Bundle) -> list[dict[str, Any]]:
-    """Return the saved calibrations of a bundle as plain data, oldest first; empty if there are none.
+    """Return the saved calibrations of a bundle as plain data, oldest first.
+
+    Args:
+        bundle: The bundle.
+
+    Returns:
+        The calibrations; empty if there are none.
 
     Raises:
         BundleError: The file is damaged.
@@ -200,7 +217,14 @@ def load_site_calibrations(bundle: Bundle) -> list[dict[str, Any]]:
 
 
 def promise_text(kept: Promise) -> str:
-    """Say in a sentence or two what is promised of a group, or what it would take."""
+    """Describe what is promised of a group, or what it would take.
+
+    Args:
+        kept: The promise.
+
+    Returns:
+        A sentence or two.
+    """
     wish = f"at most {kept.share:.1%}" if kept.group == "unlikely" else f"at least {kept.share:.1%}"
     seen = f"{kept.fractured} of {kept.n} in the testing films"
     if kept.holds:

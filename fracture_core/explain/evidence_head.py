@@ -43,7 +43,14 @@ class AveragedMapHead(EvidenceHead):
     layer: str = "last_map"
 
     def gradient(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the kernel over the number of cells, the same in every cell: float32 (h, w, C)."""
+        """Return the kernel over the number of cells, the same in every cell.
+
+        Args:
+            outputs: The network's outputs.
+
+        Returns:
+            float32 (h, w, C).
+        """
         height, width, channels = outputs[self.layer].shape
         share = np.asarray(self.kernel, np.float32).reshape(channels) / (height * width)
         return np.broadcast_to(share, (height, width, channels))
@@ -73,7 +80,14 @@ class PooledCellsHead(EvidenceHead):
     layer: str = "cells_mix"
 
     def gradient(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the gradient by a backward pass through these few steps: float32 (h, w, C)."""
+        """Return the gradient, by a backward pass through these few steps.
+
+        Args:
+            outputs: The network's outputs.
+
+        Returns:
+            float32 (h, w, C).
+        """
         maps, cells = outputs[self.layer], outputs["cells"]
         scaled = self.sharpness * cells.reshape(cells.shape[:2])
         weights = np.exp(scaled - scaled.max())

@@ -49,7 +49,15 @@ class HeatmapMethod(ABC):
         """
 
     def available(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> bool:
-        """Whether a network with these outputs can give this map."""
+        """Return whether a network with these outputs supports this method.
+
+        Args:
+            outputs: The network's outputs.
+            head: Its head.
+
+        Returns:
+            Whether it does.
+        """
         return head.layer in outputs
 
 
@@ -75,7 +83,15 @@ class GradCAM(_GradientMethod):
     sentence = "Which regions raise the score shown here, by its gradient at the layer where the evidence is gathered."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-        """Sum the maps, each times its mean gradient."""
+        """Sum the maps, each times its mean gradient.
+
+        Args:
+            maps: float (h, w, C).
+            gradients: float (h, w, C).
+
+        Returns:
+            float (h, w).
+        """
         return maps @ gradients.mean((0, 1))
 
 
@@ -90,7 +106,15 @@ class GradCAMPlusPlus(_GradientMethod):
     sentence = "Grad-CAM with strong features damped, so that a second, weaker region shows as well."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-        """Sum the maps, each times the sum of its positive gradients times alpha."""
+        """Sum the maps, each times the sum of its positive gradients times alpha.
+
+        Args:
+            maps: float (h, w, C).
+            gradients: float (h, w, C).
+
+        Returns:
+            float (h, w).
+        """
         positive = np.maximum(gradients, 0)
         # The paper's maps come out of a ReLU; taking others as if they did keeps alpha between 0 and 1/2.
         alpha = 1 / (2 + positive * np.maximum(maps, 0).sum((0, 1)))
@@ -104,7 +128,15 @@ class HiResCAM(_GradientMethod):
     sentence = "Grad-CAM without averaging the gradient over the image: only the regions that decided the score."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-        """Multiply maps and gradients cell by cell, and sum over the channels."""
+        """Multiply maps and gradients cell by cell, and sum over the channels.
+
+        Args:
+            maps: float (h, w, C).
+            gradients: float (h, w, C).
+
+        Returns:
+            float (h, w).
+        """
         return np.einsum("hwc,hwc->hw", maps, gradients)
 
 
@@ -119,12 +151,28 @@ class Localiser(HeatmapMethod):
     sentence = "Learned from radiologists' boxes: the model's confidence that each region contains a fracture."
 
     def evidence(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> np.ndarray:
-        """Return the softplus of each cell's logit, float32 (h, w), nats."""
+        """Return the softplus of each cell's logit.
+
+        Args:
+            outputs: The network's outputs.
+            head: Its head.
+
+        Returns:
+            float32 (h, w), nats.
+        """
         cells = outputs["cells"]
         return np.logaddexp(0, cells.reshape(cells.shape[:2])).astype(np.float32)
 
     def available(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> bool:
-        """Whether the network has a localiser."""
+        """Return whether the network has a localiser.
+
+        Args:
+            outputs: The network's outputs.
+            head: Its head.
+
+        Returns:
+            Whether it does.
+        """
         return "cells" in outputs
 
 

@@ -32,7 +32,15 @@ class DrawingError(FractureCoreError):
 
 
 def share_of_full(evidence: np.ndarray, method: str) -> np.ndarray:
-    """Give evidence, float (H, W), as a share of full colour, float32 0..1; what is below zero gives 0."""
+    """Convert evidence to a share of full colour.
+
+    Args:
+        evidence: float (H, W).
+        method: The heatmap method.
+
+    Returns:
+        float32 (H, W), 0..1; 0 where the evidence is negative.
+    """
     return np.clip(np.asarray(evidence, np.float32) / FULL_COLOUR[method], 0, 1)
 
 
@@ -46,15 +54,22 @@ def _ramp() -> np.ndarray:
 
 
 def legend_stops() -> list[str]:
-    """Give CSS colours at shares 0, 1/4, 1/2, 3/4 and 1 of full colour, as the overlay draws them."""
+    """Return CSS colours at 0, 1/4, 1/2, 3/4 and 1 of full colour, as the overlay draws them."""
     return [f"rgba({r},{g},{b},{a / 255:.2f})" for r, g, b, a in _ramp()[[0, 64, 128, 191, 255]].tolist()]
 
 
 def colour_layer(evidence: np.ndarray, method: str, *, longest: int | None = None) -> np.ndarray:
-    """Colour evidence, float (H, W), as red, green, blue, alpha: uint8 (H, W, 4), to be laid over the radiograph.
+    """Colour evidence as a layer to be drawn over the radiograph.
 
-    With `longest` the layer is made no larger than that along its longer side; evidence is smooth, so a viewer that
-    scales it up loses nothing.
+    Evidence is smooth, so a viewer that scales up a smaller layer loses nothing.
+
+    Args:
+        evidence: float (H, W).
+        method: The heatmap method.
+        longest: Maximum length of the longer side in pixels, or None.
+
+    Returns:
+        Red, green, blue, alpha: uint8 (H, W, 4).
     """
     share = share_of_full(_reduced(evidence, longest), method)
     return _ramp()[np.rint(share * 255).astype(np.uint8)]
@@ -63,9 +78,15 @@ def colour_layer(evidence: np.ndarray, method: str, *, longest: int | None = Non
 def contours(
     evidence: np.ndarray, method: str, levels: Sequence[float] = CONTOUR_LEVELS
 ) -> list[tuple[float, np.ndarray]]:
-    """Outline where evidence reaches each level (share of full colour).
+    """Outline where evidence reaches each level.
 
-    Gives (level, float32 (k, 2) of x, y in the radiograph's pixels), closed, outer and inner rings alike.
+    Args:
+        evidence: float (H, W).
+        method: The heatmap method.
+        levels: Shares of full colour.
+
+    Returns:
+        (level, float32 (k, 2) of x, y in pixels) of each closed ring, outer and inner alike.
     """
     share = share_of_full(_reduced(evidence, _LONGEST), method)
     scale = np.array(evidence.shape[::-1], np.float32) / np.array(share.shape[::-1], np.float32)
@@ -79,7 +100,15 @@ def contours(
 
 
 def contour_paths(evidence: np.ndarray, method: str) -> list[tuple[str, str]]:
-    """Give the contours as (SVG path, CSS colour) pairs, in the radiograph's pixels."""
+    """Return the contours for an SVG, in the radiograph's pixels.
+
+    Args:
+        evidence: float (H, W).
+        method: The heatmap method.
+
+    Returns:
+        (path, CSS colour) pairs.
+    """
     paths = []
     for level, ring in contours(evidence, method):
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in cv2.approxPolyDP(ring, 0.5, True)[:, 0])
@@ -96,9 +125,18 @@ def overlay(
     opacity: float = 0.6,
     boxes: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Draw evidence, float (H, W), on a copy of a radiograph, uint8 (H, W): uint8 (H, W, 3), red, green, blue.
+    """Draw evidence on a copy of a radiograph.
 
-    `style` is "colour" or "contour"; `opacity` 0..1 is that of full colour; `boxes` (n, 4) are x, y, width, height.
+    Args:
+        pixels: uint8 (H, W).
+        evidence: float (H, W).
+        method: The heatmap method.
+        style: "colour" or "contour".
+        opacity: That of full colour, 0..1.
+        boxes: x, y, width, height in pixels, shape (n, 4), or None.
+
+    Returns:
+        Red, green, blue: uint8 (H, W, 3).
     """
     drawn = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
     thickness = max(1, round(max(pixels.shape) / 400))
@@ -120,7 +158,15 @@ def overlay(
 
 
 def thumbnail(pixels: np.ndarray, side: int = 96) -> np.ndarray:
-    """Scale a radiograph, uint8 (H, W), into a black square uint8 (side, side)."""
+    """Scale a radiograph into a black square.
+
+    Args:
+        pixels: uint8 (H, W).
+        side: In pixels.
+
+    Returns:
+        uint8 (side, side).
+    """
     scale = side / max(pixels.shape)
     height, width = (max(1, round(n * scale)) for n in pixels.shape)
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
@@ -131,7 +177,17 @@ def thumbnail(pixels: np.ndarray, side: int = 96) -> np.ndarray:
 
 
 def to_png(picture: np.ndarray) -> bytes:
-    """Encode uint8 (H, W), (H, W, 3) or (H, W, 4) as PNG, without loss and fast rather than small."""
+    """Encode an image as PNG, losslessly, and fast rather than small.
+
+    Args:
+        picture: uint8 (H, W), (H, W, 3) or (H, W, 4).
+
+    Returns:
+        The PNG.
+
+    Raises:
+        DrawingError: It cannot be encoded.
+    """
     if picture.ndim == 3:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
@@ -141,7 +197,18 @@ def to_png(picture: np.ndarray) -> bytes:
 
 
 def to_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
-    """Return uint8 (H, W) as JPEG: for thumbnails alone, never for what is read."""
+    """Encode an image as JPEG; only for thumbnails, never for what is assessed.
+
+    Args:
+        image: uint8 (H, W).
+        quality: 0..100.
+
+    Returns:
+        The JPEG.
+
+    Raises:
+        DrawingError: It cannot be encoded.
+    """
     done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise DrawingError("The image could not be encoded.")

@@ -69,10 +69,16 @@ class Engine:
         self._lock = Lock()
 
     def run(self, squares: np.ndarray) -> dict[str, np.ndarray]:
-        """Run pictures uint8 or float32 (n, S, S), 0..255.
+        """Run the network.
 
-        Gives every output of the graph by name, float32: maps (n, h, w, C), vectors (n, C). Raises EngineError where
-        the pictures are not what the network reads.
+        Args:
+            squares: Letterboxed images, uint8 or float32 (n, S, S), 0..255.
+
+        Returns:
+            Every output of the graph by name, float32: maps (n, h, w, C), vectors (n, C).
+
+        Raises:
+            EngineError: The images do not fit the network.
         """
         self.check(squares)
         outputs = {name: np.empty((len(squares), *shape), np.float32) for name, shape in self.shapes.items()}
@@ -91,7 +97,14 @@ class Engine:
         }
 
     def check(self, squares: np.ndarray) -> None:
-        """Raise EngineError where the pictures are not what the network reads."""
+        """Check that images fit the network.
+
+        Args:
+            squares: Letterboxed images.
+
+        Raises:
+            EngineError: They do not.
+        """
         _check(squares, self.graph)
 
     def warm_up(self) -> None:
@@ -131,7 +144,10 @@ class Engine:
     def export(self, path: str | os.PathLike[str]) -> None:
         """Write OpenVINO's own format for a model server: `path` (.xml), and beside it the weights (.bin).
 
-        The written network takes any number of pictures, float32 (n, S, S, 1), 0..255, named "radiograph".
+        The exported network takes any number of images, float32 (n, S, S, 1), 0..255, named "radiograph".
+
+        Args:
+            path: The .xml file.
         """
         path = Path(path).with_suffix(".xml")
         model = self._model.clone()
@@ -157,7 +173,14 @@ class TensorFlowEngine:
         self._forward = tf.function(lambda pictures: model(pictures, training=False), reduce_retracing=True)
 
     def run(self, squares: np.ndarray) -> dict[str, np.ndarray]:
-        """Run pictures as `Engine.run` does: uint8 or float32 (n, S, S) to every output by name."""
+        """Run the network as `Engine.run` does.
+
+        Args:
+            squares: Letterboxed images, uint8 or float32 (n, S, S), 0..255.
+
+        Returns:
+            Every output by name.
+        """
         _check(squares, self.graph)
         outputs = self._forward(np.asarray(squares, np.float32)[..., None])
         return {name: outputs[name].numpy() for name in self.graph.outputs}
@@ -166,7 +189,17 @@ class TensorFlowEngine:
 def ready_engine(
     graph: Graph, weights: Mapping[str, np.ndarray], recipe: Recipe, *, threads: int | None = None
 ) -> Engine | TensorFlowEngine:
-    """Make a network ready on OpenVINO, or on TensorFlow, with a line in the log, where OpenVINO cannot run it."""
+    """Create an engine on OpenVINO, or on TensorFlow, with a line in the log, if OpenVINO cannot run the network.
+
+    Args:
+        graph: The network.
+        weights: Its weights by key.
+        recipe: Its recipe, for TensorFlow.
+        threads: Number of threads, or None.
+
+    Returns:
+        The engine.
+    """
     try:
         engine = Engine(graph, weights, threads=threads)
         engine.warm_up()

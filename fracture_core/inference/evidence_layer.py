@@ -14,7 +14,13 @@ EVIDENCE = "cells_mix"
 
 
 def with_evidence(graph: Graph) -> Graph:
-    """Return the network giving its evidence layer too; one without a localiser stays as it is.
+    """Return the network with its evidence layer as a further output; unchanged if it has no localiser.
+
+    Args:
+        graph: The network.
+
+    Returns:
+        The new graph.
 
     Raises:
         GraphError: The description is damaged at the localiser.

@@ -20,9 +20,17 @@ _CONVOLUTIONS = ("convolution", "depthwise_convolution")
 
 
 def simplify(graph: Graph, weights: Mapping[str, np.ndarray]) -> tuple[Graph, Weights]:
-    """Give a graph and weights with the same outputs in fewer or cheaper steps; the arguments stay as they are.
+    """Return a graph and weights with the same outputs in fewer or cheaper steps; the arguments are unchanged.
 
-    Raises GraphError where a weight is missing or damaged.
+    Args:
+        graph: The network.
+        weights: Its weights by key.
+
+    Returns:
+        The new graph and weights.
+
+    Raises:
+        GraphError: A weight is missing or damaged.
     """
     graph.check_weights(weights)
     made = dict(weights)
@@ -93,7 +101,15 @@ def _normalised(convolution: Node, norm: Node, weights: Weights) -> Node:
 
 
 def scale_and_offset(norm: Node, weights: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Batch normalisation at inference as x * scale + offset, float64 (C,) each."""
+    """Express batch normalisation at inference as x * scale + offset.
+
+    Args:
+        norm: The node.
+        weights: The network's weights by key.
+
+    Returns:
+        Scale and offset, float64 (C,) each.
+    """
     beta, mean, variance = (weights[f"{norm.name}/{part}"].astype(np.float64) for part in ("beta", "mean", "variance"))
     scale = 1 / np.sqrt(variance + norm.attributes["epsilon"])
     if norm.attributes.get("scale", True):

@@ -33,15 +33,31 @@ class ExportError(FractureCoreError):
 
 
 def served_name(bundle: Bundle) -> str:
-    """Give the name under which servers offer the bundle's network: its own, and the first digits of its hash."""
+    """Return the name under which servers offer the bundle's network: its own, and the first digits of its hash.
+
+    Args:
+        bundle: The bundle.
+
+    Returns:
+        The name.
+    """
     return f"{bundle.name}-{bundle.sha256[:12]}"
 
 
 def export(bundle: Bundle, folder: str | os.PathLike[str]) -> Path:
-    """Write the bundle's network and the servers' settings into `folder`; give the network's own folder in it.
+    """Write the bundle's network and the settings of model servers.
 
-    Other networks in `folder` stay, and OpenVINO Model Server is told of all of them. Raises ExportError where the
-    folder cannot be written.
+    Other networks in the folder are kept, and OpenVINO Model Server is told of all of them.
+
+    Args:
+        bundle: The bundle.
+        folder: Where to write.
+
+    Returns:
+        The network's own folder in it.
+
+    Raises:
+        ExportError: The folder cannot be written.
     """
     folder, name = Path(folder), served_name(bundle)
     engine, own = Engine(bundle.graph, bundle.weights()), folder / "models" / name

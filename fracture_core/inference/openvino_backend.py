@@ -28,11 +28,21 @@ _MOST_VALUES = 2**26
 
 
 def openvino_graph(graph: Graph, weights: Mapping[str, np.ndarray], batch: int = -1) -> openvino.Model:
-    """Rebuild a network, simplified, for batches of `batch` pictures, or of any number where it is -1.
+    """Rebuild a network, simplified, in OpenVINO.
 
-    Input: float32 (N, S, S, 1), 0..255, named "radiograph". Outputs, in the order and by the names of
-    `graph.outputs`: maps float32 (N, h, w, C), vectors (N, C). Raises GraphError where a weight is missing or the
-    description is damaged.
+    Input: float32 (N, S, S, 1), 0..255, named "radiograph". Outputs, in the order and by the names of `graph.outputs`:
+    maps float32 (N, h, w, C), vectors (N, C).
+
+    Args:
+        graph: The network.
+        weights: Its weights by key.
+        batch: Images per batch; -1 for any number.
+
+    Returns:
+        The OpenVINO model.
+
+    Raises:
+        GraphError: A weight is missing or the description is damaged.
     """
     try:
         return _rebuild(*simplify(graph, weights), batch)

@@ -38,7 +38,11 @@ class _AwayError(Exception):
 
 
 def server_address() -> str:
-    """Give the model server's address from FRACTURE_SERVER, "" where none is set; raise EngineError on a bad one."""
+    """Return the model server's address from FRACTURE_SERVER, or "".
+
+    Raises:
+        EngineError: It is not a valid address.
+    """
     address = os.environ.get(SETTING, "").strip().rstrip("/")
     if not address:
         return ""
@@ -53,7 +57,11 @@ def server_address() -> str:
 
 
 def notice() -> str:
-    """Say where pictures go and in what form, for the page; "" where they stay on this computer."""
+    """Say where images are sent and in what form, for the page; "" if they stay on this computer.
+
+    Returns:
+        A sentence, or "".
+    """
     try:
         address = server_address()
     except EngineError as error:
@@ -67,9 +75,17 @@ def notice() -> str:
 
 
 def reading_engine(local: Engine, model: str) -> Engine | RemoteEngine:
-    """Give the engine that reads: `local`, or where FRACTURE_SERVER is set the server's, with `local` to fall back on.
+    """Return the engine to use: `local`, or the server's if FRACTURE_SERVER is set, with `local` as its fallback.
 
-    `model` is the network's name on the server. Raises EngineError where the address makes no sense.
+    Args:
+        local: The engine on this computer.
+        model: Name of the network on the server.
+
+    Returns:
+        The engine.
+
+    Raises:
+        EngineError: The address is invalid.
     """
     address = server_address()
     return RemoteEngine(address, model, local) if address else local
@@ -101,7 +117,14 @@ class RemoteEngine:
         return getattr(self._mine, "remark", "")
 
     def run(self, squares: np.ndarray) -> dict[str, np.ndarray]:
-        """Run pictures as `Engine.run` does: uint8 or float32 (n, S, S) to every output by name, float32."""
+        """Run the network as `Engine.run` does.
+
+        Args:
+            squares: Letterboxed images, uint8 or float32 (n, S, S), 0..255.
+
+        Returns:
+            Every output by name, float32.
+        """
         self._local.check(squares)
         self._mine.remark = ""
         if len(squares) and not self._away_now():
