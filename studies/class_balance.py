@@ -151,7 +151,7 @@ def page(comparison: Comparison, answers: Sequence[str], seeds: Sequence[int], c
         f"Written by `{command}`; all computed. Initial weights `{comparison.source}`, SHA-256",
         f"`{comparison.trunk}`.",
         "",
-        f"Every run: frozen trunk, both heads from random weights, {base.epochs} epochs on the leak-free training images",
+        f"Every run: frozen trunk, heads from random weights, {base.epochs} epochs on the leak-free training images",
         f"without augmentation, the best epoch by AUC on val. {len(seeds)} seeds; mean ± standard deviation on val.",
         "Thresholds are also chosen on val, so compare the rows with each other and do not take them as predictions.",
         "With a frozen trunk and no augmentation, differences are smaller than in full training; and a trunk that was",
