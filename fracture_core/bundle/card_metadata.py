@@ -79,7 +79,8 @@ def sections(card: str) -> Mapping[str, str]:
         The text by heading; what precedes the first heading is under "".
     """
     found: dict[str, Any] = {}
-    heading, lines = "", []
+    heading = ""
+    lines: list[str] = []
     for line in [*without_front_matter(card).splitlines(), "## "]:
         if line.startswith("## "):
             found[heading] = "\n".join(lines).strip()
