@@ -97,8 +97,8 @@ def _decode(
     if stored.ndim == 3:
         stored, warnings = flatten(np.ascontiguousarray(stored))
     else:
-        colour = look_for_colour and header.components == 3 and _shows_colour(data, header)
-        warnings = (COLOUR_WARNING,) if colour else ()
+        coloured = look_for_colour and header.components == 3 and _shows_colour(data, header)
+        warnings = (COLOUR_WARNING,) if coloured else ()
     if stored.dtype != np.uint8:
         stored, more = window_integers(stored)
         warnings += more

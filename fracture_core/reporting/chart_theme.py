@@ -89,9 +89,9 @@ def line(name: str, x: ArrayLike, y: ArrayLike, colour: str, *, dash: str = "sol
 
 def diagonal(name: str, start: Sequence[float] = (0, 0), end: Sequence[float] = (1, 1)) -> go.Scatter:
     """Return a thin dashed line that is neither pointed at nor named in the legend."""
-    ends = np.array([start, end], float).T
+    across, up = np.array([start, end], float).T
     style = {"color": GREY, "width": 1, "dash": "dash"}
-    return line(name, *ends, GREY, line=style, hoverinfo="skip", showlegend=False)
+    return line(name, across, up, GREY, line=style, hoverinfo="skip", showlegend=False)
 
 
 def upright(figure: go.Figure, places: dict[str, float]) -> go.Figure:

@@ -88,8 +88,7 @@ def recognise(
             return ReferenceLabel(
                 example.image_id, example.fractured, example.boxes, _seen_note(bundle, example.image_id)
             )
-    image_id = _identify(dataset, radiograph) if dataset is not None else None
-    if image_id is None:
+    if dataset is None or (image_id := _identify(dataset, radiograph)) is None:
         return None
     fractured = bool(dataset.table.at[image_id, "label"])
     return ReferenceLabel(image_id, fractured, dataset.boxes(image_id), _seen_note(bundle, image_id))

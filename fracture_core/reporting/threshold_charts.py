@@ -75,12 +75,11 @@ def matrix_chart(matrix: Confusion, *, clickable: bool = False) -> go.Figure:
     """
     words = cell_labels(matrix)
     shares = {"TP": matrix.sensitivity, "FN": 1 - matrix.sensitivity, "FP": 1 - matrix.specificity}
-    shares = {
-        cell: None if math.isnan(share) else share for cell, share in (shares | {"TN": matrix.specificity}).items()
-    }
+    shares |= {"TN": matrix.specificity}
+    shown = {cell: None if math.isnan(share) else share for cell, share in shares.items()}
     heat = [
-        _heat([[shares["TP"], None], [shares["FP"], shares["TN"]]], BLUE, 0.06),
-        _heat([[None, shares["FN"]], [None, None]], VERMILION, 0.3),
+        _heat([[shown["TP"], None], [shown["FP"], shown["TN"]]], BLUE, 0.06),
+        _heat([[None, shown["FN"]], [None, None]], VERMILION, 0.3),
     ]
     said = {
         cell: f'<b style="font-size:1.3em">{count}</b><br>{name.replace(" ", "<br>", 1)}<br>{share}'

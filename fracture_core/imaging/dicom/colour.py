@@ -49,8 +49,8 @@ def grey_from_palette(places: np.ndarray, dataset: Dataset) -> Grey:
     Raises:
         UnreadableRadiograph: The palette is absent or damaged.
     """
-    tables = [_table(dataset, channel) for channel in _CHANNELS]
-    if any(table is None for table in tables):
+    tables = [table for channel in _CHANNELS if (table := _table(dataset, channel)) is not None]
+    if len(tables) < len(_CHANNELS):
         # Palettes in segments (PS3.3 C.7.9.2) are put together by pydicom.
         colours = apply_color_lut(places, dataset)
         top = np.iinfo(colours.dtype).max
@@ -72,9 +72,10 @@ def _table(dataset: Dataset, channel: str) -> tuple[np.ndarray, int] | None:
     descriptor = numbers(dataset, f"{channel}PaletteColorLookupTableDescriptor")
     if entries is None and f"Segmented{channel}PaletteColorLookupTableData" in dataset:
         return None
-    if entries is None or len(descriptor) != 3 or None in descriptor:
+    known = [number for number in descriptor if number is not None]
+    if entries is None or not len(descriptor) == len(known) == 3:
         raise UnreadableRadiograph("The DICOM file is damaged: its palette is incomplete.")
-    count, first, bits = (int(number) for number in descriptor)
+    count, first, bits = (int(number) for number in known)
     count = (count & 0xFFFF) or 65_536
     table = lut_entries(entries, count, bits, little=dataset.original_encoding[1] is not False)[:count]
     if not len(table):

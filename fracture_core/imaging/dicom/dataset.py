@@ -11,7 +11,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pydicom
 from pydicom.dataelem import RawDataElement
@@ -95,7 +95,7 @@ def is_dicom(data: bytes) -> bool:
         return True
     if len(data) <= 132:
         return False
-    order = "little" if data[1] == 0 else "big"
+    order: Literal["little", "big"] = "little" if data[1] == 0 else "big"
     group, element = int.from_bytes(data[:2], order), int.from_bytes(data[2:4], order)
     return group in (2, 8) and element < 0x0100 and (data[4:6].isalpha() or data[6:8] == b"\0\0")
 
@@ -116,7 +116,7 @@ def open_file(data: bytes) -> DicomFile:
     if not hasattr(dataset, "file_meta"):
         dataset.file_meta = pydicom.dataset.FileMetaDataset()
     if stated == _DEFLATED:
-        dataset.file_meta = meta
+        dataset.file_meta = pydicom.dataset.FileMetaDataset(meta)
     implicit, little = dataset.original_encoding
     pixels = _pixel_element(data, source.tell(), bool(implicit), "<" if little is not False else ">")
     syntax = stated

@@ -131,10 +131,11 @@ def voi_choices(dataset: Dataset) -> list[VoiTransform]:
 def lut(item: Dataset, dataset: Dataset) -> Lut | None:
     """Return a modality or VOI LUT from its sequence item; None where it is damaged."""
     descriptor, entries = numbers(item, "LUTDescriptor"), value(item, "LUTData")
-    if len(descriptor) != 3 or None in descriptor or entries is None:
+    known = [number for number in descriptor if number is not None]
+    if not len(descriptor) == len(known) == 3 or entries is None:
         return None
     # 0 entries stand for 65,536, which 16 bits cannot say (PS3.3 C.11.2.1.1).
-    count, first, bits = (int(number) for number in descriptor)
+    count, first, bits = (int(number) for number in known)
     count = (count & 0xFFFF) or 65_536
     if integer(dataset, "PixelRepresentation", 0) == 1 and first >= 1 << 15:
         first -= 1 << 16

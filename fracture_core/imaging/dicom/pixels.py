@@ -69,6 +69,7 @@ def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) ->
         UnreadableRadiograph: The syntax cannot be decoded (it is named), or the data contradict the header.
         Exception: Whatever the decoders raise for damage.
     """
+    assert file.pixels is not None
     if file.pixels.real:
         raise UnreadableRadiograph("DICOM images of floating-point pixels are not supported: they are no radiographs.")
     syntax = file.syntax
@@ -135,6 +136,7 @@ def _decoder(syntax: str) -> Callable[[bytes, PixelFormat], Frame]:
 
 
 def _native(file: DicomFile, form: PixelFormat, frame: int) -> Frame:
+    assert file.pixels is not None
     values, present = native_samples(
         file.pixels.data,
         form.shape,

@@ -116,7 +116,8 @@ def _grey_scale(dataset: Dataset, form: PixelFormat, choices: list[VoiTransform]
     limits = None
     if padding is not None:
         limit = (numbers(dataset, "PixelPaddingRangeLimit") or [None])[0]
-        limits = tuple(_as_stored(int(n), signed=form.signed) for n in (padding, padding if limit is None else limit))
+        low, high = (int(number) for number in (padding, padding if limit is None else limit))
+        limits = _as_stored(low, signed=form.signed), _as_stored(high, signed=form.signed)
     shape = text(value(dataset, "PresentationLUTShape")).upper()
     return GreyScale(
         bits=form.stored,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import overload
 
 from fracture_core.imaging.limits import UnreadableRadiograph
 
@@ -49,6 +50,12 @@ class Directory:
         if offset + struct.calcsize(layout) > len(self.data):
             return ()
         return struct.unpack_from(layout, self.data, offset)
+
+    @overload
+    def number(self, tag: int, default: int) -> int: ...
+
+    @overload
+    def number(self, tag: int, default: None = None) -> int | None: ...
 
     def number(self, tag: int, default: int | None = None) -> int | None:
         """Return the first value of a tag as an integer, `default` where it is absent or no number."""

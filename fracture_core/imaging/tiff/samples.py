@@ -84,7 +84,7 @@ def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -
             samples, rows = None, 0
         damaged |= whole and rows < height
         present[row + rows : row + height] = False
-        if rows:
+        if samples is not None and rows:
             into = values[row : row + rows, column : column + layout.segment[1], _planes(layout, plane)]
             into[:] = samples[: into.shape[0], : into.shape[1]]
     return TiffSamples(values=values, present=present, damaged=damaged)
@@ -137,8 +137,8 @@ def _subsampled(stored: bytes, layout: TiffLayout, height: int, down: int, acros
     raw = _bytes(stored, layout, units[0] * units[1] * size)
     rows = len(raw) // (units[0] * size)
     parts = np.frombuffer(raw, np.uint8, rows * units[0] * size).reshape(rows, units[0], size)
-    luma = parts[:, :, : down * across].reshape(rows, units[0], down, across).transpose(0, 2, 1, 3)
-    luma = luma.reshape(rows * down, units[0] * across, 1)
+    by_row = parts[:, :, : down * across].reshape(rows, units[0], down, across).transpose(0, 2, 1, 3)
+    luma = by_row.reshape(rows * down, units[0] * across, 1)
     chroma = parts[:, :, down * across :].repeat(down, axis=0).repeat(across, axis=1)
     samples = np.concatenate([luma, chroma], axis=2)[:height, : layout.segment[1]]
     return samples, len(samples)
@@ -183,7 +183,7 @@ def _unpacked(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
     if layout.predictor == 3:
         return _float_predicted(lines, layout)
     if layout.bits in (8, 16, 32, 64):
-        stored = np.ascontiguousarray(lines).view(layout.dtype.newbyteorder(layout.order))
+        stored = np.ascontiguousarray(lines).view(layout.dtype.newbyteorder("<" if layout.order == "<" else ">"))
         values = stored.astype(layout.dtype, copy=False)
     elif layout.dtype.kind == "f":
         values = imagecodecs.float24_decode(lines.tobytes(), byteorder=layout.order).reshape(rows, count)
