@@ -16,6 +16,8 @@ pages = [
     st.Page("pages/training.py", title="Training"),
     st.Page("pages/model_card.py", title="Model card"),
 ]
+if os.environ.get("FRACTURE_REVIEW_DIR"):
+    pages.insert(1, st.Page("pages/review.py", title="Review"))
 if os.environ.get("FRACTURE_AUDIT_LOG"):
     pages.insert(-1, st.Page("pages/monitoring.py", title="Monitoring"))
 if may_enter():

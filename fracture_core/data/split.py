@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from fracture_core.data.user_dataset import OwnDataset
 from fracture_core.errors import FractureCoreError
@@ -56,6 +55,8 @@ def reference_split(image_ids: Sequence[str], labels: Sequence[int]) -> Split:
     `image_ids` in dataset.csv's order and `labels` (0 / 1) from its `fractured` column give the study's own 2,858 /
     408 / 817. Raises SplitError where a class is too small to be in each part.
     """
+    from sklearn.model_selection import train_test_split  # seconds to import, and most users of a split draw none
+
     ids, y = np.asarray(image_ids), np.asarray(labels)
     try:
         if len(set(y.tolist())) < 2:
@@ -173,6 +174,8 @@ def _drawn_val(labels: pd.Series, together: Mapping[str, str], train: Sequence[s
 
 def _folds(labels: pd.Series, together: Mapping[str, str], n: int) -> list[list[str]]:
     """Divide into `n` folds alike in size and classes; what must stay together does."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups = [together[i] for i in labels.index]
     folds = StratifiedGroupKFold(n, shuffle=True, random_state=_SEED)
     try:

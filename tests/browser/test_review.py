@@ -1,0 +1,123 @@
+"""Verdicts by keys, boxes by mouse, and what is kept of them, in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from fracture_core.data.review_set import FILE, ReviewSet
+from fracture_core.imaging.radiograph import read_radiograph
+from tests.browser.app import Server
+
+WAIT = 90_000
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def review_server(small_models, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("review")
+    running = Server(
+        folder / "log",
+        FRACTURE_MODELS_DIR=str(small_models),
+        FRACATLAS_DIR=str(small_models.parent / "data"),
+        FRACTURE_REVIEW_DIR=str(folder / "review"),
+    )
+    running.wait()
+    yield running, folder / "review"
+    running.stop()
+
+
+@pytest.fixture
+def desk(browser, review_server, known):
+    """The Review page with four films of the session."""
+    server, folder = review_server
+    context = browser.new_context(viewport={"width": 1280, "height": 1100})
+    page = context.new_page()
+    page.goto(server.url)
+    page.locator("input[type=file]").set_input_files([str(path) for path in known[:4]])
+    page.locator(".answer").wait_for(timeout=WAIT)
+    page.get_by_role("link", name="Review").click()
+    name = page.get_by_label("Your name or initials")
+    name.wait_for(timeout=WAIT)
+    name.fill("ward7")
+    name.press("Enter")
+    page.locator(".desk .film img").wait_for(timeout=WAIT)
+    page.get_by_text("0 of 4 read by ward7").wait_for(timeout=WAIT)
+    yield page, folder, known[:4]
+    context.close()
+
+
+def verdicts(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / FILE).read_text().splitlines()]
+
+
+def drag(page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag on the film; places are shares of the drawing's sides."""
+    frame = page.locator(".desk svg").bounding_box()
+    points = [(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in (start, end)]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move(*points[1], steps=5)
+    page.mouse.up()
+
+
+def give(page, key: str) -> None:
+    """Press a key and wait for the next film."""
+    film = page.locator(".desk .film")
+    before = film.get_attribute("data-film")
+    film.focus()
+    page.keyboard.press(key)
+    page.locator(f".desk .film:not([data-film='{before}'])").wait_for(timeout=WAIT)
+
+
+def boxes(page) -> list[list[float]]:
+    return json.loads(page.locator(".desk .film").get_attribute("data-boxes"))
+
+
+def test_a_reader_goes_through_the_films_by_keys(desk):
+    page, folder, paths = desk
+    height, width = read_radiograph(paths[0]).pixels.shape
+    drag(page, (0.2, 0.3), (0.5, 0.6))
+    (box,) = boxes(page)
+    assert box == pytest.approx([0.2 * width, 0.3 * height, 0.3 * width, 0.3 * height], abs=2)
+    drag(page, (0.35, 0.45), (0.45, 0.55))  # move it
+    assert boxes(page)[0] == pytest.approx([0.3 * width, 0.4 * height, 0.3 * width, 0.3 * height], abs=2)
+    drag(page, (0.6, 0.7), (0.8, 0.9))  # resize it by its corner
+    assert boxes(page)[0] == pytest.approx([0.3 * width, 0.4 * height, 0.5 * width, 0.5 * height], abs=3)
+    drag(page, (0.05, 0.05), (0.2, 0.2))
+    assert len(boxes(page)) == 2
+    page.keyboard.press("Control+z")
+    assert len(boxes(page)) == 1
+    give(page, "1")
+    page.get_by_text("1 of 4 read by ward7").wait_for(timeout=WAIT)
+    give(page, "2")
+    give(page, "3")
+    page.get_by_text("3 of 4 read by ward7").wait_for(timeout=WAIT)
+    page.get_by_placeholder("Comment").fill("2 views needed")  # digits in the comment are no verdict
+    page.get_by_role("button", name="No fracture").click()
+    page.get_by_text("Every film of this session has your verdict.").wait_for(timeout=WAIT)
+    kept = verdicts(folder)
+    assert [entry["verdict"] for entry in kept] == ["fracture", "no fracture", "cannot tell", "no fracture"]
+    assert kept[0]["boxes"][0] == pytest.approx([0.3 * width, 0.4 * height, 0.5 * width, 0.5 * height], abs=3)
+    assert kept[3]["comment"] == "2 views needed" and {entry["reader"] for entry in kept} == {"ward7"}
+    assert all(entry["model"]["bundle"] for entry in kept)
+
+    page.get_by_role("button", name=re.compile("^Change the last verdict .*: no fracture")).click()
+    page.locator(".desk .given", has_text="No fracture").wait_for(timeout=WAIT)
+    page.locator(".desk .film").focus()
+    page.keyboard.press("1")
+    page.get_by_text("Every film of this session has your verdict.").wait_for(timeout=WAIT)
+    assert [entry["verdict"] for entry in verdicts(folder)][3:] == ["no fracture", "fracture"]
+
+    page.get_by_text("Browse", exact=True).click()
+    page.get_by_text("4 of 4 films").wait_for(timeout=WAIT)
+    page.locator(".gallery button").first.click()
+    page.get_by_text("Delete this film and its verdicts for good").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_text("3 of 3 films").wait_for(timeout=WAIT)
+    assert len({verdict.image for verdict in ReviewSet(folder).verdicts()}) == 3
+    written = {path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file()}
+    assert written <= {"README.txt", "secret.key", "images", FILE, f".{FILE}.lock"}
