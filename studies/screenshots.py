@@ -18,7 +18,7 @@ from fracture_core.inference.predictor import Predictor
 from tests.browser.app import Server, chromium
 
 HERE = Path(__file__).resolve().parents[1] / "docs"
-SIZES = {"diagnose": (1280, 1000)}
+SIZES = {"diagnose": (1440, 900)}
 
 
 def clearest_test_fracture(dataset: FracAtlas) -> str:

@@ -133,6 +133,10 @@ class Bundle:
 
     def predictions(self) -> pd.DataFrame:
         """Every val and test image: image_id, split, label, logit, probability, and the dataset's columns."""
+        return self._predictions.copy()
+
+    @cached_property
+    def _predictions(self) -> pd.DataFrame:
         import pandas as pd  # costs a third of a second, and diagnosing needs none of it
 
         table = pd.read_csv(io.BytesIO(self._read("predictions.csv")), dtype={"image_id": str, "split": str})

@@ -24,6 +24,8 @@ from fracture_core.imaging.truncation import blacken_missing, refuse_or_warn
 
 #: A progressive file repeats its passes over the whole image; passes x pixels beyond this would take seconds.
 MAX_SCANNED_PIXELS = 400_000_000
+#: Frame headers that every program decodes: baseline, extended and progressive, Huffman coded.
+_EVERYWHERE = (0xC0, 0xC1, 0xC2)
 _FINE_DETAIL = "The file is truncated: the whole image is present, but without fine detail."
 DAMAGED = "The JPEG image is damaged and cannot be decoded."
 
@@ -48,6 +50,21 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
     grey = turned(grey, header.orientation)
     warnings = size_warnings(*grey.shape[::-1]) + truncated + pixel_shape_warnings(header.pixel_shape) + warnings
     return DecodedImage(pixels=grey, warnings=warnings, missing=missing)
+
+
+def shows_as_read(data: bytes) -> bool:
+    """Tell whether any other program that shows this JPEG file shows the pixels that `read_jpeg` gives.
+
+    So it is for a whole 8 bit grey image (baseline or progressive), upright, of square pixels, without a colour
+    profile that a screen would be adjusted to.
+    """
+    try:
+        header = read_header(data)
+    except UnreadableRadiograph:
+        return False
+    plain = header.components == 1 and header.precision == 8 and header.frame in _EVERYWHERE
+    upright = header.orientation == 1 and header.pixel_shape == 1.0
+    return plain and upright and header.complete and not header.flaws and b"ICC_PROFILE\0" not in data[: 2**16]
 
 
 def missing_share(data: bytes) -> float:

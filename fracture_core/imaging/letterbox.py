@@ -6,7 +6,7 @@ it went, so that boxes follow into the square and heatmaps come back out of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -34,6 +34,15 @@ class Placement:
     def scale(self) -> tuple[float, float]:
         """Pixels of the square per pixel of the radiograph, along x and along y."""
         return self.fitted_width / self.width, self.fitted_height / self.height
+
+    def reduced(self, scale: float) -> Placement:
+        """Return the placement of the same radiograph shrunk by `scale` (0 to 1), for maps that need no more detail."""
+
+        def shrunk(pixels: int) -> int:
+            return max(1, round(pixels * scale))
+
+        x, y = round(self.x * scale), round(self.y * scale)
+        return replace(self, x=x, y=y, width=shrunk(self.width), height=shrunk(self.height))
 
     def boxes_in_square(self, boxes: np.ndarray) -> np.ndarray:
         """Move boxes float32 (n, 4) x, y, width, height from the radiograph's pixels to the square's."""

@@ -73,11 +73,13 @@ class Finding:
         """The heatmap methods that the network can give, the one to be shown first at the front."""
         return tuple(name for name, method in METHODS.items() if method.available(self.views[0], self.head))
 
-    def heatmap(self, method: str | None = None) -> np.ndarray:
+    def heatmap(self, method: str | None = None, *, longest: int | None = None) -> np.ndarray:
         """Return the evidence over the radiograph.
 
         Args:
             method: One of `methods`; without it the first.
+            longest: Make the map no larger than this along its longer side, in pixels. Evidence is smooth, so a
+                drawing loses nothing by it.
 
         Returns:
             float32 (H, W), in the method's units; see `explain.gradcam`.
@@ -85,8 +87,17 @@ class Finding:
         Raises:
             HeatmapError: There is no such method, or the network lacks what it needs.
         """
-        shape = self.radiograph.pixels.shape
-        return heatmap(method or self.methods[0], self.views, self.head, self.placement, shape)
+        height, width = self.radiograph.pixels.shape
+        scale = min(1.0, longest / max(height, width)) if longest else 1.0
+        placement, shape = self.placement, (height, width)
+        if scale < 1:
+            placement = self.placement.reduced(scale)
+            # The part that the network saw lies inside, however its edges were rounded.
+            shape = (
+                max(round(height * scale), placement.y + placement.height),
+                max(round(width * scale), placement.x + placement.width),
+            )
+        return heatmap(method or self.methods[0], self.views, self.head, placement, shape)
 
 
 @dataclass(frozen=True)

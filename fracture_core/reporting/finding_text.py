@@ -12,13 +12,15 @@ from fracture_core.metrics.calibration import LocalRate, local_rate
 from fracture_core.metrics.operating_points import ABOVE, BELOW, LIKELY, UNLIKELY, OperatingPoint
 
 DISCLAIMER = "Research demonstrator. Not a medical device; not for diagnosis."
-COLOURS_MEAN = "Colour: evidence for a fracture, weak to strong, on the same scale for every radiograph."
+COLOURS_MEAN = "Colour: evidence for a fracture, on one fixed scale for all radiographs."
 COLOURS_DO_NOT_MEAN = "It does not outline the fracture, and an area without colour is not cleared."
 LIMITS = (
-    "Validated on FracAtlas alone: hand, leg, hip and shoulder radiographs, with few fractures of hip and shoulder.",
-    "The model reads one image without history, earlier studies or a second view, and it misses fractures.",
+    "Validated on FracAtlas only: hand, leg, hip and shoulder radiographs, with few hip and shoulder fractures.",
+    "It assesses one image, without history, prior studies or a second view, and it misses fractures.",
     "The clinician reading the original decides.",
 )
+#: What a worklist says of a file that gave no image.
+UNOPENED = f"{NOT_READ}: the file could not be opened"
 #: What a worklist says of a radiograph that nobody has read.
 NEEDS_YOU = "Needs you"
 #: What a person at the screen may find.

@@ -73,7 +73,7 @@ def report_pdf(
         pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), method))
     columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in pictures]
     captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(pictures)]]
-    story = [Paragraph("Fracture reader: report on one radiograph", styles["title"]), *_patient(patient, styles, width)]
+    story = [Paragraph("Fracture reader: single-radiograph report", styles["title"]), *_patient(patient, styles, width)]
     story += _verdict(finding, words, styles, notes)
     story += [
         Table([columns, captions], colWidths=[width / 2] * len(columns), style=[("LEFTPADDING", (0, 0), (-1, -1), 0)])

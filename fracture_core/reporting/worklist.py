@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from fracture_core.explain.overlay import thumbnail, to_png
-from fracture_core.inference.assessment import NOT_READ, not_read
+from fracture_core.inference.assessment import not_read
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.metrics.operating_points import OperatingPoint, answer
 from fracture_core.reporting.audit_log import AuditLine
+from fracture_core.reporting.finding_text import UNOPENED
 
 COLUMNS = (
     *("file", "finding", "reason", "probability", "logit", "warnings", "error"),
@@ -78,7 +79,7 @@ class Entry:
             The words.
         """
         if self.error:
-            return NOT_READ
+            return UNOPENED
         if self.reason:
             return not_read(self.reason)
         assert self.probability is not None  # both are None, or an assessed entry has one

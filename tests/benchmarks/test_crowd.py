@@ -18,7 +18,7 @@ from tests.support.web_session import WebSession
 
 pytestmark = pytest.mark.slow
 
-_PLACE = re.compile(r"Busy with other radiographs: position (\d+) in the line\.")
+_PLACE = re.compile(r"Busy with other radiographs\. You are number (\d+) in the queue\.")
 
 
 @pytest.fixture(scope="module")

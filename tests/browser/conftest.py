@@ -26,10 +26,12 @@ def vocal_models(small_models, tmp_path_factory) -> Path:
     bundle = load_bundle("small", models)
     weights = bundle.weights()
     picture = read_radiograph(next((small_models.parent / "data" / "images" / "Fractured").iterdir()))
-    maps = Predictor(bundle).predict(picture).outputs["last_map"]
-    kernel = np.maximum(maps.mean((0, 1)), 0)
-    strongest = (maps @ kernel).max() / (maps.shape[0] * maps.shape[1])
-    weights["global_logit/kernel"] = (kernel * 0.8 * FULL_COLOUR["grad-cam"] / strongest)[:, None].astype(np.float32)
+    # The map is proportional to the weight of the pooled cells in the logit.
+    evidence = Predictor(bundle).predict(picture).heatmap("grad-cam")
+    strongest = evidence.max() if evidence.max() > 0 else evidence.min()
+    weights["local_logit/kernel"] = weights["local_logit/kernel"] * np.float32(
+        0.8 * FULL_COLOUR["grad-cam"] / strongest
+    )
     save_weights(bundle.folder / "weights.safetensors", weights)
     write_manifest(bundle.folder, temperature=bundle.temperature, created=bundle.created, provenance={})
     return models

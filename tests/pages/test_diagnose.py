@@ -68,7 +68,7 @@ def test_an_empty_page_offers_examples_and_says_what_it_is_not(app):
     first = [tile["id"] for tile in shown(app, "radiograph_gallery")["tiles"]]
     assert first == [entry["image_id"] for entry in json.loads((ROOT / "pages/examples/examples.json").read_text())]
     assert all(tile["src"] for tile in shown(app, "radiograph_gallery")["tiles"])
-    button(app, "Other examples").click().run()
+    button(app, "More examples").click().run()
     others = [tile["id"] for tile in shown(app, "radiograph_gallery")["tiles"]]
     assert len(others) == 8 and not set(others) & set(first)
 
@@ -100,7 +100,7 @@ def test_many_files_get_a_worklist_with_the_bad_one_on_top(app, small_models):
     films = app.session_state["films"]
     app.session_state["open"] = next(film.key for film in films.films if film.name == bad[0])
     app.run()
-    assert "Not read: the file could not be read" in text(app)
+    assert "Not read: the file could not be opened" in text(app)
 
 
 def test_each_upload_is_inferred_once_whatever_is_opened_or_chosen(app, small_models, monkeypatch):
@@ -208,10 +208,10 @@ def test_a_cut_short_file_can_be_read_as_far_as_it_goes(app):
     whole = buffer.getvalue()
     app.run()
     app.file_uploader[0].set_value([("short.jpg", whole[: len(whole) // 2], "image/jpeg")]).run()
-    assert "could not be read" in text(app)
+    assert "could not be opened" in text(app)
     app.checkbox(key="damaged").check().run()
     assert not app.exception
-    assert "could not be read" not in text(app)
+    assert "could not be opened" not in text(app)
     assert 'class="answer"' in text(app)
 
 
@@ -230,9 +230,9 @@ def test_a_busy_engine_shows_the_place_in_the_line_until_its_turn_comes(app, sma
                 time.sleep(0.05)
             assert not run.done()
         run.result(60)
-    assert told == ["Busy with other radiographs: position 1 in the line."]
+    assert told == ["Busy with other radiographs. You are number 1 in the queue."]
     assert not app.exception and 'class="answer"' in text(app)
-    assert "position 1" not in text(app)
+    assert "number 1" not in text(app)
 
 
 def test_a_full_line_is_a_sentence_and_the_file_is_read_later(app, small_models, monkeypatch):

@@ -11,6 +11,7 @@ from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.assessment import UNFAMILIAR, not_read
 from fracture_core.inference.predictor import Failure, load_predictor
 from fracture_core.metrics.operating_points import OperatingPoint
+from fracture_core.reporting.finding_text import UNOPENED
 from fracture_core.reporting.worklist import COLUMNS, Entry, to_csv, worklist
 
 OUT = OperatingPoint("rule_out", 0.2, "", "val", 0.95, 0.5)
@@ -32,7 +33,7 @@ def test_what_nobody_has_read_comes_first_then_the_most_suspicious():
     table = worklist(entries, OUT, IN)
     assert table["file"].tolist() == ["broken", "holiday", "high", "middle", "low"]
     assert table.index.tolist() == [1, 2, 3, 4, 0]
-    expected = ["not read", not_read(UNFAMILIAR), "fracture likely", "indeterminate", "fracture unlikely"]
+    expected = [UNOPENED, not_read(UNFAMILIAR), "fracture likely", "indeterminate", "fracture unlikely"]
     assert table["finding"].tolist() == expected
     assert table["probability"].isna().tolist() == [True, True, False, False, False]
 

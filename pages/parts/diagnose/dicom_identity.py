@@ -1,4 +1,4 @@
-"""Whose radiograph it is, as a DICOM file says: shown to who asks, and kept nowhere."""
+"""Patient details from a DICOM header: shown on request, kept nowhere."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
     """Draw a switch that shows the identifiers of a DICOM file; nothing for other files. It starts switched off."""
     if radiograph.format != "DICOM":
         return
-    if not st.toggle("Show patient details", key=f"identity {radiograph.sha256}"):
+    if not st.toggle("Show patient details (DICOM header)", key=f"identity {radiograph.sha256}"):
         return
     from fracture_core.imaging.dicom.identifiers import identifier_name
 
     found = identifiers(data)
     if not found:
-        st.caption("The file holds no patient details.")
+        st.caption("Not stated in the file.")
         return
     # Not a table or Markdown: the words come from a file.
     st.code("\n".join(f"{identifier_name(keyword)}: {words}" for keyword, words in found.items()), language=None)

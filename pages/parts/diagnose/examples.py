@@ -12,13 +12,11 @@ from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.overlay import thumbnail, to_jpeg
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
-from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.paths import dataset_folder
 from fracture_core.reporting.demo_cases import BundledExample, ReferenceLabel, bundled_examples, examples, recognise
 from fracture_core.reporting.film_session import Film
 from pages.parts.diagnose.uploads import add_film
 from pages.parts.shared.gallery import Tile, gallery
-from pages.parts.shared.sidebar import Choice
 
 _FOLDER = Path(__file__).parents[2] / "examples"
 _ABOUT = (
@@ -36,26 +34,26 @@ def first_visit(bundle: Bundle) -> None:
     if number and there:
         paths = {image_id: _dataset().path(image_id) for image_id in examples(bundle, 8, number)}
     paths = {image_id: path for image_id, path in paths.items() if path.is_file()}
-    st.markdown("**No radiograph at hand? Click one.**")
+    st.markdown("**No radiograph to hand? Click one.**")
     tiles = [Tile(key, _thumbnail(str(path)), f"Example {n}") for n, (key, path) in enumerate(paths.items(), 1)]
     with st.container(key="examples"):
         gallery(tiles, "example_tiles", lambda image_id: _open(paths[image_id]), width=120)
     unseen = set(paths) <= _test_images(bundle)
     st.caption(
         "FracAtlas, Abedeen et al. 2023, CC BY 4.0."
-        + (" Test images: the model was not trained on them." if unseen else "")
-        + " The reference label stays hidden until asked for."
+        + (" From the test set, which the model was not trained on." if unseen else "")
+        + " Reference labels are hidden until you ask."
     )
     with st.container(horizontal=True, gap="small"):
         if there:
-            st.button("Other examples", on_click=_turn, icon=":material/refresh:")
+            st.button("More examples", on_click=_turn, icon=":material/refresh:")
         else:
             st.page_link(
                 "pages/dataset.py", label="Get all of FracAtlas (4,083 radiographs, 338 MB)", icon=":material/download:"
             )
 
 
-def truth(radiograph: Radiograph, bundle: Bundle) -> ReferenceLabel | None:
+def reference_label(radiograph: Radiograph, bundle: Bundle) -> ReferenceLabel | None:
     """Return what FracAtlas says of this very file, or None."""
     try:
         return recognise(_dataset() if _dataset_there() else None, bundle, radiograph, _bundled())
@@ -68,12 +66,11 @@ def toggle_key(film: Film) -> str:
     return f"reference {film.key}"
 
 
-def shown_boxes(film: Film, result: Finding | Failure, choice: Choice) -> np.ndarray | None:
+def shown_boxes(film: Film, reference: ReferenceLabel | None) -> np.ndarray | None:
     """Return the dataset's boxes if they were asked for; after a crop or a turn they would lie elsewhere."""
-    if film.options.adjustments or not st.session_state.get(toggle_key(film)) or isinstance(result, Failure):
+    if reference is None or film.options.adjustments or not st.session_state.get(toggle_key(film)):
         return None
-    known = truth(result.radiograph, choice.bundle)
-    return known.boxes if known else None
+    return reference.boxes
 
 
 def pick(image_id: str) -> None:

@@ -88,7 +88,7 @@ def _scale(finding: Finding) -> str:
     zones = (("unlikely", 0.0, low), ("indeterminate", low, high), ("likely", high, 1.0))
     bars = "".join(f'<i style="flex:{end - start:.4f} 0 0;--zone:{SHAPES[kind][0]}"></i>' for kind, start, end in zones)
     label = (
-        f"Scale of probability with marks at {format_percent(low)} and {format_percent(high)}; "
+        f"Probability scale with marks at {format_percent(low)} and {format_percent(high)}; "
         f"this radiograph {format_percent(finding.probability)}"
     )
     marks = ['<span class="first" style="left:0">0 %</span>'] if low > _ROOM else []

@@ -32,7 +32,7 @@ DESK_STYLE = """<style>
     grid-template-areas: "list list" "film answer" "film tools"; }
 }
 @media (max-width: 720px) {
-  :root { --viewer-height: clamp(380px, 74dvh, 640px); }
+  :root { --viewer-height: clamp(380px, 74dvh, 640px); --worklist-height: none; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
     grid-template-areas: "answer" "film" "tools" "list"; }
   .st-key-desk > :has(> .st-key-film-pane) { min-height: 0; }

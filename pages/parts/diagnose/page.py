@@ -12,8 +12,9 @@ from streamlit.delta_generator import DeltaGenerator
 from fracture_core.concurrency import QueueFullError
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.inference.remote_engine import notice
+from fracture_core.reporting.demo_cases import ReferenceLabel
 from fracture_core.reporting.film_session import FilmSession
-from fracture_core.reporting.finding_text import FindingText, explain_finding
+from fracture_core.reporting.finding_text import UNOPENED, FindingText, capitalised, explain_finding
 from fracture_core.reporting.worklist import Entry, to_csv, worklist, worklist_order
 from pages.parts.diagnose import examples
 from pages.parts.diagnose.finding_card import show_finding, show_not_read
@@ -36,6 +37,7 @@ class Opened:
     result: Finding | Failure
     words: FindingText | None = None
     picture: dict[str, Any] | None = None
+    reference: ReferenceLabel | None = None
 
 
 def diagnose(bar: DeltaGenerator) -> None:
@@ -72,7 +74,9 @@ def _read_new(films: FilmSession, choice: Choice, pane: DeltaGenerator) -> None:
         slot = st.empty()
         for done, key in enumerate(new):
             with engine_turn(slot):
-                slot.progress(done / len(new), f"Reading {done + 1} of {len(new)} …" if len(new) > 1 else "Reading …")
+                slot.progress(
+                    done / len(new), f"Assessing {done + 1} of {len(new)} …" if len(new) > 1 else "Assessing …"
+                )
                 films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
         slot.empty()
 
@@ -93,10 +97,10 @@ def _work(films: FilmSession, choice: Choice, bar: DeltaGenerator, panes: Sequen
     with panes[1]:
         _film(films, opened, choice, key)
     with panes[2]:
-        _answer(opened, choice)
+        _answer(opened)
         your_reading(films, key)
     with panes[3]:
-        tools_pane(films, opened.result, choice, key)
+        tools_pane(films, opened.result, opened.reference, choice, key)
         if said := notice():
             st.caption(escape_markdown(said))
         if any(entry.truncated for entry in entries.values()) or films.film(key).options.accept_cut_short:
@@ -125,7 +129,10 @@ def _open(films: FilmSession, choice: Choice, key: str, pane: DeltaGenerator) ->
     if isinstance(result, Failure):
         opened = Opened(identity, result)
     else:
-        opened = Opened(identity, result, explain_finding(result, choice.bundle), picture(result))
+        film = films.film(key)
+        shown = picture(result, b"" if film.options.adjustments else film.data)
+        reference = examples.reference_label(result.radiograph, choice.bundle)
+        opened = Opened(identity, result, explain_finding(result, choice.bundle), shown, reference)
     st.session_state["opened"] = opened
     return opened
 
@@ -139,7 +146,7 @@ def _bar(films: FilmSession, choice: Choice, entries: dict[str, Entry], ordered:
             st.button(label, shortcut=shortcut, disabled=not inside, on_click=_show, args=(target,))
         st.markdown(f"**{row + 1}** of {len(ordered)}")
         st.download_button(
-            "Table as CSV",
+            "Download as CSV",
             lambda: to_csv(worklist(list(entries.values()), choice.rule_out, choice.rule_in)),
             "fracture-worklist.csv",
             "text/csv",
@@ -159,16 +166,16 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str) -> None:
     def read_again(adjustment) -> None:
         films.set_options(key, adjustments=(*films.film(key).options.adjustments, adjustment))
 
-    viewer(opened.picture, examples.shown_boxes(films.film(key), opened.result, choice), on_read_again=read_again)
+    viewer(opened.picture, examples.shown_boxes(films.film(key), opened.reference), on_read_again=read_again)
 
 
-def _answer(opened: Opened, choice: Choice) -> None:
+def _answer(opened: Opened) -> None:
     if isinstance(opened.result, Failure):
         ways = "Read it elsewhere, or export it again from where it comes from."
-        show_not_read("Not read: the file could not be read", opened.result.error, ways_forward=ways)
+        show_not_read(capitalised(UNOPENED), opened.result.error, ways_forward=ways)
         return
-    known = examples.truth(opened.result.radiograph, choice.bundle)
-    show_finding(opened.result, opened.words, [known.seen_note] if known and known.seen_note else [])
+    seen = opened.reference.seen_note if opened.reference else ""
+    show_finding(opened.result, opened.words, [seen] if seen else [])
 
 
 def _show(key: str) -> None:

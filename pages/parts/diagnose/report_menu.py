@@ -1,6 +1,8 @@
-"""Taking a finding along: PDF, PNG and a CSV line."""
+"""The report of a finding: PDF, PNG and CSV."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -9,7 +11,9 @@ from fracture_core.inference.predictor import Finding
 from pages.parts.diagnose.dicom_identity import identifiers
 
 
-def offer_report(finding: Finding, bundle: Bundle, data: bytes, reader_finding: str = "") -> None:
+def offer_report(
+    finding: Finding, bundle: Bundle, data: bytes, reader_finding: str = "", notes: Sequence[str] = ()
+) -> None:
     """Draw the downloads of a finding on the file `data`; each is made when it is asked for."""
     from fracture_core.reporting.report import csv_line, file_stem, report_pdf, report_png
 
@@ -19,17 +23,17 @@ def offer_report(finding: Finding, bundle: Bundle, data: bytes, reader_finding: 
             "Include file name",
             value=not dicom,  # archives often name these after the patient
             key="report_named_dicom" if dicom else "report_named",
-            help="File names can hold a patient's name; without it the report knows the file by its SHA-256.",
+            help="File names may contain a patient's name. Without it, the report identifies the file by its SHA-256.",
         )
         identified = dicom and st.checkbox(
             "Include patient details",
             key="report_identified",
-            help="As the DICOM header has them; in the PDF and the PNG, never in the CSV row.",
+            help="From the DICOM header, in the PDF and PNG only, never in the CSV.",
         )
 
         def page(make) -> bytes:
             patient = identifiers(data) if identified else None
-            return make(finding, bundle, named=named, patient=patient, reader_finding=reader_finding)
+            return make(finding, bundle, named=named, patient=patient, reader_finding=reader_finding, notes=notes)
 
         def row() -> str:
             return csv_line(finding, bundle, named=named, reader_finding=reader_finding)

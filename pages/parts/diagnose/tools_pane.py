@@ -9,6 +9,7 @@ from fracture_core.imaging.adjustment import Adjustment
 from fracture_core.imaging.radiograph import Radiograph
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.paths import models_folder
+from fracture_core.reporting.demo_cases import ReferenceLabel
 from fracture_core.reporting.film_session import FilmSession
 from fracture_core.reporting.finding_text import READER_FINDINGS
 from pages.parts.diagnose import examples
@@ -36,13 +37,14 @@ def your_reading(films: FilmSession, key: str) -> None:
     )
 
 
-def tools_pane(films: FilmSession, result: Finding | Failure, choice: Choice, key: str) -> None:
+def tools_pane(
+    films: FilmSession, result: Finding | Failure, reference: ReferenceLabel | None, choice: Choice, key: str
+) -> None:
     """Draw the tools for the open film."""
     film = films.film(key)
     if isinstance(result, Finding):
-        known = examples.truth(result.radiograph, choice.bundle)
-        if known and st.toggle("Show reference label", key=examples.toggle_key(film)):
-            st.info(known.summary_text(), icon=":material/menu_book:")
+        if reference and st.toggle("Show reference label", key=examples.toggle_key(film)):
+            st.info(reference.summary_text(), icon=":material/menu_book:")
         offer_identity(result.radiograph, film.data)
         _dicom_choices(films, key, result.radiograph)
     if film.options.adjustments:
@@ -57,7 +59,8 @@ def tools_pane(films: FilmSession, result: Finding | Failure, choice: Choice, ke
         _ways_forward(films, choice, key)
     with st.container(horizontal=True, gap="small"):
         if isinstance(result, Finding):
-            offer_report(result, choice.bundle, film.data, films.readings.get(key, ""))
+            seen = [reference.seen_note] if reference and reference.seen_note else []
+            offer_report(result, choice.bundle, film.data, films.readings.get(key, ""), seen)
         st.button("Remove", on_click=films.remove, args=([key],), icon=":material/close:", help="Forget this film.")
 
 
@@ -73,7 +76,7 @@ def truncated_choice(films: FilmSession) -> None:
         value=any(film.options.accept_cut_short for film in films.films),
         key="damaged",
         on_change=change,
-        help="The missing part is not looked at; a warning says how much it is.",
+        help="The missing part is not assessed; a warning says how much is missing.",
     )
 
 

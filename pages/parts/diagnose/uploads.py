@@ -11,13 +11,15 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 if TYPE_CHECKING:
     from fracture_core.reporting.film_session import FilmSession
 
-_LABEL = "Radiographs: JPEG, PNG, TIFF, BMP, WebP or DICOM, one or many"
-_HELP = "Files stay in this server's memory for this session, until you clear them, and are written nowhere."
+_LABEL = "Radiographs (JPEG, PNG, TIFF, BMP, WebP or DICOM; one or several)"
+_HELP = "Files are held in memory for this session, until you clear them, and are never written to disk."
 
 
 def offer_upload(bar: DeltaGenerator) -> None:
     """Draw the uploader: a place to drop files on at first, a button in the bar to add more once there are some."""
     there = bool(st.session_state.get("films"))
+    if there:
+        st.empty()  # where the first uploader stood: it leaves the screen at once
     with (bar if there else st).container(
         key="add-films" if there else "first-films", width="content" if there else "stretch"
     ):

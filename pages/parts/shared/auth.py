@@ -1,4 +1,4 @@
-"""Who is at the door: Streamlit's own login where its secrets.toml has an [auth] section, and nothing where not."""
+"""Streamlit's own login, if secrets.toml has an [auth] section; otherwise none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def who() -> str:
 
     if not st.user.get("is_logged_in"):
         return NOBODY
-    return str(next(filter(None, map(st.user.get, ("email", "preferred_username", "sub"))), "logged in, unnamed"))
+    return str(
+        next(filter(None, map(st.user.get, ("email", "preferred_username", "sub"))), "logged in, name not given")
+    )
 
 
 def login_page() -> None:
@@ -34,19 +36,19 @@ def login_page() -> None:
     st.set_page_config(page_title="Fracture reader")
     st.title("Fracture reader", anchor=False)
     if _unreadable_secrets():
-        st.error("The login's settings, secrets.toml, cannot be read. Please tell whoever runs this server.")
+        st.error("The login settings (secrets.toml) cannot be read. Please contact the administrator of this server.")
         return
     settings = st.secrets["auth"]
     providers = {name: str(name) for name, value in settings.items() if isinstance(value, Mapping)}
     if "client_id" in settings:
         providers = {None: "your account"} | providers
-    st.caption("Whoever runs this server asks you to log in first.")
+    st.caption("Please log in to use this server.")
     for provider, label in providers.items():
         if st.button(f"Log in with {label}", key=f"login {provider}", type="primary"):
             try:
                 st.login(provider)
             except StreamlitAuthError:
-                st.error("The login is not set up completely. Please tell whoever runs this server.")
+                st.error("The login is not fully configured. Please contact the administrator of this server.")
 
 
 def offer_logout() -> None:

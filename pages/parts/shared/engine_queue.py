@@ -1,4 +1,4 @@
-"""Whose turn it is: one line for all sessions, and the place in it on the page of whoever waits."""
+"""One queue at the engine for all sessions; whoever waits sees the place in it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _line = RequestQueue()
 
 @contextmanager
 def engine_turn(slot: DeltaGenerator) -> Iterator[None]:
-    """Wait for a turn at the engine, the place in the line shown in `slot`; hold it for the block.
+    """Wait for a turn at the engine, the place in the queue shown in `slot`; hold it for the block.
 
     Raises QueueFullError, with a sentence, where too many wait. A session that is closed or starts over while it waits
     gives its place back.
@@ -28,7 +28,9 @@ def engine_turn(slot: DeltaGenerator) -> Iterator[None]:
         st.session_state.get("opened")
         if position != shown:
             shown = position
-            slot.info(f"Busy with other radiographs: position {position} in the line.", icon=":material/hourglass:")
+            slot.info(
+                f"Busy with other radiographs. You are number {position} in the queue.", icon=":material/hourglass:"
+            )
 
     with _line.turn(show):
         if shown:

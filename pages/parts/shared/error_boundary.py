@@ -1,4 +1,4 @@
-"""What goes wrong below a page and no part of it expected: a sentence, where the reader would get an empty page."""
+"""Errors that no part of a page expected: a sentence in place of an empty page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def error_boundary() -> Iterator[None]:
     except OSError as error:
         # Which call failed helps whoever runs the server; the file's name stays out of the log, it may be a patient's.
         _log.error("A page met %s (%s).", type(error).__name__, error.strerror)
-        _say(f"This server cannot read or write a file that it needs ({error.strerror}). Please tell whoever runs it.")
+        _say(f"The server cannot read or write a file it needs ({error.strerror}). Please contact its administrator.")
 
 
 def _say(words: str) -> None:

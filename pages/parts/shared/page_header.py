@@ -66,10 +66,14 @@ def page_header(title: str, *, wide: bool = False) -> DeltaGenerator:
 
 _WIDE = """<style>
 .stMainBlockContainer { padding: .4rem 1rem .25rem; max-width: none; }
-@media (max-width: 640px) { .stMainBlockContainer { padding: .4rem .6rem .5rem; } }
+@media (max-width: 640px) {
+  .stMainBlockContainer { padding: .4rem .6rem .5rem; }
+  header.stAppHeader button { background: #8883; }
+}
 .stMainBlockContainer h1 { font-size: 1.15rem; padding: 0 .5rem 0 0; }
-header.stAppHeader { background: transparent; pointer-events: none; height: 2.75rem; min-height: 0; }
-header.stAppHeader button { pointer-events: auto; }
+header.stAppHeader { background: transparent; height: 2.75rem; min-height: 0; }
+header.stAppHeader, header.stAppHeader * { pointer-events: none; }
+header.stAppHeader button, header.stAppHeader button * { pointer-events: auto; }
 @media (max-width: 1100px) { .stMainBlockContainer h1 { padding-left: 2.6rem; } }
 .st-key-topbar { min-height: 2.6rem; padding-right: 5.5rem; }
 </style>"""

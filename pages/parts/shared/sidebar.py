@@ -1,4 +1,4 @@
-"""The frame round every page: which bundle, which operating point, and what this program is not."""
+"""The sidebar of every page: which bundle, which operating point; and the disclaimer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.paths import models_folder
 from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words, thresholds_in_words
 
-THREE_ANSWERS = "Three answers"
+THREE_ANSWERS = "Three categories"
 ONE_THRESHOLD = "One threshold"
 
 
@@ -34,7 +34,7 @@ def choose() -> Choice:
     names = list_bundles(models_folder())
     with st.sidebar:
         if not names:
-            st.error("There is no model in models/ yet. Train one: `python -m fracture_core train`.")
+            st.error("No model is installed. Train one: `fracture-reader train`.")
             st.stop()
         labels = _labels(names)
         name = st.selectbox(
@@ -57,7 +57,7 @@ def choose() -> Choice:
             escape_markdown(thresholds_in_words(rule_out, rule_in)),
             help=escape_markdown(points_in_words(rule_out, rule_in)),
         )
-        st.caption(escape_markdown(f"{bundle.version}, made {bundle.created[:10]}"))
+        st.caption(escape_markdown(f"{bundle.version}, created {bundle.created[:10]}"))
     return Choice(bundle, rule_out, rule_in)
 
 

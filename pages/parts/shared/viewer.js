@@ -90,13 +90,16 @@ class Viewer {
     return this.root.querySelectorAll(".stage > img:not(.heat)");
   }
 
-  paths(svg, shapes) {
-    svg.setAttribute("viewBox", `0 0 ${this.data.width} ${this.data.height}`);
+  // Shapes are in pixels of the image, or of a smaller map over it whose [width, height] is `size`.
+  paths(svg, shapes, size = [this.data.width, this.data.height]) {
+    svg.setAttribute("viewBox", `0 0 ${size[0]} ${size[1]}`);
+    svg.setAttribute("preserveAspectRatio", "none");
+    const shrunk = size[0] / this.data.width;
     svg.replaceChildren(...shapes.map((shape) => {
       const path = document.createElementNS(SVG, "path");
       path.setAttribute("d", shape.d);
       // A hair is one pixel of the screen, however large the image is drawn.
-      path.style.cssText = `stroke:${shape.stroke};stroke-width:calc(${shape.width ?? 2} * var(--hair));`
+      path.style.cssText = `stroke:${shape.stroke};stroke-width:calc(${shrunk * (shape.width ?? 2)} * var(--hair));`
         + (shape.dashes ? `stroke-dasharray:${shape.dashes.map((n) => `calc(${n} * var(--hair))`).join(" ")}` : "");
       return path;
     }));
@@ -244,7 +247,8 @@ class Viewer {
     if (layer && this.drawnLayer !== layer) {
       this.drawnLayer = layer;
       heat.src = layer.png;
-      this.paths(rings, layer.contours.map(({ path, colour }) => ({ d: path, stroke: colour, width: 1.5 })));
+      this.paths(rings, layer.contours.map(({ path, colour }) => ({ d: path, stroke: colour, width: 1.5 })),
+        layer.size);
       this.paths(marks, layer.marks.map(({ box, dotted }) => (
         { d: boxPath(...box), stroke: "#ffb000", dashes: dotted && [2, 4] })));
     }

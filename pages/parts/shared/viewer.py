@@ -13,6 +13,7 @@ from fracture_core.explain.gradcam import METHODS
 from fracture_core.explain.overlay import colour_layer, contour_paths, legend_stops, to_png
 from fracture_core.explain.peak import peak_box
 from fracture_core.imaging.adjustment import Adjustment
+from fracture_core.imaging.jpeg import shows_as_read
 from fracture_core.imaging.radiograph import Radiograph
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, kind_of
@@ -30,32 +31,38 @@ _component = st.components.v2.component(
 _OFFERED = ("grad-cam", "localiser")
 #: Longest side of the coloured layer, in pixels; evidence is smooth, so the browser enlarges it without loss.
 _LAYER_SIDE = 384
+#: Longest side of the map behind outlines and boxes, in pixels.
+_MAP_SIDE = 512
 
 
-def picture(finding: Finding) -> dict[str, object]:
+def picture(finding: Finding, data: bytes = b"") -> dict[str, object]:
     """Return everything that the viewer draws of a finding, with every heatmap that its network can give.
 
-    For a radiograph that is not assessed no evidence is sent: there is none to trust.
+    For a radiograph that is not assessed no evidence is sent: there is none to trust. `data` is the file that
+    `finding` was read from, if nothing was done to its pixels since.
     """
     methods = [method for method in finding.methods if method in _OFFERED]
-    return plain_picture(finding.radiograph) | {
+    return plain_picture(finding.radiograph, data) | {
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
         "layers": [_layer(finding, method) for method in methods] if finding.assessed else [],
         "words": finding.triage,
-        "withheld": "The model did not read this image, so it marks nothing." if not finding.assessed else "",
+        "withheld": "No heatmap: the model did not assess this image." if not finding.assessed else "",
     }
 
 
-def plain_picture(radiograph: Radiograph) -> dict[str, object]:
-    """Return everything that the viewer draws of a radiograph that no model has read."""
+def plain_picture(radiograph: Radiograph, data: bytes = b"") -> dict[str, object]:
+    """Return everything that the viewer draws of a radiograph that no model has read; `data` as in `picture`."""
     height, width = radiograph.pixels.shape
+    # A browser draws a plain grey JPEG as it was read; packing large detectors' pixels anew would take longer than
+    # reading them.
+    jpeg = data if radiograph.format == "JPEG" and not radiograph.missing and data and shows_as_read(data) else b""
     return {
         "id": radiograph.sha256,
         "name": radiograph.name,
         "width": width,
         "height": height,
         "spacing": getattr(radiograph.header, "pixel_spacing", None),
-        "original": _data_url(to_png(radiograph.pixels)),
+        "original": _data_url(jpeg, "jpeg") if jpeg else _data_url(to_png(radiograph.pixels)),
         "layers": [],
         "legend": legend_stops(),
         "words": "",
@@ -95,8 +102,11 @@ def viewer(
 
 
 def _layer(finding: Finding, method: str) -> dict[str, object]:
-    evidence = finding.heatmap(method)
+    evidence = finding.heatmap(method, longest=_MAP_SIDE)
+    height, width = finding.radiograph.pixels.shape
+    across, down = width / evidence.shape[1], height / evidence.shape[0]
     box = peak_box(evidence, method)
+    box = box and (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
     # Dotted where the answer itself is unsure or against a fracture: a place to look at, no finding.
     sure = kind_of(finding.triage) in ("likely", "above")
     return {
@@ -105,9 +115,10 @@ def _layer(finding: Finding, method: str) -> dict[str, object]:
         "sentence": METHODS[method].sentence,
         "png": _data_url(to_png(colour_layer(evidence, method, longest=_LAYER_SIDE))),
         "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, method)],
+        "size": [evidence.shape[1], evidence.shape[0]],
         "marks": [{"box": box, "label": "Strongest evidence", "dotted": not sure}] if box else [],
     }
 
 
-def _data_url(png: bytes) -> str:
-    return "data:image/png;base64," + b64encode(png).decode()
+def _data_url(image: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{b64encode(image).decode()}"
