@@ -12,6 +12,8 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from fracture_core.metrics.intervals import IntervalEstimate
+
 # Okabe and Ito (2008), a little lighter or darker so that each stands out on a dark and on a light page.
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#3d94cf", "#e0692a", "#1fa181", "#c27ba8", "#8a959e"
 #: For several runs or models on one chart, in this order; then again with the next dash.
@@ -92,6 +94,36 @@ def diagonal(name: str, start: Sequence[float] = (0, 0), end: Sequence[float] = 
     across, up = np.array([start, end], float).T
     style = {"color": GREY, "width": 1, "dash": "dash"}
     return line(name, across, up, GREY, line=style, hoverinfo="skip", showlegend=False)
+
+
+def estimate_dots(name: str, groups: Sequence[str], rates: Sequence[IntervalEstimate], colour: str) -> go.Scatter:
+    """Return dots with whiskers, a group a line; what is undefined is not drawn.
+
+    Args:
+        name: Name of the trace.
+        groups: Name of each group.
+        rates: Estimate of each group, 0..1, drawn in per cent.
+        colour: Of dots and whiskers.
+    """
+    known = [(group, rate) for group, rate in zip(groups, rates, strict=True) if rate.defined]
+    percent = 100 * np.array([(rate.value, rate.low, rate.high) for _, rate in known], float).reshape(-1, 3)
+    values, low, high = percent.round(1).T
+    whiskers = {"type": "data", "array": (high - values).tolist(), "arrayminus": (values - low).tolist()}
+    return go.Scatter(
+        name=name,
+        x=values.tolist(),
+        y=[group for group, _ in known],
+        mode="markers",
+        marker={"color": colour, "size": 10},
+        error_x=whiskers | {"color": colour, "thickness": 2, "width": 0},
+        customdata=np.stack([low, high], 1).tolist(),
+        hovertemplate=f"{name}: %{{x}} % (%{{customdata[0]}} to %{{customdata[1]}})<extra></extra>",
+    )
+
+
+def downwards(figure: go.Figure) -> go.Figure:
+    """Put the groups of a horizontal chart from top to bottom, and return the figure."""
+    return figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
 
 
 def upright(figure: go.Figure, places: dict[str, float]) -> go.Figure:

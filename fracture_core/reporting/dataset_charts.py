@@ -11,7 +11,17 @@ import plotly.graph_objects as go
 from fracture_core.data.catalogue import PART_NAMES
 from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.localisation import PointingRow
-from fracture_core.reporting.chart_theme import BLUE, GREEN, GREY, PURPLE, SEQUENCE, VERMILION, chart
+from fracture_core.reporting.chart_theme import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    SEQUENCE,
+    VERMILION,
+    chart,
+    downwards,
+    estimate_dots,
+)
 
 
 def class_bars(classes: pd.DataFrame) -> go.Figure:
@@ -35,15 +45,15 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
         )
         for name, colour in (("fractured", VERMILION), ("not fractured", BLUE))
     ]
-    return _downwards(chart(bars, "radiographs", "")).update_layout(barmode="stack")
+    return downwards(chart(bars, "radiographs", "")).update_layout(barmode="stack")
 
 
 def share_dots(classes: pd.DataFrame) -> go.Figure:
     """Return the fractured share of each group (per cent) with its 95 % interval; groups without a rate stay empty."""
     rates = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
     groups = [PART_NAMES.get(group, str(group)) for group in classes["group"]]
-    dots = _dots("fractured", groups, rates, VERMILION)
-    made = _downwards(chart([dots], "% fractured, with 95 % interval", "", legend=False)).update_xaxes(
+    dots = estimate_dots("fractured", groups, rates, VERMILION)
+    made = downwards(chart([dots], "% fractured, with 95 % interval", "", legend=False)).update_xaxes(
         rangemode="tozero"
     )
     return made.update_yaxes(categoryorder="array", categoryarray=groups, range=(len(groups) - 0.5, -0.5))
@@ -63,7 +73,7 @@ def part_bars(parts: pd.DataFrame) -> go.Figure:
         )
         for name, colour in zip(parts.columns, colours, strict=False)
     ]
-    return _downwards(chart(bars, "% of the radiographs", ""))
+    return downwards(chart(bars, "% of the radiographs", ""))
 
 
 def size_bars(sizes: pd.DataFrame) -> go.Figure:
@@ -73,7 +83,7 @@ def size_bars(sizes: pd.DataFrame) -> go.Figure:
         name="images", y=sizes["size"].tolist(), x=counts, orientation="h", marker_color=BLUE, text=counts,
         textposition="auto",
     )  # fmt: skip
-    made = _downwards(chart([bars], "images (logarithmic)", "", legend=False))
+    made = downwards(chart([bars], "images (logarithmic)", "", legend=False))
     return made.update_xaxes(type="log", dtick=1, range=(np.log10(0.5), np.log10(2 * max(counts, default=1))))
 
 
@@ -113,31 +123,8 @@ def pointing_dots(rows: Sequence[PointingRow], method: str) -> go.Figure:
     """Return how often (per cent, with 95 % interval) the hottest point and the image centre lie in a box."""
     names = [f"{row.name}, n = {row.n}" for row in rows]
     dots = [
-        _dots(method, names, [row.pointing for row in rows], VERMILION),
-        _dots("image centre", names, [row.centre_pointing for row in rows], GREY),
+        estimate_dots(method, names, [row.pointing for row in rows], VERMILION),
+        estimate_dots("image centre", names, [row.centre_pointing for row in rows], GREY),
     ]
-    made = _downwards(chart(dots, "% in a box, with 95 % interval", ""))
+    made = downwards(chart(dots, "% in a box, with 95 % interval", ""))
     return made.update_xaxes(range=(0, 100)).update_layout(scattermode="group")
-
-
-def _dots(name: str, groups: Sequence[str], rates: Sequence[IntervalEstimate], colour: str) -> go.Scatter:
-    """Dots with whiskers, in per cent; what is undefined is not drawn."""
-    known = [(group, rate) for group, rate in zip(groups, rates, strict=True) if rate.defined]
-    percent = 100 * np.array([(rate.value, rate.low, rate.high) for _, rate in known], float).reshape(-1, 3)
-    values, low, high = percent.round(1).T
-    whiskers = {"type": "data", "array": (high - values).tolist(), "arrayminus": (values - low).tolist()}
-    return go.Scatter(
-        name=name,
-        x=values.tolist(),
-        y=[group for group, _ in known],
-        mode="markers",
-        marker={"color": colour, "size": 10},
-        error_x=whiskers | {"color": colour, "thickness": 2, "width": 0},
-        customdata=np.stack([low, high], 1).tolist(),
-        hovertemplate=f"{name}: %{{x}} % (%{{customdata[0]}} to %{{customdata[1]}})<extra></extra>",
-    )
-
-
-def _downwards(figure: go.Figure) -> go.Figure:
-    """Groups from top to bottom."""
-    return figure.update_yaxes(autorange="reversed", type="category", showgrid=False)

@@ -35,20 +35,19 @@ def headline(predictions: Predictions, threshold: float) -> dict[str, IntervalEs
     }
 
 
-def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> pd.DataFrame:
-    """Return a table of several models on their test radiographs: a row a figure, a column a model."""
+def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> dict[str, dict[str, str]]:
+    """Return what several models are and reach on their test radiographs, by model and by name of the figure."""
     columns = {}
     for name, (bundle, test) in models.items():
         point = bundle.points["single"]
         figures = {title: estimate_text(value) for title, value in headline(test, point.threshold).items()}
         columns[name] = {
-            "Network": bundle.recipe.backbone,
-            "Image size (px)": str(bundle.recipe.image_size),
-            "Test radiographs": f"{len(test)}, {test.fractured} with a fracture",
             **figures,
             "Threshold": f"{point.threshold:.3f}",
+            "Network": f"{bundle.recipe.backbone}, {bundle.recipe.image_size} px",
+            "Tested on": f"{len(test)} radiographs, {test.fractured} with a fracture",
         }
-    return pd.DataFrame(columns).rename_axis("Test set (95 % CI)").reset_index()
+    return columns
 
 
 def recipe_table(recipe: Recipe) -> pd.DataFrame:

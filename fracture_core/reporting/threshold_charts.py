@@ -9,12 +9,15 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
+from fracture_core.data.catalogue import PART_NAMES
 from fracture_core.evaluation.predictions import Predictions
 from fracture_core.metrics.calibration import CalibrationSummary
 from fracture_core.metrics.confusion import Confusion, ppv_npv_at_prevalence
 from fracture_core.metrics.curves import Curve
+from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
+from fracture_core.metrics.subgroups import SubgroupRow
 from fracture_core.reporting.chart_theme import (
     BLUE,
     DASHES,
@@ -24,6 +27,8 @@ from fracture_core.reporting.chart_theme import (
     VERMILION,
     chart,
     diagonal,
+    downwards,
+    estimate_dots,
     line,
     rounded,
     upright,
@@ -170,6 +175,19 @@ def prevalence_chart(matrix: Confusion, prevalence: float) -> go.Figure:
     traces = [line("PPV", grid, values[:, 0], VERMILION), line("NPV", grid, values[:, 1], BLUE, dash="dash")]
     made = chart(traces, "prevalence of fractures", "PPV, NPV", x_range=(0, 1), y_range=_UNIT)
     return upright(made, {"yours": prevalence})
+
+
+def subgroup_chart(rows: Sequence[SubgroupRow]) -> go.Figure:
+    """Return sensitivity and specificity of each subgroup (per cent) with 95 % intervals; small ones stay empty."""
+    names = [f"{PART_NAMES.get(row.name, row.name)}: {row.fractured} of {row.n}" for row in rows]
+    undefined = IntervalEstimate(math.nan, math.nan, math.nan)
+    traces = [
+        estimate_dots("sensitivity", names, [row.sensitivity or undefined for row in rows], VERMILION),
+        estimate_dots("specificity", names, [row.specificity or undefined for row in rows], BLUE),
+    ]
+    made = downwards(chart(traces, "%, with 95 % interval", ""))
+    made.update_yaxes(categoryorder="array", categoryarray=names, range=(len(names) - 0.5, -0.5), autorange=False)
+    return made.update_xaxes(range=(0, 101)).update_layout(scattermode="group")
 
 
 def _curve(name: str, curve: Curve, colour: str, *, dash: str = "solid") -> go.Scatter:

@@ -43,9 +43,10 @@ def test_the_first_screen_says_what_it_is_for_and_three_figures_of_scikit_learn(
         sk.recall_score(test["label"], flagged),
         sk.recall_score(1 - test["label"], ~flagged),
     ]
-    assert [one.value for one in app.metric] == [f"{value:.3f}" for value in expected]
-    answers = next(table.value for table in app.table if "Category" in table.value)
-    assert answers["Category"].tolist() == [finding.capitalize() for finding in FINDINGS]
+    figures, answers = app.metric[:3], app.metric[3:]
+    assert [one.value for one in figures] == [f"{value:.3f}" for value in expected]
+    assert [one.label for one in answers] == [finding.capitalize() for finding in FINDINGS]
+    assert sum(int(one.value) for one in answers) == len(test)
 
 
 def test_the_rest_is_said_once(app):

@@ -15,13 +15,14 @@ from fracture_core.data.thumbnails import thumbnails
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.predictions import Predictions
 from fracture_core.evaluation.typical_cases import TypicalCase, typical_cases
-from fracture_core.metrics.formatting import figure, interval
+from fracture_core.metrics.formatting import estimate_text, figure, interval
 from fracture_core.metrics.operating_points import triage_groups
+from fracture_core.metrics.subgroups import subgroup_table
 from fracture_core.paths import models_folder
 from fracture_core.reporting.claim import claim_items
 from fracture_core.reporting.model_summary import INTENDED_USE, NOT_FOR, headline, recipe_table, side_by_side
-from fracture_core.reporting.threshold_charts import curve_chart, matrix_chart, reliability_chart
-from fracture_core.reporting.threshold_tables import CELL_NAMES, zones_table
+from fracture_core.reporting.threshold_charts import curve_chart, matrix_chart, reliability_chart, subgroup_chart
+from fracture_core.reporting.threshold_tables import CELL_NAMES
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
 from pages.parts.dataset.cache import fracatlas
 from pages.parts.shared.chart import draw
@@ -30,7 +31,7 @@ from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.threshold.state import predictions_of
 
 #: Sections of the card that this page draws instead of printing.
-_DRAWN = ("", "Figures", "The three answers on test", "Metrics", "Performance by triage category")
+_DRAWN = ("", "Figures", "The three answers on test", "Metrics", "Performance by triage category", "Subgroups")
 
 
 def card(bundle: Bundle) -> None:
@@ -61,7 +62,10 @@ def _first_screen(bundle: Bundle, test: Predictions) -> None:
             st.caption(f"95 % CI {interval(value)}")
     models = _models(bundle)
     if len(models) > 1:
-        st.dataframe(side_by_side(models), hide_index=True, key="side_by_side")
+        for column, (name, facts) in zip(st.columns(len(models)), side_by_side(models).items(), strict=True):
+            lines = "  \n".join(f"{title} **{value}**" for title, value in facts.items())
+            with column.container(border=True, height="stretch"):
+                st.markdown(f"**{escape_markdown(name)}**  \n{lines}")
 
 
 def _models(bundle: Bundle) -> dict[str, tuple[Bundle, Predictions]]:
@@ -99,10 +103,15 @@ def _curves(bundle: Bundle, test: Predictions) -> None:
         st.markdown("**Calibration**: does 30 % mean 30 in 100?")
         alt = f"Reliability diagram; expected calibration error {after.ece:.3f} after scaling"
         draw(reliability_chart(before, after), "card_reliability", height=360, alt=alt)
+    st.markdown("**Subgroups**: fractures of all radiographs, where there are at least ten of each class")
+    alt = "Sensitivity and specificity by body part, view and hardware"
+    draw(subgroup_chart(subgroup_table(test.table, single.threshold)), "card_subgroups", height=520, alt=alt)
     st.markdown(f"**Performance by triage category ({len(test)} test radiographs)**")
     thresholds = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
     zones = triage_groups(test.labels, test.probabilities, *thresholds)
-    st.table(zones_table(zones), border="horizontal", hide_index=True)
+    for column, zone in zip(st.columns(3), zones, strict=True):
+        column.metric(zone.triage.capitalize(), f"{zone.n}", border=True)
+        column.caption(f"{zone.fractured} with a fracture: {estimate_text(zone.fracture_rate)}")
 
 
 def _films(bundle: Bundle, test: Predictions) -> None:

@@ -35,6 +35,7 @@ def draw(
 
     config = CONFIG | {"toImageButtonOptions": CONFIG["toImageButtonOptions"] | {"filename": key}}
     options = {"on_select": picked, "selection_mode": "points"} if on_pick else {}
-    figure = in_theme(figure, st.context.theme.type or "dark")
+    # The app's own theme, whatever the system prefers: st.context.theme tells what the system prefers.
+    figure = in_theme(figure, "light" if st.get_option("theme.base") == "light" else "dark")
     with st.container(key=f"chart_{key}"):
         st.plotly_chart(figure, theme=None, key=drawn_as, height=height, config=config, alt=alt, **options)
