@@ -8,5 +8,5 @@ page_header("Threshold")
 from pages.parts.shared.sidebar import choose, disclaimer  # noqa: E402
 from pages.parts.threshold.page import lab  # noqa: E402
 
-lab(choose().bundle)
+lab(choose())
 disclaimer()

@@ -19,7 +19,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -166,18 +166,30 @@ class Bundle:
         Whoever else saves at the same moment, in this program or another on the same folder, waits. Raise BundleError
         on a taken name, and where the folder cannot be written.
         """
+
+        def add(saved: list[OperatingPoint]) -> list[OperatingPoint]:
+            for point in points:
+                if point.name in {p.name for p in saved} | set(self.points):
+                    raise BundleError(f"There is already an operating point named {point.name!r}; choose another name.")
+                saved.append(point)
+            return saved
+
+        self.change_points(add)
+
+    def change_points(self, change: Callable[[list[OperatingPoint]], list[OperatingPoint]]) -> None:
+        """Replace the saved points by what `change` makes of them, in one atomic step.
+
+        Args:
+            change: Gets the saved points, oldest first, and returns those to keep; what it raises changes nothing.
+
+        Raises:
+            BundleError: There would be too many points, or the folder cannot be written.
+        """
         folder = writable_bundle_folder(self.folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with exclusive_lock(folder):
-                saved = self.chosen_points()
-                for point in points:
-                    if point.name in {p.name for p in saved} | set(self.points):
-                        raise BundleError(
-                            f"There is already an operating point named {point.name!r}; choose another name."
-                        )
-                    saved.append(point)
-                text = json.dumps([p.to_dict() for p in saved], indent=1) + "\n"
+                text = json.dumps([p.to_dict() for p in change(self.chosen_points())], indent=1) + "\n"
                 if len(text) > MOST_SMALL:
                     raise BundleError(f"Too many points were saved beside {self.name}; no more fit.")
                 write_text(folder / "chosen_points.json", text)

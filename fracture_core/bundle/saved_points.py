@@ -49,6 +49,45 @@ def save_pair(bundle: Bundle, rule_out: OperatingPoint, rule_in: OperatingPoint,
     bundle.save_point(_dated(rule_out, name + RULE_OUT, note), _dated(rule_in, name + RULE_IN, note))
 
 
+def rename_saved(bundle: Bundle, name: str, new: str) -> None:
+    """Give a saved point, or a saved pair, another name.
+
+    Args:
+        bundle: The model beside which it was saved.
+        name: Its present name, as in `offered`.
+        new: The new name.
+
+    Raises:
+        BundleError: The new name cannot be used or is taken, nothing has that name, or the folder cannot be written.
+    """
+    _check(bundle, new, "")
+    names = _names(bundle, name)
+    renamed = {old: new.strip() + old.removeprefix(name) for old in names}
+    bundle.change_points(lambda saved: [replace(p, name=renamed.get(p.name, p.name)) for p in saved])
+
+
+def delete_saved(bundle: Bundle, name: str) -> None:
+    """Delete a saved point or a saved pair.
+
+    Args:
+        bundle: The model beside which it was saved.
+        name: Its name, as in `offered`.
+
+    Raises:
+        BundleError: Nothing has that name, or the folder cannot be written.
+    """
+    names = _names(bundle, name)
+    bundle.change_points(lambda saved: [p for p in saved if p.name not in names])
+
+
+def _names(bundle: Bundle, name: str) -> set[str]:
+    """The names of the points behind one that is offered."""
+    pair = offered(bundle.chosen_points()).get(name)
+    if pair is None:
+        raise BundleError(f"No operating point named {name!r} is saved beside {bundle.name}.")
+    return {point.name for point in pair}
+
+
 def offered(points: Sequence[OperatingPoint]) -> dict[str, tuple[OperatingPoint, OperatingPoint]]:
     """Group saved points by name.
 

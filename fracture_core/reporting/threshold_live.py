@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -16,6 +16,7 @@ from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.chart_theme import GREEN, VERMILION
 from fracture_core.reporting.threshold_charts import curve_chart, histogram_chart, matrix_chart
 from fracture_core.reporting.threshold_tables import CELL_NAMES, FIGURES
+from fracture_core.reporting.worklist import Entry
 
 
 def live_scores(predictions: Predictions, points: Sequence[OperatingPoint]) -> dict[str, Any]:
@@ -59,6 +60,21 @@ def live_table(matrix: Confusion) -> dict[str, Any]:
         for key, estimate in threshold_table(matrix).items()
     ]
     return {"columns": ["Metric", "Value", "95 % CI"], "rows": rows}
+
+
+def open_films_text(entries: Iterable[Entry], present: float, threshold: float) -> str:
+    """Return how many open films would be flagged differently; "" where none has a probability.
+
+    Args:
+        entries: The session's films as the worklist has them.
+        present: The probability from which a film is flagged now.
+        threshold: The one that is looked at.
+    """
+    known = [entry.probability for entry in entries if entry.probability is not None]
+    if not known:
+        return ""
+    changed = sum((p >= present) != (p >= threshold) for p in known)
+    return f"Your open films: {changed} of {len(known)} change at this threshold."
 
 
 def _point(point: OperatingPoint) -> dict[str, Any]:

@@ -169,3 +169,12 @@ def test_nothing_is_cut_off(opened, width):
     for part in opened.locator(".live section, .live-cells button, .live-ticks button").all():
         box = part.bounding_box()
         assert box["x"] >= main.bounding_box()["x"] and box["x"] + box["width"] <= right + 0.5
+
+
+def test_a_threshold_is_used_on_diagnose_without_saving_it(opened, val):
+    press(opened, "Home")
+    wait_for_server(opened)
+    opened.wait_for_url("**t=0*", timeout=WAIT)
+    opened.get_by_role("button", name="on Diagnose").click()
+    opened.get_by_text("From the Threshold page: ").first.wait_for(timeout=WAIT)
+    assert "/threshold" not in opened.url

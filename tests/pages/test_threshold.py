@@ -14,6 +14,8 @@ from fracture_core.bundle.bundle import load_bundle
 from fracture_core.bundle.saved_points import RULE_IN, RULE_OUT
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.reporting.finding_text import DISCLAIMER
+from fracture_core.reporting.threshold_live import open_films_text
+from fracture_core.reporting.worklist import Entry
 from pages.parts.threshold.confusion_cell import films
 from pages.parts.threshold.state import EXACT
 from tests.support.predictions import like_the_test_set
@@ -254,3 +256,28 @@ def test_points_are_saved_and_offered_at_once(app, own_models):
     assert [p.name for p in saved] == ["night shift", "day shift" + RULE_OUT, "day shift" + RULE_IN]
     assert saved[0].note == "fewer call-backs"
     assert saved[0].split == "val"
+
+
+def test_saved_points_are_renamed_and_deleted(app, own_models):
+    go(app, "threshold_tab", "Save")
+    app.radio(key="save_what").set_value("The triage pair").run()
+    app.text_input(key="save_name").set_value("day shift")
+    app.button(key="save").click().run()
+    app.text_input(key="saved_new_name").set_value("late shift").run()
+    app.button(key="saved_rename").click().run()
+    bundle = load_bundle("small", own_models)
+    assert [p.name for p in bundle.chosen_points()] == ["late shift" + RULE_OUT, "late shift" + RULE_IN]
+    assert "Saved: late shift" in app.selectbox(key="operating_point").options
+    app.text_input(key="saved_new_name").set_value(" ").run()
+    app.button(key="saved_rename").click().run()
+    assert "name" in app.error[0].value
+    app.button(key="saved_delete").click().run()
+    assert bundle.chosen_points() == [] and not app.exception
+    assert not [label for label in app.selectbox(key="operating_point").options if label.startswith("Saved")]
+
+
+def test_open_films_that_change_are_counted():
+    entries = [Entry(name=str(p), probability=p) for p in (0.1, 0.3, 0.5, 0.9, None)]
+    assert open_films_text(entries, 0.4, 0.2) == "Your open films: 1 of 4 change at this threshold."
+    assert open_films_text(entries, 0.4, 0.95) == "Your open films: 2 of 4 change at this threshold."
+    assert open_films_text([Entry(name="x")], 0.4, 0.2) == ""

@@ -10,9 +10,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
       button.type = "button";
       button.dataset.id = `${group.key} ${choice.value}`;
       button.setAttribute("aria-pressed", choice.on);
-      button.setAttribute("aria-label", `${choice.label}, ${choice.n} images`);
       button.style.setProperty("--share", `${(100 * choice.n) / most}%`);
-      button.append(make("span", choice.label), make("span", choice.n.toLocaleString("en")));
+      button.append(make("span", choice.label), " ", make("span", choice.n.toLocaleString("en")));
       button.onclick = () => setTriggerValue("picked", { key: group.key, value: choice.value });
       return button;
     }));

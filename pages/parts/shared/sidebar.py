@@ -18,6 +18,8 @@ from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words, th
 
 THREE_ANSWERS = "Three categories"
 ONE_THRESHOLD = "One threshold"
+#: Where the session keeps a point that was not saved: the version of its model, and the point.
+IN_USE = "threshold_in_use"
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +70,20 @@ def operating_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, Operatin
         THREE_ANSWERS: (own["rule_out"], own["rule_in"]),
         ONE_THRESHOLD: (own["single"], own["single"]),
     }
-    return offered | {f"Saved: {name}": pair for name, pair in saved(bundle.chosen_points()).items()}
+    offered |= {f"Saved: {name}": pair for name, pair in saved(bundle.chosen_points()).items()}
+    version, point = st.session_state.get(IN_USE, ("", None))
+    return offered | {in_use_label(point): (point, point)} if version == bundle.version else offered
+
+
+def use_here(bundle: Bundle, point: OperatingPoint) -> None:
+    """Use a point on every page of this session, without saving it; call it before the sidebar is drawn."""
+    st.session_state[IN_USE] = bundle.version, point
+    st.session_state["operating_point"] = in_use_label(point)
+
+
+def in_use_label(point: OperatingPoint) -> str:
+    """Return what a point of this session is offered under."""
+    return f"From the Threshold page: {point.threshold:.3f}"
 
 
 def verified(name: str) -> Bundle:

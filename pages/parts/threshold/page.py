@@ -6,8 +6,9 @@ import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.evaluation.predictions import Predictions
-from fracture_core.reporting.threshold_live import live_table
+from fracture_core.reporting.threshold_live import live_table, open_films_text
 from fracture_core.reporting.threshold_tables import figures_csv
+from pages.parts.shared.sidebar import Choice, use_here
 from pages.parts.threshold.confusion_cell import films
 from pages.parts.threshold.live import live
 from pages.parts.threshold.state import (
@@ -28,8 +29,13 @@ from pages.parts.threshold.tabs import tabs
 
 
 @st.fragment
-def lab(bundle: Bundle) -> None:
+def lab(choice: Choice) -> None:
     """Draw everything that depends on the threshold."""
+    bundle = choice.bundle
+    if st.session_state.pop("threshold_changed", False):
+        st.rerun(scope="app")
+    if st.session_state.pop("threshold_to_diagnose", False):
+        st.switch_page("pages/diagnose.py")
     if film := st.session_state.pop("threshold_film", None):
         st.switch_page("pages/dataset.py", query_params={"image": film})
     setting = current(bundle)
@@ -42,7 +48,7 @@ def lab(bundle: Bundle) -> None:
     shown = splits[split]
     _say_which(shown, setting, locked=locked)
     _live(bundle, shown, setting, locked=locked)
-    _below(bundle, shown, setting)
+    _below(choice, shown, setting)
     tabs(bundle, splits, shown, setting)
 
 
@@ -82,7 +88,21 @@ def _live(bundle: Bundle, shown: Predictions, setting: Setting, *, locked: bool)
     )
 
 
-def _below(bundle: Bundle, shown: Predictions, setting: Setting) -> None:
+def _below(choice: Choice, shown: Predictions, setting: Setting) -> None:
+    bundle = choice.bundle
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            f"Use {setting.threshold:.3f} on Diagnose",
+            key="use_on_diagnose",
+            type="primary",
+            icon=":material/radiology:",
+            on_click=_use,
+            args=(bundle, setting),
+            help="For this session. Save it under Save to keep it.",
+        )
+        if "films" in st.session_state:
+            entries = st.session_state["films"].entries(bundle.version).values()
+            st.markdown(open_films_text(entries, choice.rule_in.threshold, setting.threshold), width="stretch")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             "Drag the slider, or select a curve, a marker or a place in the histogram to set that threshold. The "
@@ -99,3 +119,10 @@ def _below(bundle: Bundle, shown: Predictions, setting: Setting) -> None:
             on_click="ignore",
             icon=":material/download:",
         )
+
+
+def _use(bundle: Bundle, setting: Setting) -> None:
+    """Go on to the Diagnose page with this threshold."""
+    split = predictions_of(bundle.version, bundle)[setting.split]
+    use_here(bundle, split.point("from the Threshold page", setting.threshold, setting.criterion))
+    st.session_state["threshold_to_diagnose"] = True

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.bundle.saved_points import save_pair, save_single
+from fracture_core.bundle.saved_points import delete_saved, offered, rename_saved, save_pair, save_single
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.predictions import SPLITS, Predictions
+from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.threshold_tables import saved_table
+from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.threshold.state import Setting
 
 SINGLE, PAIR = "The threshold", "The triage pair"
@@ -52,5 +54,30 @@ def save_tab(bundle: Bundle, splits: Mapping[str, Predictions], setting: Setting
         st.success(f"Saved as {saved!r}. Select it on the Diagnose page under Operating point.")
     if points := bundle.chosen_points():
         st.dataframe(saved_table(points), hide_index=True)  # not a table: those read Markdown, and users typed this
+        _change(bundle, points)
     else:
         st.caption("Nothing saved yet. Points are stored with the model; earlier ones are never overwritten.")
+
+
+def _change(bundle: Bundle, points: Sequence[OperatingPoint]) -> None:
+    """Draw the ways to rename and to delete a saved point or pair."""
+    if said := st.session_state.pop("threshold_refused", None):
+        st.error(escape_markdown(said))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        name = st.selectbox("Saved point", list(offered(points)), key="saved_point", width=260)
+        with st.popover("Rename", icon=":material/edit:"):
+            new = st.text_input("New name", key="saved_new_name", max_chars=60)
+            st.button("Rename", key="saved_rename", on_click=_try, args=(rename_saved, bundle, name, new))
+        with st.popover("Delete", icon=":material/delete:"):
+            st.markdown(f"Delete {escape_markdown(name)}? It is no longer offered on the Diagnose page.")
+            st.button(
+                "Yes, delete it", type="primary", key="saved_delete", on_click=_try, args=(delete_saved, bundle, name)
+            )
+
+
+def _try(act: Callable[..., None], *arguments: object) -> None:
+    try:
+        act(*arguments)
+    except FractureCoreError as error:
+        st.session_state["threshold_refused"] = str(error)
+    st.session_state["threshold_changed"] = True  # the sidebar offers the same points: the whole page is drawn again

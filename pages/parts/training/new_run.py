@@ -67,7 +67,7 @@ def _preset(chosen: tuple | None) -> Preset:
     for column, preset in zip(st.columns(len(PRESETS)), PRESETS.values(), strict=True):
         with column.container(border=True, height="stretch", key=f"preset_{preset.key}"):
             found = estimate(preset.recipe, *chosen[1:]) if chosen else None
-            st.markdown(f"**{preset.title}**" + (" :primary-badge[selected]" if preset.key == key else ""))
+            st.markdown(f"**{preset.title}**" + (" ✓ selected" if preset.key == key else ""))
             st.markdown(f"**{preset_time(found, preset.typical)}**")
             st.caption(preset.about)
     return PRESETS[key]
