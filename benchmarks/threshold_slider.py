@@ -90,17 +90,7 @@ def frames(seconds: float = 3.0) -> None:
             page.get_by_text("Test (check here)").click()
             page.get_by_text("Allow changes on the test set").click()
             page.locator(".live[aria-busy=false][data-locked=false]").wait_for(timeout=180_000)
-            box = page.get_by_role("slider").first.bounding_box()
-            middle = box["y"] + box["height"] / 2
-            page.mouse.move(box["x"] + 5, middle)
-            page.mouse.down()
-            page.evaluate(_COUNT)
-            end, share = time.monotonic() + seconds, 0.0
-            while time.monotonic() < end:
-                share = (share + 0.02) % 1
-                page.mouse.move(box["x"] + share * box["width"], middle)
-            drawn, shown, work = page.evaluate("window.counted()")
-            page.mouse.up()
+            drawn, shown, work = page.evaluate(_DRAG, seconds)
             print(
                 f"dragging, on test        {drawn:.0f} frames a second, {shown:.0f} with a new matrix (bar 30); "
                 f"{work:.2f} ms of work a frame; load {os.getloadavg()[0]:.1f}"
@@ -109,20 +99,22 @@ def frames(seconds: float = 3.0) -> None:
             server.stop()
 
 
-#: Counts the browser's frames, those with new counts, and the milliseconds that one update takes.
-_COUNT = """() => {
-  const live = document.querySelector(".live"), began = performance.now();
-  let frames = 0, changes = 0, on = true;
-  const frame = () => { frames++; if (on) requestAnimationFrame(frame); };
-  requestAnimationFrame(frame);
-  const watch = new MutationObserver(() => changes++);
-  watch.observe(live, { attributes: true, attributeFilter: ["data-counts"] });
-  window.counted = () => {
-    on = false;
-    const seconds = (performance.now() - began) / 1000, before = performance.now();
-    for (let k = 0; k < 50; k++) { live.live.threshold = (k + 1) / 52; live.live.show(); }
-    return [frames / seconds, changes / seconds, (performance.now() - before) / 50];
-  };
+#: Moves the slider a little in every frame, as a finger does, and counts frames, frames with new counts, and the
+#: milliseconds that one update takes.
+_DRAG = """async (seconds) => {
+  const live = document.querySelector(".live"), slider = live.querySelector("input"), began = performance.now();
+  let frames = 0, changes = 0;
+  new MutationObserver(() => changes++).observe(live, { attributes: true, attributeFilter: ["data-counts"] });
+  while (performance.now() - began < 1000 * seconds) {
+    await new Promise(requestAnimationFrame);
+    frames++;
+    const share = (frames % 90) / 90;
+    slider.value = +slider.min + share * (slider.max - slider.min);
+    slider.dispatchEvent(new Event("input"));
+  }
+  const passed = (performance.now() - began) / 1000, before = performance.now();
+  for (let k = 0; k < 50; k++) { live.live.threshold = (k + 1) / 52; live.live.show(); }
+  return [frames / passed, changes / passed, (performance.now() - before) / 50];
 }"""
 
 

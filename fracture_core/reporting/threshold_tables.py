@@ -9,6 +9,7 @@ from itertools import compress
 
 import pandas as pd
 
+from fracture_core.data.catalogue import PART_NAMES
 from fracture_core.evaluation.predictions import SPLITS, Predictions
 from fracture_core.metrics.calibration import CalibrationSummary
 from fracture_core.metrics.confusion import Confusion, ratio
@@ -199,7 +200,7 @@ def rows_table(rows: pd.DataFrame) -> pd.DataFrame:
         Columns Image, Probability, Body part, View, Hardware and Outlined fractures.
     """
     shown = {"Image": rows["image_id"], "Probability": rows["probability"]}
-    shown["Body part"] = _named(rows, _PARTS)
+    shown["Body part"] = _named(rows.rename(columns=PART_NAMES), [PART_NAMES.get(part, part) for part in _PARTS])
     shown["View"] = _named(rows, _VIEWS)
     if "hardware" in rows:
         shown["Hardware"] = rows["hardware"].map({1: "yes", 0: "no"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,11 +22,13 @@ from fracture_core.data.catalogue import (
     VIEWS,
     Filters,
     catalogue,
+    facet_counts,
     facts,
     neighbours,
     page_of,
     select,
     tags,
+    with_outcomes,
 )
 from fracture_core.data.defects import DEFECTS, NAMES, ids_by_defect, in_words, pair_words, summary
 from fracture_core.data.duplicates import DuplicatePair
@@ -100,10 +104,39 @@ def test_orders_sort_by_probability_and_put_unpredicted_images_last(seed, order)
     assert np.isnan(values[len(known) :]).all()
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_choices_are_counted_as_pressing_them_would_show(seed):
+    table = with_outcomes(random_table(seed, 200), 0.3, 0.6)
+    asked = Filters(labels=["fractured"], parts=["hand"], probability=(0.1, 0.9))
+    for field, counts in facet_counts(table, asked).items():
+        for choice, n in counts.items():
+            assert n == len(select(table, replace(asked, **{field: [choice]})))
+
+
+def test_outcomes_and_ranges_are_numpys():
+    table = with_outcomes(random_table(1, 300), 0.3, 0.6)
+    p, fractured = table["probability"].to_numpy(), table["label"].to_numpy() == 1
+    right = set(table.index[((p >= 0.6) & fractured) | ((p < 0.3) & ~fractured)])
+    wrong = set(table.index[((p >= 0.6) & ~fractured) | ((p < 0.3) & fractured)])
+    assert set(select(table, Filters(outcomes=["correct"]))) == right
+    assert set(select(table, Filters(outcomes=["wrong"]))) == wrong
+    assert set(select(table, Filters(outcomes=["indeterminate"]))) == set(table.index[(p >= 0.3) & (p < 0.6)])
+    assert set(select(table, Filters(probability=(0.5, 1.0)))) == set(table.index[p >= 0.5])
+    assert set(select(table, Filters(probability=(0.0, 0.5)))) == set(table.index[p < 0.5])
+
+
+def test_several_ids_find_those_images_alone():
+    table = random_table(2, 60)
+    table.index = [f"IMG{number:07}" for number in range(60)]
+    assert select(table, Filters(search="5, 12 IMG0000031")) == ["IMG0000005", "IMG0000012", "IMG0000031"]
+    assert select(table, Filters(search="0000031.jpg")) == ["IMG0000031"]
+    assert len(select(table, Filters(search="5"))) == 15  # one word alone is any part of an id
+
+
 def test_filters_say_what_they_ask_for():
     assert Filters().summary_text() == ""
     asked = Filters(labels=["fractured"], parts=["hand", "leg"], counts=["1"], defects=["none found"], search=" 32 ")
-    assert asked.summary_text() == "fractured, hand or leg, no defect found, 1 fracture, id with '32'"
+    assert asked.summary_text() == "fractured, upper limb or lower limb, no defect found, 1 fracture, id with '32'"
 
 
 @given(st.integers(0, 300), st.integers(-5, 400), st.integers(1, 96))
@@ -186,7 +219,7 @@ def test_one_image_in_words(dataset):
     table = catalogue(dataset, project_split(dataset, audit), audit)
     said = dict(facts(table, "IMG0000003"))
     assert said["Label"] == "fractured (dataset.csv says not fractured)"
-    assert said["Body part"] == "hand"
+    assert said["Body part"] == "upper limb"
     assert "dataset.csv says not fractured" in said["Sources"]
     assert dict(facts(table, split.train[1]))["Picture lost"].startswith("25%")
     assert "cut short" in tags(table.loc[split.train[1]])

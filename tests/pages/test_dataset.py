@@ -128,7 +128,7 @@ def test_a_shared_address_gives_the_same_view(app, table):
 
 def test_pages_turn_and_a_new_filter_begins_at_the_first(app):
     run(app)
-    app.selectbox("size").set_value(24)
+    app.segmented_control("size").set_value(24)
     run(app)
     app.pagination("page").set_value(2)
     run(app)

@@ -103,6 +103,7 @@ def test_metrics_and_rows_are_scikit_learns(app, small, threshold):
 def test_the_page_needs_no_dataset_and_says_so(app):
     assert DISCLAIMER in text(app)
     assert not app.dataframe
+    move(app, 1.0)  # nothing is flagged
     tell(app, "cell", "TN")
     assert "FracAtlas is not installed" in state(app)["films"]["note"]
     assert all(tile["src"] == "" for tile in state(app)["films"]["tiles"])

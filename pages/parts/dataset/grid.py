@@ -13,7 +13,7 @@ from pages.parts.diagnose import examples
 from pages.parts.shared.gallery import gallery
 from pages.parts.shared.sidebar import Choice
 
-PAGE_SIZES = (24, 48, 96)
+PAGE_SIZES, _SIZE = (24, 48, 96), 48
 _MOST_DIAGNOSED = 24
 #: On a telephone the filters would fill the first screen: there they come when they are asked for.
 _STYLE = """<style>
@@ -49,8 +49,16 @@ def browse(sources: Sources, choice: Choice | None, image_id: str | None) -> Non
 def _grid(sources: Sources, choice: Choice | None, table, filters: Filters) -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
         said = st.container(width="stretch")
-        order = _one("Order", ORDERS if choice else ORDERS[:1], "order", ORDERS[0])
-        size = _one("Images per page", PAGE_SIZES, "size", 48)
+        order = st.selectbox(
+            "Order",
+            ORDERS if choice else ORDERS[:1],
+            key="order",
+            on_change=_first_page,
+            bind="query-params",
+            persist_state="page",
+            label_visibility="collapsed",
+            width=200,
+        )
     ids = select(table, filters, order)
     asked = filters.summary_text()
     words = f"**{len(ids):,}** of {len(table):,} radiographs" + (f": {asked}" if asked else "")
@@ -58,9 +66,21 @@ def _grid(sources: Sources, choice: Choice | None, table, filters: Filters) -> N
     if not ids:
         st.info("No radiographs match these filters. Remove one, or clear them all.")
         return
-    place, page = leaf(ids, size, "page")
-    with place:
-        gallery(tiles(sources, page.ids, choice=choice), "grid", open_image)
+    top, bottom = st.container(), st.container()
+    size = bottom.segmented_control(
+        "Images per page",
+        PAGE_SIZES,
+        default=_SIZE,
+        required=True,
+        key="size",
+        on_change=_first_page,
+        bind="query-params",
+        persist_state="page",
+    )
+    with top:
+        place, page = leaf(ids, size, "page")
+        with place:
+            gallery(tiles(sources, page.ids, choice=choice), "grid", open_image)
     _diagnose(choice, page.ids)
     st.caption(
         f"Images {page.first} to {page.last}. The address bar holds the filters and the page: share it to share this "
@@ -76,21 +96,6 @@ def _diagnose(choice: Choice | None, ids: tuple[str, ...]) -> None:
         for image_id in reversed(ids[:count]):
             examples.pick(image_id)
         st.switch_page("pages/diagnose.py")
-
-
-def _one(label: str, options: tuple, key: str, default):
-    return st.selectbox(
-        label,
-        options,
-        index=options.index(default),
-        key=key,
-        on_change=_first_page,
-        bind="query-params",
-        persist_state="page",
-        label_visibility="collapsed",
-        format_func=lambda one: f"{one} per page" if isinstance(one, int) else one,
-        width=180,
-    )
 
 
 def _first_page() -> None:

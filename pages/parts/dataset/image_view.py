@@ -82,7 +82,7 @@ def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[s
             disabled=before is None,
             icon=":material/arrow_back:",
             key="previous",
-            shortcut="Alt+Left",
+            shortcut="Left",
         )
         st.button(
             "Next",
@@ -91,7 +91,7 @@ def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[s
             disabled=after is None,
             icon=":material/arrow_forward:",
             key="next",
-            shortcut="Alt+Right",
+            shortcut="Right",
         )
         if choice is not None and st.button("Open in Diagnose", icon=":material/radiology:", key="diagnose"):
             samples.pick(image_id)
