@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
-from fracture_core.data.user_index import list_csv, list_folder, lists_images
+from fracture_core.data.user_index import index_images
 from fracture_core.files import write_text
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.paths import cache_folder, expand_user_path
@@ -23,20 +24,30 @@ from fracture_core.paths import cache_folder, expand_user_path
 LEAST = 10
 #: With a larger share of unreadable files something else is wrong, and training would hide it.
 MOST_UNREADABLE = 0.1
-_VERSION = 1
+_VERSION = 2
+#: Boxes may reach so far beyond their image: annotators round, and drag past the border.
+_BEYOND_PX = 2
+_BEYOND_SHARE = 0.01
+#: Width and height of an upright image in pixels, or why it cannot be read.
+Look = tuple[int, int] | str
 
 
 class OwnDataset:
-    """A folder a class, or a csv; see `fracture_core.data.user_index` for what either looks like.
+    """A user's radiographs in any form that `fracture_core.data.user_index` reads.
 
     `table` has one row a readable image, indexed by image_id (its path below `root`): path (str), label and csv_label
     (int8, 1 fractured), split and patient (str, "" where not given), fracture_count (boxes; only where some are
     given), FracAtlas's flags where a csv has them, conflict (str, always ""). `unreadable` maps the ids that were left
-    out to the reason.
+    out to the reason. `remarks` are sentences on what else was left out.
 
-    Raises DatasetError with a sentence where there is nothing to train on: a wrong folder, one class, too few images,
-    too many that cannot be read, a patient in two parts. The first look reads every file (`progress(done, total)`);
-    what it found is kept, keyed by each file's name, size and time.
+    Args:
+        path: A folder, a csv or a COCO file.
+        progress: Called with how many files have been looked at, and of how many. The first look reads every file;
+            what it finds is kept, keyed by each file's name, size and time.
+
+    Raises:
+        DatasetError: There is nothing to train on: a wrong folder, one class, too few images, too many that cannot
+            be read, boxes that do not fit their image, a patient in two parts.
     """
 
     def __init__(
@@ -45,35 +56,29 @@ class OwnDataset:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        path = expand_user_path(path).resolve()
-        self._csv = _csv_of(path)
-        self.root = self._csv.parent if self._csv else path
-        name = self._csv.stem if self._csv else self.root.name
-        self.name = name if name != FracAtlas.name else f"{name} (own copy)"
-        listed = list_csv(self._csv) if self._csv else list_folder(self.root)
-        _check_classes(listed["label"], self.name)
-        self.unreadable = _unreadable(self.root, list(listed.index), progress)
-        _check_readable(self.unreadable, len(listed))
-        table = listed.drop(index=list(self.unreadable))
+        index = index_images(expand_user_path(path).resolve())
+        self.root, self.sources, self.remarks = index.root, index.sources, index.remarks
+        self.name = index.name if index.name != FracAtlas.name else f"{index.name} (own copy)"
+        _check_classes(index.table["label"], self.name)
+        looks = _look_at(self.root, list(index.table.index), progress)
+        self.unreadable: dict[str, str] = {i: look for i, look in looks.items() if isinstance(look, str)}
+        _check_readable(self.unreadable, len(index.table))
+        table = index.table.drop(index=list(self.unreadable))
         _check_classes(table["label"], self.name)
         _check_patients(table)
-        self._boxes = table.pop("boxes")
+        self._boxes = _boxes_in_pixels(table, looks)
+        table = table.drop(columns=["boxes", "in_fractions", "where"])
         if self._boxes.notna().any():
             table["fracture_count"] = [len(boxes or ()) for boxes in self._boxes]
         table["label"] = table["label"].astype(np.int8)
         table.insert(2, "csv_label", table["label"])
         self.table = table.assign(conflict="")
         self.conflicts: list[str] = [f"{i}: cannot be read, so left out. {why}" for i, why in self.unreadable.items()]
-        #: As FracAtlas has it; readers obey EXIF and boxes are the upright picture's, so nothing needs to be said.
+        #: As FracAtlas has it; readers obey EXIF and boxes are the upright image's, so nothing needs to be said.
         self.exif_turned: Mapping[str, int] = {}
 
     def __len__(self) -> int:
         return len(self.table)
-
-    @property
-    def sources(self) -> list[Path]:
-        """The files that say what the images show."""
-        return [self._csv] if self._csv else []
 
     def path(self, image_id: str) -> Path:
         """The image's file."""
@@ -96,22 +101,7 @@ class OwnDataset:
         said = f"{self.name}: {len(self)} radiographs, {fractured} fractured and {len(self) - fractured} not."
         if self.unreadable:
             said += f" {len(self.unreadable)} files cannot be read and were left out."
-        return said
-
-
-def _csv_of(path: Path) -> Path | None:
-    """The csv that a path means: itself, or the one in a folder that lists images; None for a folder a class."""
-    if path.is_file():
-        if path.suffix.lower() != ".csv":
-            raise DatasetError(f"{path.name} is neither a folder nor a csv.")
-        return path
-    if not path.is_dir():
-        raise DatasetError(f"There is no folder {path}.")
-    found = sorted(p for p in path.glob("[!.]*") if p.suffix.lower() == ".csv" and lists_images(p))
-    if len(found) > 1:
-        names = ", ".join(p.name for p in found[:4])
-        raise DatasetError(f"{path} has {len(found)} csv files that list images ({names}): give the one that is meant.")
-    return found[0] if found else None
+        return " ".join([said, *self.remarks])
 
 
 def _check_classes(labels: pd.Series, name: str) -> None:
@@ -145,34 +135,57 @@ def _check_patients(table: pd.DataFrame) -> None:
         )
 
 
-def _unreadable(root: Path, ids: list[str], progress: Callable[[int, int], None] | None) -> dict[str, str]:
-    """Image id -> why it cannot be read, from a look at every file or from an earlier look at the same files."""
+def _boxes_in_pixels(table: pd.DataFrame, looks: Mapping[str, Look]) -> pd.Series:
+    """Return the boxes of each image in pixels, within the image; raise DatasetError for one that lies beyond it."""
+    made: list[list[list[float]] | None] = []
+    for image_id, boxes, in_fractions, where in zip(
+        table.index, table["boxes"], table["in_fractions"], table["where"], strict=True
+    ):
+        if not boxes:
+            made.append(None)
+            continue
+        size = np.array(looks[image_id], np.float64)
+        scaled = np.array(boxes, np.float64).reshape(-1, 2, 2) * (size if in_fractions else 1)
+        corners = np.stack([scaled[:, 0], scaled[:, 0] + scaled[:, 1]], axis=1)
+        inside = np.clip(corners, 0, size)
+        sides = inside[:, 1] - inside[:, 0]
+        if (abs(inside - corners) > max(_BEYOND_PX, _BEYOND_SHARE * size.max())).any() or (sides <= 0).any():
+            raise DatasetError(
+                f"{where or image_id} has a box that reaches beyond its image of {size[0]:.0f} x {size[1]:.0f} pixels. "
+                "Boxes are x, y, width, height in pixels of the upright image."
+            )
+        made.append(np.hstack([inside[:, 0], sides]).tolist())
+    return pd.Series(made, index=table.index, dtype=object)
+
+
+def _look_at(root: Path, ids: list[str], progress: Callable[[int, int], None] | None) -> dict[str, Look]:
+    """Return what each image is, from a look at every file or from an earlier look at the same files."""
     kept = cache_folder() / "own-data" / f"{_key(root, ids)}.json"
-    try:
-        return dict(json.loads(kept.read_text("utf-8")))
-    except (OSError, ValueError, TypeError):
-        pass  # never looked, or a file that something else damaged: look
-    found = {}
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        earlier = json.loads(kept.read_text("utf-8"))
+        return {i: look if isinstance(look, str) else (int(look[0]), int(look[1])) for i, look in earlier.items()}
+    # Never looked, or a file that something else damaged.
+    found: dict[str, Look] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        reasons = pool.map(partial(_reason, root), ids)
-        for done, (image_id, reason) in enumerate(zip(ids, reasons, strict=True), 1):
-            if reason:
-                found[image_id] = reason
+        for done, (image_id, look) in enumerate(zip(ids, pool.map(partial(_look, root), ids), strict=True), 1):
+            found[image_id] = look
             if progress and (done % 50 == 0 or done == len(ids)):
                 progress(done, len(ids))
-    write_text(kept, json.dumps(found))
+    # A cache that cannot be written costs the next look, and nothing else.
+    with suppress(OSError):
+        write_text(kept, json.dumps(found))
     return found
 
 
-def _reason(root: Path, image_id: str) -> str:
+def _look(root: Path, image_id: str) -> Look:
     path = root / image_id
     if not path.resolve().is_relative_to(root):
         return "It is a link to a file outside the folder."
     try:
-        read_radiograph(path, accept_cut_short=True)
+        height, width = read_radiograph(path, accept_cut_short=True).pixels.shape
     except UnreadableRadiograph as error:
         return str(error)
-    return ""
+    return width, height
 
 
 def _key(root: Path, ids: list[str]) -> str:

@@ -5,56 +5,92 @@ Either a folder a class, in a folder for each part of the split where the user h
     fractured/ normal/                     train/fractured/ train/normal/ val/... test/...
 
 or a csv with the columns `image` (a path below the csv's folder) and `label`, and if wanted `split` (train, val,
-test), `patient`, `boxes` (JSON: [[x, y, width, height], ...] in pixels of the upright picture) and FracAtlas's columns
-of body parts and views (0 or 1). An image with several boxes may have several rows.
+test), `patient`, `boxes` (JSON: [[x, y, width, height], ...] in pixels of the upright image) and FracAtlas's columns
+of body parts and views (0 or 1). An image with several boxes may have several rows. COCO files, YOLO trees, MURA and
+GRAZPEDWRI-DX are read as they are published.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import os
-import re
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError
+from fracture_core.data.user_formats.class_folders import list_folder
+from fracture_core.data.user_formats.class_names import split_part_within
+from fracture_core.data.user_formats.coco import find_coco, list_coco
+from fracture_core.data.user_formats.csv_list import list_csv, lists_images
+from fracture_core.data.user_formats.grazpedwri import add_boxes
+from fracture_core.data.user_formats.yolo import find_yolo, list_yolo
 
-#: What classes are called, lower case and without spaces, hyphens and underscores.
-FRACTURED = {"fracture", "fractures", "fractured", "broken", "positive", "pos", "1", "yes", "true"}
-WHOLE = {"normal", "healthy", "intact", "unfractured", "nonfracture", "nonfractured", "nofracture", "nofractures"}
-WHOLE |= {"notfracture", "notfractured", "withoutfracture", "negative", "neg", "0", "no", "none", "false"}
-_PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
-_PARTS |= {"test": "test", "testing": "test"}
 _MOST_FOLDERS = 1000
-_COLUMNS = {
-    "image": ("image", "path", "image_path", "imagepath", "file", "filename", "file_name", "image_id"),
-    "label": ("label", "fractured", "fracture", "class", "target", "diagnosis"),
-    "split": ("split", "part", "subset"),
-    "patient": ("patient", "patient_id", "patientid", "subject", "subject_id"),
-    "boxes": ("boxes", "box"),
-}
-_FLAGS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan", "frontal", "lateral", "oblique")
-#: Files that pass for images; DICOM files often have no suffix at all.
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dicom", ""}
-_LAYOUT = (
-    "put the images into two folders, fractured and normal, or name them in a csv with the columns image and label"
-)
+
+
+@dataclass(frozen=True, eq=False)
+class UserIndex:
+    """The images of a user's dataset, none of them looked at.
+
+    Attributes:
+        root: The folder that all of them lie below.
+        name: What the dataset is called: its folder, or its csv.
+        table: A row an image, indexed by image_id, which is its path below `root`: path (str), label (0, 1), split and
+            patient (str, "" where unknown), boxes (lists of [x, y, width, height], or None), in_fractions (bool,
+            whether these are fractions of the upright image, else pixels), where (str, what names the image, ""
+            for a folder), and FracAtlas's flags where a csv has them.
+        sources: The files that say what the images show.
+        remarks: Sentences on what was left out or taken in a sense that may surprise.
+    """
+
+    root: Path
+    name: str
+    table: pd.DataFrame
+    sources: list[Path] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+
+def index_images(path: Path) -> UserIndex:
+    """List the images of a folder, a csv or a COCO file, whichever form they are in.
+
+    Raises:
+        DatasetError: They are in none of the forms; the sentence names what is wrong with the nearest.
+    """
+    if path.is_file():
+        return _index_file(path)
+    if not path.is_dir():
+        raise DatasetError(f"There is no folder {path}.")
+    files, unread, others = _lists(path)
+    if files:
+        return _index_csvs(files, path.name if len(files) > 1 else files[0].stem)
+    if coco := find_coco(path):
+        table, remarks = list_coco(coco, path)
+        return _index(path, path.name, table, coco, remarks)
+    if find_yolo(path):
+        table, remarks = list_yolo(path)
+        return _index(path, path.name, table, [], remarks)
+    try:
+        table, remarks = list_folder(path)
+    except DatasetError as error:
+        # A csv that was meant to list the images is nearer than folders that nobody made.
+        if unread or others:
+            raise DatasetError(" ".join([*unread, *others][:3])) from error
+        raise
+    return _index(path, path.name, table, [], [*unread, *remarks])
 
 
 def last_change(path: Path) -> float:
-    """When images last came to a folder or left it, or its csv files were written: seconds since 1970, 0.0 for none.
+    """Return when images last came to a folder or left it, or its csv files were written: seconds since 1970.
 
-    Looks at a thousand folders at most, so that a path typed wrong (the root of a disk) costs no wait.
+    0.0 where there is nothing. Looks at a thousand folders at most, so that a path typed wrong (the root of a disk)
+    costs no wait.
     """
     if not path.is_dir():
         return path.stat().st_mtime if path.exists() else 0.0
-    tables = (p for p in path.glob("*") if p.suffix.lower() == ".csv")
+    tables = (p for p in path.glob("*") if p.suffix.lower() in (".csv", ".json", ".yaml"))
     folders = (Path(name) for name, _, _ in islice(os.walk(path), _MOST_FOLDERS))
     times = []
     for one in (*tables, *folders):
@@ -63,164 +99,59 @@ def last_change(path: Path) -> float:
     return max(times, default=0.0)
 
 
-def list_folder(root: Path) -> pd.DataFrame:
-    """List a folder a class: a row an image, by its path below `root`, in the order of the paths.
+def _index_file(path: Path) -> UserIndex:
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        return _index_csvs([path], path.stem)
+    if suffix == ".json":
+        # Annotations often lie in a folder of their own, beside the images.
+        root = path.parent.parent if path.parent.name.casefold() == "annotations" else path.parent
+        table, remarks = list_coco([path], root)
+        return _index(root, path.stem, table, [path], remarks)
+    raise DatasetError(f"{path.name} is neither a folder nor a csv.")
 
-    Columns: path (str), label (0, 1), split and patient (str, "" where unknown), boxes (None). Raises DatasetError
-    where there are no such folders, or their names do not tell which is which.
+
+def _lists(folder: Path) -> tuple[list[Path], list[str], list[str]]:
+    """Return the csv files of a folder that list images, and sentences on those that cannot be read and those others.
+
+    Raises:
+        DatasetError: Several do, and their names do not say that they are parts of a split.
     """
-    inside = _folders(root)
-    parts = {name: _PARTS.get(_plain(name)) for name in inside}
-    divided = bool(inside) and all(parts.values())
-    homes = [(parts[n], root / n) for n in inside] if divided else [("", root)]
-    classes = [(part, home / name) for part, home in homes for name in _folders(home)]
-    found = [(part, folder, files) for part, folder in classes if (files := _files(folder))]
-    if not found:
-        raise DatasetError(f"{root} has no folders of images: {_LAYOUT}.")
-    labels = _labels((folder.name for _, folder, _ in found), f"the folders of {root.name}")
-    rows = [
-        (file.relative_to(root).as_posix(), labels[folder.name], part)
-        for part, folder, files in found
-        for file in files
-    ]
-    table = pd.DataFrame(rows, columns=["path", "label", "split"]).sort_values("path", ignore_index=True)
-    return table.assign(patient="", boxes=None).set_index("path", drop=False).rename_axis("image_id")
-
-
-def list_csv(file: Path) -> pd.DataFrame:
-    """List what a csv names, in its order; columns as `list_folder`, boxes a list of four numbers each or None.
-
-    Raises DatasetError, naming the row, where a value makes no sense or a path leaves the csv's folder.
-    """
-    raw = _read(file)
-    columns = {kind: _column(raw, names) for kind, names in _COLUMNS.items()}
-    for kind in ("image", "label"):
-        if columns[kind] is None:
-            raise DatasetError(f"{file.name} has no column {kind}: it needs the columns image and label.")
-    given = {kind: raw[name].str.strip() if name else pd.Series("", raw.index) for kind, name in columns.items()}
-    labels = _labels(given["label"], f"the column {columns['label']} of {file.name}")
-    made = pd.DataFrame({"path": [_below(text, file, row) for row, text in _numbered(given["image"])]})
-    made["label"] = given["label"].map(labels)
-    made["split"] = [_part(text, file, row) for row, text in _numbered(given["split"])]
-    made["patient"] = given["patient"]
-    made["boxes"] = [_boxes(text, file, row) for row, text in _numbered(given["boxes"])]
-    for flag in _FLAGS:
-        if flag in raw and raw[flag].isin(["0", "1"]).all():
-            made[flag] = raw[flag].astype(int)
-    return _one_row_an_image(made, file).set_index("path", drop=False).rename_axis("image_id")
-
-
-def lists_images(file: Path) -> bool:
-    """Whether a csv has the two columns that name images and their labels."""
-    try:
-        rows = _read(file)
-    except DatasetError:
-        return False
-    return all(_column(rows, _COLUMNS[kind]) is not None for kind in ("image", "label"))
-
-
-def _one_row_an_image(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
-    """Join the rows of one image, each with boxes of its own; raise DatasetError where they contradict."""
-    repeated = rows[rows["path"].duplicated(keep=False)]
-    for path, same in repeated.groupby("path", sort=False):
-        for column in ("label", "split", "patient"):
-            if same[column].nunique() > 1:
-                raise DatasetError(f"{file.name} lists {path} more than once, with a different {column} each time.")
-        boxes = [box for boxes in same["boxes"] if boxes for box in boxes]
-        rows.at[same.index[0], "boxes"] = boxes or same["boxes"].iloc[0]
-    return rows.drop_duplicates("path", ignore_index=True)
-
-
-def _labels(names: Iterable[str], where: str) -> dict[str, int]:
-    """Class name -> label; raise DatasetError, asking, where a name says neither."""
-    names = list(dict.fromkeys(names))
-    labels = {name: int(_plain(name) in FRACTURED) for name in names if _plain(name) in FRACTURED | WHOLE}
-    if unknown := [name for name in names if name not in labels]:
+    found, unread, others = [], [], []
+    for file in sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() == ".csv" and p.is_file()):
+        try:
+            if lists_images(file):
+                found.append(file)
+            else:
+                others.append(
+                    f"{file.name} lists no images: its first row must name the columns, at least image and label."
+                )
+        except DatasetError as error:
+            unread.append(str(error))
+    parts = [split_part_within(file.stem) for file in found]
+    if len(found) > 1 and ("" in parts or len(set(parts)) < len(parts)):
+        names = ", ".join(p.name for p in found[:4])
         raise DatasetError(
-            f"Which of {_said(names)} means fractured? {_said(unknown)} in {where} can mean either: "
-            "call them fractured and normal."
+            f"{folder} has {len(found)} csv files that list images ({names}): give the one that is meant."
         )
-    return labels
+    return found, unread, others
 
 
-def _said(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name[:40]) for name in names[:6])
-    return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+def _index_csvs(files: list[Path], name: str) -> UserIndex:
+    root = files[0].parent
+    parts = [split_part_within(file.stem) if len(files) > 1 else "" for file in files]
+    tables = [list_csv(file, part) for file, part in zip(files, parts, strict=True)]
+    table = pd.concat(tables, ignore_index=True)
+    twice = table["path"][table["path"].duplicated()]
+    if len(twice):
+        raise DatasetError(f"{twice.iloc[0]} is listed in more than one of {', '.join(file.name for file in files)}.")
+    if not table["boxes"].notna().any():
+        table = add_boxes(table, root)
+    return _index(root, name, table, files, [])
 
 
-def _plain(name: str) -> str:
-    plain = re.sub(r"[\s_-]+", "", name.casefold())
-    return plain.removesuffix(".0")  # a spreadsheet's 1.0
-
-
-def _folders(root: Path) -> list[str]:
-    try:
-        return sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    except OSError as error:
-        raise DatasetError(f"The folder {root} cannot be read ({error.strerror}).") from error
-
-
-def _files(folder: Path) -> list[Path]:
-    """Every file below a folder that passes for an image, hidden ones left out."""
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in _SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    ]
-
-
-def _read(file: Path) -> pd.DataFrame:
-    try:
-        text = file.read_text("utf-8-sig")
-        separator = csv.Sniffer().sniff(text.split("\n", 1)[0], ",;\t").delimiter
-        rows = pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except csv.Error as error:
-        raise DatasetError(f"{file.name} has one column only: it needs the columns image and label.") from error
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{file.name} cannot be read as a csv ({str(error)[:100]}).") from error
-    if rows.empty:
-        raise DatasetError(f"{file.name} lists no images.")
-    return rows
-
-
-def _column(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
-    known = {str(column).strip().casefold(): column for column in rows.columns}
-    return next((known[name] for name in names if name in known), None)
-
-
-def _numbered(values: pd.Series) -> Iterable[tuple[int, str]]:
-    """The values with their lines in the file, its header being the first."""
-    return enumerate(values, 2)
-
-
-def _below(text: str, file: Path, row: int) -> str:
-    """The path as it stands below the csv's folder; raise DatasetError where it would leave it."""
-    root = file.parent.resolve()
-    path = (root / text.replace("\\", "/")).resolve()
-    if not text or not path.is_relative_to(root) or path == root:
-        raise DatasetError(f"Row {row} of {file.name} names no file below the csv's own folder: {text[:80]!r}.")
-    return path.relative_to(root).as_posix()
-
-
-def _part(text: str, file: Path, row: int) -> str:
-    if text and _plain(text) not in _PARTS:
-        raise DatasetError(f"Row {row} of {file.name} has the split {text[:40]!r}; it must be train, val or test.")
-    return _PARTS[_plain(text)] if text else ""
-
-
-def _boxes(text: str, file: Path, row: int) -> list[list[float]] | None:
-    if not text:
-        return None
-    try:
-        boxes = json.loads(text)
-        boxes = [boxes] if boxes and not isinstance(boxes[0], list) else boxes
-        made = [[float(x), float(y), float(w), float(h)] for x, y, w, h in boxes]
-        if not all(math.isfinite(v) for box in made for v in box) or any(min(w, h) <= 0 for _, _, w, h in made):
-            raise ValueError("not a box")
-    except (ValueError, TypeError) as error:
-        raise DatasetError(
-            f"Row {row} of {file.name} has no readable boxes: they are written [[x, y, width, height], ...], in pixels."
-        ) from error
-    return made
+def _index(root: Path, name: str, table: pd.DataFrame, sources: list[Path], remarks: list[str]) -> UserIndex:
+    defaults = {"where": "", "in_fractions": False}
+    table = table.assign(**{column: value for column, value in defaults.items() if column not in table})
+    table = table.set_index("path", drop=False).rename_axis("image_id")
+    return UserIndex(root=root.resolve(), name=name, table=table, sources=sources, remarks=remarks)

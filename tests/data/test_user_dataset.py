@@ -165,7 +165,9 @@ def test_too_many_unreadable_images_are_refused(tmp_path) -> None:
     root = folders(tmp_path / "own", n=24)
     for number in range(6):
         (root / "normal" / f"letter{number}.png").write_text("Dear doctor")
-    with pytest.raises(DatasetError, match=r"6 of 54 images cannot be read.* The first is normal/letter0.png: This is"):
+    with pytest.raises(
+        DatasetError, match=r"6 of 54 images cannot be read.* The first is normal/letter0.png: This file is"
+    ):
         open_dataset(root)
 
 

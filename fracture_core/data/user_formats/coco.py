@@ -1,0 +1,115 @@
+"""COCO annotations: JSON files that name images, categories and boxes."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fracture_core.data.fracatlas import DatasetError
+from fracture_core.data.user_formats.class_names import fracture_classes, quoted, split_part, split_part_within
+from fracture_core.data.user_formats.image_files import FileFinder
+
+_MOST_BYTES = 512 * 2**20
+
+
+def find_coco(root: Path) -> list[Path]:
+    """Return the COCO files of a folder, of its annotations folder, and of its folders of parts."""
+    places = [root, *(folder for folder in sorted(root.iterdir()) if folder.is_dir() and _may_hold(folder.name))]
+    files = [file for place in places for file in sorted(place.glob("*.json")) if not file.name.startswith(".")]
+    return [file for file in files if _is_coco(file)]
+
+
+def list_coco(files: list[Path], root: Path) -> tuple[pd.DataFrame, list[str]]:
+    """List the images of COCO files: fractured where a box is of a category that means a fracture.
+
+    Args:
+        files: One file, or one for each part of a split, which its name or folder tells.
+        root: The folder that the images lie below.
+
+    Returns:
+        As `class_folders.list_folder`; boxes in pixels, and `where` names the file.
+
+    Raises:
+        DatasetError: A file is no COCO, its categories name no fracture, or an image that it names cannot be told.
+    """
+    finder, rows, ignored = FileFinder(root), [], set()
+    parts = {file: split_part(file.parent.name) or split_part_within(file.stem) for file in files}
+    if len(files) > 1 and (len(set(parts.values())) < len(files) or "" in parts.values()):
+        raise DatasetError(
+            f"{root.name} has {len(files)} COCO files ({quoted([file.name for file in files])}), and their names do "
+            "not say which is train, val or test: give the one that is meant."
+        )
+    for file in files:
+        made, others = _rows(file, finder, parts[file] or "")
+        rows += made
+        ignored |= others
+    if len({row[0] for row in rows}) < len(rows):
+        raise DatasetError(f"The COCO files of {root.name} name the same image more than once.")
+    table = pd.DataFrame(rows, columns=["path", "label", "split", "patient", "boxes", "where"])
+    remarks = [f"Boxes of {quoted(sorted(ignored))} do not count as fractures."] if ignored else []
+    return table.sort_values("path", ignore_index=True), remarks
+
+
+def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[str]]:
+    data = _load(file)
+    try:
+        names = {category["id"]: str(category["name"]) for category in data["categories"]}
+        boxes = defaultdict(list)
+        for annotation in data["annotations"]:
+            boxes[annotation["image_id"]].append((names[annotation["category_id"]], annotation.get("bbox")))
+        images = {image["id"]: str(image["file_name"]) for image in data["images"]}
+    except (KeyError, TypeError) as error:
+        raise DatasetError(f"{file.name} is damaged: its annotations do not fit its images and categories.") from error
+    used = {name for found in boxes.values() for name, _ in found}
+    meant = fracture_classes(sorted(used or set(names.values())), file.name)
+    rows = []
+    for number, name in images.items():
+        path = finder.find(name) or finder.find(f"{file.parent.name}/{name}")
+        if path is None:
+            raise DatasetError(
+                f"{file.name} names the image {name[:80]!r}, which is not there, or there more than once."
+            )
+        of_fractures = [box for kind, box in boxes[number] if kind in meant]
+        kept = [_box(box, file, name) for box in of_fractures if box]
+        relative = path.relative_to(finder.root).as_posix()
+        rows.append((relative, int(bool(of_fractures)), part, "", kept or None, f"{name} in {file.name}"))
+    return rows, used - meant
+
+
+def _box(box: Any, file: Path, name: str) -> list[float]:
+    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
+        raise DatasetError(f"{name} in {file.name} has a box that is not [x, y, width, height].")
+    return [float(value) for value in box]
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > _MOST_BYTES:
+            raise DatasetError(f"{file.name} is too large to be a list of boxes that can be read here.")
+        data = json.loads(file.read_text("utf-8-sig"))
+    except OSError as error:
+        raise DatasetError(f"{file.name} cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
+        raise DatasetError(f"{file.name} is not JSON that can be read.") from error
+    if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
+        raise DatasetError(f"{file.name} is no COCO file: it has no images, annotations and categories.")
+    return data
+
+
+def _is_coco(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            if not stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                return False
+        _load(file)
+    except (OSError, DatasetError):
+        return False
+    return True
+
+
+def _may_hold(name: str) -> bool:
+    return bool(split_part(name)) or name.casefold() in ("annotations", "labels", "images", "result")

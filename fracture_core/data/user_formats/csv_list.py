@@ -1,0 +1,169 @@
+"""A csv that lists images: a row an image, or a row a box."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from fracture_core.data.fracatlas import DatasetError
+from fracture_core.data.user_formats.class_names import class_label, class_labels, split_part
+from fracture_core.data.user_formats.csv_text import CsvText, read_csv_text
+from fracture_core.data.user_formats.image_files import FileFinder
+
+COLUMNS = {
+    "image": ("image", "path", "image_path", "imagepath", "file", "filename", "file_name", "filepath", "image_id"),
+    "label": ("label", "fractured", "fracture", "fracture_visible", "class", "target", "diagnosis"),
+    "split": ("split", "part", "subset"),
+    "patient": ("patient", "patient_id", "patientid", "subject", "subject_id"),
+    "boxes": ("boxes", "box"),
+}
+COLUMNS["image"] += ("img", "image_name", "filestem", "bild", "datei")
+COLUMNS["label"] += ("fraktur", "befund", "diagnose")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_FLAGS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan", "frontal", "lateral", "oblique")
+
+
+def list_csv(file: Path, part: str = "") -> pd.DataFrame:
+    """List what a csv names, in its order.
+
+    Args:
+        file: The csv; the images lie below its folder.
+        part: The part of a split that all of it belongs to, where it has no column for that.
+
+    Returns:
+        The columns of `class_folders.list_folder`, with boxes as lists of [x, y, width, height] in pixels or None;
+        `where` (str), which row of the csv an image stands in; and FracAtlas's flags where the csv has them.
+
+    Raises:
+        DatasetError: A value makes no sense, or a path leaves the csv's folder; the sentence names the row.
+    """
+    finder = FileFinder(file.parent)
+    rows = _named_rows(read_csv_text(file), finder)
+    columns = {kind: _column(rows, names) for kind, names in COLUMNS.items()}
+    for kind in ("image", "label"):
+        if columns[kind] is None:
+            raise DatasetError(
+                f"{file.name} has no column {kind}: its first row must name the columns, at least image and label."
+            )
+    if rows.empty:
+        raise DatasetError(f"{file.name} lists no images.")
+    given = {kind: rows[name] if name else pd.Series("", rows.index) for kind, name in columns.items()}
+    if columns["label"] == _column(rows, ("fracture_visible",)):
+        given["label"] = given["label"].replace("", "0")  # GRAZPEDWRI-DX says 1 or nothing
+    labels = class_labels(given["label"], f"the column {columns['label']} of {file.name}")
+    where = {row: f"Row {row} of {file.name}" for row in rows.index}
+    made = pd.DataFrame(
+        {"path": [_below(text, finder, where[row]) for row, text in given["image"].items()]}, rows.index
+    )
+    made["label"] = given["label"].map(labels)
+    made["split"] = [_part(text, where[row]) or part for row, text in given["split"].items()]
+    made["patient"] = given["patient"].map(same_id)
+    made["boxes"] = _boxes_of(rows, given["boxes"], where)
+    made["where"] = pd.Series(where)
+    for row in made.index[(made["label"] == 0) & made["boxes"].map(bool)]:
+        raise DatasetError(f"{where[row]} has boxes around fractures, but its label says that there is none.")
+    for flag in _FLAGS:
+        if flag in rows and rows[flag].isin(["0", "1"]).all():
+            made[flag] = rows[flag].astype(int)
+    return _one_row_an_image(made, file)
+
+
+def lists_images(file: Path) -> bool:
+    """Tell whether a csv says which images there are and what they show; raise DatasetError if it cannot be read."""
+    rows = _named_rows(read_csv_text(file), FileFinder(file.parent))
+    return all(_column(rows, COLUMNS[kind]) is not None for kind in ("image", "label"))
+
+
+def same_id(text: str) -> str:
+    """Return an identifier so that 3 and 3.0, and one accent composed or not, are the same."""
+    return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", text.strip()))
+
+
+def _named_rows(text: CsvText, finder: FileFinder) -> pd.DataFrame:
+    """Return the rows under the columns that the first row names; where it names an image, under image and label."""
+    known = {name for names in COLUMNS.values() for name in names}
+    if any(cell.casefold() in known for cell in text.first):
+        return text.rows
+    files = [place for place, cell in enumerate(text.first) if cell and finder.find(cell)]
+    labels = [place for place, cell in enumerate(text.first) if cell and class_label(cell) is not None]
+    if len(files) != 1 or len(set(labels) - set(files)) != 1 or len(text.first) != text.rows.shape[1]:
+        return text.rows
+    columns = [f"column {place + 1}" for place in range(len(text.first))]
+    columns[files[0]], columns[(set(labels) - set(files)).pop()] = "image", "label"
+    return text.without_header(columns)
+
+
+def _column(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
+    known = {str(column).strip().casefold(): str(column) for column in rows.columns}
+    return next((known[name] for name in names if name in known), None)
+
+
+def _below(text: str, finder: FileFinder, where: str) -> str:
+    """Return the path below the csv's folder of a file that may be missing; raise DatasetError if it leads out."""
+    if found := finder.find(text):
+        return found.relative_to(finder.root).as_posix()
+    path = (finder.root / text.replace("\\", "/")).resolve()
+    if not text or not path.is_relative_to(finder.root) or path == finder.root:
+        raise DatasetError(f"{where} names no file below the csv's own folder: {text[:80]!r}.")
+    return path.relative_to(finder.root).as_posix()
+
+
+def _part(text: str, where: str) -> str:
+    part = split_part(text) if text else ""
+    if part is None:
+        raise DatasetError(f"{where} has the split {text[:40]!r}; it must be train, val or test.")
+    return part
+
+
+def _boxes_of(rows: pd.DataFrame, given: pd.Series, where: dict[int, str]) -> list[list[list[float]] | None]:
+    corners = [_column(rows, (name,)) for name in _CORNERS]
+    if any(given) or None in corners:
+        return [_boxes(text, where[row]) for row, text in given.items()]
+    made = []
+    for row, cells in zip(rows.index, rows[corners].to_numpy(), strict=True):
+        text = ""
+        if any(cells):
+            try:
+                left, top, right, bottom = (float(cell.replace(",", ".")) for cell in cells)
+                text = json.dumps([left, top, right - left, bottom - top])
+            except ValueError:
+                text = "none"
+        made.append(_boxes(text, where[row]))
+    return made
+
+
+def _boxes(text: str, where: str) -> list[list[float]] | None:
+    if not text:
+        return None
+    try:
+        boxes = json.loads(text)
+        boxes = [boxes] if boxes and not isinstance(boxes[0], list) else boxes
+        made = [[float(x), float(y), float(w), float(h)] for x, y, w, h in boxes]
+        if not all(math.isfinite(v) for box in made for v in box) or any(min(w, h) <= 0 for _, _, w, h in made):
+            raise ValueError("not a box")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DatasetError(
+            f"{where} has no readable boxes: they are written [[x, y, width, height], ...], in pixels."
+        ) from error
+    if made and max(v for box in made for v in box) <= 1:
+        raise DatasetError(f"{where} has boxes in fractions of the image; they must be in pixels.")
+    return made
+
+
+def _one_row_an_image(rows: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """Join the rows of one image, each with boxes of its own; raise DatasetError where they contradict."""
+    rows = rows.reset_index(drop=True)
+    repeated = rows[rows["path"].duplicated(keep=False)]
+    for path, same in repeated.groupby("path", sort=False):
+        for column in ("label", "split", "patient"):
+            if same[column].nunique() > 1:
+                raise DatasetError(f"{file.name} lists {path} more than once, with a different {column} each time.")
+        boxes = [box for boxes in same["boxes"] if boxes for box in boxes]
+        rows.at[same.index[0], "boxes"] = boxes or same["boxes"].iloc[0]
+    return rows.drop_duplicates("path", ignore_index=True)

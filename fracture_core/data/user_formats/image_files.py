@@ -1,0 +1,97 @@
+"""Which files of a folder may be images, and which one a list means."""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import defaultdict
+from pathlib import Path
+
+from fracture_core.data.fracatlas import DatasetError
+
+#: What computers and programs put beside images.
+_OTHER_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
+_OTHER_SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst", ".log"}
+_OTHER_SUFFIXES |= {".html", ".htm", ".css", ".js", ".py", ".ipynb", ".npy", ".npz", ".xlsx", ".xls", ".ods", ".cache"}
+_OTHER_SUFFIXES |= {".db", ".ini", ".lnk", ".names", ".data", ".license"}
+_OTHER_NAMES = {"license", "readme", "dicomdir"}
+
+
+def image_files(root: Path) -> list[Path]:
+    """Return every file below a folder that may be an image, sorted.
+
+    Names decide only what is no image: DICOM files are called by their UIDs or have no suffix at all. Hidden files and
+    what systems put there are left out.
+
+    Raises:
+        DatasetError: The folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        if Path(error.filename or root) == root:
+            raise DatasetError(f"The folder {root} cannot be read ({error.strerror}).") from error
+
+    found = []
+    for name, folders, files in os.walk(root, onerror=refuse):
+        folders[:] = [one for one in folders if not one.startswith(".") and one.casefold() not in _OTHER_FOLDERS]
+        folder = Path(name)
+        found += [folder / file for file in files if _may_be_an_image(file) and (folder / file).is_file()]
+    return sorted(found)
+
+
+def _may_be_an_image(name: str) -> bool:
+    lower = name.casefold()
+    return not (name.startswith(".") or lower in _OTHER_NAMES or Path(lower).suffix in _OTHER_SUFFIXES)
+
+
+class FileFinder:
+    """Finds the file that a list means below `root`, however the list writes its name.
+
+    Lists are written on other computers: with other capitals, with accents composed or not, with folders that are not
+    here, without the suffix, with ".0" behind a number.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._by_tail: dict[str, list[Path]] | None = None
+
+    def find(self, text: str) -> Path | None:
+        """Return the file, or None where there is none, or several that it might be."""
+        name = text.strip().replace("\\", "/")
+        exact = self.root / name
+        if name and exact.is_file() and exact.resolve().is_relative_to(self.root):
+            return exact.resolve()
+        parts = [part for part in _same(name).split("/") if part not in ("", ".")]
+        if ".." in parts or not parts or name.startswith("/") or re.match(r"[a-zA-Z]:", name):
+            return None
+        if self._by_tail is None:
+            self._by_tail = self._index()
+        for tail in _tails(parts):
+            if found := self._by_tail.get(tail):
+                return found[0] if len(found) == 1 else None
+        return None
+
+    def _index(self) -> dict[str, list[Path]]:
+        found = defaultdict(list)
+        for file in image_files(self.root):
+            relative = [_same(part) for part in file.relative_to(self.root).parts]
+            for tail in {*_ends(relative), *_ends([*relative[:-1], relative[-1].rpartition(".")[0]])}:
+                found[tail].append(file)
+        return found
+
+
+def _tails(parts: list[str]) -> list[str]:
+    """Return what to look for, the longest path first; a number's ".0" goes last."""
+    without = re.sub(r"\.0+$", "", parts[-1])
+    names = [parts, [*parts[:-1], without]] if without != parts[-1] else [parts]
+    return [tail for name in names for tail in _ends(name)]
+
+
+def _ends(parts: list[str]) -> list[str]:
+    """Return every end of a path, the longest first; none for a file without a name."""
+    return ["/".join(parts[start:]) for start in range(len(parts))] if parts[-1] else []
+
+
+def _same(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,139 @@
+"""YOLO annotations: a text file an image, a line a box, in fractions of the image."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from fracture_core.data.fracatlas import DatasetError
+from fracture_core.data.user_formats.class_names import fracture_classes, quoted, split_part
+from fracture_core.data.user_formats.image_files import image_files
+
+_NAMES_FILES = ("classes.txt", "obj.names", "labels.txt")
+
+
+def find_yolo(root: Path) -> bool:
+    """Tell whether a folder holds images in `images` and their boxes in `labels` beside it."""
+    return any(
+        (labels := folder.parent / "labels").is_dir() and any(labels.rglob("*.txt"))
+        for folder in (*root.glob("images"), *root.glob("*/images"), *root.glob("*/*/images"))
+    )
+
+
+def list_yolo(root: Path) -> tuple[pd.DataFrame, list[str]]:
+    """List the images of a YOLO tree: fractured where a box is of a class that means a fracture.
+
+    Returns:
+        As `class_folders.list_folder`; boxes as [x, y, width, height] in fractions of the upright image, which
+        `in_fractions` (bool) says; `where` names the label file.
+
+    Raises:
+        DatasetError: No file names the classes, none of them means a fracture, or a label file makes no sense.
+    """
+    names, source = class_names(root)
+    meant = fracture_classes(names.values(), source)
+    rows, unlabelled, used = [], 0, set()
+    for file in image_files(root):
+        relative = file.relative_to(root)
+        places = [place for place, part in enumerate(relative.parts) if part == "images"]
+        if not places:
+            continue
+        inside = (*relative.parts[: places[-1]], "labels", *relative.parts[places[-1] + 1 :])
+        labels = root.joinpath(*inside).with_suffix(".txt")
+        unlabelled += not labels.is_file()
+        boxes = read_boxes(labels, names) if labels.is_file() else []
+        used |= {name for name, _ in boxes}
+        of_fractures = [box for name, box in boxes if name in meant]
+        part = next((part for name in relative.parts[:-1] if (part := split_part(name))), "")
+        where = labels.relative_to(root).as_posix()
+        rows.append((relative.as_posix(), int(bool(of_fractures)), part, "", of_fractures or None, where))
+    table = pd.DataFrame(rows, columns=["path", "label", "split", "patient", "boxes", "where"])
+    table["in_fractions"] = True
+    remarks = [f"Boxes of {quoted(sorted(used - meant))} do not count as fractures."] if used - meant else []
+    if unlabelled:
+        remarks.append(f"{unlabelled} images have no label file, which in YOLO means that they show no fracture.")
+    return table, remarks
+
+
+def class_names(root: Path) -> tuple[dict[int, str], str]:
+    """Return the names of the classes by number, and the file that gives them; raise DatasetError where none does."""
+    files = [file for pattern in ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml") for file in sorted(root.glob(pattern))]
+    for file in files:
+        if names := _yaml_names(_text(file)):
+            return names, file.name
+    for file in (root / folder / name for folder in ("", "labels") for name in _NAMES_FILES):
+        if file.is_file():
+            lines = _text(file).splitlines()
+            return {number: line.strip() for number, line in enumerate(lines) if line.strip()}, file.name
+    raise DatasetError(
+        f"{root.name} has YOLO labels, but no data.yaml or classes.txt that names their classes: add one, "
+        "so that it is known which of them is a fracture."
+    )
+
+
+def read_boxes(file: Path, names: dict[int, str]) -> list[tuple[str, list[float]]]:
+    """Return (class, [x, y, width, height] in fractions) of each line; a polygon gives the box around it.
+
+    Raises:
+        DatasetError: A line is neither, its numbers are no fractions, or its class has no name.
+    """
+    found = []
+    for number, line in enumerate(_text(file).splitlines(), 1):
+        if not line.split():
+            continue
+        try:
+            values = [float(word) for word in line.split()]
+            name = names[int(values[0])]
+            found.append((name, _box(values[1:])))
+        except (ValueError, KeyError, OverflowError) as error:
+            raise DatasetError(
+                f"Line {number} of {file.parent.name}/{file.name} is no YOLO box: a known class, and then the centre, "
+                "width and height as fractions of the image."
+            ) from error
+    return found
+
+
+def _box(values: list[float]) -> list[float]:
+    if not all(math.isfinite(value) and -0.05 <= value <= 1.05 for value in values):
+        raise ValueError("not fractions")
+    if len(values) == 4:
+        x, y, width, height = values
+        left, top = x - width / 2, y - height / 2
+    elif len(values) >= 6 and len(values) % 2 == 0:
+        left, top = min(values[::2]), min(values[1::2])
+        width, height = max(values[::2]) - left, max(values[1::2]) - top
+    else:
+        raise ValueError("neither a box nor a polygon")
+    if min(width, height) <= 0:
+        raise ValueError("an empty box")
+    return [left, top, width, height]
+
+
+def _yaml_names(text: str) -> dict[int, str]:
+    """Read `names` of a data.yaml: a list in brackets, a list of lines, or lines with numbers."""
+    found = re.search(r"^names:[ \t]*(\[.*?\]|\{.*?\})?[ \t]*(?:#.*)?$", text, re.MULTILINE | re.DOTALL)
+    if not found:
+        return {}
+    if found[1]:
+        words = re.findall(r"""\s*(?:(\d+)\s*:\s*)?(?:'([^']*)'|"([^"]*)"|([^,\[\]{}'":]+))""", found[1])
+        names = [(number, (one or two or three).strip()) for number, one, two, three in words]
+        names = [pair for pair in names if pair[1]]
+    else:
+        names = []
+        for line in text[found.end() :].splitlines()[1:]:
+            entry = re.match(r"\s*(?:-|(\d+)\s*:)\s*['\"]?([^'\"#]*)", line)
+            if line.strip() and not entry:
+                break
+            if entry and entry[2].strip():
+                names.append((entry[1] or "", entry[2].strip()))
+    return {int(number) if number else place: name for place, (number, name) in enumerate(names)}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes()[: 1 << 20].decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise DatasetError(f"{file.name} cannot be read ({error.strerror}).") from error
