@@ -20,11 +20,18 @@ class UnsafeArchiveError(FractureCoreError):
 
 
 def unpack(archive: Path, folder: Path, *, most_bytes: int, step: Callable[[], None] | None = None) -> None:
-    """Write the files of zip `archive` under `folder`.
+    """Extract the files of a zip archive.
 
-    Raises UnsafeArchiveError, before anything is written, where the zip cannot be read, holds more than `most_bytes`
-    unpacked, a path that leaves `folder`, a link, an encrypted file or one name twice; and while writing, where
-    the content does not fit its checksum. `step` is called before each file; what it raises passes through.
+    Args:
+        archive: The zip file.
+        folder: Where to write.
+        most_bytes: Maximum size of all files together.
+        step: Called before each file; what it raises passes through.
+
+    Raises:
+        UnsafeArchiveError: Before anything is written, if the archive cannot be read, is too large, or contains a path
+            that leaves `folder`, a link, an encrypted file or a name twice; while writing, if content does not match
+            its checksum.
     """
     try:
         with zipfile.ZipFile(archive) as zipped:

@@ -23,10 +23,16 @@ _BLOCK = 8  # pixels of a JPEG block's side
 
 
 def repeated_block_share(pixels: np.ndarray) -> float:
-    """The share (0..1) of a grey uint8 (H, W) picture, counted from below, that is one block repeated.
+    """Return the share of an image, from the bottom, that is one block repeated.
 
-    A band of eight rows repeats where pixels eight apart are much more alike than pixels four apart; bands without
-    any texture (plain background, the grey of a cut-short file) do not count.
+    A band of eight rows repeats if pixels eight apart are much more alike than pixels four apart; bands without any
+    texture (plain background, the grey of a truncated file) do not count.
+
+    Args:
+        pixels: Grey, uint8 (H, W).
+
+    Returns:
+        0..1.
     """
     if pixels.shape[1] < 4 * _BLOCK:
         return 0.0
@@ -108,11 +114,22 @@ class Audit:
         return {image_id: members for members in self.duplicate_groups for image_id in members}
 
     def duplicates_of(self, image_id: str) -> tuple[str, ...]:
-        """The other ids that show this image's picture; empty for most."""
+        """Return the other ids that show the same image.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            Ids; empty for most.
+        """
         return tuple(other for other in self._group_of.get(image_id, ()) if other != image_id)
 
     def to_json(self) -> str:
-        """One JSON object: cut_short, duplicate_groups, opposite_labels, conflicts, exif_rotated, and details."""
+        """Return one JSON object: cut_short, duplicate_groups, opposite_labels, conflicts, exif_rotated, and details.
+
+        Returns:
+            The text.
+        """
         findings = {
             "images": self.images,
             "cut_short": self.cut_short,
@@ -132,7 +149,14 @@ class Audit:
 
     @classmethod
     def from_json(cls, text: str) -> Audit:
-        """The audit that `to_json` wrote."""
+        """Read what `to_json` returned.
+
+        Args:
+            text: The text.
+
+        Returns:
+            The audit.
+        """
         findings = json.loads(text)
         details = findings["details"]
         return cls(
@@ -146,7 +170,11 @@ class Audit:
         )
 
     def summary_text(self) -> str:
-        """The findings in words, for a terminal."""
+        """Return the findings in words, for a terminal.
+
+        Returns:
+            The text.
+        """
         exact = sum(pair.kind == "exact" for pair in self.duplicate_pairs)
         copies = sum(len(members) for members in self.duplicate_groups)
         lines = [f"{self.images} images audited."]
@@ -175,11 +203,17 @@ def audit(
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
-    """Look through the whole dataset, or give what an earlier look at the same files found.
+    """Audit the whole dataset, or return the findings of an earlier audit of the same files.
 
-    A first look takes under a minute on two cores; the findings are kept under `cache_dir` (default: the user's
-    cache folder), keyed by each file's name, size and time. `progress(done, total)` counts files, each twice:
-    once for damage, once for duplicates.
+    The first audit takes under a minute on two cores; findings are keyed by each file's name, size and time.
+
+    Args:
+        dataset: The dataset.
+        cache_dir: Where findings are kept; by default the user's cache folder.
+        progress: Called with (done, total) files, each counted twice: once for damage, once for duplicates.
+
+    Returns:
+        The findings.
     """
     key = _key(dataset)
     kept = (cache_dir or cache_folder()) / "audit" / f"{key}.json"

@@ -14,11 +14,17 @@ UNKNOWN = np.full((1, 4), np.nan, np.float32)
 def augment(
     square: np.ndarray, boxes: np.ndarray, size: int, augmentation: Augmentation, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Change a letterboxed picture at random, and its boxes with it.
+    """Change a letterboxed image at random, and its boxes with it. The same `rng` state gives the same image.
 
-    `square` uint8 (S, S) may be larger than `size`, so that zooming in loses nothing; the result is uint8
-    (size, size) and boxes float32 (n, 4) x, y, width, height in its pixels (the upright hull where a box turned).
-    The same `rng` state gives the same picture.
+    Args:
+        square: uint8 (S, S); it may be larger than `size`, so that zooming in loses nothing.
+        boxes: x, y, width, height in its pixels, shape (n, 4).
+        size: Side of the result, in pixels.
+        augmentation: What to change.
+        rng: Random generator.
+
+    Returns:
+        The image, uint8 (size, size), and its boxes, float32 (n, 4) (the upright hull of a rotated box).
     """
     matrix = _geometry(square.shape[0], size, augmentation, rng)
     border = cv2.BORDER_REPLICATE if augmentation.nearest_fill else cv2.BORDER_CONSTANT
@@ -81,10 +87,17 @@ def _move_boxes(boxes: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
 
 def cell_targets(boxes: np.ndarray, size: int, cell: int) -> np.ndarray:
-    """Share of each cell that lies in a box: float32 (size / cell, size / cell), 0..1.
+    """Return the share of each cell that lies in a box.
 
     A box smaller than a cell still marks the cell of its centre fully, or the smallest fractures would teach nothing.
-    For UNKNOWN every cell is nan.
+
+    Args:
+        boxes: x, y, width, height in pixels, shape (n, 4), or UNKNOWN.
+        size: Side of the image, in pixels.
+        cell: Side of a cell, in pixels.
+
+    Returns:
+        float32 (size / cell, size / cell), 0..1; all nan for UNKNOWN.
     """
     n = size // cell
     if np.isnan(boxes).any():

@@ -53,7 +53,11 @@ class Filters:
     probability: tuple[float, float] = (0.0, 1.0)
 
     def summary_text(self) -> str:
-        """Say in words what is asked for; "" where nothing is."""
+        """Describe the filters in words.
+
+        Returns:
+            The text; "" if there are none.
+        """
         counts = [f"{c} fracture{'' if c == '1' else 's'}" for c in self.counts]
         defects = ["no defect found" if d == "none found" else d for d in self.defects]
         parts = [PART_NAMES.get(part, part) for part in self.parts]
@@ -70,11 +74,16 @@ def catalogue(
     audit: Audit | None = None,
     predictions: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Give one row an image, by image_id: FracAtlas's own table and, of each thing given, what it adds.
+    """Tabulate the dataset, with what is known about each image.
 
-    `split` and `left_out` (the reason, "" for most) of the split, "" without one; `lost` (share 0..1 of the picture
-    that damage took) and a bool column for each name of `defects.NAMES` of the audit; `logit` and `probability` of
-    a bundle's `predictions`, nan where they have none: predictions exist for val and test.
+    Args:
+        dataset: FracAtlas.
+        split: Adds `split` and `left_out` (the reason, "" for most).
+        audit: Adds `lost` (the share of the image that damage took, 0..1) and a bool column per defect.
+        predictions: Adds `logit` and `probability`, nan for images other than val and test.
+
+    Returns:
+        One row per image, by image_id.
     """
     table = dataset.table.copy()
     table["split"], table["left_out"], table["lost"] = "", "", 0.0
@@ -98,7 +107,16 @@ def catalogue(
 
 
 def select(table: pd.DataFrame, filters: Filters, order: str = "by id") -> list[str]:
-    """Give the ids of the rows of a catalogue that pass, in one of ORDERS; images without a prediction come last."""
+    """Select images from a catalogue.
+
+    Args:
+        table: A catalogue.
+        filters: What to keep.
+        order: One of ORDERS; images without a prediction come last.
+
+    Returns:
+        Their ids, in order.
+    """
     keep = _others(table, filters)
     for field, masks in _masks(table).items():
         keep &= _any_of(getattr(filters, field), masks)
@@ -199,7 +217,16 @@ class Page(Generic[Item]):
 
 
 def page_of(ids: Sequence[Item], number: int, size: int) -> Page[Item]:
-    """Cut page `number` out of `ids`; a number past either end gives the page at that end."""
+    """Return one page of a list; a number beyond either end gives the page at that end.
+
+    Args:
+        ids: The list.
+        number: Counted from 1.
+        size: Items per page.
+
+    Returns:
+        The page.
+    """
     pages = max(1, -(-len(ids) // size))
     number = min(max(number, 1), pages)
     start = (number - 1) * size
@@ -208,7 +235,15 @@ def page_of(ids: Sequence[Item], number: int, size: int) -> Page[Item]:
 
 
 def neighbours(ids: Sequence[str], image_id: str) -> tuple[str | None, str | None, int]:
-    """Give the ids before and after one in a list, and its place counted from 1; (None, None, 0) if it is not in."""
+    """Return the ids before and after one in a list, and its position.
+
+    Args:
+        ids: The list.
+        image_id: The id.
+
+    Returns:
+        (before, after, position from 1); (None, None, 0) if it is not in the list.
+    """
     if image_id not in ids:
         return None, None, 0
     place = list(ids).index(image_id)
@@ -216,7 +251,14 @@ def neighbours(ids: Sequence[str], image_id: str) -> tuple[str | None, str | Non
 
 
 def tags(row: pd.Series) -> list[str]:
-    """What of an image is worth a word under its thumbnail: parts, split, hardware, defects."""
+    """Return what is shown under an image's thumbnail: parts, split, hardware, defects.
+
+    Args:
+        row: A row of a catalogue.
+
+    Returns:
+        Short texts.
+    """
     said = [PART_NAMES[name] for name in PARTS if row[name]]
     said += [row["split"]] if row["split"] else []
     said += ["hardware"] if row["hardware"] else []
@@ -224,7 +266,15 @@ def tags(row: pd.Series) -> list[str]:
 
 
 def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
-    """Give all that a catalogue has of one image as (name, value) pairs in words."""
+    """Return everything that a catalogue knows about one image, in words.
+
+    Args:
+        table: A catalogue.
+        image_id: The image.
+
+    Returns:
+        (name, value) pairs.
+    """
     row = table.loc[image_id]
     label, csv_label = (LABELS[1 - int(row[name])] for name in ("label", "csv_label"))
     views = [name for name in VIEWS if row[name]]

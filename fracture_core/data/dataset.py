@@ -33,7 +33,14 @@ def open_dataset(
 
 
 def is_fracatlas(root: Path) -> bool:
-    """Whether a folder has FracAtlas's dataset.csv, whole or not."""
+    """Return whether a folder has FracAtlas's dataset.csv, complete or not.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        Whether it has.
+    """
     try:
         with (root / "dataset.csv").open(encoding="utf-8-sig") as file:
             return set(file.readline().strip().split(",")) >= _FRACATLAS
@@ -42,5 +49,12 @@ def is_fracatlas(root: Path) -> bool:
 
 
 def dataset_name(provenance: Mapping[str, Any]) -> str:
-    """The dataset that a bundle was made from, by its record; the first bundles, which do not say it, knew but one."""
+    """Return the name of the dataset that a bundle was trained on; the first bundles do not record it.
+
+    Args:
+        provenance: The bundle's record.
+
+    Returns:
+        The name.
+    """
     return str(provenance.get("dataset") or FracAtlas.name)

@@ -31,7 +31,17 @@ class Survey:
 
 
 def survey(dataset: FracAtlas) -> Survey:
-    """Read every header, about a second for the whole of FracAtlas; raise DatasetError where a file is no picture."""
+    """Read the header of every image; about a second for all of FracAtlas.
+
+    Args:
+        dataset: FracAtlas.
+
+    Returns:
+        Image and box sizes.
+
+    Raises:
+        DatasetError: A file is not an image.
+    """
     pictures, boxes = [], []
     for image_id in dataset.table.index:
         orientation, _, (width, height) = orientation_and_sizes(dataset.path(image_id))
@@ -47,25 +57,52 @@ def survey(dataset: FracAtlas) -> Survey:
 
 
 def classes_by(table: pd.DataFrame, groups: tuple[str, ...]) -> pd.DataFrame:
-    """Count classes in each flag column of a catalogue: group, fractured, not fractured, n; an image may be in several.
+    """Count classes in each flag column of a catalogue; an image may be in several.
 
-    Adds `share` (0..1) fractured with its 95 % interval `low`..`high`, nan below LEAST_POSITIVES fractured.
+    Args:
+        table: A catalogue.
+        groups: Names of 0/1 columns.
+
+    Returns:
+        group, fractured, not fractured, n, and the fractured `share` (0..1) with its 95 % interval `low`..`high`, nan
+            if fewer than LEAST_POSITIVES are fractured.
     """
     return pd.DataFrame([_classes(name, table.loc[table[name] > 0, "label"]) for name in groups])
 
 
 def classes_by_part(table: pd.DataFrame) -> pd.DataFrame:
-    """Give `classes_by` body part."""
+    """Count classes by body part.
+
+    Args:
+        table: A catalogue.
+
+    Returns:
+        As `classes_by`.
+    """
     return classes_by(table, PARTS)
 
 
 def classes_by_view(table: pd.DataFrame) -> pd.DataFrame:
-    """Give `classes_by` view, hardware and films with several views."""
+    """Count classes by view, hardware, and images with several views.
+
+    Args:
+        table: A catalogue.
+
+    Returns:
+        As `classes_by`.
+    """
     return classes_by(table, (*VIEWS, "hardware", "multiscan"))
 
 
 def classes_by_split(table: pd.DataFrame) -> pd.DataFrame:
-    """Give the same counts as `classes_by`, for each part of the split, in the order of SPLITS."""
+    """Count classes in each split.
+
+    Args:
+        table: A catalogue.
+
+    Returns:
+        As `classes_by`, in the order of SPLITS.
+    """
     return pd.DataFrame([_classes(name, table.loc[table["split"] == name, "label"]) for name in SPLITS])
 
 
@@ -78,13 +115,28 @@ def _classes(name: str, labels: pd.Series) -> dict[str, object]:
 
 
 def parts_by_split(table: pd.DataFrame) -> pd.DataFrame:
-    """Give what share (0..1) of each part of the split shows each body part: a row a split, a column a part."""
+    """Return the share of each split that shows each body part.
+
+    Args:
+        table: A catalogue.
+
+    Returns:
+        Shares 0..1; one row per split, one column per part.
+    """
     rows = {name: (table.loc[table["split"] == name, list(PARTS)] > 0).mean() for name in SPLITS}
     return pd.DataFrame(rows).T.fillna(0.0)
 
 
 def sizes(pictures: pd.DataFrame, most: int = 12) -> pd.DataFrame:
-    """Count pictures by size, commonest first: `size` as "width x height" and n; those beyond `most` as one row."""
+    """Count images by size, most frequent first.
+
+    Args:
+        pictures: Sizes of the images.
+        most: Number of sizes to list; the others are one row.
+
+    Returns:
+        `size` as "width x height", and n.
+    """
     names = pictures["width"].astype(str) + " x " + pictures["height"].astype(str)
     counts = names.value_counts(sort=True)
     rows = list(counts.iloc[:most].items())
@@ -94,7 +146,14 @@ def sizes(pictures: pd.DataFrame, most: int = 12) -> pd.DataFrame:
 
 
 def box_places(boxes: pd.DataFrame) -> np.ndarray:
-    """Count how many boxes cover each cell of the picture: int64 (24, 24), top row first."""
+    """Count how many boxes cover each cell of the image.
+
+    Args:
+        boxes: All boxes, relative to their images.
+
+    Returns:
+        int64 (24, 24), top row first.
+    """
     middles = (np.arange(_CELLS) + 0.5) / _CELLS
     covers = []
     for place, extent in (("y", "height"), ("x", "width")):
@@ -106,9 +165,17 @@ def box_places(boxes: pd.DataFrame) -> np.ndarray:
 
 
 def pointing(predictions: pd.DataFrame, pictures: pd.DataFrame, split: str) -> dict[str, list[PointingRow]]:
-    """Give, for each heatmap method of a bundle's predictions, its pointing game by box size on `split`.
+    """Summarise, for each heatmap method of a bundle's predictions, its pointing game by box size.
 
     Radiographs without boxes, or without a recorded hit, are not counted.
+
+    Args:
+        predictions: The bundle's predictions.
+        pictures: Sizes of the images.
+        split: "val" or "test".
+
+    Returns:
+        Rows by method.
     """
     table = predictions[predictions["split"] == split].set_index("image_id")
     table["box_size"] = pictures["box_size"].reindex(table.index)
@@ -123,7 +190,14 @@ def pointing(predictions: pd.DataFrame, pictures: pd.DataFrame, split: str) -> d
 
 
 def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
-    """Print a pointing game: boxes, n, their sizes, and both rates in per cent with 95 % intervals."""
+    """Tabulate a pointing game for reading.
+
+    Args:
+        rows: The rows of one method.
+
+    Returns:
+        Boxes, n, their sizes, and both rates as percentages with 95 % intervals.
+    """
 
     def words(rate: IntervalEstimate) -> str:
         if not rate.defined:

@@ -72,7 +72,14 @@ NAMES = tuple(defect.name for defect in DEFECTS)
 
 
 def ids_by_defect(audit: Audit) -> dict[str, tuple[str, ...]]:
-    """Give the image ids with each defect, in the order of DEFECTS."""
+    """List the images with each defect.
+
+    Args:
+        audit: The audit.
+
+    Returns:
+        Ids by defect, in the order of DEFECTS.
+    """
     groups = audit.duplicate_groups
     return {
         "cut short": tuple(audit.missing),
@@ -84,8 +91,17 @@ def ids_by_defect(audit: Audit) -> dict[str, tuple[str, ...]]:
     }
 
 
-def in_words(audit: Audit, name: str, image_id: str) -> str:
-    """Say what this defect is on this image, in a few words; "" where its name says all."""
+def defect_text(audit: Audit, name: str, image_id: str) -> str:
+    """Describe a defect of one image in a few words.
+
+    Args:
+        audit: The audit.
+        name: Name of the defect.
+        image_id: The image.
+
+    Returns:
+        The words; "" if the defect's name says everything.
+    """
     if name in ("cut short", "overwritten"):
         lost = (audit.missing | audit.overwritten)[image_id]
         return f"{lost:.0%} of the picture lost"
@@ -98,7 +114,14 @@ def in_words(audit: Audit, name: str, image_id: str) -> str:
 
 
 def pair_words(pair: DuplicatePair) -> str:
-    """Say how alike the two pictures of a pair are, and how the second lies."""
+    """Describe how similar the two images of a pair are, and how the second is oriented.
+
+    Args:
+        pair: The pair.
+
+    Returns:
+        The words.
+    """
     near = f"Nearly the same (fine structure {pair.score:.2f} of 1)"
     same = "The same to the pixel" if pair.kind == "exact" else near
     quarter, mirrored = pair.turn % 4, pair.turn >= 4
@@ -108,7 +131,16 @@ def pair_words(pair: DuplicatePair) -> str:
 
 
 def summary(table: pd.DataFrame, audit: Audit, name: str) -> str:
-    """Say in figures what was found of one defect; `table` is the catalogue, `name` one of NAMES."""
+    """Summarise one defect in numbers.
+
+    Args:
+        table: A catalogue.
+        audit: The audit.
+        name: Name of the defect.
+
+    Returns:
+        A sentence or two.
+    """
     ids = list(ids_by_defect(audit)[name])
     if not ids:
         return "None was found."

@@ -21,7 +21,7 @@ from typing import IO, Any, Protocol
 
 import requests
 
-from fracture_core.concurrency import BackgroundTask, TaskState
+from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.archive import UnsafeArchiveError, unpack
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.paths import expand_user_path
@@ -50,7 +50,7 @@ class Flag(Protocol):
     """What a `threading.Event` is to us."""
 
     def is_set(self) -> bool:
-        """Whether to stop."""
+        """Return whether to stop."""
         ...
 
 
@@ -63,12 +63,24 @@ def download(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Flag | None = None,
 ) -> Path:
-    """Fetch, check, unpack and install FracAtlas at `destination`; returns it.
+    """Download, verify, extract and install FracAtlas; an installed one is left untouched.
 
-    A FracAtlas already there is left alone. `size` in bytes and `md5` (hex) are what the archive must be.
-    `progress(bytes_done, bytes_total)` follows the transfer; `cancelled` is looked at between pieces. Raises
-    DownloadStoppedError, or DownloadError in a sentence: no connection, no room, wrong length or checksum, an
-    archive that is unsafe or no FracAtlas. Nothing half-made is ever at `destination`.
+    Nothing half-finished is ever at `destination`.
+
+    Args:
+        destination: The folder.
+        url: Where the archive is.
+        size: Its size in bytes.
+        md5: Its checksum, in hex.
+        progress: Called with (done, total) bytes.
+        cancelled: Checked between pieces.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DownloadStoppedError: It was cancelled.
+        DownloadError: No connection, not enough disk space, wrong length or checksum, or an unsafe or wrong archive.
     """
     destination = Path(destination)
     if (destination / "dataset.csv").is_file():
@@ -90,7 +102,15 @@ def download(
 
 
 def partial_archive(destination: Path, md5: str = MD5) -> Path:
-    """Where a download to `destination` keeps what has come so far."""
+    """Return where a download keeps what it has received so far.
+
+    Args:
+        destination: The folder.
+        md5: Checksum of the archive.
+
+    Returns:
+        The path.
+    """
     return destination.parent / f".{destination.name}-{md5[:8]}.zip.part"
 
 
@@ -227,25 +247,21 @@ def _install(archive: Path, destination: Path, size: int, cancelled: Flag | None
         shutil.rmtree(folder, ignore_errors=True)
 
 
-#: What a reader should know of the data before fetching them.
-ABOUT = (
-    "FracAtlas is a set of 4,083 radiographs of hands, legs, hips and shoulders from three hospitals in Bangladesh, "
-    "717 of them with fractures, which radiologists have outlined. It has no patient names or ids."
-)
-LICENCE = (
-    "Abedeen et al., FracAtlas, Scientific Data 10, 521 (2023), doi 10.1038/s41597-023-02432-4. "
-    "Licence: Creative Commons Attribution 4.0 (CC BY 4.0): use it freely, name the authors."
-)
-
 _jobs: dict[tuple[Path, str], BackgroundTask[Path]] = {}
 _jobs_lock = threading.Lock()
 
 
 def download_job(destination: str | os.PathLike[str], **source: Any) -> BackgroundTask[Path]:
-    """Give the one download to `destination`: at work, or ready to be started.
+    """Return the one download to a folder, running or ready to start.
 
-    `source` is `url`, `size` and `md5` where another archive is meant than the published one. A download that is
-    done is forgotten, so that the next one to the same place, should the data have gone, begins anew.
+    A finished download is forgotten, so that the next one to the same place starts again if the data were removed.
+
+    Args:
+        destination: The folder.
+        **source: `url`, `size` and `md5` of another archive than the published one.
+
+    Returns:
+        The task.
     """
     key = (expand_user_path(destination).resolve(), source.get("md5", MD5))
     with _jobs_lock:
@@ -257,27 +273,16 @@ def download_job(destination: str | os.PathLike[str], **source: Any) -> Backgrou
 
 
 def kept_bytes(destination: str | os.PathLike[str], md5: str = MD5) -> int:
-    """How many bytes an earlier, broken download to `destination` left to go on from."""
+    """Return how many bytes an earlier, interrupted download left to resume from.
+
+    Args:
+        destination: The folder.
+        md5: Checksum of the archive.
+
+    Returns:
+        Bytes.
+    """
     try:
         return partial_archive(expand_user_path(destination).resolve(), md5).stat().st_size
     except OSError:
         return 0
-
-
-def offer(destination: str | os.PathLike[str]) -> str:
-    """Say what a download to `destination` would begin: all of it, or the rest of it."""
-    kept = kept_bytes(destination)
-    if kept:
-        return f"Go on with the download ({kept / 1e6:.0f} of {SIZE / 1e6:.0f} MB are here)"
-    return f"Download FracAtlas ({SIZE / 1e6:.0f} MB)"
-
-
-def in_words(progress: TaskState) -> str:
-    """Say how far a download is."""
-    if progress.state == "stopping":
-        return "Stopping …"
-    if not progress.total:
-        return "Connecting …"
-    if progress.done >= progress.total:
-        return "All of it is here; it is being checked and unpacked …"
-    return f"{progress.done / 1e6:.0f} of {progress.total / 1e6:.0f} MB"

@@ -55,10 +55,16 @@ def find_duplicates(
     progress: Callable[[int, int], None] | None = None,
     decode: Decode | None = None,
 ) -> tuple[DuplicatePair, ...]:
-    """Every pair of files in `paths` (image id -> file) that shows one picture, best score first.
+    """Find every pair of files that shows the same image, best score first.
 
-    `missing` gives, for cut-short files, the share (0..1) of the picture's bottom that is not there.
-    `progress(done, total)` is called as files are read. `decode` reads a file's bytes, by default as `decode_grey`.
+    Args:
+        paths: Files by image id.
+        missing: The share of the bottom that is missing, 0..1, of truncated files.
+        progress: Called with (done, total) files.
+        decode: Reads a file's bytes; by default `decode_grey`.
+
+    Returns:
+        The pairs.
     """
     ids, decode = list(paths), decode or decode_grey
     thumbnails, shown = _read_all([paths[i] for i in ids], [missing.get(i, 0.0) for i in ids], progress, decode)
@@ -72,7 +78,14 @@ def find_duplicates(
 
 
 def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
-    """Sets of ids that pairs connect, each sorted, sorted by their first id."""
+    """Group ids that are connected by pairs.
+
+    Args:
+        pairs: The pairs.
+
+    Returns:
+        Groups of ids, each sorted, sorted by their first id.
+    """
     leader: dict[str, str] = {}
 
     def head(image_id: str) -> str:
@@ -89,17 +102,33 @@ def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 def same_pixels(first: Path, second: Path, decode: Decode | None = None) -> bool:
-    """Whether two files decode to the same upright grey pixels."""
+    """Return whether two files decode to the same upright grey pixels.
+
+    Args:
+        first: A file.
+        second: A file.
+        decode: Reads a file's bytes; by default `decode_grey`.
+
+    Returns:
+        Whether they do.
+    """
     a, b = first.read_bytes(), second.read_bytes()
     decode = decode or decode_grey
     return a == b or np.array_equal(decode(a, None), decode(b, None))
 
 
 def decode_grey(data: bytes, least_side: int | None = None) -> np.ndarray:
-    """Upright grey uint8 (H, W); with `least_side`, a JPEG is read at a half, a quarter ... not below it.
+    """Decode an image as upright grey.
 
-    A second end-of-image marker lets a cut-short JPEG be read as far as it goes, without touching Pillow's
-    global switch; a whole one ends at its own.
+    A second end-of-image marker lets a truncated JPEG be read as far as it goes, without changing Pillow's global
+    switch; a complete one ends at its own.
+
+    Args:
+        data: The file.
+        least_side: A JPEG is read at a half, a quarter ... of its size, not below this side; None for full size.
+
+    Returns:
+        uint8 (H, W).
     """
     with Image.open(io.BytesIO(data + _END_OF_IMAGE)) as image:
         # Y of YCbCr is the grey: colours need not even be computed.

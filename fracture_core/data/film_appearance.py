@@ -15,10 +15,16 @@ _LETTERS = ("L", "R", "LT", "RT", "AP", "LAT", "PA", "OBL", "12:40", "PORTABLE",
 def change_appearance(
     square: np.ndarray, inside: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """Change how a view looks, uint8 (S, S) to the same; the same `rng` state gives the same view.
+    """Change the appearance of a view at random. The same `rng` state gives the same view.
 
-    `inside` bool (S, S) says where the radiograph is; what lies beyond it stays black, or seldom another grey. `boxes`
-    float32 (n, 4), in the view's pixels, are hidden by no frame and no letter.
+    Args:
+        square: uint8 (S, S).
+        inside: bool (S, S), where the radiograph is; what lies beyond stays black, or occasionally another grey.
+        boxes: float32 (n, 4), in the view's pixels; no frame or letter hides them.
+        rng: Random generator.
+
+    Returns:
+        uint8 (S, S).
     """
     square = _exposed(square, inside, rng)
     square = _framed(square, boxes, rng)

@@ -40,7 +40,11 @@ class DatasetError(FractureCoreError):
 
 
 def find_fracatlas() -> Path:
-    """The folder of FracAtlas; raises DatasetError, saying how to get it, where there is none."""
+    """Return the folder of FracAtlas.
+
+    Raises:
+        DatasetError: It is not installed; the message says how to get it.
+    """
     root = dataset_folder()
     if not (root / "dataset.csv").is_file():
         raise DatasetError(
@@ -123,12 +127,26 @@ class FracAtlas:
         return [self.root / "dataset.csv", *sorted((self.root / "Annotations" / "COCO JSON").glob("*.json"))]
 
     def path(self, image_id: str) -> Path:
-        """The image's file; where it lies in both folders, the one under its label's."""
+        """Return the image's file; if it is in both folders, the one that matches its label.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            The path.
+        """
         self._entry(image_id)
         return self.root / self.table.at[image_id, "path"]
 
     def boxes(self, image_id: str) -> np.ndarray:
-        """float32 (n, 4): x, y, width, height in pixels of the upright picture; (0, 4) where none is."""
+        """Return the image's boxes.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            float32 (n, 4): x, y, width, height in pixels of the upright image; (0, 4) if there are none.
+        """
         corners = [np.array([[x, y], [x + w, y + h]]) for x, y, w, h in self._entry(image_id)["boxes"]]
         boxes = []
         for points in self._upright(image_id, corners):
@@ -137,20 +155,39 @@ class FracAtlas:
         return np.array(boxes, np.float32).reshape(-1, 4)
 
     def outlined(self, image_id: str) -> bool:
-        """Whether it is known where the image's fractures are; all of FracAtlas was looked through for outlines."""
+        """Return whether the location of the image's fractures is known; it is for all of FracAtlas.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            Whether it is.
+        """
         return image_id in self.table.index
 
     def polygons(self, image_id: str) -> list[np.ndarray]:
-        """The outlines, each float32 (k, 2) of x, y in pixels of the upright picture."""
+        """Return the outlines of the image's fractures.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            float32 (k, 2) of x, y in pixels of the upright image, each.
+        """
         outlines = [np.reshape(flat, (-1, 2)) for flat in self._entry(image_id)["outlines"]]
         return [points.astype(np.float32) for points in self._upright(image_id, outlines)]
 
     def annotation_frame(self, image_id: str) -> str:
-        """In which frame the image's boxes were drawn.
+        """Return the frame in which the image's boxes were drawn.
 
-        "upright" (as a viewer shows the picture), "stored" (as the pixels lie in the file, which differs
-        where EXIF turns it), or "undecided": the annotated size fits both or neither. Undecided boxes are
-        taken as upright, because viewers and annotation tools obey EXIF.
+        Undecided boxes are taken as upright, because viewers and annotation tools obey EXIF.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            "upright" (as displayed), "stored" (as in the file, which differs if EXIF rotates it), or "undecided": the
+                annotated size fits both or neither.
         """
         orientation, stored, upright = orientation_and_sizes(self.path(image_id))
         annotated = self._entry(image_id)["size"]
@@ -186,7 +223,14 @@ _NOTHING: dict = {"size": None, "boxes": [], "outlines": []}
 
 
 def orientation_and_sizes(path: Path) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """(EXIF orientation 1..8, (width, height) as stored, (width, height) upright), from the header alone."""
+    """Read orientation and size from an image's header.
+
+    Args:
+        path: The file.
+
+    Returns:
+        EXIF orientation 1..8, (width, height) as stored, (width, height) upright.
+    """
     with Image.open(path) as image:
         orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
         stored = image.size
@@ -195,9 +239,15 @@ def orientation_and_sizes(path: Path) -> tuple[int, tuple[int, int], tuple[int, 
 
 
 def turn_points(points: np.ndarray, orientation: int, stored: tuple[int, int]) -> np.ndarray:
-    """Points (k, 2) of x, y in the stored frame (width, height) -> the same points in the upright frame.
+    """Convert points from the stored to the upright frame (Exif 2.32, tag 274 "Orientation").
 
-    Exif 2.32, tag 274 "Orientation".
+    Args:
+        points: x, y, shape (k, 2).
+        orientation: EXIF orientation 1..8.
+        stored: (width, height) as stored.
+
+    Returns:
+        Shape (k, 2).
     """
     width, height = stored
     x, y = points[:, 0], points[:, 1]

@@ -31,11 +31,25 @@ class ImageCache:
     rows: Mapping[str, int]
 
     def square(self, image_id: str) -> np.ndarray:
-        """The letterboxed picture, uint8 (size, size)."""
+        """Return the letterboxed image.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            uint8 (size, size).
+        """
         return self.squares[self.rows[image_id]]
 
     def placement(self, image_id: str) -> Placement:
-        """Where the picture lies in its square."""
+        """Return where the radiograph lies in its square.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            The placement.
+        """
         return self.placements[self.rows[image_id]]
 
 
@@ -46,12 +60,22 @@ def load_image_cache(
     crop_to_field: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageCache:
-    """Decode and letterbox pictures, or map the file that an earlier call left.
+    """Decode and letterbox images, or map the file that an earlier call left.
 
-    `paths` maps image ids to files; the file is keyed by every path's name, size and time, by `size` and by
-    `crop_to_field`, with which only the exposed field is letterboxed. Cut-short pictures are read as far as they go.
-    `progress(done, total)` is called now and then. Raises UnreadableRadiograph where a file is no radiograph; nothing
-    half-written stays behind.
+    The file is keyed by every path's name, size and time, by `size` and by `crop_to_field`. Truncated images are read
+    as far as they go. Nothing half-written is left behind.
+
+    Args:
+        paths: Files by image id.
+        size: Side of the letterboxed images, in pixels.
+        crop_to_field: Whether only the exposed field is letterboxed.
+        progress: Called now and then with (done, total) files.
+
+    Returns:
+        The images.
+
+    Raises:
+        UnreadableRadiograph: A file is not a radiograph.
     """
     key = _key(paths, size, crop_to_field)
     pixels_path, index_path = (cache_folder() / "pictures" / f"{key}.{suffix}" for suffix in ("npy", "json"))

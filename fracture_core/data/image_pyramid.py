@@ -35,7 +35,15 @@ class ImagePyramid:
 
 
 def image_pyramid(pixels: np.ndarray, boxes: np.ndarray) -> ImagePyramid:
-    """Return a radiograph, uint8 (H, W), and its boxes float32 (n, 4), ready for views to be cut from it."""
+    """Prepare a radiograph and its boxes for cutting views.
+
+    Args:
+        pixels: uint8 (H, W).
+        boxes: float32 (n, 4).
+
+    Returns:
+        The pyramid.
+    """
     levels = [pixels]
     while min(levels[-1].shape) >= 128 and max(levels[-1].shape) > 300:
         height, width = levels[-1].shape
@@ -45,9 +53,18 @@ def image_pyramid(pixels: np.ndarray, boxes: np.ndarray) -> ImagePyramid:
 
 
 def load_pyramids(dataset: Dataset, image_ids: Sequence[str], longest: int = LONGEST) -> dict[str, ImagePyramid]:
-    """Decode radiographs, cut-short ones as far as they go; about 250 kB each for FracAtlas, half a minute for all.
+    """Decode radiographs, truncated ones as far as they go; about 250 kB each for FracAtlas, half a minute for all.
 
-    Raises UnreadableRadiograph where a file is no radiograph.
+    Args:
+        dataset: The dataset.
+        image_ids: The images.
+        longest: Maximum length of the longer side, in pixels.
+
+    Returns:
+        Pyramids by image id.
+
+    Raises:
+        UnreadableRadiograph: A file is not a radiograph.
     """
 
     def one(image_id: str) -> ImagePyramid:

@@ -74,7 +74,14 @@ class ReviewedFilm:
 
 
 def reviewed_films(verdicts: Iterable[Verdict]) -> list[ReviewedFilm]:
-    """Group verdicts by film, in the order of each film's first verdict."""
+    """Group verdicts by film, in the order of each film's first verdict.
+
+    Args:
+        verdicts: The verdicts.
+
+    Returns:
+        One entry per film.
+    """
     films: dict[str, dict[str, Verdict]] = {}
     counts: dict[str, int] = {}
     for verdict in verdicts:
@@ -87,7 +94,14 @@ def reviewed_films(verdicts: Iterable[Verdict]) -> list[ReviewedFilm]:
 
 
 def readers_agreement(films: Iterable[ReviewedFilm]) -> dict[tuple[str, str], Agreement]:
-    """Compare every two readers on the films that both read: (first, second) -> their agreement."""
+    """Compare every two readers on the films that both read.
+
+    Args:
+        films: The films.
+
+    Returns:
+        Their agreement by (first, second).
+    """
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for film in films:
         for one, other in combinations(sorted(film.latest, key=lambda verdict: verdict.reader), 2):
@@ -98,9 +112,12 @@ def readers_agreement(films: Iterable[ReviewedFilm]) -> dict[tuple[str, str], Ag
 def label_table(review: ReviewSet) -> pd.DataFrame:
     """List the films that have a label, as the loader of a user's own radiographs lists images.
 
+    Args:
+        review: The review set.
+
     Returns:
-        One row a film, indexed by image_id: path (below the review folder), label (0, 1), split (""), patient (the
-        keyed hash; the film's own digest if the patient is not known), boxes (a list of four numbers each).
+        One row per film, indexed by image_id: path (below the review folder), label (0, 1), split (""), patient (the
+            keyed hash; the film's own digest if the patient is not known), boxes (a list of four numbers each).
     """
     rows = [
         (f"images/{f.image}.png", f.label, "", f.patient or f.image[:32], [list(box) for box in f.boxes])

@@ -41,7 +41,14 @@ class Split:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def part_of(self, image_id: str) -> str:
-        """'train', 'val', 'test', or 'left out'."""
+        """Return the part that an image is in.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            "train", "val", "test" or "left out".
+        """
         return self._parts.get(image_id, "left out")
 
     @property
@@ -50,10 +57,17 @@ class Split:
 
 
 def reference_split(image_ids: Sequence[str], labels: Sequence[int]) -> Split:
-    """Divide as the reference study did: 70 % train, 10 % val, 20 % test, stratified, seed 42.
+    """Split as the reference study did: 70 % train, 10 % val, 20 % test, stratified, seed 42.
 
-    `image_ids` in dataset.csv's order and `labels` (0 / 1) from its `fractured` column give the study's own 2,858 /
-    408 / 817. Raises SplitError where a class is too small to be in each part.
+    Args:
+        image_ids: In the order of dataset.csv; this gives the study's own 2,858 / 408 / 817.
+        labels: 0 or 1, from its `fractured` column.
+
+    Returns:
+        The split.
+
+    Raises:
+        SplitError: A class is too small to be in each part.
     """
     from sklearn.model_selection import train_test_split  # seconds to import, and most users of a split draw none
 
@@ -72,11 +86,19 @@ def reference_split(image_ids: Sequence[str], labels: Sequence[int]) -> Split:
 
 
 def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], damaged: Iterable[str]) -> Split:
-    """Take out of train and val what would let the network recognise rather than read.
+    """Remove from train and val what would let the network recognise rather than read.
 
-    What is in train and duplicates something in val or test leaves train; what is in val and duplicates something
-    in test leaves val. Damaged images (cut short, or overwritten with one repeated block) leave train, because in
-    FracAtlas the damage tells the label. Test stays whole.
+    Whatever in train duplicates something in val or test leaves train; whatever in val duplicates something in test
+    leaves val. Damaged images (truncated, or overwritten with one repeated block) leave train, because in FracAtlas the
+    damage reveals the label. Test stays complete.
+
+    Args:
+        split: The original split.
+        duplicate_groups: Ids that show the same image.
+        damaged: Ids of damaged images.
+
+    Returns:
+        The new split.
     """
     part = {i: name for name in ("train", "val", "test") for i in getattr(split, name)}
     left_out = dict(split.left_out)
@@ -95,10 +117,20 @@ def leak_free(split: Split, duplicate_groups: Iterable[Sequence[str]], damaged: 
 
 
 def project_split(dataset: Dataset, audit: Audit | None) -> Split:
-    """The split that everything here is trained and tested on.
+    """Return the split that this project trains and tests on.
 
-    For FracAtlas the reference study's, made leak-free by the audit; without an audit as it was, leaks and all. For a
-    user's own radiographs `own_split`. Raises SplitError where the dataset is too small to be divided.
+    For FracAtlas the reference study's, made leak-free by the audit; without an audit as published, leaks included. For
+    a user's own radiographs `own_split`.
+
+    Args:
+        dataset: The dataset.
+        audit: Its audit, or None.
+
+    Returns:
+        The split.
+
+    Raises:
+        SplitError: The dataset is too small to be split.
     """
     if isinstance(dataset, OwnDataset):
         return own_split(dataset, audit)
@@ -111,9 +143,19 @@ def project_split(dataset: Dataset, audit: Audit | None) -> Split:
 def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
     """Split a user's own radiographs: as their split column says, else 70 % train, 10 % val, 20 % test.
 
-    A patient's images, and with an audit those that show one picture, stay together. Where the column says otherwise,
-    or names no val, duplicates leave train as in `leak_free` and val is taken from train. Damaged images leave train
-    with an audit. Raises SplitError where a part would lack a class.
+    Images of one patient, and with an audit those that show the same image, stay together. If the column says
+    otherwise, or names no val, duplicates leave train as in `leak_free` and val is taken from train. Damaged images
+    leave train with an audit.
+
+    Args:
+        dataset: The dataset.
+        audit: Its audit, or None.
+
+    Returns:
+        The split.
+
+    Raises:
+        SplitError: A part would lack a class.
     """
     table = dataset.table
     patients = [tuple(ids) for patient, ids in table.groupby("patient", sort=False).groups.items() if patient]

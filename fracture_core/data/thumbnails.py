@@ -39,7 +39,14 @@ class PictureStore:
         self.most_bytes = most_bytes
 
     def get(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Give those of `keys` that are there."""
+        """Return the images that are cached.
+
+        Args:
+            keys: Their keys.
+
+        Returns:
+            Images by key.
+        """
         keys = list(keys)
 
         def read(database: sqlite3.Connection) -> dict[str, bytes]:
@@ -53,7 +60,11 @@ class PictureStore:
         return self._ask(read) or {}
 
     def put(self, pictures: Mapping[str, bytes]) -> None:
-        """Keep `pictures`, and let go of the oldest where there are too many."""
+        """Cache images, and drop the oldest if there are too many.
+
+        Args:
+            pictures: Images by key.
+        """
         rows = [(key, len(data), data) for key, data in pictures.items()]
 
         def write(database: sqlite3.Connection) -> None:
@@ -95,10 +106,16 @@ def _drop_oldest(database: sqlite3.Connection, excess: float) -> None:
 def thumbnails(
     paths: Mapping[str, Path], side: int = SIDE, store: PictureStore | None = None, *, threads: int | None = None
 ) -> dict[str, bytes]:
-    """Give a JPEG for each of `paths` (image id -> file), its longer side `side` pixels, upright, grey.
+    """Return thumbnails, upright and grey; new ones are cached by the file's name, size and time.
 
-    Those never made before are made now and kept, by the file's name, size and time. A file that cannot be read is
-    left out of the answer.
+    Args:
+        paths: Files by image id.
+        side: Longer side, in pixels.
+        store: The cache, or None.
+        threads: Number of threads, or None.
+
+    Returns:
+        JPEGs by image id; files that cannot be read are left out.
     """
     store = store or PictureStore()
     keys = {image_id: key for image_id, path in paths.items() if (key := _key(path, side))}
@@ -116,9 +133,16 @@ def thumbnails(
 def make_all(
     paths: Mapping[str, Path], side: int = SIDE, store: PictureStore | None = None, *, step: Callable | None = None
 ) -> int:
-    """Make every thumbnail that is lacking, few at a time and on one thread; give how many there are now.
+    """Create every missing thumbnail, a few at a time on one thread.
 
-    `step(done, total)` is called after each few; what it raises passes through.
+    Args:
+        paths: Files by image id.
+        side: Longer side, in pixels.
+        store: The cache, or None.
+        step: Called with (done, total); what it raises passes through.
+
+    Returns:
+        How many there are now.
     """
     ids, there = list(paths), 0
     for start in range(0, len(ids), 64):
@@ -129,7 +153,15 @@ def make_all(
 
 
 def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Scale uint8 or float32 (H, W) until its longer side is `side`; smaller ones stay as they are."""
+    """Scale an image down so that its longer side has a given length; smaller images stay as they are.
+
+    Args:
+        pixels: uint8 or float32 (H, W).
+        side: In pixels.
+
+    Returns:
+        The image.
+    """
     scale = side / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
@@ -138,7 +170,14 @@ def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def to_jpeg(picture: np.ndarray) -> bytes:
-    """Encode uint8 (H, W), or (H, W, 3) red, green, blue, as JPEG."""
+    """Encode an image as JPEG.
+
+    Args:
+        picture: uint8 (H, W), or red, green, blue (H, W, 3).
+
+    Returns:
+        The JPEG.
+    """
     if picture.ndim == 3:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()

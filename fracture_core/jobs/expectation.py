@@ -33,7 +33,14 @@ class Phase:
 
 
 def phases(run: RunStatus) -> list[Phase]:
-    """Return the phases of a run in order; one that computes no features has no such phase."""
+    """Return the phases of a run in order; a run that caches no features has no such phase.
+
+    Args:
+        run: The run's status.
+
+    Returns:
+        The phases.
+    """
     try:
         fast = RunFolder(run.run).recipe().fast_path
     except RunError:
@@ -47,7 +54,12 @@ def phases(run: RunStatus) -> list[Phase]:
 
 
 def expect(run: Path, seconds: float) -> None:
-    """Keep how long a run is expected to take in all; nothing happens where its folder cannot be written."""
+    """Record how long a run is expected to take; nothing happens if its folder cannot be written.
+
+    Args:
+        run: The run's folder.
+        seconds: The expected time.
+    """
     try:
         write_text(run / _FILE, json.dumps({"seconds": seconds}))
     except OSError:
@@ -55,7 +67,14 @@ def expect(run: Path, seconds: float) -> None:
 
 
 def expected_seconds(run: Path) -> float | None:
-    """Return how long a run was expected to take in all, or None where that is not known."""
+    """Return how long a run was expected to take.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        Seconds, or None if that is not known.
+    """
     try:
         return float(json.loads((run / _FILE).read_text("utf-8"))["seconds"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -63,13 +82,16 @@ def expected_seconds(run: Path) -> float | None:
 
 
 def total_seconds(run: RunStatus, now: float | None = None) -> tuple[float, float | None]:
-    """Return the seconds since a run was started and, where it can be told, the seconds that it has left in all.
+    """Return the seconds since a run was started, and those that are left.
 
     While it trains, what is left follows from its own pace; before and after, from what was expected at the start.
 
     Args:
-        run: A run at one moment.
+        run: The run's status.
         now: Seconds since 1970; None for the present.
+
+    Returns:
+        Seconds since the start, and seconds left or None.
     """
     begun = datetime.fromisoformat(created(run.run)).timestamp()
     spent = max((time.time() if now is None else now) - begun, 0.0)

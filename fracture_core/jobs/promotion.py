@@ -21,7 +21,14 @@ FEWEST_TEST_IMAGES = 50
 
 
 def objections(found: BundleComparison) -> tuple[str, ...]:
-    """Return why a comparison is no ground to put the new model in use, a sentence each; empty where it is one."""
+    """Return why a comparison does not justify using the new model.
+
+    Args:
+        found: The comparison.
+
+    Returns:
+        A sentence each; empty if it does.
+    """
     n = len(found.test.labels)
     said = []
     if found.fairness.unfair:

@@ -66,14 +66,32 @@ class Promise:
 
 
 def upper_bound(fractured: int, n: int, confidence: float) -> float:
-    """Return the one-sided Clopper-Pearson upper bound of a share, 1 if `n` is 0."""
+    """Compute the one-sided Clopper-Pearson upper bound of a share.
+
+    Args:
+        fractured: Count, 0..n.
+        n: Number of trials.
+        confidence: 0..1.
+
+    Returns:
+        0..1; 1 if `n` is 0.
+    """
     from scipy.special import betaincinv  # half a second to import, and diagnosing needs none of it
 
     return 1.0 if fractured >= n else float(betaincinv(fractured + 1, n - fractured, confidence))
 
 
 def lower_bound(fractured: int, n: int, confidence: float) -> float:
-    """Return the one-sided Clopper-Pearson lower bound of a share, 0 if `n` is 0."""
+    """Compute the one-sided Clopper-Pearson lower bound of a share.
+
+    Args:
+        fractured: Count, 0..n.
+        n: Number of trials.
+        confidence: 0..1.
+
+    Returns:
+        0..1; 0 if `n` is 0.
+    """
     from scipy.special import betaincinv
 
     return 0.0 if fractured <= 0 else float(betaincinv(fractured, n - fractured + 1, 1 - confidence))

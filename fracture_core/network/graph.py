@@ -84,9 +84,18 @@ class Graph:
         return int(height), int(width)
 
     def at_size(self, size: int) -> Graph:
-        """Return the same network for images of another size; raise GraphError unless it is a multiple of 32.
+        """Return the same network for images of another size.
 
-        The networks here are convolutional, and the padding of every multiple of 32 is the same.
+        The networks here are convolutional, and the padding is the same for every multiple of 32.
+
+        Args:
+            size: Side of the images, in pixels.
+
+        Returns:
+            The new graph.
+
+        Raises:
+            GraphError: The size is not a multiple of 32.
         """
         if size < 32 or size % 32:
             raise GraphError(f"A network cannot read images of {size} pixels: give a multiple of 32.")

@@ -111,7 +111,14 @@ HELP: Mapping[str, str] = {
 
 
 def group_of(key: str) -> str:
-    """Return the group of a choice, by its key in the form ("augmentation.zoom" for one of the augmentation)."""
+    """Return the group of a setting.
+
+    Args:
+        key: Its key in the form, for example "augmentation.zoom".
+
+    Returns:
+        The group.
+    """
     if key.startswith("augmentation."):
         return "Augmentation"
     return next((title for title, keys in GROUPS.items() if key in keys), "Optimiser")

@@ -30,7 +30,7 @@ from fracture_core.data.catalogue import (
     tags,
     with_outcomes,
 )
-from fracture_core.data.defects import DEFECTS, NAMES, ids_by_defect, in_words, pair_words, summary
+from fracture_core.data.defects import DEFECTS, NAMES, defect_text, ids_by_defect, pair_words, summary
 from fracture_core.data.duplicates import DuplicatePair
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
@@ -233,8 +233,8 @@ def test_every_defect_is_told_in_figures(dataset):
     assert "1 left out of the split" in summary(table, audit, "cut short")
     assert "0 of 1 pairs are equal to the pixel" in summary(table, audit, "duplicate")
     assert summary(table, audit, "EXIF turn") == "None was found."
-    assert in_words(audit, "cut short", split.train[1]) == "25% of the picture lost"
-    assert in_words(audit, "conflict", "IMG0000003") == "dataset.csv says otherwise."
+    assert defect_text(audit, "cut short", split.train[1]) == "25% of the picture lost"
+    assert defect_text(audit, "conflict", "IMG0000003") == "dataset.csv says otherwise."
     assert pair_words(audit.duplicate_pairs[0]).endswith("the second turned by 90 degrees and mirrored.")
     assert pair_words(DuplicatePair("a", "b", "exact", 1.0, 0)) == "The same to the pixel."
     assert {defect.name for defect in DEFECTS} == set(ids_by_defect(audit))

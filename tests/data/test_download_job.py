@@ -9,9 +9,10 @@ import pytest
 
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.data import download as module
-from fracture_core.data.download import download_job, in_words, kept_bytes, offer
+from fracture_core.data.download import download_job, kept_bytes
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
+from pages.parts.dataset.download import download_status_text, offer
 from tests.data.test_download import Server
 from tests.support.miniature import Entry, archive, build
 
@@ -117,7 +118,7 @@ def test_a_cancelled_download_goes_on_where_it_stopped(source, tmp_path, monkeyp
     assert again.join(60).state == "done"
     assert len(FracAtlas(destination)) == 21
     assert kept_bytes(destination, source["md5"]) == 0
-    assert "checked and unpacked" in in_words(again.progress)
+    assert "Verifying and extracting" in download_status_text(again.progress)
     assert download_job(destination, **source) is not job
 
 

@@ -15,11 +15,12 @@ from fracture_core.data.audit import audit
 from fracture_core.data.catalogue import PARTS, Filters, catalogue, select, with_outcomes
 from fracture_core.data.dataset_statistics import pointing, pointing_table, survey
 from fracture_core.data.defects import DEFECTS, summary
-from fracture_core.data.download import ABOUT, download_job
+from fracture_core.data.download import download_job
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
 from fracture_core.data.thumbnails import PictureStore
 from fracture_core.evaluation.misclassified import FALSE_ALARMS, MISSES, mistakes
+from pages.parts.dataset.download import ABOUT
 from tests.data.test_download import Server
 from tests.support.miniature import Entry, archive, build
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from fracture_core.concurrency import TaskState
-from fracture_core.data.defects import DEFECTS, Defect, ids_by_defect, in_words, pair_words, summary
+from fracture_core.data.defects import DEFECTS, Defect, defect_text, ids_by_defect, pair_words, summary
 from pages.parts.dataset.cache import Sources, audit_work
 from pages.parts.dataset.image_view import open_image
 from pages.parts.dataset.tiles import leaf, tiles
@@ -77,7 +77,7 @@ def _explain(defect: Defect, found: str) -> None:
 
 def _files(sources: Sources, name: str, ids: Sequence[str]) -> None:
     place, page = leaf(ids, _PAGE, "audit_page")
-    words = {image_id: in_words(sources.audit, name, image_id) for image_id in page.ids}
+    words = {image_id: defect_text(sources.audit, name, image_id) for image_id in page.ids}
     with place:
         gallery(tiles(sources, page.ids, words), "defective", open_image, width=168)
 
