@@ -26,14 +26,13 @@ from fracture_core.training.schedule import is_better, learning_rate, stale_epoc
 from fracture_core.training.train import TrainingStoppedError, split_for, train
 from tests.support.training import SMALL, miniature, tiny_network
 
+pytestmark = pytest.mark.slow
 SCRIPT = """
 import sys
 from pathlib import Path
 from tests.support.training import SMALL, tiny_network
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.training.train import train
-
-pytestmark = pytest.mark.slow
 root = Path(sys.argv[1])
 with tiny_network(root):
     train(SMALL.replace(fast_path=sys.argv[3] == "fast"), FracAtlas(root / "FracAtlas"), run=Path(sys.argv[2]),
