@@ -86,7 +86,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     sensible = isinstance(created, str) and len(created) <= 64 and isinstance(provenance, Mapping)
     if not (0.01 <= temperature <= 100) or not sensible:
-        raise BundleError(f"The bundle {folder.name!r} is damaged: its temperature or date makes no sense.")
+        raise BundleError(f"The bundle {folder.name!r} is damaged: its temperature or date is invalid.")
     return manifest | {"files": files}
 
 

@@ -115,7 +115,7 @@ def _pointing(test: pd.DataFrame) -> str:
     lines += ["| heatmap | share |", "|---|---|"]
     for column in columns:
         hits = test[column].dropna()
-        name = {"hit_centre": "the middle of the picture, for comparison"}.get(column, column.removeprefix("hit_"))
+        name = {"hit_centre": "the image centre, for comparison"}.get(column, column.removeprefix("hit_"))
         lines.append(f"| {name} | {int(hits.sum())} of {len(hits)}: {wilson(int(hits.sum()), len(hits))} |")
     return "\n".join(lines)
 

@@ -90,7 +90,7 @@ class Familiarity:
             (channels,), (kept,) = made.mean.shape, made.variances.shape
             scales = [*made.variances, made.inside_scale, made.outside_scale, made.threshold]
             if made.directions.shape != (kept, channels) or not np.min(scales) > 0:
-                raise ValueError("arrays of other shapes, or scales that are not above nought")
+                raise ValueError("arrays of other shapes, or scales that are not above zero")
         except (KeyError, TypeError, ValueError) as error:
             raise FamiliarityError("The familiarity model of this bundle is damaged.") from error
         return made

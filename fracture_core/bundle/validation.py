@@ -66,7 +66,7 @@ def read_file(folder: Path, file: str, *, most: int = MOST_BYTES, sha256: str | 
         with os.fdopen(descriptor, "rb") as opened:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise BundleError(f"The bundle {folder.name!r} is damaged: {file} is no plain file.")
+                raise BundleError(f"The bundle {folder.name!r} is damaged: {file} is not a regular file.")
             if status.st_size > most:
                 raise BundleError(f"The bundle {folder.name!r} is damaged: {file} is far too large.")
             data = opened.read(most)
@@ -112,7 +112,7 @@ def parse_arrays(data: bytes) -> dict[str, np.ndarray]:
     arrays = load(data)
     for name, array in arrays.items():
         if array.dtype.kind != "f" or np.isnan(array).any():
-            raise ValueError(f"{name[:60]!r} holds what are no numbers")
+            raise ValueError(f"{name[:60]!r} has non-numeric values")
     return arrays
 
 
@@ -156,7 +156,7 @@ def check_predictions(data: bytes) -> None:
     seen = set()
     for row in rows:
         if row["split"] not in ("val", "test") or row["label"] not in ("0", "1") or None in row.values():
-            raise ValueError(f"line {rows.line_num} of predictions.csv makes no sense")
+            raise ValueError(f"line {rows.line_num} of predictions.csv is invalid")
         if not math.isfinite(float(row["logit"])):
             raise ValueError(f"line {rows.line_num} of predictions.csv has no finite logit")
         seen.add((row["split"], row["label"]))
@@ -175,12 +175,12 @@ def check_history(data: bytes) -> None:
     """
     rows = _table(data)
     if not rows.fieldnames or any(None in row or None in row.values() for row in rows):
-        raise ValueError("history.csv is no table")
+        raise ValueError("history.csv is not a table")
 
 
 def _table(data: bytes) -> csv.DictReader:
     if len(data) > MOST_TEXT or b"\0" in data:
-        raise ValueError("a table is no text, or far too long")
+        raise ValueError("a table is not text, or far too long")
     return csv.DictReader(io.StringIO(data.decode("utf-8"), newline=""), strict=True)
 
 
@@ -198,5 +198,5 @@ def hashes_of(manifest: Mapping[str, Any]) -> dict[str, str]:
     """
     files = dict(manifest["files"])
     if not all(isinstance(word, str) and len(word) <= 100 for pair in files.items() for word in pair):
-        raise ValueError("its list of files is none")
+        raise ValueError("its list of files is invalid")
     return files

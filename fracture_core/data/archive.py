@@ -73,7 +73,7 @@ def _refuse_excess(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], most_by
         )
     if total > free:
         raise UnsafeArchiveError(
-            f"Unpacking needs {total / 1e9:.1f} GB of free disk, and there are {free / 1e9:.1f} GB: make room."
+            f"Extraction needs {total / 1e9:.1f} GB of free disk, and there are {free / 1e9:.1f} GB: free some."
         )
     if len({str(path).casefold() for _, path in entries}) < len(entries):
-        raise UnsafeArchiveError("The archive is not safe to unpack: it holds one name twice.")
+        raise UnsafeArchiveError("The archive is not safe to unpack: it contains a name twice.")

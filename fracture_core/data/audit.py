@@ -1,4 +1,4 @@
-"""What is wrong with the dataset: files cut short, labels that disagree, the same picture twice, EXIF turns."""
+"""Find defects in the dataset: truncated files, conflicting labels, duplicate images, EXIF rotations."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Audit:
 
     @property
     def cut_short(self) -> tuple[str, ...]:
-        """Ids of the files that end before their picture does."""
+        """Ids of truncated files."""
         return tuple(self.missing)
 
     @property
@@ -106,7 +106,7 @@ class Audit:
 
     @cached_property
     def duplicate_groups(self) -> tuple[tuple[str, ...], ...]:
-        """Sets of ids that show one picture, exactly or nearly."""
+        """Groups of ids that show the same image, exactly or nearly."""
         return group(self.duplicate_pairs)
 
     @cached_property
@@ -178,21 +178,18 @@ class Audit:
         exact = sum(pair.kind == "exact" for pair in self.duplicate_pairs)
         copies = sum(len(members) for members in self.duplicate_groups)
         lines = [f"{self.images} images audited."]
-        lines += [
-            "",
-            f"Cut short: {len(self.missing)}. The picture's bottom is missing, shown as plain grey.",
-        ]
+        lines += ["", f"Truncated: {len(self.missing)}. The bottom of the image is missing, shown as plain grey."]
         lines += [f"  {i}  {share:.0%} missing" for i, share in self.missing.items()]
-        lines += ["", f"Overwritten: {len(self.overwritten)}. The picture ends in one block over and over."]
+        lines += ["", f"Overwritten: {len(self.overwritten)}. The image ends in a repeated block."]
         lines += [f"  {i}  {share:.0%} lost" for i, share in self.overwritten.items()]
-        lines += ["", f"Same picture more than once: {len(self.duplicate_groups)} groups, {copies} files"]
-        lines[-1] += f" ({exact} pairs equal to the pixel, {len(self.duplicate_pairs) - exact} nearly)."
+        lines += ["", f"Duplicate images: {len(self.duplicate_groups)} groups, {copies} files"]
+        lines[-1] += f" ({exact} pairs identical, {len(self.duplicate_pairs) - exact} nearly identical)."
         lines += ["  " + " ".join(members) for members in self.duplicate_groups]
-        lines += ["", f"Same picture, opposite labels: {len(self.opposite_labels)} groups."]
+        lines += ["", f"Duplicates with opposite labels: {len(self.opposite_labels)} groups."]
         lines += ["  " + " ".join(members) for members in self.opposite_labels]
-        lines += ["", f"Sources that disagree: {len(self.conflicts)}."]
+        lines += ["", f"Conflicting sources: {len(self.conflicts)}."]
         lines += [f"  {i}  {words}" for i, words in self.conflicts.items()]
-        lines += ["", f"Turned by EXIF: {len(self.exif_turns)}."]
+        lines += ["", f"Rotated by EXIF: {len(self.exif_turns)}."]
         lines += [f"  {t.image_id}  {TURNS[t.orientation]}. {t.spoiled}".rstrip() for t in self.exif_turns]
         return "\n".join(lines)
 
@@ -259,7 +256,7 @@ def _damage(path: Path) -> tuple[float, float]:
     try:
         picture = read_radiograph(path, accept_cut_short=True)
     except UnreadableRadiograph as error:
-        raise DatasetError(f"{path.name} is not a readable picture: get the dataset again.") from error
+        raise DatasetError(f"{path.name} is not a readable image: download the dataset again.") from error
     return picture.missing, 0.0 if picture.missing else repeated_block_share(picture.pixels)
 
 
@@ -277,9 +274,9 @@ def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:
         return ExifTurn(image_id, orientation, 0, "", "")
     drawn = dataset.annotation_frame(image_id)
     spoiled = {
-        "upright": "Boxes were drawn on the upright picture: they miss for a reader that ignores EXIF.",
-        "stored": "Boxes were drawn on the unturned pixels: they miss for a reader that obeys EXIF; turned here.",
-        "undecided": "Cannot be told from the sizes how the boxes were drawn; taken as upright.",
+        "upright": "Boxes were drawn on the upright image: they miss if EXIF is ignored.",
+        "stored": "Boxes were drawn on the stored pixels: they miss if EXIF is applied; rotated here.",
+        "undecided": "The sizes do not say how the boxes were drawn; taken as upright.",
     }[drawn]
     return ExifTurn(image_id, orientation, boxes, drawn, spoiled)
 

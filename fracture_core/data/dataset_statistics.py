@@ -208,7 +208,7 @@ def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
         {
             "Boxes": [row.name for row in rows],
             "n": [row.n for row in rows],
-            "Side, % of the picture's": [
+            "Side, % of the image's": [
                 f"{100 * row.smallest:.1f} to {100 * row.largest:.1f}" if row.n else "" for row in rows
             ],
             "Heatmap's hottest point in a box": [words(row.pointing) for row in rows],

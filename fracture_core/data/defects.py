@@ -23,49 +23,50 @@ class Defect:
 
 DEFECTS = (
     Defect(
-        "cut short",
-        "Files cut short",
-        "The file ends before its picture does; a viewer fills the bottom with plain grey.",
-        "Where such files share a label, the grey bottom tells the label and a network learns that instead of bone.",
-        "They were taken out of train. In val and test they stay, read as far as they go, so that the test set is "
-        "the one others report on.",
+        "truncated",
+        "Truncated files",
+        "The file ends before its image does; viewers fill the bottom with plain grey.",
+        "If such files share a label, the grey bottom reveals the label and a network learns that instead of bone.",
+        "Removed from training. They stay in validation and test, read as far as they go, so that the test set is the "
+        "one that others report on.",
     ),
     Defect(
         "overwritten",
-        "Files that end in one block over and over",
-        "The file is whole, but its picture ends in the same few pixels over and over: part of it was lost.",
-        "As with cut-short files, the damage can tell the label.",
-        "They were taken out of train, as the cut-short files were. In val and test they stay as they are.",
+        "Files that end in a repeated block",
+        "The file is complete, but the image ends in the same few pixels repeated: part of it was lost.",
+        "As with truncated files, the damage can reveal the label.",
+        "Removed from training, like the truncated files. They stay in validation and test.",
     ),
     Defect(
         "duplicate",
-        "The same picture more than once",
-        "Two or more files show one exposure: copied, re-saved, resized, turned or mirrored.",
-        "A copy in train of an image in test lets a network recognise instead of read, and flatters its figures.",
-        "Train gave up whatever has a copy in val or test, and val whatever has a copy in test. Test was left whole.",
+        "Duplicate images",
+        "Two or more files show the same exposure: copied, re-saved, resized, rotated or mirrored.",
+        "If a copy of a test image is in the training set, the network can recognise it, which inflates the results.",
+        "Removed from training if a copy is in validation or test, and from validation if a copy is in test. The test "
+        "set is complete.",
     ),
     Defect(
         "opposite labels",
-        "The same picture with opposite labels",
-        "Copies of one exposure of which some are labelled fractured and some not.",
-        "At least one of the labels is wrong: it teaches the opposite of its twin, and costs an error in any test.",
-        "No label was changed, because only a radiologist could say which is right. The rule for duplicates took out "
-        "those that reach across the split.",
+        "Duplicate images with opposite labels",
+        "Copies of one exposure, some labelled as fractured and some not.",
+        "At least one of the labels is wrong: it contradicts its copy in training, and causes an error in any test.",
+        "No label was changed, because only a radiologist could say which is right. Copies in different splits were "
+        "removed as duplicates.",
     ),
     Defect(
         "conflict",
-        "Sources that disagree",
-        "dataset.csv, the folder the file lies in and the outlines do not say the same of an image.",
-        "Which source a loader trusts changes the label it trains on.",
-        "An outline decides, else the folder, else dataset.csv. The split alone follows dataset.csv, so that it is "
-        "the reference study's.",
+        "Conflicting sources",
+        "dataset.csv, the image's folder and the outlines disagree.",
+        "The label to train on depends on which source is trusted.",
+        "An outline decides, else the folder, else dataset.csv. Only the split follows dataset.csv, to match the "
+        "reference study's.",
     ),
     Defect(
-        "EXIF turn",
-        "Pictures that EXIF turns",
-        "The file asks its viewer to turn the picture before it is shown.",
-        "A loader that ignores this trains on pictures lying on their side, and boxes drawn upright miss the fracture.",
-        "Every picture is turned upright when it is read, and boxes drawn on the unturned pixels are turned with it.",
+        "EXIF rotation",
+        "Images with an EXIF rotation",
+        "The file tells viewers to rotate the image before it is shown.",
+        "Ignoring this means training on sideways images, and boxes drawn upright miss the fracture.",
+        "Every image is rotated upright when it is read, together with boxes that were drawn on the stored pixels.",
     ),
 )
 NAMES = tuple(defect.name for defect in DEFECTS)
@@ -82,12 +83,12 @@ def ids_by_defect(audit: Audit) -> dict[str, tuple[str, ...]]:
     """
     groups = audit.duplicate_groups
     return {
-        "cut short": tuple(audit.missing),
+        "truncated": tuple(audit.missing),
         "overwritten": tuple(audit.overwritten),
         "duplicate": tuple(i for members in groups for i in members),
         "opposite labels": tuple(i for members in audit.opposite_labels for i in members),
         "conflict": tuple(audit.conflicts),
-        "EXIF turn": audit.exif_rotated,
+        "EXIF rotation": audit.exif_rotated,
     }
 
 
@@ -102,12 +103,12 @@ def defect_text(audit: Audit, name: str, image_id: str) -> str:
     Returns:
         The words; "" if the defect's name says everything.
     """
-    if name in ("cut short", "overwritten"):
+    if name in ("truncated", "overwritten"):
         lost = (audit.missing | audit.overwritten)[image_id]
-        return f"{lost:.0%} of the picture lost"
+        return f"{lost:.0%} of the image lost"
     if name == "conflict":
         return audit.conflicts[image_id]
-    if name == "EXIF turn":
+    if name == "EXIF rotation":
         turn = next(turn for turn in audit.exif_turns if turn.image_id == image_id)
         return f"{TURNS[turn.orientation]}. {turn.spoiled}".strip()
     return ""
@@ -122,10 +123,10 @@ def pair_words(pair: DuplicatePair) -> str:
     Returns:
         The words.
     """
-    near = f"Nearly the same (fine structure {pair.score:.2f} of 1)"
-    same = "The same to the pixel" if pair.kind == "exact" else near
+    near = f"Nearly identical (fine structure {pair.score:.2f} of 1)"
+    same = "Identical pixels" if pair.kind == "exact" else near
     quarter, mirrored = pair.turn % 4, pair.turn >= 4
-    turned = [f"turned by {90 * quarter} degrees"] if quarter else []
+    turned = [f"rotated by {90 * quarter} degrees"] if quarter else []
     turned += ["mirrored"] if mirrored else []
     return same + (f", the second {' and '.join(turned)}" if turned else "") + "."
 
@@ -143,18 +144,18 @@ def summary(table: pd.DataFrame, audit: Audit, name: str) -> str:
     """
     ids = list(ids_by_defect(audit)[name])
     if not ids:
-        return "None was found."
+        return "None found."
     rows = table.loc[table.index.intersection(ids)]
     fractured, parts = int(rows["label"].sum()), rows["split"].value_counts()
     split = ", ".join(f"{parts[part]} in {part}" for part in ("train", "val", "test") if parts.get(part))
     removed = f"{parts['left out']} left out of the split" if parts.get("left out") else ""
     where = "; ".join(text for text in (split, removed) if text)
-    said = f"Found on **{len(ids)}** of {audit.images:,} images: {fractured} fractured, {len(rows) - fractured} not"
-    said += f"; {where}." if where else "."
+    text = f"**{len(ids)}** of {audit.images:,} images: {fractured} with a fracture, {len(rows) - fractured} without"
+    text += f"; {where}." if where else "."
     if name == "duplicate":
         exact = sum(pair.kind == "exact" for pair in audit.duplicate_pairs)
-        said += f" They form {len(audit.duplicate_groups)} groups; {exact} of {len(audit.duplicate_pairs)} pairs are "
-        said += "equal to the pixel."
+        text += f" They form {len(audit.duplicate_groups)} groups; {exact} of {len(audit.duplicate_pairs)} pairs are "
+        text += "identical."
     if name == "opposite labels":
-        said += f" They form {len(audit.opposite_labels)} groups."
-    return said
+        text += f" They form {len(audit.opposite_labels)} groups."
+    return text

@@ -86,7 +86,7 @@ def download(
     if (destination / "dataset.csv").is_file():
         return destination
     if destination.exists() and not (destination.is_dir() and not any(destination.iterdir())):
-        raise DownloadError(f"{destination} is already there and is not FracAtlas: move it away or choose another.")
+        raise DownloadError(f"{destination} exists and is not FracAtlas: move it or choose another folder.")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         archive = partial_archive(destination, md5)
@@ -119,7 +119,7 @@ def _require_room(folder: Path, needed: int) -> None:
     if free < needed:
         raise DownloadError(
             f"FracAtlas needs {needed / 1e9:.1f} GB of free disk in {folder}, and there are {free / 1e9:.1f} GB: "
-            "make room or choose another folder."
+            "free some disk space or choose another folder."
         )
 
 
@@ -155,7 +155,7 @@ def _size(file: Path) -> int:
 
 def _stop_if(cancelled: Flag | None) -> None:
     if cancelled is not None and cancelled.is_set():
-        raise DownloadStoppedError("The download was stopped; the next one goes on from there.")
+        raise DownloadStoppedError("The download was stopped; the next one resumes from there.")
 
 
 def _fetch(
@@ -176,7 +176,7 @@ def _fetch(
         if failures >= _ATTEMPTS:
             raise DownloadError(
                 f"The connection broke after {_size(archive) / 1e6:.0f} of {size / 1e6:.0f} MB: "
-                "try again, it goes on from there."
+                "try again; it resumes from there."
             ) from cause
 
 
@@ -236,7 +236,7 @@ def _install(archive: Path, destination: Path, size: int, cancelled: Flag | None
         try:
             FracAtlas(tables[0].parent)
         except DatasetError as error:
-            raise DownloadError("The archive is not a whole FracAtlas: nothing was installed.") from error
+            raise DownloadError("The archive is not a complete FracAtlas: nothing was installed.") from error
         if destination.exists():
             destination.rmdir()  # empty, or download() would have refused
         tables[0].parent.chmod(0o755)

@@ -111,7 +111,7 @@ def _check_classes(labels: pd.Series, name: str) -> None:
         raise DatasetError(f"All {len(labels)} images of {name} are {kind}: training needs both classes.")
     if min(fractured, whole) < LEAST:
         raise DatasetError(
-            f"{name} has {fractured} fractured images and {whole} others: training needs at least {LEAST} of each, "
+            f"{name} has {fractured} fractured and {whole} normal images: training needs at least {LEAST} of each, "
             "and some hundreds to be worth it."
         )
 

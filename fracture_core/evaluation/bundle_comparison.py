@@ -68,7 +68,7 @@ class BundleComparison:
             return f"{self.new} is the better on these images: {by}."
         if difference.high < 0:
             return f"{self.current} is the better on these images: {by}."
-        return f"Neither can be called the better: {by}, and the interval holds 0."
+        return f"Neither is shown to be better: {by}, and the interval includes 0."
 
 
 def compare_bundles(
@@ -97,7 +97,7 @@ def compare_bundles(
         raise ComparisonError(f"{new.name} and {current.name} have not read the same radiographs.")
     val, test = (pair(ours[ours["split"] == part], theirs[theirs["split"] == part]) for part in ("val", "test"))
     if len(set(test.labels.tolist())) < 2:
-        raise ComparisonError("The test images that both bundles have read are all of one class.")
+        raise ComparisonError("The test images that both models were scored on are all of one class.")
     matched = matched_sensitivity(val, test, TARGET)
     scores = (test.labels, test.first, test.second)
     return BundleComparison(

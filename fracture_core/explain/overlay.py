@@ -195,7 +195,7 @@ def to_png(picture: np.ndarray) -> bytes:
         picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
-        raise DrawingError("The picture could not be encoded.")
+        raise DrawingError("The image could not be encoded.")
     return data.tobytes()
 
 

@@ -59,7 +59,7 @@ class Engine:
         if precision not in PRECISIONS:
             raise EngineError(f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}.")
         if threads is not None and threads < 1:
-            raise EngineError(f"The engine cannot run on {threads} threads; give it one at least.")
+            raise EngineError(f"The engine cannot run on {threads} threads; at least one is needed.")
         self.graph = graph
         self._model = openvino_graph(graph, weights, batch=1)
         self._options: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": precision}
@@ -213,7 +213,7 @@ def _check(squares: np.ndarray, graph: Graph) -> None:
     height, width = graph.input_size
     if squares.ndim != 3 or squares.shape[1:] != (height, width) or squares.dtype not in (np.uint8, np.float32):
         raise EngineError(
-            f"The network reads grey pictures of {height} x {width} pixels, uint8 or float32; these have the shape "
+            f"The network reads grey images of {height} x {width} pixels, uint8 or float32; these have the shape "
             f"{squares.shape} and the type {squares.dtype}."
         )
 

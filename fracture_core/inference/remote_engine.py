@@ -52,7 +52,9 @@ def server_address() -> str:
     except ValueError:
         sound = False
     if not sound or parts.username or parts.query or parts.fragment:
-        raise EngineError(f"{SETTING} is no address of a model server; set it to one such as http://127.0.0.1:8080.")
+        raise EngineError(
+            f"{SETTING} is not the address of a model server; set it to one such as http://127.0.0.1:8080."
+        )
     return address
 
 
@@ -67,8 +69,8 @@ def notice() -> str:
     except EngineError as error:
         return str(error)
     return (
-        f"The network runs on the model server at {address}. It gets each picture in the network's own small size, "
-        "without the file's name or header."
+        f"The network runs on the model server at {address}. It receives each letterboxed image at the network's input "
+        "size, without the file's name or header."
         if address
         else ""
     )
@@ -133,7 +135,9 @@ class RemoteEngine:
             except _AwayError as error:
                 self._leave(str(error))
         if len(squares):
-            self._mine.remark = f"The model server at {self.address} {self._away}; this computer read instead."
+            self._mine.remark = (
+                f"The model server at {self.address} {self._away}; the image was assessed on this computer instead."
+            )
         return self._local.run(squares)
 
     def _away_now(self) -> bool:
@@ -222,5 +226,5 @@ class RemoteEngine:
         for name, shape in self._local.shapes.items():
             values = outputs[name]
             if values is None or values.shape != (n, *shape) or not np.isfinite(values).all():
-                raise _AwayError(f"gives no sound {name!r}")
+                raise _AwayError(f"returned no valid {name!r}")
         return {name: np.array(values, np.float32) for name, values in outputs.items()}

@@ -115,7 +115,7 @@ def test_a_reader_goes_through_the_films_by_keys(desk):
     page.get_by_text("Browse", exact=True).click()
     page.get_by_text("4 of 4 films").wait_for(timeout=WAIT)
     page.locator(".gallery button").first.click()
-    page.get_by_text("Delete this film and its verdicts for good").click()
+    page.get_by_text("Permanently delete this film and its verdicts").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     page.get_by_text("3 of 3 films").wait_for(timeout=WAIT)
     assert len({verdict.image for verdict in ReviewSet(folder).verdicts()}) == 3

@@ -87,7 +87,7 @@ def test_the_command_line_prints_that_one_object(miniature, tmp_path, monkeypatc
 
 def test_in_words(miniature, tmp_path):
     words = audit(FracAtlas(miniature), cache_dir=tmp_path).summary_text()
-    for part in ("11 images", "Cut short: 1", "COPY1 COPY2", "opposite labels: 1", "TORN", "clockwise"):
+    for part in ("11 images", "Truncated: 1", "COPY1 COPY2", "opposite labels: 1", "TORN", "clockwise"):
         assert part in words
 
 
@@ -128,7 +128,7 @@ def test_the_cache_folder_can_be_named(miniature, tmp_path, monkeypatch):
 
 def test_a_file_that_is_no_picture_is_named(miniature, tmp_path):
     FracAtlas(miniature).path("CLEAN1").write_bytes(b"not a picture")
-    with pytest.raises(DatasetError, match=r"CLEAN1\.jpg is not a readable picture"):
+    with pytest.raises(DatasetError, match=r"CLEAN1\.jpg is not a readable image"):
         audit(FracAtlas(miniature), cache_dir=tmp_path)
 
 

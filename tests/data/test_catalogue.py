@@ -222,18 +222,18 @@ def test_one_image_in_words(dataset):
     assert said["Body part"] == "upper limb"
     assert "dataset.csv says not fractured" in said["Sources"]
     assert dict(facts(table, split.train[1]))["Picture lost"].startswith("25%")
-    assert "cut short" in tags(table.loc[split.train[1]])
+    assert "truncated" in tags(table.loc[split.train[1]])
 
 
 def test_every_defect_is_told_in_figures(dataset):
     split = project_split(dataset, None)
     audit = findings(split)
     table = catalogue(dataset, project_split(dataset, audit), audit)
-    assert "Found on **1** of 60 images" in summary(table, audit, "cut short")
-    assert "1 left out of the split" in summary(table, audit, "cut short")
+    assert "**1** of 60 images" in summary(table, audit, "truncated")
+    assert "1 left out of the split" in summary(table, audit, "truncated")
     assert "0 of 1 pairs are equal to the pixel" in summary(table, audit, "duplicate")
-    assert summary(table, audit, "EXIF turn") == "None was found."
-    assert defect_text(audit, "cut short", split.train[1]) == "25% of the picture lost"
+    assert summary(table, audit, "EXIF rotation") == "None found."
+    assert defect_text(audit, "truncated", split.train[1]) == "25% of the image lost"
     assert defect_text(audit, "conflict", "IMG0000003") == "dataset.csv says otherwise."
     assert pair_words(audit.duplicate_pairs[0]).endswith("the second turned by 90 degrees and mirrored.")
     assert pair_words(DuplicatePair("a", "b", "exact", 1.0, 0)) == "The same to the pixel."

@@ -198,7 +198,7 @@ def test_a_server_that_goes_and_comes_back_costs_nobody_a_finding(mlserver, bund
     mlserver.stop()
     same(engine.run(squares), local.run(squares), 0)
     assert engine.remark.startswith(f"The model server at {mlserver.url} does not answer")
-    assert engine.remark.endswith("this computer read instead.")
+    assert engine.remark.endswith("assessed on this computer instead.")
     assert caplog.text.count("this computer reads meanwhile") == 1
     mlserver.start()
     end = time.monotonic() + 60

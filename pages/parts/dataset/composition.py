@@ -54,7 +54,7 @@ def makeup(sources: Sources) -> None:
         places = box_places(survey.boxes)
         _plot("Where fractures are outlined", place_map(places), pd.DataFrame(places), 400)
     box_sizes = survey.pictures["box_size"]
-    described = box_sizes.describe().rename("side of the largest box, share of the picture's").to_frame().round(4)
+    described = box_sizes.describe().rename("side of the largest box, share of the image side").to_frame().round(4)
     _plot("Size of the outlined fractures", box_size_bars(box_sizes), described, 300)
 
 

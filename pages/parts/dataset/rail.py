@@ -71,7 +71,7 @@ def rail(table: pd.DataFrame, filters: Filters, *, predictions: bool) -> None:
         if predictions or field != "outcomes"
     ]
     _component(data={"groups": groups}, key="rail", on_picked_change=_picked)
-    st.caption("Upper and lower limb: FracAtlas says hand and leg.")
+    st.caption("Upper and lower limb (FracAtlas: hand and leg).")
     st.button("Clear all filters", on_click=clear, icon=":material/filter_alt_off:", key="clear")
 
 

@@ -20,8 +20,8 @@ from pages.parts.shared.gallery import Tile, gallery
 
 _FOLDER = Path(__file__).parents[2] / "examples"
 _ABOUT = (
-    "Drop a radiograph of a limb: the app says how likely a fracture is, shows where the evidence lies, and how often "
-    "it was right about similar films. A research demonstrator, not for diagnosis."
+    "Upload a limb radiograph: the app says how likely a fracture is, where the evidence lies, and how often "
+    "radiographs with a similar score were fractured. Research demonstrator. Not a medical device; not for diagnosis."
 )
 
 

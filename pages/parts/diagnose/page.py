@@ -153,14 +153,14 @@ def _bar(films: FilmSession, choice: Choice, entries: dict[str, Entry], ordered:
             on_click="ignore",
             icon=":material/download:",
         )
-    st.button("Clear all", on_click=_clear, args=(films,), icon=":material/delete:", help="Forget every film.")
+    st.button("Clear all", on_click=_clear, args=(films,), icon=":material/delete:", help="Remove all radiographs.")
 
 
 def _film(films: FilmSession, opened: Opened, choice: Choice, key: str) -> None:
     name = escape_markdown(opened.result.name if isinstance(opened.result, Failure) else opened.result.radiograph.name)
     st.markdown(f"**{name}**")
     if opened.picture is None:
-        st.container(key="no-film").caption("This file gives no image to show.")
+        st.container(key="no-film").caption("This file has no image to show.")
         return
 
     def read_again(adjustment) -> None:
@@ -171,7 +171,7 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str) -> None:
 
 def _answer(opened: Opened) -> None:
     if isinstance(opened.result, Failure):
-        ways = "Read it elsewhere, or export it again from where it comes from."
+        ways = "View it elsewhere, or export it again from its source."
         show_not_read(capitalised(UNOPENED), opened.result.error, ways_forward=ways)
         return
     seen = opened.reference.seen_note if opened.reference else ""

@@ -33,7 +33,7 @@ def your_reading(films: FilmSession, key: str) -> None:
         default=films.readings.get(key),
         key=f"reading {key}",
         on_change=keep,
-        help="Kept for this session, shown in the worklist and written into its table and the report.",
+        help="Kept for this session, shown in the worklist, and included in its CSV and in the report.",
     )
 
 
@@ -61,7 +61,9 @@ def tools_pane(
         if isinstance(result, Finding):
             seen = [reference.seen_note] if reference and reference.seen_note else []
             offer_report(result, choice.bundle, film.data, films.readings.get(key, ""), seen)
-        st.button("Remove", on_click=films.remove, args=([key],), icon=":material/close:", help="Forget this film.")
+        st.button(
+            "Remove", on_click=films.remove, args=([key],), icon=":material/close:", help="Remove this radiograph."
+        )
 
 
 def truncated_choice(films: FilmSession) -> None:
@@ -83,7 +85,7 @@ def truncated_choice(films: FilmSession) -> None:
 def _ways_forward(films: FilmSession, choice: Choice, key: str) -> None:
     turned = (*films.film(key).options.adjustments, Adjustment(quarter_turns=1))
     st.button(
-        "Turn by 90° and read again",
+        "Rotate by 90° and assess again",
         on_click=films.set_options,
         args=(key,),
         kwargs={"adjustments": turned},

@@ -16,12 +16,12 @@ from pages.parts.shared.sidebar import escape_markdown
 
 
 def monitoring_page() -> None:
-    """Draw the page; says how to turn the audit log on where it is off or empty."""
+    """Draw the page, or say how to turn on the audit log if it is off or empty."""
     path = audit_log()
     if path is None or not path.exists():
         st.info(
-            "There is nothing to watch yet. Start the app with FRACTURE_AUDIT_LOG naming a file: each finding that is "
-            "shown then becomes one line of it, without pixels, names or identifiers."
+            "Monitoring needs an audit log. Start the app with FRACTURE_AUDIT_LOG set to a file: each finding shown is "
+            "then recorded as one line, without pixels, names or identifiers."
         )
         return
     status = path.stat()
@@ -37,14 +37,14 @@ def monitoring_page() -> None:
         for change in found[::-1]:
             st.warning(change_text(change))
     else:
-        st.success("Nothing has moved beyond chance.")
+        st.success("No change beyond chance.")
     marks = [change.when for change in found]
     draw(films_chart(months, marks), "monitoring films", height=220, alt="Films a day, month by month")
     draw(answers_chart(months, marks), "monitoring answers", height=300, alt="Share of each answer, month by month")
     draw(stability_chart(months, marks), "monitoring psi", height=240, alt="Population stability index by month")
     st.caption(
-        "Population stability index of the scores against the first films of the log: by custom, below 0.1 is stable "
-        "and above 0.25 has moved. A month with few films can reach that by chance; the warnings above allow for it."
+        "Population stability index of the scores against the first films of the log: by convention, below 0.1 is "
+        "stable and above 0.25 has shifted. Few films can reach that by chance; the warnings above allow for it."
     )
     table = months_table(months)
     st.dataframe(table, hide_index=True)

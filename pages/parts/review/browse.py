@@ -20,7 +20,7 @@ def browse(review: ReviewSet) -> None:
     """Draw the section."""
     films = reviewed_films(review.verdicts())
     if not films:
-        st.info("There are no verdicts yet.")
+        st.info("No verdicts yet.")
         return
     readers = sorted({verdict.reader for film in films for verdict in film.latest})
     wanted = st.pills("Show", FILTERS, selection_mode="multi", key="review_filters")
@@ -66,7 +66,7 @@ def _film(review: ReviewSet, film: ReviewedFilm) -> None:
             st.markdown(f"{escape_markdown(verdict.reader or '?')}, {verdict.when[:16].replace('T', ' ')}: {said}")
             if verdict.comment:
                 st.caption(escape_markdown(verdict.comment))
-        sure = st.checkbox("Delete this film and its verdicts for good", key=f"sure {film.image}")
+        sure = st.checkbox("Permanently delete this film and its verdicts", key=f"sure {film.image}")
         st.button("Delete", disabled=not sure, on_click=review.delete, args=(film.image,), icon=":material/delete:")
 
 

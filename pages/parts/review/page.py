@@ -101,7 +101,7 @@ def _desk(review: ReviewSet, shown: WaitingFilm, reader: str) -> None:
         comment=before.comment if before else "",
         given=before.verdict if before else "",
     )
-    if st.toggle("Show the model's answer", key="review_model", help="Off at first: your reading is your own."):
+    if st.toggle("Show the model's answer", key="review_model", help="Off by default: your reading stays independent."):
         finding = shown.finding
         percent = f", probability {finding.probability:.0%}" if finding.assessed else ""
         st.caption(f"Model: {finding.triage}{percent}")

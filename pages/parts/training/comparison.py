@@ -40,7 +40,7 @@ def result(runs: list[RunStatus]) -> None:
     try:
         new = verified(name)
         if not others:
-            st.info("There is no other model to compare with.")
+            st.info("No other model to compare with.")
         else:
             other = verified(right.selectbox("Compare with", others, key="training_against"))
             _compared_with(new, other, run)
@@ -65,11 +65,11 @@ def _in_use() -> None:
 
 
 def _confirmed(label: str, name: str, key: str) -> None:
-    """Draw a button that asks once more before everyone's model changes."""
+    """Draw a button that asks for confirmation before the default model changes."""
     with st.popover(label, icon=_CHECK):
         st.markdown(
-            f"**{escape_markdown(name)}** will be the model of everyone who uses this app, on every page. The present "
-            "one is kept and can be restored here."
+            f"**{escape_markdown(name)}** will be the default model for all users of this app, on every page. The "
+            "current one is kept and can be restored here."
         )
         st.button("Yes, use it", type="primary", key=key, on_click=_promote, args=(name,))
 
