@@ -28,9 +28,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 
+from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import AttributeClassifier
 from fracture_core.bundle.manifest import NAME, check_name, read_manifest, verify
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, Familiarity
+from fracture_core.bundle.scope import ScopeModel, feature_count
 from fracture_core.bundle.validation import (
     MOST_SMALL,
     BundleError,
@@ -104,6 +106,22 @@ class Bundle:
         return Familiarity.from_arrays(self._features)
 
     @cached_property
+    def scope(self) -> ScopeModel | None:
+        """What is a limb radiograph at all; None for a bundle that has no such model."""
+        return ScopeModel.from_arrays(self._features)
+
+    @cached_property
+    def levels(self) -> DisplayLevels:
+        """At which evidence heatmaps have full colour and boxes are drawn."""
+        return DisplayLevels.from_arrays(self._features)
+
+    @property
+    def elsewhere(self) -> Mapping[str, Any]:
+        """What was measured on films of other sources, by name; empty where nothing was."""
+        measured = self.manifest.get("provenance", {}).get("elsewhere", {})
+        return measured if isinstance(measured, Mapping) else {}
+
+    @cached_property
     def traits(self) -> AttributeClassifier:
         """What else its features tell of a radiograph."""
         return AttributeClassifier.from_arrays(self._features)
@@ -124,7 +142,8 @@ class Bundle:
     def check_features(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Raise BundleError unless what is familiar was fitted on a network whose outputs have these shapes."""
         channels = 2 * shapes[MIDDLE_MAP][-1] if MIDDLE_MAP in shapes else shapes["embedding"][-1]
-        if self.familiarity.mean.shape != (channels,):
+        scope_fits = self.scope is None or len(self.scope.weights) == feature_count(shapes)
+        if self.familiarity.mean.shape != (channels,) or not scope_fits:
             raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
@@ -228,12 +247,12 @@ def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:
     folder = _folder(root, name)
     met = _identity(folder)
     try:
-        return _read(folder)
+        return read_bundle(folder)
     except FractureCoreError:
         # Published anew between one file and the next: the new one is read instead.
         if _identity(folder) == met:
             raise
-        return _read(folder)
+        return read_bundle(folder)
 
 
 def _identity(folder: Path) -> tuple[int, ...]:
@@ -244,7 +263,8 @@ def _identity(folder: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _read(folder: Path) -> Bundle:
+def read_bundle(folder: Path) -> Bundle:
+    """Read and verify the bundle in a folder; raise BundleError where it is not as published."""
     name = folder.name
     manifest = read_manifest(folder)
     verify(folder, manifest)
@@ -273,7 +293,7 @@ def _read(folder: Path) -> Bundle:
             parse_arrays(read("features.safetensors")),
         )
         # Made now, not when the first radiograph is read, so that a misshapen one is refused here.
-        _ = bundle.familiarity, bundle.traits
+        _ = bundle.familiarity, bundle.traits, bundle.scope, bundle.levels
     except FractureCoreError:
         raise
     except (ValueError, TypeError, AttributeError, ArithmeticError, csv.Error, SafetensorError) as error:

@@ -51,6 +51,8 @@ def write_card(
         _triage(test, points),
         _pointing(test),
         _subgroups(test, points["single"]),
+        _elsewhere(provenance.get("elsewhere")),
+        _scope(provenance.get("scope")),
         _origin(recipe, provenance),
         _LIMITS if fracatlas else _OWN_LIMITS.format(dataset=dataset_name(provenance)),
     ]
@@ -118,6 +120,40 @@ def _pointing(test: pd.DataFrame) -> str:
         name = {"hit_centre": "the image centre, for comparison"}.get(column, column.removeprefix("hit_"))
         lines.append(f"| {name} | {int(hits.sum())} of {len(hits)}: {wilson(int(hits.sum()), len(hits))} |")
     return "\n".join(lines)
+
+
+def _elsewhere(measured: Mapping[str, Any] | None) -> str:
+    if not measured:
+        return ""
+
+    def share(name: str, of: str) -> str:
+        return f"{measured[name]} of {measured[of]}: {wilson(measured[name], measured[of])}"
+
+    lines = [
+        "## Films of other sources\n",
+        "Read as an upload would be; thresholds from validation. Labels as collected: a trend, not a truth.\n",
+        "| | share |",
+        "|---|---|",
+        f"| limb films called out of scope | {share('limbs_not_assessed', 'limbs')} |",
+        f"| other pictures called out of scope | {share('others_not_assessed', 'others')} |",
+        f"| fractures flagged at the single threshold (no answer is a miss) | {share('flagged', 'fractured')} |",
+        f"| heatmap's hottest point in a box | {share('hits', 'boxed')} |",
+    ]
+    return "\n".join(lines)
+
+
+def _scope(fitted: Mapping[str, Any] | None) -> str:
+    if not fitted:
+        return ""
+    numbers = ", ".join(f"{name} {n}" for name, n in fitted["fitted_on"].items())
+    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in fitted["held_out"].items())
+    return (
+        "## What is called out of scope\n\n"
+        "A logistic regression on the network's features says whether an image is a limb radiograph at all. Fitted on "
+        f"random views of pictures by kind: {numbers}. Of a fifth that was held out: {rates}. Chest, abdomen and skull "
+        "are projections of few CT volumes and small chest radiographs (NIH Clinical Center): other radiographs of the "
+        "trunk may be taken for limbs."
+    )
 
 
 def _subgroups(test: pd.DataFrame, point: OperatingPoint) -> str:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.evaluation.detection import ImageBoxes, average_precision_at, boxes_from_text
 from fracture_core.metrics.auc_intervals import area_estimates
 from fracture_core.metrics.calibration import calibration_summary
 from fracture_core.metrics.confusion import Confusion, classification_table, confusion
@@ -15,6 +18,8 @@ from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fracture_core.bundle.bundle import Bundle
 
 
@@ -32,6 +37,7 @@ class Evaluation:
     thresholds: dict[str, float]
     confusions: dict[str, Confusion]
     pointing: dict[str, tuple[int, int]]
+    map50: float
     dataset: str = FracAtlas.name
 
     def to_json(self) -> dict[str, Any]:
@@ -48,6 +54,7 @@ class Evaluation:
             **{name: [e.value, e.low, e.high] for name, e in self.areas.items()},
             "ece": self.ece,
             "brier": self.brier,
+            "map50": None if np.isnan(self.map50) else self.map50,
             "pointing": {name: {"hits": hits, "of": n} for name, (hits, n) in self.pointing.items()},
             "at": {
                 name: {
@@ -95,8 +102,27 @@ def evaluate(bundle: Bundle, split: str = "test", *, point: OperatingPoint | Non
         thresholds=thresholds,
         confusions={name: confusion(truth, probability, t) for name, t in thresholds.items()},
         pointing={name: (int(h.sum()), len(h)) for name, h in hits.items()},
+        map50=box_precision(table),
         dataset=dataset_name(bundle.manifest.get("provenance", {})),
     )
+
+
+def box_precision(table: pd.DataFrame) -> float:
+    """Return mAP50 of the boxes found in a split.
+
+    Args:
+        table: Rows of predictions.csv.
+
+    Returns:
+        0..1; not a number for predictions that record no boxes.
+    """
+    if not {"boxes", "found_boxes"} <= set(table):
+        return float("nan")
+    images = []
+    for drawn, found in zip(table["boxes"], table["found_boxes"], strict=True):
+        rows = boxes_from_text(found, 5)
+        images.append(ImageBoxes(found=rows[:, :4], scores=rows[:, 4], drawn=boxes_from_text(drawn, 4)))
+    return average_precision_at(images)
 
 
 def format_evaluation(evaluation: Evaluation) -> str:
@@ -117,6 +143,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
     ]
     for name, (hits, n) in e.pointing.items():
         lines.append(f"hottest point in a box, {name}: {hits} of {n}" + (f" ({hits / n:.2f})" if n else ""))
+    if not np.isnan(e.map50):
+        lines.append(f"boxes, mean average precision at half overlap (mAP50): {e.map50:.3f}")
     for name, matrix in e.confusions.items():
         lines += ["", f"at {name} (probability >= {e.thresholds[name]:.4f})", *_table(matrix)]
     if e.split == "test" and e.dataset == FracAtlas.name:

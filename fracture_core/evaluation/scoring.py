@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from fracture_core.evaluation.detection import boxes_text
+from fracture_core.explain.boxes import BOXES_FROM, LEAST_EVIDENCE, regions
 from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.explain.gradcam import METHODS, heatmap
 from fracture_core.imaging.letterbox import Placement
@@ -46,11 +49,13 @@ def predict_split(
     Returns:
         The table of predictions.csv: image_id, split, label, logit, the dataset's own columns, `fracture_count`, and
         for images with boxes whether the hottest point of each heatmap method lies in one (`hit_<method>`, 1 or 0)
-        beside the image's centre (`hit_centre`); blank without boxes. And `embedding` and `appearance`,
-        float32 (n, C), in the table's order.
+        beside the image's centre (`hit_centre`); blank without boxes. With a localiser, `boxes` and `found_boxes` as
+        `detection.boxes_text` writes them, the latter with their scores. Then, in the table's order, `embedding` and
+        `appearance`, float32 (n, C), and `peak_<method>`, the strongest evidence of each heatmap, float32 (n,).
     """
     rows: list[dict[str, Any]] = []
     features: dict[str, list[np.ndarray]] = {"embedding": [], "appearance": []}
+    peaks: dict[str, list[float]] = defaultdict(list)
     ids = [(i, part) for part in ("val", "test") for i in getattr(split, part)]
     for chunk, shapes, placements, squares in _loaded(scorer, dataset, ids):
         outputs, views = scorer.score_views(squares)
@@ -60,7 +65,14 @@ def predict_split(
             row["logit"] = round(float(outputs["logit"][k]), 6)
             row |= {c: int(record[c]) for c in (*COLUMNS, "fracture_count") if c in record}
             own = [{name: values[k] for name, values in view.items()} for view in views]
-            rows.append(row | _pointing(own, head, placements[k], shapes[k], dataset.boxes(image_id)))
+            maps = {
+                method: heatmap(method, own, head, placements[k], shapes[k])
+                for method, way in METHODS.items()
+                if way.available(own[0], head)
+            }
+            for method, evidence in maps.items():
+                peaks[f"peak_{method}"].append(float(evidence.max()))
+            rows.append(row | _localised(maps, dataset.boxes(image_id)))
         for name, parts in features.items():
             parts.append(outputs[name])
         if progress:
@@ -68,7 +80,8 @@ def predict_split(
     table = pd.DataFrame(rows)
     for name in [c for c in table if c.startswith("hit_")]:
         table[name] = table[name].astype("Int8")
-    return table, {name: np.concatenate(parts) for name, parts in features.items()}
+    arrays = {name: np.concatenate(parts) for name, parts in features.items()}
+    return table, arrays | {name: np.array(values, np.float32) for name, values in peaks.items()}
 
 
 def _loaded(
@@ -82,15 +95,15 @@ def _loaded(
         yield chunk, [p.shape for p in images], [p for _, p in fitted], np.stack([square for square, _ in fitted])
 
 
-def _pointing(
-    views: list[dict[str, np.ndarray]], head: EvidenceHead, placement: Placement, shape: tuple[int, int], boxes: Any
-) -> dict[str, int]:
-    """The columns of one image with boxes: whether each heatmap's hottest point, and the centre, lie in one."""
-    if not len(boxes):
-        return {}
-    row = {}
-    for method in POINTING_METHODS:
-        if METHODS[method].available(views[0], head):
-            shown = heatmap(method, views, head, placement, shape)
-            row[f"hit_{method}"] = int(hottest_point_in_box(shown, boxes))
-    return row | {"hit_centre": int(centre_in_box(shape, boxes))}
+def _localised(maps: Mapping[str, np.ndarray], boxes: np.ndarray) -> dict[str, Any]:
+    """The columns that say where one image's heatmaps, float32 (H, W), lie beside its boxes, float (n, 4)."""
+    row: dict[str, Any] = {}
+    if BOXES_FROM in maps:
+        found = regions(maps[BOXES_FROM], LEAST_EVIDENCE)
+        row = {"boxes": boxes_text(boxes), "found_boxes": boxes_text([(*one.box, one.score) for one in found])}
+    if len(boxes):
+        for method in POINTING_METHODS:
+            if method in maps:
+                row[f"hit_{method}"] = int(hottest_point_in_box(maps[method], boxes))
+        row["hit_centre"] = int(centre_in_box(next(iter(maps.values())).shape, boxes))
+    return row

@@ -16,7 +16,7 @@ import numpy as np
 from fracture_core.errors import FractureCoreError
 
 #: Evidence at which the colour is full, by method, in the method's own units (see `fracture_core.explain.gradcam`).
-FULL_COLOUR = {"localiser": 0.7, "grad-cam": 0.008, "grad-cam++": 1.0, "hires-cam": 0.5}
+FULL_COLOUR = {"grad-cam": 0.02, "localiser": 0.7, "hires-cam": 1.2, "grad-cam++": 2.4}
 #: Contours are drawn where evidence reaches these shares of full colour.
 CONTOUR_LEVELS = (0.25, 0.5, 0.75)
 #: Below this share nothing is coloured: the haze of a network that is unsure everywhere says nothing about a place.

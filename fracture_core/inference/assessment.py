@@ -12,17 +12,20 @@ BLANK = "The image is blank, so there is nothing to assess."
 _IN_SHORT = {UNFAMILIAR: "outside the model's scope", BLANK: "the image is blank"}
 
 
-def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float) -> str:
+def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float, scope_margin: float | None = None) -> str:
     """Return why no answer may be given, as a sentence; "" for a radiograph that is assessed.
 
     Args:
         radiograph: What was read.
         unfamiliarity: The out-of-distribution score of its features; above 1 means unlike the training data.
+        scope_margin: The scope model's logit less its threshold: below 0 means no limb radiograph. None for a bundle
+            without a scope model, where the out-of-distribution score decides.
     """
     if radiograph.blank:
         return BLANK
     # Written so that a score that is not a number is out of scope too.
-    return "" if unfamiliarity <= 1 else UNFAMILIAR
+    in_scope = unfamiliarity <= 1 if scope_margin is None else scope_margin >= 0
+    return "" if in_scope else UNFAMILIAR
 
 
 def not_read(reason: str) -> str:

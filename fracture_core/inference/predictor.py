@@ -13,10 +13,10 @@ from fracture_core.bundle.bundle import Bundle, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.explain.gradcam import METHODS, heatmap
-from fracture_core.imaging.body_parts import is_limb
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
+from fracture_core.inference.cautions import cautions, unlike_validated
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.model_export import served_name
@@ -24,17 +24,13 @@ from fracture_core.inference.remote_engine import reading_engine
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.operating_points import OperatingPoint, answer
 
-#: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
-_SMALLEST_SIDE = 200
-_FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
-
 
 @dataclass(frozen=True, eq=False)
 class Finding:
     """What the network says of one radiograph, and how far to trust it.
 
     `probability` is calibrated, 0..1, and means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the
-    training data.
+    training data; `scope_margin` below 0 means no limb radiograph (None where the bundle has no scope model).
     """
 
     radiograph: Radiograph
@@ -50,11 +46,12 @@ class Finding:
     placement: Placement = field(repr=False)
     views: Sequence[Mapping[str, np.ndarray]] = field(repr=False)
     head: EvidenceHead = field(repr=False)
+    scope_margin: float | None = None
 
     @cached_property
     def not_assessed_reason(self) -> str:
         """Why no answer is given, as a sentence; "" where one is."""
-        return not_assessed_reason(self.radiograph, self.unfamiliarity)
+        return not_assessed_reason(self.radiograph, self.unfamiliarity, self.scope_margin)
 
     @property
     def assessed(self) -> bool:
@@ -139,9 +136,13 @@ class Predictor:
         probability = float(self.bundle.probability(logit))
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
         traits = self.bundle.traits.of(outputs["embedding"])
-        reason = not_assessed_reason(radiograph, unfamiliarity)
+        scope = self.bundle.scope
+        margin = float(scope.margin(outputs["scope"])[0]) if scope else None
+        reason = not_assessed_reason(radiograph, unfamiliarity, margin)
         # What the network seems to see in an image it cannot assess is noise.
-        doubts = () if reason == BLANK else _doubts(radiograph, placement, frozenset() if reason else traits)
+        doubts = [] if reason == BLANK else list(cautions(radiograph, placement, frozenset() if reason else traits))
+        if scope and not reason and unfamiliarity > 1:
+            doubts.append(unlike_validated(scope.differences(outputs["scope"]), self.bundle.elsewhere))
         return Finding(
             radiograph=radiograph,
             probability=probability,
@@ -156,6 +157,7 @@ class Predictor:
             placement=placement,
             views=[{name: values[0] for name, values in view.items()} for view in views],
             head=self.head,
+            scope_margin=margin,
         )
 
     def predict_many(
@@ -186,27 +188,6 @@ class Predictor:
                 kind = type(error).__name__
                 result = Failure(name, f"The file could not be read, for a reason that was not foreseen ({kind}).")
             yield result
-
-
-def _doubts(radiograph: Radiograph, placement: Placement, traits: frozenset[str]) -> Iterator[str]:
-    header = radiograph.header
-    part = header.body_part if header else ""
-    if is_limb(part) is False:
-        yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
-    if max(radiograph.pixels.shape) < _SMALLEST_SIDE:
-        height, width = radiograph.pixels.shape
-        yield f"The image is very small ({width} x {height} pixels): a fine fracture line cannot be seen in it."
-    longer, shorter = max(radiograph.pixels.shape), min(radiograph.pixels.shape)
-    if longer > 3 * shorter:
-        yield "The image is very long and narrow, so the bone takes up little of what the model sees."
-    elif max(placement.scale) < 0.05:
-        yield "The image was scaled down heavily for the model: fine detail is lost."
-    if "hardware" in traits:
-        yield "Possible implant: it raises the score with or without a fracture."
-    if "multiscan" in traits:
-        yield "Several views in one image. Upload each separately for a better reading."
-    for trait in traits & set(_FEW_PARTS):
-        yield f"Possibly a {_FEW_PARTS[trait]}: the model has seen few fractures there."
 
 
 def load_predictor(name: str | None = None, root: Path | None = None, *, threads: int | None = None) -> Predictor:

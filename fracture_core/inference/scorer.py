@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, appearance
+from fracture_core.bundle.scope import scope_features
 from fracture_core.concurrency import prefetch
 from fracture_core.imaging.exposed_field import fit
 from fracture_core.imaging.letterbox import Placement
@@ -26,6 +27,10 @@ class Scorer:
         self.recipe = recipe
         self.size = engine.graph.input_size[0]
         self._engine = engine
+
+    def first_view(self) -> Scorer:
+        """Return a scorer of the same network that reads the first of the recipe's views alone."""
+        return Scorer(self._engine, self.recipe.replace(test_time_views=self.recipe.test_time_views[:1]))
 
     @property
     def remark(self) -> str:
@@ -47,9 +52,10 @@ class Scorer:
             squares: uint8 (n, S, S), 0..255.
 
         Returns:
-            What holds of each image, float32: `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A)
-            and, with a localiser, `cells` (n, S/8, S/8) logits; logits and cells are means over the views, the others
-            the first view's. Then every view's own outputs, turned upright, maps (n, h, w, C) among them.
+            What holds of each image, float32: `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A),
+            `scope` (n, F) and, with a localiser, `cells` (n, S/8, S/8) logits; logits and cells are means over the
+            views, the others the first view's. Then every view's own outputs, turned upright, maps (n, h, w, C)
+            among them.
 
         Raises:
             EngineError: The images are not what the network reads.
@@ -58,6 +64,7 @@ class Scorer:
         outputs = dict(views[0])
         middle = outputs.pop(MIDDLE_MAP, None)
         outputs["appearance"] = outputs["embedding"] if middle is None else appearance(middle)
+        outputs["scope"] = scope_features(views[0], squares)
         if len(views) > 1:
             for name in set(_AVERAGED) & set(outputs):
                 outputs[name] = np.asarray(np.mean([o[name] for o in views], axis=0, dtype=np.float32))

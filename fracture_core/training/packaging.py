@@ -15,12 +15,9 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from fracture_core.bundle.bundle import Bundle, load_bundle
-from fracture_core.bundle.image_attributes import TRAITS, fit_traits
-from fracture_core.bundle.manifest import check_name, install, write_manifest
-from fracture_core.bundle.model_card import write_card
-from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, fit_familiarity
+from fracture_core.bundle.manifest import check_name, install
+from fracture_core.bundle.out_of_distribution import MIDDLE_MAP
 from fracture_core.data.dataset import Dataset
-from fracture_core.data.split import Split
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.scoring import predict_split
 from fracture_core.files import atomic_write, write_text
@@ -34,7 +31,9 @@ from fracture_core.network.backbones import BACKBONES
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import half_precision, load_weights, save_weights
 from fracture_core.paths import models_folder
+from fracture_core.training.bundle_features import fit_features, fit_levels, seal
 from fracture_core.training.run_folder import RunFolder
+from fracture_core.training.scope_fit import fit_scope, outsiders_folder
 
 
 class PackagingError(FractureCoreError):
@@ -47,6 +46,7 @@ def package(
     dataset: Dataset,
     *,
     root: Path | None = None,
+    outsiders: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bundle:
     """Create the bundle root/name from a finished run; an earlier bundle of that name is kept beside it.
@@ -59,6 +59,8 @@ def package(
         name: Name of the bundle.
         dataset: What it was trained on.
         root: The folder of the bundles; by default the user's.
+        outsiders: A folder of pictures to fit the scope model on (see `scope_fit`); by default the one that
+            FRACTURE_OUTSIDERS_DIR names. Without one the bundle has no such model.
         progress: Called with (done, total) images.
 
     Returns:
@@ -70,6 +72,7 @@ def package(
         BundleError: The name is invalid.
     """
     check_name(name)
+    outsiders = outsiders or outsiders_folder()
     source = RunFolder(run)
     if not source.finished:
         raise PackagingError(f"The run {Path(run).name} is not finished; resume it first.")
@@ -84,7 +87,9 @@ def package(
     key = _bias_of_logit(graph)
     weights[key] = weights[key] + np.float32(offset)
     table["logit"] += round(offset, 6)
-    features = _features(scorer, dataset, split, table, held)
+    features = fit_features(scorer, dataset, split, table, held)
+    scope = fit_scope(scorer, [dataset.path(i) for i in split.train], outsiders) if outsiders else None
+    features |= fit_levels(table, held) | (scope.model.to_arrays() if scope else {})
     created = datetime.now(UTC).isoformat(timespec="seconds")
     root = Path(root or models_folder())
     root.mkdir(parents=True, exist_ok=True)
@@ -106,9 +111,9 @@ def package(
             "offset": offset,
             "split": split.digest,
             "trained_on": len(split.train),
+            "scope": scope.record() if scope else None,
         }
-        write_card(folder, name, recipe, table, temperature, provenance)
-        write_manifest(folder, temperature=temperature, created=created, provenance=provenance)
+        seal(folder, name, recipe, table, temperature, created, provenance)
         install(folder, name, root)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -153,19 +158,6 @@ def _calibrate(val: pd.DataFrame) -> tuple[float, float]:
 
     offset = float(minimize_scalar(loss, bounds=(-12, 12), method="bounded").x)
     return offset, float(fit_temperature(truth, logits + offset))
-
-
-def _features(
-    scorer: Scorer, dataset: Dataset, split: Split, table: pd.DataFrame, held: Mapping[str, np.ndarray]
-) -> dict[str, np.ndarray]:
-    """Fit what is familiar and the traits on train, and set their thresholds on val."""
-    train = scorer.score_files([dataset.path(i) for i in split.train], tuple(held))
-    val = (table["split"] == "val").to_numpy()
-    known = [trait for trait in TRAITS if trait in dataset.table]
-    on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in known}
-    on_val = {trait: table.loc[val, trait].to_numpy() for trait in known}
-    arrays = fit_familiarity(train["appearance"], held["appearance"][val]).to_arrays()
-    return arrays | fit_traits(train["embedding"], on_train, held["embedding"][val], on_val).to_arrays()
 
 
 def _write_points(folder: Path, table: pd.DataFrame, temperature: float, created: str) -> None:

@@ -1,0 +1,64 @@
+"""What makes a finding less sure, in sentences: beside an answer, never in place of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fracture_core.imaging.body_parts import is_limb
+from fracture_core.imaging.letterbox import Placement
+from fracture_core.imaging.radiograph import Radiograph
+
+#: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
+_SMALLEST_SIDE = 200
+_FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
+_DIFFERENCES = {
+    "dark": "it is darker",
+    "bright": "it is brighter",
+    "flat": "it has less contrast",
+    "harsh": "it has more contrast",
+    "close": "it is a closer view, or collimated more tightly",
+    "far": "the anatomy fills less of it",
+    "blurred": "it is less sharp",
+    "grainy": "it is sharper or noisier",
+}
+
+
+def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str]) -> Iterator[str]:
+    """Yield what makes a finding less sure, as sentences: the header, the image's size, what the network sees in it."""
+    header = radiograph.header
+    part = header.body_part if header else ""
+    if is_limb(part) is False:
+        yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
+    if max(radiograph.pixels.shape) < _SMALLEST_SIDE:
+        height, width = radiograph.pixels.shape
+        yield f"The image is very small ({width} x {height} pixels): a fine fracture line cannot be seen in it."
+    longer, shorter = max(radiograph.pixels.shape), min(radiograph.pixels.shape)
+    if longer > 3 * shorter:
+        yield "The image is very long and narrow, so the bone takes up little of what the model sees."
+    elif max(placement.scale) < 0.05:
+        yield "The image was scaled down heavily for the model: fine detail is lost."
+    if "hardware" in traits:
+        yield "Possible implant: it raises the score with or without a fracture."
+    if "multiscan" in traits:
+        yield "Several views in one image. Upload each separately for a better reading."
+    for trait in traits & set(_FEW_PARTS):
+        yield f"Possibly a {_FEW_PARTS[trait]}: the model has seen few fractures there."
+
+
+def unlike_validated(differences: Sequence[str], elsewhere: Mapping[str, Any]) -> str:
+    """Return the caution for a limb radiograph that does not look like those the model was validated on.
+
+    Args:
+        differences: What differs, from `ScopeModel.differences`; empty where only the appearance as a whole does.
+        elsewhere: What is known of the bundle on films of other sources: `fractured` films and those `flagged` of
+            them; empty where nothing is.
+    """
+    named = ", ".join(_DIFFERENCES[name] for name in differences if name in _DIFFERENCES)
+    what = named or "its appearance as a whole (source or processing)"
+    text = f"This differs from the radiographs the model was validated on: {what}."
+    try:
+        fractured, flagged = int(elsewhere["fractured"]), int(elsewhere["flagged"])
+    except (KeyError, TypeError, ValueError):
+        return f"{text} How well the model does on such images is not known."
+    return f"{text} On films from other sources it flagged {flagged} of {fractured} fractures."

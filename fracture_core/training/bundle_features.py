@@ -1,0 +1,115 @@
+"""What a bundle knows beside its weights: the features it judges images by, levels for drawing, films of elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fracture_core.bundle.bundle import read_bundle
+from fracture_core.bundle.display_levels import DisplayLevels
+from fracture_core.bundle.image_attributes import TRAITS, fit_traits
+from fracture_core.bundle.manifest import write_manifest
+from fracture_core.bundle.model_card import write_card
+from fracture_core.bundle.out_of_distribution import fit_familiarity
+from fracture_core.data.dataset import Dataset
+from fracture_core.data.split import Split
+from fracture_core.evaluation.elsewhere import ELSEWHERE_SETTING, elsewhere_folder, measure_elsewhere, summary
+from fracture_core.explain.boxes import BOXES_FROM
+from fracture_core.inference.predictor import Predictor
+from fracture_core.inference.scorer import Scorer
+from fracture_core.recipe import Recipe
+
+#: Share of the validation films without fracture on which no contour is drawn.
+_CLEAN = 0.8
+#: Contours begin at this share of full colour (`explain.overlay.CONTOUR_LEVELS`).
+_FIRST_CONTOUR = 0.25
+#: Share of the fractured validation films that get a dotted box at least, and of the others that get no solid one.
+_SENSITIVE, _SPECIFIC = 0.9, 0.9
+
+
+def fit_features(
+    scorer: Scorer, dataset: Dataset, split: Split, table: pd.DataFrame, held: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Fit on train what looks familiar and the image attributes; set their thresholds on validation.
+
+    Args:
+        scorer: The network.
+        dataset: What it was trained on.
+        split: Train, val and test.
+        table: The predictions of val and test.
+        held: `embedding` and `appearance`, float32 (n, C), of the table's rows.
+
+    Returns:
+        Arrays by name, for features.safetensors.
+    """
+    train = scorer.score_files([dataset.path(i) for i in split.train], ("embedding", "appearance"))
+    val = (table["split"] == "val").to_numpy()
+    known = [trait for trait in TRAITS if trait in dataset.table]
+    on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in known}
+    on_val = {trait: table.loc[val, trait].to_numpy() for trait in known}
+    arrays = fit_familiarity(train["appearance"], held["appearance"][val]).to_arrays()
+    return arrays | fit_traits(train["embedding"], on_train, held["embedding"][val], on_val).to_arrays()
+
+
+def fit_levels(table: pd.DataFrame, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Find on validation at which evidence heatmaps have full colour and boxes are drawn.
+
+    Args:
+        table: The predictions of val and test.
+        held: `peak_<method>`, the strongest evidence of each heatmap on each row, float32 (n,).
+
+    Returns:
+        Arrays by name, for features.safetensors.
+    """
+    val = (table["split"] == "val").to_numpy()
+    clean, fractured = (val & (table["label"] == label).to_numpy() for label in (0, 1))
+    full, boxes = {}, None
+    for name, peaks in held.items():
+        if name.startswith("peak_"):
+            # Nothing above zero on nearly every clean film: any evidence stands out, and the fractured set the scale.
+            level = float(np.quantile(peaks[clean], _CLEAN)) / _FIRST_CONTOUR
+            full[name.removeprefix("peak_")] = max(level, float(np.quantile(peaks[fractured], 0.75)), 1e-6)
+    if (peaks := held.get(f"peak_{BOXES_FROM}")) is not None:
+        sensitive = max(float(np.quantile(peaks[fractured], 1 - _SENSITIVE)), 1e-6)
+        boxes = sensitive, max(sensitive, float(np.quantile(peaks[clean], _SPECIFIC)))
+    return DisplayLevels(full_colour=full, boxes=boxes).to_arrays()
+
+
+def seal(
+    folder: Path,
+    name: str,
+    recipe: Recipe,
+    table: pd.DataFrame,
+    temperature: float,
+    created: str,
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write card.md and bundle.json for a folder that holds every other file of a bundle.
+
+    Where FRACTURE_ELSEWHERE_DIR names a folder, the bundle is first measured on the films of other sources in it.
+
+    Args:
+        folder: The bundle's folder.
+        name: The bundle's name.
+        recipe: Its recipe.
+        table: Its predictions, as in predictions.csv.
+        temperature: What its logits are divided by.
+        created: When it was made, ISO 8601.
+        provenance: How it was made.
+
+    Raises:
+        BundleError: The files do not fit together.
+        ElsewhereError: FRACTURE_ELSEWHERE_DIR names a folder without list.csv.
+    """
+    write_card(folder, name, recipe, table, temperature, provenance)
+    write_manifest(folder, temperature=temperature, created=created, provenance=provenance)
+    if os.environ.get(ELSEWHERE_SETTING, "").strip():
+        measured = measure_elsewhere(Predictor(read_bundle(folder)), elsewhere_folder())
+        provenance = {**provenance, "elsewhere": summary(measured)}
+        write_card(folder, name, recipe, table, temperature, provenance)
+        write_manifest(folder, temperature=temperature, created=created, provenance=provenance)

@@ -1,0 +1,114 @@
+"""Radiographs of the trunk and the head made from CT volumes, to fit the scope model on (see `studies.fit_scope`).
+
+    python -m studies.ct_projections VOLUME.nii.gz OUTPUT --count 150 [--part chest]
+
+No openly licensed collection of chest, abdomen, spine and skull radiographs could be used, so they are projected: rays
+straight through the volume from the front, the side or between, a window of random hardness, and a random crop. The
+same volume also gives its axial, coronal and sagittal slices (a fifth of the pictures). Written as grey JPEG of at most
+512 px. The volumes and the pictures are no part of the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+_LONGEST = 512
+
+
+def read_nifti(path: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
+    """Read a NIfTI-1 file: float32 (z, y, x) in its own units, and the voxel's size (z, y, x) in mm."""
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    count, *shape = np.frombuffer(data, "<i2", 8, 40).tolist()
+    kind = {2: "u1", 4: "<i2", 8: "<i4", 16: "<f4", 64: "<f8", 512: "<u2"}[int(np.frombuffer(data, "<i2", 1, 70)[0])]
+    size = np.frombuffer(data, "<f4", 8, 76)[1:4].tolist()
+    start, slope, intercept = np.frombuffer(data, "<f4", 3, 108).tolist()
+    shape = shape[:count]
+    values = np.frombuffer(data, kind, int(np.prod(shape)), int(start)).reshape(shape[::-1]).astype(np.float32)
+    values = values.reshape(values.shape[-3:])
+    return values * slope + intercept if slope else values, tuple(size[::-1])
+
+
+def isotropic(volume: np.ndarray, size: tuple[float, float, float], step: float = 1.5) -> np.ndarray:
+    """Resample to cubes of `step` mm."""
+    depth, height, width = (max(8, round(n * s / step)) for n, s in zip(volume.shape, size, strict=True))
+    flat = np.stack([cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA) for part in volume])
+    upright = cv2.resize(flat.reshape(len(flat), -1), (height * width, depth), interpolation=cv2.INTER_LINEAR)
+    return upright.reshape(depth, height, width)
+
+
+def projection(volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Project Hounsfield units (z, y, x) from the front, the side or between: float32 (z, x), bone bright."""
+    angle = float(rng.choice([0, 0, 90, 90, rng.uniform(-70, 70)]) + rng.normal(0, 6))
+    _, height, width = volume.shape
+    side = int(np.hypot(height, width))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1)
+    turn[:, 2] += (side - width) / 2, (side - height) / 2
+    hardness = rng.uniform(0.6, 2.5)
+    absorbed = np.clip(volume / 1000 + 1, 0, None) + hardness * np.clip((volume - 150) / 1000, 0, None)
+    rows = [cv2.warpAffine(part, turn, (side, side)).sum(0) for part in absorbed]
+    shown = np.stack(rows)
+    # NIfTI counts slices from the feet upwards.
+    shown = shown[::-1][:, np.flatnonzero(shown.max(0) > 0.02 * shown.max())]
+    return 1 - np.exp(-shown / (rng.uniform(0.3, 1.2) * shown.max())) if rng.random() < 0.7 else shown
+
+
+def slice_of(volume: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One axial, coronal or sagittal slice in a random window."""
+    axis = rng.integers(3)
+    part = np.take(volume, rng.integers(volume.shape[axis] // 6, 5 * volume.shape[axis] // 6), axis)
+    part = part[::-1] if axis else part
+    if rng.random() < 0.5:
+        centre, width = rng.choice([(40, 400), (-500, 1500), (400, 1800)])
+        return np.clip((part - centre) / width + 0.5, 0, 1)
+    return part
+
+
+def finished(shown: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Crop, window and turn to grey values: uint8, at most 512 px a side."""
+    height, width = shown.shape
+    share = np.clip(rng.uniform(0.4, 1.3, 2), None, 1)
+    h, w = (max(24, int(n * s)) for n, s in zip((height, width), share, strict=True))
+    # The spine runs along the middle: crops keep near to it.
+    top = rng.integers(0, height - h + 1) if height > h else 0
+    left = int(np.clip((width - w) / 2 + rng.normal(0, 0.15) * (width - w), 0, max(0, width - w)))
+    part = shown[top : top + h, left : left + w]
+    low, high = np.percentile(part, (rng.uniform(0, 4), rng.uniform(97, 100)))
+    part = np.clip((part - low) / max(high - low, 1e-6), 0, 1) ** rng.uniform(0.6, 1.6)
+    scale = _LONGEST / max(part.shape)
+    part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    part = part + rng.normal(0, rng.uniform(0, 0.03), part.shape)
+    if rng.random() < 0.3:
+        part = part + rng.uniform(0.3, 1) * (part - cv2.GaussianBlur(part, (0, 0), 2))
+    return np.rint(255 * np.clip(part, 0, 1)).astype(np.uint8)
+
+
+def main() -> int:
+    """Write the pictures of one volume."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("volume", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--part", default="ct", help="what the files' names begin with")
+    arguments = parser.parse_args()
+    rng = np.random.default_rng(list(arguments.part.encode()))
+    volume = isotropic(*read_nifti(arguments.volume))
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for number in range(arguments.count):
+        part = volume
+        if number % 3 == 0:  # a part of the body along its axis: chest, abdomen, neck
+            first = rng.integers(0, max(1, len(volume) // 2))
+            part = volume[first : first + len(volume) // 2]
+        sliced = number % 5 == 4
+        shown = finished(slice_of(volume, rng) if sliced else projection(part, rng), rng)
+        name = f"{arguments.part}-{'slice' if sliced else 'projection'}-{number:04}.jpg"
+        cv2.imwrite(str(arguments.output / name), shown, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
