@@ -47,7 +47,7 @@ def diagnose(reader, path: Path) -> None:
     finding = reader.predict(read_radiograph(path, accept_cut_short=True))
     to_png(finding.radiograph.pixels)
     for method in finding.methods[:2]:
-        to_png(colour_layer(finding.heatmap(method), method, longest=512))
+        to_png(colour_layer(finding.heatmap(method), finding.full_colour(method), longest=512))
 
 
 def watch(

@@ -32,9 +32,9 @@ from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import AttributeClassifier
 from fracture_core.bundle.manifest import NAME, check_name, read_manifest, verify
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, Familiarity
+from fracture_core.bundle.points_file import change_points, read_points
 from fracture_core.bundle.scope import ScopeModel, feature_count
 from fracture_core.bundle.validation import (
-    MOST_SMALL,
     BundleError,
     check_history,
     check_network,
@@ -42,14 +42,14 @@ from fracture_core.bundle.validation import (
     parse_arrays,
     parse_json,
     read_file,
+    validation_hits,
 )
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import exclusive_lock, write_text
 from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights
-from fracture_core.paths import bundle_folders, models_folder, writable_bundle_folder
+from fracture_core.paths import bundle_folders, models_folder
 from fracture_core.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Bundle:
     points: Mapping[str, OperatingPoint]
     card: str
     _features: Mapping[str, np.ndarray] = field(repr=False)
+    validation_hits: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @property
     def temperature(self) -> float:
@@ -170,14 +171,7 @@ class Bundle:
 
     def chosen_points(self) -> list[OperatingPoint]:
         """The points users saved, oldest first; raise BundleError where their file is damaged."""
-        file = "chosen_points.json"
-        try:
-            entries = parse_json(read_file(writable_bundle_folder(self.folder), file, most=MOST_SMALL))
-            return [OperatingPoint.from_dict(entry) for entry in entries]
-        except (ValueError, TypeError, FractureCoreError) as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return []
-            raise BundleError(f"The saved operating points of {self.name} cannot be read; delete {file}.") from error
+        return read_points(self.folder, self.name)
 
     def save_point(self, *points: OperatingPoint) -> None:
         """Add points to the saved ones, all or none, in one atomic step; earlier ones stay.
@@ -196,24 +190,8 @@ class Bundle:
         self.change_points(add)
 
     def change_points(self, change: Callable[[list[OperatingPoint]], list[OperatingPoint]]) -> None:
-        """Replace the saved points by what `change` makes of them, in one atomic step.
-
-        Args:
-            change: Gets the saved points, oldest first, and returns those to keep; what it raises changes nothing.
-
-        Raises:
-            BundleError: There would be too many points, or the folder cannot be written.
-        """
-        folder = writable_bundle_folder(self.folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with exclusive_lock(folder):
-                text = json.dumps([p.to_dict() for p in change(self.chosen_points())], indent=1) + "\n"
-                if len(text) > MOST_SMALL:
-                    raise BundleError(f"Too many points were saved beside {self.name}; no more fit.")
-                write_text(folder / "chosen_points.json", text)
-        except OSError as error:
-            raise BundleError(f"The point cannot be saved beside {self.name} ({error.strerror}).") from error
+        """Replace the saved points by what `change` makes of them, as `points_file.change_points` does."""
+        change_points(self.folder, self.name, change)
 
     def _read(self, file: str) -> bytes:
         return read_file(self.folder, file, sha256=self.manifest["files"][file])
@@ -280,7 +258,8 @@ def read_bundle(folder: Path) -> Bundle:
         points = {key: OperatingPoint.from_dict(entry) for key, entry in points.items()}
         if missing := {"rule_out", "single", "rule_in"} - set(points):
             raise BundleError(f"The bundle {name!r} lacks the operating point {min(missing)!r}.")
-        check_predictions(read("predictions.csv"))
+        predictions = read("predictions.csv")
+        check_predictions(predictions)
         check_history(read("history.csv"))
         bundle = Bundle(
             name,
@@ -291,6 +270,7 @@ def read_bundle(folder: Path) -> Bundle:
             points,
             read("card.md").decode("utf-8"),
             parse_arrays(read("features.safetensors")),
+            validation_hits(predictions),
         )
         # Made now, not when the first radiograph is read, so that a misshapen one is refused here.
         _ = bundle.familiarity, bundle.traits, bundle.scope, bundle.levels

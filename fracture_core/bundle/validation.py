@@ -141,6 +141,17 @@ def check_network(graph: Graph, recipe: Recipe) -> None:
                 raise ValueError(f"its network has a {measure} that no network has, at {node.name[:60]!r}")
 
 
+def validation_hits(data: bytes) -> dict[str, int]:
+    """Count on how many validation images each heatmap method pointed into a box, by the `hit_` columns."""
+    rows = _table(data)
+    columns = [name for name in rows.fieldnames or () if name.startswith("hit_") and name != "hit_centre"]
+    hits = dict.fromkeys(columns, 0)
+    for row in rows:
+        for name in columns if row["split"] == "val" else ():
+            hits[name] += row[name] == "1"
+    return {name.removeprefix("hit_"): count for name, count in hits.items()}
+
+
 def check_predictions(data: bytes) -> None:
     """Check that every row of predictions.csv has what the metrics are computed from.
 

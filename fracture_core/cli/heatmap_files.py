@@ -71,7 +71,7 @@ class HeatmapFiles:
         try:
             evidence = finding.heatmap(method)
             path = self._path(finding, os.path.realpath(file), stem_of(file))
-            picture = to_png(overlay(finding.radiograph.pixels, evidence, method))
+            picture = to_png(overlay(finding.radiograph.pixels, evidence, finding.full_colour(method)))
             write_bytes(path, _with_source(picture, finding.radiograph.sha256))
             with atomic_write(path.with_name(f"{path.name.removesuffix('.png')}.npy")) as temporary:
                 np.save(temporary, evidence, allow_pickle=False)

@@ -103,4 +103,4 @@ def _drawn(reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: 
     pixels = shrink(finding.radiograph.pixels, side)
     scale = np.tile(np.array(pixels.shape[::-1]) / finding.radiograph.pixels.shape[::-1], 2)
     evidence = shrink(finding.heatmap(method), side) if finding.assessed else np.zeros(pixels.shape, np.float32)
-    return overlay(pixels, evidence, method, boxes=np.asarray(boxes).reshape(-1, 4) * scale)
+    return overlay(pixels, evidence, finding.full_colour(method), boxes=np.asarray(boxes).reshape(-1, 4) * scale)

@@ -15,8 +15,11 @@ import numpy as np
 
 from fracture_core.errors import FractureCoreError
 
-#: Evidence at which the colour is full, by method, in the method's own units (see `fracture_core.explain.gradcam`).
+#: Evidence at which the colour is full, by method, for a bundle that brings no scale of its own; in the method's own
+#: units (see `fracture_core.explain.gradcam`).
 FULL_COLOUR = {"grad-cam": 0.02, "localiser": 0.7, "hires-cam": 1.2, "grad-cam++": 2.4}
+#: A heatmap method, by name, or the evidence at which colour is full, as a bundle found it on validation.
+Scale = str | float
 #: Contours are drawn where evidence reaches these shares of full colour.
 CONTOUR_LEVELS = (0.25, 0.5, 0.75)
 #: Below this share nothing is coloured: the haze of a network that is unsure everywhere says nothing about a place.
@@ -31,17 +34,19 @@ class DrawingError(FractureCoreError):
     """An overlay that cannot be written."""
 
 
-def share_of_full(evidence: np.ndarray, method: str) -> np.ndarray:
+def share_of_full(evidence: np.ndarray, method: Scale) -> np.ndarray:
     """Convert evidence to a share of full colour.
 
     Args:
         evidence: float (H, W).
-        method: The heatmap method.
+        method: The heatmap method, whose usual scale is used, or the evidence at which colour is full.
 
     Returns:
         float32 (H, W), 0..1; 0 where the evidence is negative.
     """
-    return np.clip(np.asarray(evidence, np.float32) / FULL_COLOUR[method], 0, 1)
+    return np.clip(
+        np.asarray(evidence, np.float32) / (FULL_COLOUR[method] if isinstance(method, str) else method), 0, 1
+    )
 
 
 @cache
@@ -58,7 +63,7 @@ def legend_stops() -> list[str]:
     return [f"rgba({r},{g},{b},{a / 255:.2f})" for r, g, b, a in _ramp()[[0, 64, 128, 191, 255]].tolist()]
 
 
-def colour_layer(evidence: np.ndarray, method: str, *, longest: int | None = None) -> np.ndarray:
+def colour_layer(evidence: np.ndarray, method: Scale, *, longest: int | None = None) -> np.ndarray:
     """Colour evidence as a layer to be drawn over the radiograph.
 
     Evidence is smooth, so a viewer that scales up a smaller layer loses nothing.
@@ -76,7 +81,7 @@ def colour_layer(evidence: np.ndarray, method: str, *, longest: int | None = Non
 
 
 def contours(
-    evidence: np.ndarray, method: str, levels: Sequence[float] = CONTOUR_LEVELS
+    evidence: np.ndarray, method: Scale, levels: Sequence[float] = CONTOUR_LEVELS
 ) -> list[tuple[float, np.ndarray]]:
     """Outline where evidence reaches each level.
 
@@ -99,7 +104,7 @@ def contours(
     return found
 
 
-def contour_paths(evidence: np.ndarray, method: str) -> list[tuple[str, str]]:
+def contour_paths(evidence: np.ndarray, method: Scale) -> list[tuple[str, str]]:
     """Return the contours for an SVG, in the radiograph's pixels.
 
     Args:
@@ -119,7 +124,7 @@ def contour_paths(evidence: np.ndarray, method: str) -> list[tuple[str, str]]:
 def overlay(
     pixels: np.ndarray,
     evidence: np.ndarray,
-    method: str,
+    method: Scale,
     *,
     style: str = "colour",
     opacity: float = 0.6,

@@ -5,18 +5,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fracture_core.explain.overlay import CONTOUR_LEVELS, share_of_full
+from fracture_core.explain.overlay import CONTOUR_LEVELS, Scale, share_of_full
 
 #: The map is looked at with at most this many pixels along its longer side; evidence is far smoother than that.
 _LONGEST = 256
 
 
-def peak_box(evidence: np.ndarray, method: str) -> tuple[float, float, float, float] | None:
+def peak_box(evidence: np.ndarray, method: Scale) -> tuple[float, float, float, float] | None:
     """Return the box round the strongest evidence.
 
     Args:
         evidence: float (H, W), in the method's units.
-        method: one of `explain.gradcam.METHODS`.
+        method: one of `explain.gradcam.METHODS`, or the evidence at which colour is full.
 
     Returns:
         x, y, width, height in the radiograph's pixels: the connected region that holds the peak and reaches half of

@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.errors import FractureCoreError
+from fracture_core.explain.boxes import BOXES_FROM, regions
 from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.explain.gradcam import METHODS, heatmap
+from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
@@ -23,6 +26,17 @@ from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import reading_engine
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.operating_points import OperatingPoint, answer
+
+#: Longest side, in pixels, of the map that boxes are found in; evidence is smooth.
+_MAP_SIDE = 512
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A region that looks fractured: x, y, width, height in the radiograph's pixels, and whether it surely does."""
+
+    box: tuple[float, ...]
+    solid: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +61,8 @@ class Finding:
     views: Sequence[Mapping[str, np.ndarray]] = field(repr=False)
     head: EvidenceHead = field(repr=False)
     scope_margin: float | None = None
+    levels: DisplayLevels = field(default_factory=lambda: DisplayLevels(full_colour={}, boxes=None), repr=False)
+    default_method: str = "grad-cam"
 
     @cached_property
     def not_assessed_reason(self) -> str:
@@ -68,7 +84,29 @@ class Finding:
     @property
     def methods(self) -> tuple[str, ...]:
         """The heatmap methods that the network can give, the one to be shown first at the front."""
-        return tuple(name for name, method in METHODS.items() if method.available(self.views[0], self.head))
+        given = [name for name, method in METHODS.items() if method.available(self.views[0], self.head)]
+        return tuple(sorted(given, key=lambda name: name != self.default_method))
+
+    def full_colour(self, method: str) -> float:
+        """Return the evidence at which a heatmap has full colour: the bundle's own scale, or the usual one."""
+        return self.levels.full_colour.get(method, FULL_COLOUR[method])
+
+    def marks(self) -> list[Mark]:
+        """Return the regions that look fractured, the strongest first.
+
+        Returns:
+            Boxes in the radiograph's pixels where evidence reaches the sensitive level; solid ones reach the specific
+            level, and the answer itself is that a fracture is likely. None for an image that is not assessed, where
+            the answer is that a fracture is unlikely, and from a bundle that has no such levels.
+        """
+        if not self.assessed or self.levels.boxes is None or self.probability < self.rule_out.threshold:
+            return []
+        dotted, solid = self.levels.boxes
+        likely = self.probability >= self.rule_in.threshold
+        found = regions(self.heatmap(BOXES_FROM, longest=_MAP_SIDE), dotted)
+        height, width = self.radiograph.pixels.shape
+        scale = max(1.0, max(height, width) / _MAP_SIDE)
+        return [Mark(box=tuple(scale * n for n in one.box), solid=likely and one.score >= solid) for one in found]
 
     def heatmap(self, method: str | None = None, *, longest: int | None = None) -> np.ndarray:
         """Return the evidence over the radiograph.
@@ -119,8 +157,9 @@ class Predictor:
 
     @property
     def default_method(self) -> str:
-        """The heatmap shown first: Grad-CAM, which every network gives and which explains the very score shown."""
-        return "grad-cam"
+        """The heatmap shown first: whichever points best on the bundle's validation images, Grad-CAM if as well."""
+        hits = {method: hits for method, hits in self.bundle.validation_hits.items() if method in METHODS}
+        return max(hits, key=lambda method: (hits[method], method == "grad-cam"), default="grad-cam")
 
     def predict(
         self, radiograph: Radiograph, *, rule_out: OperatingPoint | None = None, rule_in: OperatingPoint | None = None
@@ -158,6 +197,8 @@ class Predictor:
             views=[{name: values[0] for name, values in view.items()} for view in views],
             head=self.head,
             scope_margin=margin,
+            levels=self.bundle.levels,
+            default_method=self.default_method,
         )
 
     def predict_many(

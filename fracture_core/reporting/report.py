@@ -70,7 +70,7 @@ def report_pdf(
     method = method or finding.methods[0]
     pictures = [finding.radiograph.pixels]
     if finding.assessed:
-        pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), method))
+        pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), finding.full_colour(method)))
     columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in pictures]
     captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(pictures)]]
     story = [Paragraph("Fracture reader: single-radiograph report", styles["title"]), *_patient(patient, styles, width)]

@@ -105,18 +105,21 @@ def _layer(finding: Finding, method: str) -> dict[str, object]:
     evidence = finding.heatmap(method, longest=_MAP_SIDE)
     height, width = finding.radiograph.pixels.shape
     across, down = width / evidence.shape[1], height / evidence.shape[0]
-    box = peak_box(evidence, method)
+    full = finding.full_colour(method)
+    box = peak_box(evidence, full)
     box = box and (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
     # Dotted where the answer itself is unsure or against a fracture: a place to look at, no finding.
     sure = kind_of(finding.triage) in ("likely", "above")
+    labels = {True: "Fracture likely here", False: "Look here"}
+    found = [{"box": mark.box, "label": labels[mark.solid], "dotted": not mark.solid} for mark in finding.marks()]
     return {
         "method": method,
         "title": METHODS[method].title,
         "sentence": METHODS[method].sentence,
-        "png": _data_url(to_png(colour_layer(evidence, method, longest=_LAYER_SIDE))),
-        "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, method)],
+        "png": _data_url(to_png(colour_layer(evidence, full, longest=_LAYER_SIDE))),
+        "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, full)],
         "size": [evidence.shape[1], evidence.shape[0]],
-        "marks": [{"box": box, "label": "Strongest evidence", "dotted": not sure}] if box else [],
+        "marks": found or ([{"box": box, "label": "Strongest evidence", "dotted": not sure}] if box else []),
     }
 
 
