@@ -100,7 +100,7 @@ def _localised(maps: Mapping[str, np.ndarray], boxes: np.ndarray) -> dict[str, A
     row: dict[str, Any] = {}
     if BOXES_FROM in maps:
         found = regions(maps[BOXES_FROM], LEAST_EVIDENCE)
-        row = {"boxes": boxes_text(boxes), "found_boxes": boxes_text([(*one.box, one.score) for one in found])}
+        row = {"boxes": boxes_text(boxes.tolist()), "found_boxes": boxes_text([(*one.box, one.score) for one in found])}
     if len(boxes):
         for method in POINTING_METHODS:
             if method in maps:

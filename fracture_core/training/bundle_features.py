@@ -68,13 +68,15 @@ def fit_levels(table: pd.DataFrame, held: Mapping[str, np.ndarray]) -> dict[str,
     """
     val = (table["split"] == "val").to_numpy()
     clean, fractured = (val & (table["label"] == label).to_numpy() for label in (0, 1))
-    full, boxes = {}, None
+    full: dict[str, float] = {}
+    boxes = None
     for name, peaks in held.items():
         if name.startswith("peak_"):
             # Nothing above zero on nearly every clean film: any evidence stands out, and the fractured set the scale.
             level = float(np.quantile(peaks[clean], _CLEAN)) / _FIRST_CONTOUR
             full[name.removeprefix("peak_")] = max(level, float(np.quantile(peaks[fractured], 0.75)), 1e-6)
-    if (peaks := held.get(f"peak_{BOXES_FROM}")) is not None:
+    if f"peak_{BOXES_FROM}" in held:
+        peaks = held[f"peak_{BOXES_FROM}"]
         sensitive = max(float(np.quantile(peaks[fractured], 1 - _SENSITIVE)), 1e-6)
         boxes = sensitive, max(sensitive, float(np.quantile(peaks[clean], _SPECIFIC)))
     return DisplayLevels(full_colour=full, boxes=boxes).to_arrays()

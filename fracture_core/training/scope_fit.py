@@ -110,8 +110,8 @@ def fit_scope(
         paths = [path for path in others if path.parent == kind]
         # Few pictures of a kind are seen more often; a close-up of a chest can look like one of a limb, so that what is
         # no limb is shown more nearly whole.
-        views = int(np.clip(round(_VIEWS_OF_A_KIND / len(paths)) - 1, 1, 10))
-        groups[f"no limb: {kind.name}"] = _views((_pixels(path) for path in paths), scorer.size, views, 0.85, rng)
+        number = int(np.clip(round(_VIEWS_OF_A_KIND / len(paths)) - 1, 1, 10))
+        groups[f"no limb: {kind.name}"] = _views(map(_pixels, paths), scorer.size, number, 0.85, rng)
     groups["no limb: drawn"] = _views((made_up_picture(rng) for _ in range(made_up)), scorer.size, 0, 1, rng)
     parts, rows = [], []
     for name, views in groups.items():
