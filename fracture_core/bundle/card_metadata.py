@@ -15,7 +15,7 @@ _RULE = "---"
 
 
 def front_matter(name: str, backbone: str, dataset: str, test: pd.DataFrame, threshold: float) -> str:
-    """Return the YAML block that a card begins with.
+    """Return the YAML block at the start of a card.
 
     Args:
         name: The model's name.
@@ -23,6 +23,9 @@ def front_matter(name: str, backbone: str, dataset: str, test: pd.DataFrame, thr
         dataset: Name of the dataset that it was trained and tested on.
         test: The test images: "label" 0/1 and calibrated "probability" 0..1.
         threshold: The single threshold chosen on validation, at which sensitivity and specificity are given.
+
+    Returns:
+        The block.
     """
     matrix = confusion(test["label"], test["probability"], threshold)
     figures = {

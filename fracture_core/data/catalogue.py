@@ -53,11 +53,7 @@ class Filters:
     probability: tuple[float, float] = (0.0, 1.0)
 
     def summary_text(self) -> str:
-        """Describe the filters in words.
-
-        Returns:
-            The text; "" if there are none.
-        """
+        """Return the filters in words, "" if there are none."""
         counts = [f"{c} fracture{'' if c == '1' else 's'}" for c in self.counts]
         defects = ["no defect found" if d == "none found" else d for d in self.defects]
         parts = [PART_NAMES.get(part, part) for part in self.parts]
@@ -152,8 +148,11 @@ def with_outcomes(table: pd.DataFrame, rule_out: float, rule_in: float) -> pd.Da
 
     Args:
         table: A catalogue.
-        rule_out: Probability below which the model answers that a fracture is unlikely.
-        rule_in: Probability at or above which it answers that one is likely.
+        rule_out: Probability below which a fracture is unlikely.
+        rule_in: Probability at or above which a fracture is likely.
+
+    Returns:
+        The new table.
     """
     probability, fractured = table["probability"].to_numpy(), table["label"].to_numpy() == 1
     likely, unlikely = probability >= rule_in, probability < min(rule_out, rule_in)
@@ -217,7 +216,7 @@ class Page(Generic[Item]):
 
 
 def page_of(ids: Sequence[Item], number: int, size: int) -> Page[Item]:
-    """Return one page of a list; a number beyond either end gives the page at that end.
+    """Return one page of a list; numbers beyond either end give the page at that end.
 
     Args:
         ids: The list.

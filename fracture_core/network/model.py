@@ -1,11 +1,11 @@
 """The network: a backbone from keras.applications in one flat functional graph, with its preprocessing inside.
 
-The input is the letterboxed grey radiograph, 0..255, so that no caller can scale twice. The recipe's head defines the
-    logit of the image:
+The input is the letterboxed grey radiograph, 0..255, so that no caller can scale twice. The head of the recipe is one
+of
 
-- "cells": each cell of 8x8 pixels has a logit for lying on a fracture, and the image's is a smooth maximum of those.
-The same evidence gives the result and its location. - "global": global average pooling and one dense unit; the optional
-localiser's cells, pooled, are added to it.
+- "cells": each cell of 8x8 pixels has a logit for lying on a fracture, and the image's logit is a smooth maximum of
+  those. The same evidence gives the result and its location.
+- "global": global average pooling and one dense unit; the optional localiser's cells, pooled, are added to it.
 """
 
 from __future__ import annotations

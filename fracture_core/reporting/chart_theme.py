@@ -76,7 +76,15 @@ def chart(
 
 
 def in_theme(figure: go.Figure, theme: str) -> go.Figure:
-    """Return a figure with the text colour of a "dark" or "light" page."""
+    """Return a figure with the text colour of a page.
+
+    Args:
+        figure: The figure, changed in place.
+        theme: "dark" or "light".
+
+    Returns:
+        The figure.
+    """
     ink = INK.get(theme, INK["dark"])
     hover = {"bgcolor": "#182027" if theme == "dark" else "#ffffff", "font_color": ink, "bordercolor": GREY}
     font = {"color": ink, "family": "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif", "size": 12}
@@ -84,26 +92,50 @@ def in_theme(figure: go.Figure, theme: str) -> go.Figure:
 
 
 def line(name: str, x: ArrayLike, y: ArrayLike, colour: str, *, dash: str = "solid", **options: Any) -> go.Scatter:
-    """Return a line; options go to plotly's Scatter."""
+    """Return a line.
+
+    Args:
+        name: Name of the trace.
+        x: Values along x.
+        y: Values along y.
+        colour: Of the line.
+        dash: Plotly's dash style.
+        **options: Further options of plotly's Scatter.
+
+    Returns:
+        The trace.
+    """
     options = {"mode": "lines", "line": {"color": colour, "width": 2, "dash": dash}} | options
     return go.Scatter(name=name, x=rounded(x), y=rounded(y), **options)
 
 
 def diagonal(name: str, start: Sequence[float] = (0, 0), end: Sequence[float] = (1, 1)) -> go.Scatter:
-    """Return a thin dashed line that is neither pointed at nor named in the legend."""
+    """Return a thin dashed line without hover and legend.
+
+    Args:
+        name: Name of the trace.
+        start: (x, y).
+        end: (x, y).
+
+    Returns:
+        The trace.
+    """
     across, up = np.array([start, end], float).T
     style = {"color": GREY, "width": 1, "dash": "dash"}
     return line(name, across, up, GREY, line=style, hoverinfo="skip", showlegend=False)
 
 
 def estimate_dots(name: str, groups: Sequence[str], rates: Sequence[IntervalEstimate], colour: str) -> go.Scatter:
-    """Return dots with whiskers, a group a line; what is undefined is not drawn.
+    """Return dots with whiskers, one line per group; what is undefined is not drawn.
 
     Args:
         name: Name of the trace.
         groups: Name of each group.
-        rates: Estimate of each group, 0..1, drawn in per cent.
+        rates: Estimate of each group, 0..1, drawn as percentages.
         colour: Of dots and whiskers.
+
+    Returns:
+        The trace.
     """
     known = [(group, rate) for group, rate in zip(groups, rates, strict=True) if rate.defined]
     percent = 100 * np.array([(rate.value, rate.low, rate.high) for _, rate in known], float).reshape(-1, 3)
@@ -122,12 +154,27 @@ def estimate_dots(name: str, groups: Sequence[str], rates: Sequence[IntervalEsti
 
 
 def downwards(figure: go.Figure) -> go.Figure:
-    """Put the groups of a horizontal chart from top to bottom, and return the figure."""
+    """Order the groups of a horizontal chart from top to bottom.
+
+    Args:
+        figure: The figure, changed in place.
+
+    Returns:
+        The figure.
+    """
     return figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
 
 
 def upright(figure: go.Figure, places: dict[str, float]) -> go.Figure:
-    """Draw a green line across the chart at each named place along x, and return the figure."""
+    """Draw a green line across the chart at each named place along x.
+
+    Args:
+        figure: The figure, changed in place.
+        places: Positions by name.
+
+    Returns:
+        The figure.
+    """
     for name, place in places.items():
         figure.add_vline(
             x=place, line={"color": GREEN, "width": 2}, annotation={"text": name, "yanchor": "bottom", "yshift": -4}
@@ -137,6 +184,13 @@ def upright(figure: go.Figure, places: dict[str, float]) -> go.Figure:
 
 
 def rounded(values: ArrayLike) -> list[float | None]:
-    """Return five digits of each number, None for what is not finite and so not drawn."""
+    """Round to five digits.
+
+    Args:
+        values: Numbers.
+
+    Returns:
+        The rounded numbers; None for what is not finite, which is not drawn.
+    """
     numbers = np.asarray(values, float).tolist()
     return [round(number, 5) if np.isfinite(number) else None for number in numbers]

@@ -29,12 +29,15 @@ class ClaimItem:
 
 
 def claim_items(bundle: Bundle, val: Predictions, test: Predictions) -> list[ClaimItem]:
-    """Return the 44 items, answered for a model trained on FracAtlas.
+    """Return the 44 items of the checklist, answered for a model trained on FracAtlas.
 
     Args:
         bundle: The model.
         val: Its validation predictions.
         test: Its test predictions.
+
+    Returns:
+        The items.
     """
     provenance = bundle.manifest.get("provenance", {})
     answers = (

@@ -25,9 +25,13 @@ from fracture_core.reporting.chart_theme import (
 
 
 def class_bars(classes: pd.DataFrame) -> go.Figure:
-    """Return stacked bars of both classes, a bar a group, from `classes_by_part` and its kin.
+    """Draw stacked bars of both classes, one bar per group. Each bar's customdata is (group, class), for a click.
 
-    Each bar's customdata is (group, class), for a click.
+    Args:
+        classes: What `classes_by` returned.
+
+    Returns:
+        The chart.
     """
     counted = zip(classes["group"], classes["fractured"], classes["n"], strict=True)
     names = [f"{PART_NAMES.get(group, group)}: {fractured:,} of {n:,}" for group, fractured, n in counted]
@@ -49,7 +53,14 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
 
 
 def share_dots(classes: pd.DataFrame) -> go.Figure:
-    """Return the fractured share of each group (per cent) with its 95 % interval; groups without a rate stay empty."""
+    """Draw the fractured share of each group (percentage) with its 95 % interval; groups without a rate stay empty.
+
+    Args:
+        classes: What `classes_by` returned.
+
+    Returns:
+        The chart.
+    """
     rates = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
     groups = [PART_NAMES.get(group, str(group)) for group in classes["group"]]
     dots = estimate_dots("fractured", groups, rates, VERMILION)
@@ -60,7 +71,14 @@ def share_dots(classes: pd.DataFrame) -> go.Figure:
 
 
 def part_bars(parts: pd.DataFrame) -> go.Figure:
-    """Return, for each part of the split, the share (per cent) of each body part, from `parts_by_split`."""
+    """Draw, for each split, the share (percentage) of each body part.
+
+    Args:
+        parts: What `parts_by_split` returned.
+
+    Returns:
+        The chart.
+    """
     colours = (BLUE, VERMILION, GREEN, PURPLE)
     splits = [str(name) for name in parts.index]
     bars = [
@@ -77,7 +95,14 @@ def part_bars(parts: pd.DataFrame) -> go.Figure:
 
 
 def size_bars(sizes: pd.DataFrame) -> go.Figure:
-    """Return the number of images of each size, on a logarithmic axis, because two sizes have most of them."""
+    """Draw the number of images of each size, on a logarithmic axis, because two sizes dominate.
+
+    Args:
+        sizes: What `sizes` returned.
+
+    Returns:
+        The chart.
+    """
     counts = sizes["n"].tolist()
     bars = go.Bar(
         name="images", y=sizes["size"].tolist(), x=counts, orientation="h", marker_color=BLUE, text=counts,
@@ -88,7 +113,14 @@ def size_bars(sizes: pd.DataFrame) -> go.Figure:
 
 
 def box_size_bars(box_sizes: Sequence[float]) -> go.Figure:
-    """Return how many radiographs have a largest box of each size, in steps of 2 % of the image's side."""
+    """Draw how many radiographs have a largest box of each size, in steps of 2 % of the image's side.
+
+    Args:
+        box_sizes: Shares 0..1.
+
+    Returns:
+        The chart.
+    """
     shares = 100 * np.asarray(box_sizes, float)
     shares = shares[np.isfinite(shares)]
     edges = np.arange(0, max(shares.max(initial=2), 2) + 2, 2)
@@ -107,7 +139,14 @@ def box_size_bars(box_sizes: Sequence[float]) -> go.Figure:
 
 
 def place_map(places: np.ndarray) -> go.Figure:
-    """Return how many boxes cover each cell of the image, from `box_places`; top row on top."""
+    """Draw how many boxes cover each cell of the image, top row first.
+
+    Args:
+        places: What `box_places` returned.
+
+    Returns:
+        The chart.
+    """
     cells = go.Heatmap(
         z=np.asarray(places, int).tolist(),
         colorscale=[list(stop) for stop in SEQUENCE],
@@ -120,7 +159,15 @@ def place_map(places: np.ndarray) -> go.Figure:
 
 
 def pointing_dots(rows: Sequence[PointingRow], method: str) -> go.Figure:
-    """Return how often (per cent, with 95 % interval) the hottest point and the image centre lie in a box."""
+    """Draw how often (percentage with 95 % interval) the hottest point and the image centre lie in a box.
+
+    Args:
+        rows: The rows of one method.
+        method: Its title.
+
+    Returns:
+        The chart.
+    """
     names = [f"{row.name}, n = {row.n}" for row in rows]
     dots = [
         estimate_dots(method, names, [row.pointing for row in rows], VERMILION),

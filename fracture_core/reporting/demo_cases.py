@@ -54,7 +54,14 @@ class BundledExample:
 
 
 def bundled_examples(folder: Path) -> list[BundledExample]:
-    """Return the radiographs that `examples.json` in `folder` lists."""
+    """Return the radiographs that `examples.json` lists.
+
+    Args:
+        folder: The folder of examples.json.
+
+    Returns:
+        The examples.
+    """
     listed = json.loads((folder / "examples.json").read_text("utf-8"))
     return [
         BundledExample(
@@ -69,7 +76,16 @@ def bundled_examples(folder: Path) -> list[BundledExample]:
 
 
 def examples(bundle: Bundle, n: int = 8, seed: int = 0) -> list[str]:
-    """Return `n` image ids of the test split, half of them fractured (rounded down), in an order that tells nothing."""
+    """Draw images from the test split, half of them fractured (rounded down), in random order.
+
+    Args:
+        bundle: The bundle whose test split to use.
+        n: How many.
+        seed: Seed of the random generator.
+
+    Returns:
+        Image ids.
+    """
     rng = np.random.default_rng(seed)
     test = bundle.predictions().query("split == 'test'")
     chosen: list[str] = []
@@ -82,7 +98,17 @@ def examples(bundle: Bundle, n: int = 8, seed: int = 0) -> list[str]:
 def recognise(
     dataset: FracAtlas | None, bundle: Bundle, radiograph: Radiograph, bundled: Sequence[BundledExample] = ()
 ) -> ReferenceLabel | None:
-    """Return what FracAtlas says of a file that is, byte for byte, one of its images, under any name; else None."""
+    """Look up an uploaded file in FracAtlas by its bytes, under any name.
+
+    Args:
+        dataset: FracAtlas, if it is installed.
+        bundle: The bundle, whose split is reported.
+        radiograph: The uploaded file.
+        bundled: The examples that ship with the app.
+
+    Returns:
+        What FracAtlas records about it; None if it is not one of its images.
+    """
     for example in bundled:
         if example.sha256 == radiograph.sha256:
             return ReferenceLabel(

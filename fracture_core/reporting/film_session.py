@@ -70,46 +70,102 @@ class FilmSession:
         return list(self._films.values())
 
     def film(self, key: str) -> Film:
-        """Return the film of this key."""
+        """Return a film.
+
+        Args:
+            key: Its key.
+
+        Returns:
+            The film.
+        """
         return self._films[key]
 
     def add(self, name: str, data: bytes) -> str:
-        """Add a file and return its key; the same file under the same name is there once."""
+        """Add a file; the same file under the same name is added once.
+
+        Args:
+            name: The file's name.
+            data: The file.
+
+        Returns:
+            Its key.
+        """
         name = display_name(name)
         key = f"{hashlib.sha256(data).hexdigest()[:20]} {name}"
         self._films.setdefault(key, Film(key, name, data))
         return key
 
     def remove(self, keys: Iterable[str]) -> None:
-        """Forget films, with their findings and readings."""
+        """Remove films, with their findings and readings.
+
+        Args:
+            keys: Their keys.
+        """
         for key in list(keys):
             self._films.pop(key, None)
             self.readings.pop(key, None)
             self._forget(key)
 
     def set_options(self, key: str, **changes: Any) -> None:
-        """Change how a film is read; what was found before is forgotten."""
+        """Change how a film is read, and discard its findings.
+
+        Args:
+            key: Its key.
+            **changes: Fields of the film.
+        """
         film = self._films[key]
         self._forget(key)
         self._films[key] = replace(film, options=replace(film.options, **changes))
 
     def unread(self, bundle: str) -> list[str]:
-        """Return the keys of the films that this bundle has not met as they are to be read now."""
+        """Return the films that a bundle has not assessed with their current options.
+
+        Args:
+            bundle: Name of the bundle.
+
+        Returns:
+            Their keys.
+        """
         return [key for key in self._films if self._id(key, bundle) not in self._entries]
 
     def entries(self, bundle: str) -> dict[str, Entry]:
-        """Return what the worklist shows of the films that this bundle has met, by key."""
+        """Return the worklist entries of the films that a bundle has assessed.
+
+        Args:
+            bundle: Name of the bundle.
+
+        Returns:
+            Entries by key.
+        """
         known = {key: self._entries.get(self._id(key, bundle)) for key in self._films}
         return {key: replace(entry, reader_finding=self.readings.get(key, "")) for key, entry in known.items() if entry}
 
     def ready(self, key: str, bundle: str) -> bool:
-        """Tell whether this bundle's finding for the film is still in memory."""
+        """Return whether a bundle's finding for a film is still in memory.
+
+        Args:
+            key: The film's key.
+            bundle: Name of the bundle.
+
+        Returns:
+            Whether it is.
+        """
         return self._id(key, bundle) in self._findings
 
     def result(
         self, key: str, predictor: Predictor, rule_out: OperatingPoint, rule_in: OperatingPoint
     ) -> Finding | Failure:
-        """Return what the model finds, at these operating points; the network runs once a film and bundle."""
+        """Return the model's result at two operating points; the network runs once per film and bundle.
+
+        Args:
+            key: The film's key.
+            predictor: The model.
+            rule_out: The lower operating point.
+            rule_in: The upper operating point.
+
+        Returns:
+            The finding, or the failure to read the file.
+        """
         found = self._findings.get(self._id(key, predictor.bundle.version))
         if found is None:
             found = self._read(self._films[key], predictor)
@@ -144,10 +200,16 @@ class FilmSession:
 
 
 def film_radiograph(film: Film) -> Radiograph:
-    """Read a film's file as its options say, in the decoder process.
+    """Read a film's file with its options, in the decoder process.
+
+    Args:
+        film: The film.
+
+    Returns:
+        The radiograph.
 
     Raises:
-        UnreadableRadiograph: if it cannot be read.
+        UnreadableRadiograph: It cannot be read.
     """
     options = film.options
     radiograph = decode_isolated(

@@ -9,13 +9,27 @@ _ARCHITECTURES = {"densenet121": "DenseNet121"}
 
 
 def architecture(backbone: str) -> str:
-    """Return a backbone's name as its authors write it."""
+    """Return a backbone's name as its authors write it.
+
+    Args:
+        backbone: Name in the recipe.
+
+    Returns:
+        The name.
+    """
     known = _ARCHITECTURES.get(backbone)
     return known or backbone.replace("efficientnet", "EfficientNet").replace("-lite", "-Lite")
 
 
 def model_label(bundle: Bundle) -> str:
-    """Return the architecture and the AUC on the test set, as "DenseNet121, AUC 0.87"."""
+    """Return the architecture and the AUC on the test set, for example "DenseNet121, AUC 0.87".
+
+    Args:
+        bundle: The bundle.
+
+    Returns:
+        The label.
+    """
     test = bundle.predictions().query("split == 'test'")
     name = architecture(bundle.recipe.backbone)
     if test["label"].nunique() < 2:

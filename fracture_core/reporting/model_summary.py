@@ -26,7 +26,15 @@ NOT_FOR = (
 
 
 def headline(predictions: Predictions, threshold: float) -> dict[str, IntervalEstimate]:
-    """Return the three figures of a model: AUC, and sensitivity and specificity at `threshold` (0..1)."""
+    """Return the three main metrics of a model: AUC, sensitivity and specificity.
+
+    Args:
+        predictions: The predictions of one split.
+        threshold: A calibrated probability.
+
+    Returns:
+        Estimates by name.
+    """
     matrix = predictions.confusion(threshold)
     return {
         "AUC": predictions.auc,
@@ -36,7 +44,14 @@ def headline(predictions: Predictions, threshold: float) -> dict[str, IntervalEs
 
 
 def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> dict[str, dict[str, str]]:
-    """Return what several models are and reach on their test radiographs, by model and by name of the figure."""
+    """Return the properties and test results of several models.
+
+    Args:
+        models: Bundles and their test predictions by name.
+
+    Returns:
+        Text by model and by name of the metric.
+    """
     columns = {}
     for name, (bundle, test) in models.items():
         point = bundle.points["single"]
@@ -51,7 +66,14 @@ def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> dict[str, 
 
 
 def recipe_table(recipe: Recipe) -> pd.DataFrame:
-    """Return a recipe's settings in words: columns Setting and Value."""
+    """Tabulate the settings of a recipe in words.
+
+    Args:
+        recipe: The recipe.
+
+    Returns:
+        Columns Setting and Value.
+    """
     plain = recipe.to_json()
     plain |= {f"augmentation: {key}": value for key, value in plain.pop("augmentation").items()}
     rows = [

@@ -16,18 +16,29 @@ STABLE, MOVED = 0.1, 0.25
 
 
 def films_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
-    """Return the films a day of each month.
+    """Draw the films per day of each month.
 
     Args:
-        months: As `monitoring.monthly` returns them.
-        marks: Times at which something moved; drawn as lines across.
+        months: What `monitoring.monthly` returned.
+        marks: Times of changes, drawn as lines across.
+
+    Returns:
+        The chart.
     """
     bars = go.Bar(x=months.index, y=rounded(months["films_a_day"]), marker_color=BLUE, name="films a day")
     return _marked(chart([bars], "", "films a day", legend=False), marks)
 
 
 def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
-    """Return the share of each answer by month, stacked; arguments as in `films_chart`."""
+    """Draw the share of each category by month, stacked.
+
+    Args:
+        months: What `monitoring.monthly` returned.
+        marks: Times of changes, drawn as lines across.
+
+    Returns:
+        The chart.
+    """
     bars = [
         go.Bar(
             x=months.index,
@@ -43,7 +54,15 @@ def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> g
 
 
 def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
-    """Return the population stability index by month; arguments as in `films_chart`."""
+    """Draw the population stability index by month.
+
+    Args:
+        months: What `monitoring.monthly` returned.
+        marks: Times of changes, drawn as lines across.
+
+    Returns:
+        The chart.
+    """
     psi = line("PSI", range(len(months)), months["psi"], PURPLE, mode="lines+markers")
     psi.x = list(months.index)
     made = chart([psi], "", "stability index", legend=False).update_yaxes(rangemode="tozero")

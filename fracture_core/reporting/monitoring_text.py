@@ -9,10 +9,13 @@ from fracture_core.inference.assessment import NOT_READ
 
 
 def summary_text(log: pd.DataFrame) -> str:
-    """Return how many films there are since when, and how many were not read.
+    """Describe how many films there are since when, and how many were not read.
 
     Args:
-        log: As `monitoring.read_log` returns it, not empty.
+        log: What `monitoring.read_log` returned, not empty.
+
+    Returns:
+        A sentence.
     """
     first, last = (f"{when:%d %B %Y}".lstrip("0") for when in (log["when"].iloc[0], log["when"].iloc[-1]))
     unread = int((log["answer"] == NOT_READ).sum())
@@ -20,15 +23,25 @@ def summary_text(log: pd.DataFrame) -> str:
 
 
 def change_text(change: Change) -> str:
-    """Return a change in words, with its date."""
+    """Describe a change, with its date.
+
+    Args:
+        change: The change.
+
+    Returns:
+        A sentence.
+    """
     return f"{change.when:%d %B %Y}: {change.text}".lstrip("0")
 
 
 def months_table(months: pd.DataFrame) -> pd.DataFrame:
-    """Return the months to read, newest first: per cent where shares are.
+    """Tabulate the months for reading, newest first, with percentages.
 
     Args:
-        months: As `monitoring.monthly` returns them.
+        months: What `monitoring.monthly` returned.
+
+    Returns:
+        One row per month.
     """
     shown = {
         "Month": [f"{month:%b %Y}" for month in months.index],

@@ -13,9 +13,13 @@ _SEXES = {"F": "female", "M": "male", "O": "other"}
 
 
 def patient_lines(identifiers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return (label, value) of each identifier, the patient first, with names and dates written out.
+    """Format patient details, the patient first, with names and dates written out.
 
-    `identifiers` are those of `imaging.dicom.dicom_identifiers`, by keyword.
+    Args:
+        identifiers: Values by DICOM keyword, from `dicom_identifiers`.
+
+    Returns:
+        (label, value) pairs.
     """
     order = [keyword for keyword in _FIRST if keyword in identifiers]
     order += [keyword for keyword in identifiers if keyword not in _FIRST]
@@ -23,9 +27,13 @@ def patient_lines(identifiers: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def format_person(name: str) -> str:
-    """Return a DICOM person name, "Doe^Jane^Q^Dr^MD", as "Doe, Jane Q (Dr, MD)".
+    """Format a DICOM person name: "Doe^Jane^Q^Dr^MD" becomes "Doe, Jane Q (Dr, MD)".
 
-    The alphabetic form comes first; ideographic and phonetic forms follow behind a slash.
+    Args:
+        name: The alphabetic form; ideographic and phonetic forms follow after a slash.
+
+    Returns:
+        The text.
     """
     written = []
     for form in name.split("="):
@@ -37,7 +45,14 @@ def format_person(name: str) -> str:
 
 
 def format_date(date: str) -> str:
-    """Return a DICOM date, "19600102", as "2 January 1960"; one that is no date stays as it is."""
+    """Format a DICOM date: "19600102" becomes "2 January 1960".
+
+    Args:
+        date: The date.
+
+    Returns:
+        The text; unchanged if it is not a date.
+    """
     try:
         day = datetime.strptime(date, "%Y%m%d")
     except ValueError:
@@ -46,7 +61,14 @@ def format_date(date: str) -> str:
 
 
 def format_time(time: str) -> str:
-    """Return a DICOM time, "142530.5", as "14:25"; one that is no time stays as it is."""
+    """Format a DICOM time: "142530.5" becomes "14:25".
+
+    Args:
+        time: The time.
+
+    Returns:
+        The text; unchanged if it is not a time.
+    """
     hours, minutes = time[:2], time[2:4]
     inside = hours.isdigit() and minutes.isdigit() and int(hours) < 24 and int(minutes) < 60
     return f"{hours}:{minutes}" if inside else time

@@ -34,12 +34,29 @@ class WaitingFilm:
 
     @classmethod
     def of(cls, film: Film, finding: Finding) -> WaitingFilm:
-        """Return a film that can be given a verdict."""
+        """Return a film that is waiting for a verdict.
+
+        Args:
+            film: The film.
+            finding: The model's finding.
+
+        Returns:
+            The waiting film.
+        """
         return cls(film=film, finding=finding, digest=image_digest(finding.radiograph.pixels))
 
 
 def ordered(films: Sequence[WaitingFilm], order: str, thresholds: Sequence[float]) -> list[WaitingFilm]:
-    """Return films in one of ORDERS."""
+    """Sort films.
+
+    Args:
+        films: The films.
+        order: One of ORDERS.
+        thresholds: The operating points' thresholds.
+
+    Returns:
+        The films in order.
+    """
     if order != BY_VALUE:
         return list(films)
     candidates = [
@@ -98,13 +115,31 @@ def keep_verdict(
 
 
 def own_verdict(review: ReviewSet, digest: str, reader: str) -> Verdict | None:
-    """Return a reader's latest verdict on a film; None if there is none."""
+    """Return a reader's latest verdict on a film.
+
+    Args:
+        review: The review set.
+        digest: The film's digest.
+        reader: The reader.
+
+    Returns:
+        The verdict, or None.
+    """
     mine = [verdict for verdict in review.of(digest) if verdict.reader == reader.strip()]
     return mine[-1] if mine else None
 
 
 def chosen_films(review: ReviewSet, wanted: Sequence[str], reader: str = "") -> list[ReviewedFilm]:
-    """Return reviewed films, newest first, that pass any of the wanted FILTERS and were read by the named reader."""
+    """Filter reviewed films, newest first.
+
+    Args:
+        review: The review set.
+        wanted: Some of FILTERS; a film must pass any of them.
+        reader: Only films read by this reader; "" for all.
+
+    Returns:
+        The films.
+    """
     return [
         film
         for film in reversed(reviewed_films(review.verdicts()))
@@ -114,7 +149,16 @@ def chosen_films(review: ReviewSet, wanted: Sequence[str], reader: str = "") -> 
 
 
 def reviewed_picture(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> bytes:
-    """Return a film with its boxes as a JPEG; b"" if its file has gone."""
+    """Draw a film with its boxes.
+
+    Args:
+        review: The review set.
+        film: The film.
+        side: Longer side, in pixels.
+
+    Returns:
+        A JPEG; b"" if the film's file is missing.
+    """
     try:
         pixels = read_radiograph(review.path(film.image)).pixels
     except UnreadableRadiograph:

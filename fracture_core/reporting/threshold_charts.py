@@ -45,19 +45,18 @@ _UNIT = (-0.015, 1.015)
 
 
 def curve_chart(
-    kind: str,
-    predictions: Predictions,
-    points: Sequence[OperatingPoint],
-    *,
-    reference: bool = True,
+    kind: str, predictions: Predictions, points: Sequence[OperatingPoint], *, reference: bool = True
 ) -> go.Figure:
-    """Return the ROC or the precision-recall curve with operating points and the reference study's point.
+    """Draw the ROC or precision-recall curve with operating points and the reference study's point.
 
     Args:
         kind: "roc" or "precision-recall".
-        predictions: The split that is drawn.
+        predictions: The split to draw.
         points: Operating points, drawn as squares.
-        reference: Whether the reference study's published point is drawn.
+        reference: Whether to draw the reference study's published point.
+
+    Returns:
+        The chart.
     """
     curve = predictions.roc if kind == "roc" else predictions.precision_recall
     traces = [_chance(kind, predictions), _curve(CURVE, curve, BLUE)]
@@ -72,11 +71,16 @@ def curve_chart(
 
 
 def matrix_chart(matrix: Confusion, *, clickable: bool = False) -> go.Figure:
-    """Return the confusion matrix as a heatmap: counts, shares of each row, totals, missed fractures in vermilion.
+    """Draw the confusion matrix as a heatmap: counts, shares of each row, totals, missed fractures in vermilion.
 
-    Rows are the reference label and columns the model's, fracture first. The colour's strength is the share of the row.
-    The annotations are, in this order, TP, FN, FP, TN, the totals of the rows, and the totals of the columns. Where it
-    is `clickable` an unseen mark lies on each cell, with the cell's name as customdata.
+    Rows are the reference label, fracture first. Annotations: TP, FN, FP, TN, totals of rows, totals of columns.
+
+    Args:
+        matrix: The confusion matrix.
+        clickable: Whether an invisible marker lies on each cell, with the cell's name as customdata.
+
+    Returns:
+        The chart.
     """
     words = cell_labels(matrix)
     shares = {"TP": matrix.sensitivity, "FN": 1 - matrix.sensitivity, "FP": 1 - matrix.specificity}
@@ -117,7 +121,14 @@ def _heat(shares: Sequence[Sequence[float | None]], colour: str, least: float) -
 
 
 def two_curves(curves: Mapping[str, Curve]) -> go.Figure:
-    """Return ROC curves of several models on one chart, by the models' names."""
+    """Return the ROC curves of several models on one chart, by the models' names.
+
+    Args:
+        curves: Curves by name.
+
+    Returns:
+        The chart.
+    """
     traces = [
         _curve(name, curve, SERIES[place % len(SERIES)], dash=DASHES[place % len(DASHES)])
         for place, (name, curve) in enumerate(curves.items())
@@ -126,7 +137,15 @@ def two_curves(curves: Mapping[str, Curve]) -> go.Figure:
 
 
 def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -> go.Figure:
-    """Return the share of each class (per cent) by probability, with a line at each named threshold."""
+    """Draw the share of each class (percentage) by probability, with a line at each threshold.
+
+    Args:
+        predictions: The split to draw.
+        thresholds: Thresholds by name.
+
+    Returns:
+        The chart.
+    """
     histogram = predictions.histogram
     named = (("no fracture", BLUE, histogram.not_fractured), ("fracture", VERMILION, histogram.fractured))
     traces = [
@@ -147,7 +166,15 @@ def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -
 
 
 def reliability_chart(before: CalibrationSummary, after: CalibrationSummary) -> go.Figure:
-    """Return predicted against observed rates before and after scaling; bars are Wilson's 95 % intervals."""
+    """Draw predicted against observed rates before and after scaling; bars are Wilson's 95 % intervals.
+
+    Args:
+        before: At temperature 1.
+        after: At the bundle's temperature.
+
+    Returns:
+        The chart.
+    """
     traces = [diagonal("perfect")]
     for name, summary, colour, symbol in (("before", before, PURPLE, "square"), ("after", after, BLUE, "circle")):
         bins = summary.bins
@@ -169,7 +196,15 @@ def reliability_chart(before: CalibrationSummary, after: CalibrationSummary) -> 
 
 
 def prevalence_chart(matrix: Confusion, prevalence: float) -> go.Figure:
-    """Return PPV and NPV against the prevalence, with a line at the user's own (0..1)."""
+    """Draw PPV and NPV against the prevalence.
+
+    Args:
+        matrix: The confusion matrix.
+        prevalence: The user's own, 0..1, drawn as a line.
+
+    Returns:
+        The chart.
+    """
     grid = np.linspace(0, 1, 101)
     values = np.array([ppv_npv_at_prevalence(matrix.sensitivity, matrix.specificity, p) for p in grid.tolist()])
     traces = [line("PPV", grid, values[:, 0], VERMILION), line("NPV", grid, values[:, 1], BLUE, dash="dash")]
@@ -178,7 +213,14 @@ def prevalence_chart(matrix: Confusion, prevalence: float) -> go.Figure:
 
 
 def subgroup_chart(rows: Sequence[SubgroupRow]) -> go.Figure:
-    """Return sensitivity and specificity of each subgroup (per cent) with 95 % intervals; small ones stay empty."""
+    """Draw sensitivity and specificity of each subgroup (percentages) with 95 % intervals; small ones stay empty.
+
+    Args:
+        rows: The subgroups.
+
+    Returns:
+        The chart.
+    """
     names = [f"{PART_NAMES.get(row.name, row.name)}: {row.fractured} of {row.n}" for row in rows]
     undefined = IntervalEstimate(math.nan, math.nan, math.nan)
     traces = [
@@ -223,7 +265,15 @@ def _points(
 
 
 def place(matrix: Confusion, kind: str) -> tuple[float, float]:
-    """Return where a confusion matrix stands on the chart of that kind: (x, y), nan where undefined."""
+    """Return the position (x, y) of a confusion matrix on a chart, nan if undefined.
+
+    Args:
+        matrix: The confusion matrix.
+        kind: "roc" or "precision-recall".
+
+    Returns:
+        x and y.
+    """
     if kind == "roc":
         return 1 - matrix.specificity, matrix.sensitivity
     return matrix.sensitivity, matrix.ppv

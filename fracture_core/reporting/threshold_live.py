@@ -48,7 +48,14 @@ def live_scores(predictions: Predictions, points: Sequence[OperatingPoint]) -> d
 
 
 def live_table(matrix: Confusion) -> dict[str, Any]:
-    """Return the metrics of a confusion matrix as rows of text, with what each means."""
+    """Return the metrics of a confusion matrix as rows of text, with the meaning of each.
+
+    Args:
+        matrix: The confusion matrix.
+
+    Returns:
+        Columns and rows.
+    """
     rows = [
         {
             "key": key,
@@ -63,12 +70,15 @@ def live_table(matrix: Confusion) -> dict[str, Any]:
 
 
 def open_films_text(entries: Iterable[Entry], present: float, threshold: float) -> str:
-    """Return how many open films would be flagged differently; "" where none has a probability.
+    """Describe how many open films would be flagged differently.
 
     Args:
-        entries: The session's films as the worklist has them.
-        present: The probability from which a film is flagged now.
-        threshold: The one that is looked at.
+        entries: The session's films in the worklist.
+        present: The current threshold.
+        threshold: The new threshold.
+
+    Returns:
+        A sentence; "" if no film has a probability.
     """
     known = [entry.probability for entry in entries if entry.probability is not None]
     if not known:

@@ -16,14 +16,17 @@ History = Sequence[Mapping[str, float]]
 
 
 def loss_chart(history: History, live: Sequence[tuple[float, float]] = ()) -> go.Figure:
-    """Return the loss by epoch, of batches as they come and of validation after each epoch.
+    """Draw the loss by epoch, of batches as they come and of validation after each epoch.
 
-    They are not one figure: training's is the whole objective, boxes and smoothing included, validation's the image's
-    cross-entropy alone, so that recipes can be compared.
+    They are not the same metric: training's is the whole objective, including boxes and smoothing, validation's only
+    the cross-entropy of the image, so that recipes can be compared.
 
     Args:
-        history: A row an epoch, with "epoch", "loss" and "val_loss".
+        history: One row per epoch, with "epoch", "loss" and "val_loss".
         live: (epochs so far, loss) of each training step.
+
+    Returns:
+        The chart.
     """
     step = -(-len(live) // _MOST_POINTS) or 1
     batches = list(live)[::step]
@@ -37,7 +40,14 @@ def loss_chart(history: History, live: Sequence[tuple[float, float]] = ()) -> go
 
 
 def auc_chart(history: History) -> go.Figure:
-    """Return validation's AUC and average precision by epoch, on an axis from 0 to 1."""
+    """Draw validation AUC and average precision by epoch, on an axis from 0 to 1.
+
+    Args:
+        history: One row per epoch.
+
+    Returns:
+        The chart.
+    """
     traces = [
         _of(history, "val_auc", "AUC", BLUE),
         _of(history, "val_ap", "average precision", GREEN, "dash"),
@@ -46,12 +56,15 @@ def auc_chart(history: History) -> go.Figure:
 
 
 def overlaid(histories: Mapping[str, History], key: str, title: str) -> go.Figure:
-    """Return one figure of several runs by epoch, by the runs' names.
+    """Draw one metric of several runs by epoch.
 
     Args:
-        histories: Each run's history by the run's name.
+        histories: Histories by the runs' names.
         key: Column of the history, such as "val_auc".
         title: Title of the vertical axis.
+
+    Returns:
+        The chart.
     """
     traces = [
         _of(history, key, name, SERIES[place % len(SERIES)], DASHES[place // len(SERIES) % len(DASHES)])

@@ -83,12 +83,28 @@ def estimate_in_words(found: RunEstimate | None) -> str:
 
 
 def preset_time(found: RunEstimate | None, typical: str) -> str:
-    """Return how long a plan takes: as estimated for this machine, else as is typical."""
+    """Describe how long a plan takes: as estimated for this machine, else as is typical.
+
+    Args:
+        found: The estimate, or None.
+        typical: The typical time.
+
+    Returns:
+        The text.
+    """
     return f"about {duration(found.seconds)} here" if found else f"typically {typical}"
 
 
 def total_in_words(spent: float, left: float | None) -> str:
-    """Return how long a run has been going, and how long it has left in all where that is known."""
+    """Describe how long a run has been going, and how long is left in total if that is known.
+
+    Args:
+        spent: Seconds since the start.
+        left: Seconds left, or None.
+
+    Returns:
+        The text.
+    """
     said = f"Running for {duration(spent)}"
     return f"{said}, about {duration(left)} left in total." if left is not None else f"{said}."
 
