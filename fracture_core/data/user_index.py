@@ -7,7 +7,7 @@ Either a folder a class, in a folder for each part of the split where the user h
 or a csv with the columns `image` (a path below the csv's folder) and `label`, and if wanted `split` (train, val,
 test), `patient`, `boxes` (JSON: [[x, y, width, height], ...] in pixels of the upright image) and FracAtlas's columns
 of body parts and views (0 or 1). An image with several boxes may have several rows. COCO files, YOLO trees, MURA and
-GRAZPEDWRI-DX are read as they are published.
+GRAZPEDWRI-DX are read as they are published, and a review folder as the Review page keeps it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from pathlib import Path
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError
+from fracture_core.data.review_export import label_table
+from fracture_core.data.review_set import FILE, ReviewSet, is_review_folder
 from fracture_core.data.user_formats.class_folders import list_folder
 from fracture_core.data.user_formats.class_names import split_part_within
 from fracture_core.data.user_formats.coco import find_coco, list_coco
@@ -63,6 +65,8 @@ def index_images(path: Path) -> UserIndex:
         return _index_file(path)
     if not path.is_dir():
         raise DatasetError(f"There is no folder {path}.")
+    if is_review_folder(path):
+        return _index_review(ReviewSet(path))
     files, unread, others = _lists(path)
     if files:
         return _index_csvs(files, path.name if len(files) > 1 else files[0].stem)
@@ -90,7 +94,7 @@ def last_change(path: Path) -> float:
     """
     if not path.is_dir():
         return path.stat().st_mtime if path.exists() else 0.0
-    tables = (p for p in path.glob("*") if p.suffix.lower() in (".csv", ".json", ".yaml"))
+    tables = (p for p in path.glob("*") if p.suffix.lower() in (".csv", ".json", ".jsonl", ".yaml"))
     folders = (Path(name) for name, _, _ in islice(os.walk(path), _MOST_FOLDERS))
     times = []
     for one in (*tables, *folders):
@@ -148,6 +152,14 @@ def _index_csvs(files: list[Path], name: str) -> UserIndex:
     if not table["boxes"].notna().any():
         table = add_boxes(table, root)
     return _index(root, name, table, files, [])
+
+
+def _index_review(review: ReviewSet) -> UserIndex:
+    table = label_table(review).reset_index(drop=True)
+    films = len({verdict.image for verdict in review.verdicts()})
+    unsure = films - len(table)
+    remarks = [f"{unsure} reviewed films have no agreed label and were left out."] if unsure else []
+    return _index(review.folder, review.folder.name, table, [review.folder / FILE], remarks)
 
 
 def _index(root: Path, name: str, table: pd.DataFrame, sources: list[Path], remarks: list[str]) -> UserIndex:

@@ -63,6 +63,16 @@ def test_the_loader_reads_what_was_exported(review, tmp_path, kind):
     }
 
 
+def test_the_loader_reads_the_review_folder_as_it_is(review):
+    dataset = OwnDataset(review.folder)
+    assert len(dataset) == 23 and int(dataset.table["label"].sum()) == 12 and dataset.table["patient"].nunique() == 12
+    fractured = dataset.table.index[dataset.table["label"] == 1][0]
+    assert dataset.boxes(fractured).tolist() == [list(BOX)]
+    assert "2 reviewed films have no agreed label" in dataset.summary_text()
+    review.delete(fractured.split("/")[-1].removesuffix(".png"))
+    assert len(OwnDataset(review.folder)) == 22
+
+
 def test_coco_and_yolo_hold_the_boxes(review, tmp_path):
     export_review(review, tmp_path / "coco", "coco")
     coco = json.loads((tmp_path / "coco" / "annotations.json").read_text())
