@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from fracture_core.reporting.finding_text import (
     FindingText,
     explain_finding,
 )
+from fracture_core.reporting.fonts.text_runs import markup
 from fracture_core.reporting.patient_text import patient_lines
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
 
@@ -81,9 +81,9 @@ def report_pdf(
     story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.assessed else []
     story += _reader(reader_finding, styles, width)
     rows = _details(finding, words, method, named, when or datetime.now().astimezone())
-    cells = [[Paragraph(_text(cell), styles["small"]) for cell in row] for row in rows]
+    cells = [[Paragraph(markup(cell), styles["small"]) for cell in row] for row in rows]
     story += [Spacer(1, 6), Table(cells, colWidths=[96, width - 96], style=[("VALIGN", (0, 0), (-1, -1), "TOP")])]
-    story += [Spacer(1, 6), *(Paragraph(_text(f"• {limit}"), styles["small"]) for limit in LIMITS)]
+    story += [Spacer(1, 6), *(Paragraph(markup(f"• {limit}"), styles["small"]) for limit in LIMITS)]
     page = io.BytesIO()
     document = SimpleDocTemplate(page, pagesize=A4, title="Fracture reader: report", author="", **_MARGINS)
     document.build([KeepInFrame(width, height - 12, story, mode="shrink")], onFirstPage=_footer(finding))
@@ -164,7 +164,7 @@ def _patient(patient: Mapping[str, str] | None, styles: dict, width: float) -> l
     if not patient:
         return []
     cells = [
-        [Paragraph(_text(label), styles["small"]), Paragraph(f"<b>{_text(value)}</b>", styles["small"])]
+        [Paragraph(markup(label), styles["small"]), Paragraph(f"<b>{markup(value)}</b>", styles["small"])]
         for label, value in patient_lines(patient)
     ]
     lines = [("BOX", (0, 0), (-1, -1), 0.5, "#888888"), ("VALIGN", (0, 0), (-1, -1), "TOP")]
@@ -176,7 +176,10 @@ def _reader(reader_finding: str, styles: dict, width: float) -> list:
     from reportlab.platypus import Paragraph, Spacer, Table
 
     labels = ("Reader's finding", "Reader", "Signature", "Date")
-    cells = [[Paragraph(label, styles["small"]) for label in labels], [_text(reader_finding), "", "", ""]]
+    cells = [
+        [Paragraph(label, styles["small"]) for label in labels],
+        [Paragraph(markup(reader_finding), styles["body"]), "", "", ""],
+    ]
     lines = [("LINEBELOW", (0, 1), (-1, 1), 0.5, "#888888"), ("FONTSIZE", (0, 1), (-1, 1), 10)]
     lines += [("LEFTPADDING", (0, 0), (-1, -1), 0)]
     widths = [share * width for share in (0.3, 0.3, 0.25, 0.15)]
@@ -202,12 +205,12 @@ def _verdict(finding: Finding, words: FindingText, styles: dict, notes: Sequence
     from reportlab.platypus import Paragraph
 
     if words.reason:
-        headline = Paragraph(f"<b>{_text(words.headline)}</b>", styles["verdict"])
-        return [headline, Paragraph(_text(words.reason), styles["body"])]
-    text = f"<b>{_text(words.headline)}</b>, probability {format_percent(finding.probability)}"
-    said = [Paragraph(text, styles["verdict"]), Paragraph(_text(words.like_this), styles["body"])]
+        headline = Paragraph(f"<b>{markup(words.headline)}</b>", styles["verdict"])
+        return [headline, Paragraph(markup(words.reason), styles["body"])]
+    text = f"<b>{markup(words.headline)}</b>, probability {format_percent(finding.probability)}"
+    said = [Paragraph(text, styles["verdict"]), Paragraph(markup(words.like_this), styles["body"])]
     warnings = [*notes, *finding.warnings]
-    return said + [Paragraph(_text(f"Warning: {warning}"), styles["body"]) for warning in warnings]
+    return said + [Paragraph(markup(f"Warning: {warning}"), styles["body"]) for warning in warnings]
 
 
 def _details(finding: Finding, words: FindingText, method: str, named: bool, when: datetime) -> list[tuple[str, str]]:
@@ -230,8 +233,3 @@ def _fitted(pixels: np.ndarray, image: type[Image], width: float, height: float)
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     scale = min(width / pixels.shape[1], height / pixels.shape[0])
     return image(io.BytesIO(to_png(pixels)), pixels.shape[1] * scale, pixels.shape[0] * scale)
-
-
-def _text(words: str) -> str:
-    """Escape text for the page's markup; characters that the font lacks become question marks."""
-    return escape("".join(c if c.isprintable() else " " for c in words).encode("cp1252", "replace").decode("cp1252"))

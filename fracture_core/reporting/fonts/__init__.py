@@ -1,0 +1,1 @@
+"""Fonts for patients' names in any common script, and which of them prints what."""
