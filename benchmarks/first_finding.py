@@ -19,17 +19,20 @@ from pathlib import Path
 from fracture_core.data.fracatlas import FracAtlas
 from tests.browser.app import Server, chromium
 
+_SHOWN = """name => document.querySelector(".answer") && [...document.querySelectorAll(".stBidiComponent *")].some(
+    element => element.shadowRoot?.querySelector(".plain .stage > img")?.alt.includes(name))"""
+
 
 def wait_for_finding(page, name: str) -> None:
     """Wait until the card is there and the viewer shows this file."""
-    page.locator(f'.plain .stage > img[alt*="{name}"]').wait_for(state="attached", timeout=120_000)
-    page.locator(".answer").wait_for(timeout=120_000)
+    # Looked for at every frame that the browser draws: a locator waits up to half a second between two looks.
+    page.wait_for_function(_SHOWN, arg=name, polling="raf", timeout=120_000)
 
 
 def upload(page, path: Path) -> float:
     """Return the seconds from choosing a file to its finding."""
     before = time.perf_counter()
-    page.locator("input[type=file]").set_input_files(str(path))
+    page.locator("input[type=file]").first.set_input_files(str(path))
     wait_for_finding(page, path.name)
     return time.perf_counter() - before
 

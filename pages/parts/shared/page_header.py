@@ -14,6 +14,7 @@ _STYLE = """<style>
 .stMainBlockContainer { padding: 2.75rem 2.5rem 2rem; max-width: 1500px; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 3rem 1rem 1rem; } }
 .st-key-fold-sidebar { position: absolute; height: 0; overflow: hidden; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: inherit !important; opacity: .88; }
 section.stSidebar[data-collapsed="false"] { width: 15.5rem !important; }
 section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
 [data-testid="stSidebarContent"] { padding-left: 0; padding-right: 0; }
