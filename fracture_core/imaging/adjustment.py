@@ -30,8 +30,14 @@ class Adjustment:
     def apply(self, radiograph: Radiograph) -> Radiograph:
         """Return the radiograph after this step, with a warning that says what was done.
 
+        Args:
+            radiograph: The radiograph.
+
+        Returns:
+            The changed radiograph.
+
         Raises:
-            UnreadableRadiograph: if the part to keep lies outside the image or is too small.
+            UnreadableRadiograph: The part to keep lies outside the image or is too small.
         """
         pixels = radiograph.pixels
         if self.crop:

@@ -18,8 +18,14 @@ MAX_JPEG_2000_BYTES = 12_000_000
 def read_jpeg_2000(data: bytes) -> DecodedImage:
     """Decode a JPEG 2000 file, bare or in its box, to grey.
 
+    Args:
+        data: The file.
+
+    Returns:
+        The image.
+
     Raises:
-        UnreadableRadiograph: The file holds no image, or one that is too large, damaged or not whole.
+        UnreadableRadiograph: The file contains no image, or one that is too large, damaged or truncated.
     """
     height, width, samples = jpeg_2000_shape(data)
     check_size(width, height, samples * 2, max_pixels=MAX_COMPRESSED_PIXELS)
@@ -34,8 +40,14 @@ def read_jpeg_2000(data: bytes) -> DecodedImage:
 def read_jpeg_xl(data: bytes) -> DecodedImage:
     """Decode a JPEG XL file to grey; the decoder applies the orientation.
 
+    Args:
+        data: The file.
+
+    Returns:
+        The image.
+
     Raises:
-        UnreadableRadiograph: The file holds no image, or one that is too large, damaged or not whole.
+        UnreadableRadiograph: The file contains no image, or one that is too large, damaged or truncated.
     """
     width, height = _jpeg_xl_size(data)
     check_size(width, height, 6, max_pixels=MAX_COMPRESSED_PIXELS)
@@ -53,7 +65,14 @@ def read_jpeg_xl(data: bytes) -> DecodedImage:
 
 
 def check_jpeg_2000(data: bytes) -> None:
-    """Raise UnreadableRadiograph where a JPEG 2000 stream is too long to be decoded in time, or truncated."""
+    """Check that a JPEG 2000 stream can be decoded in time and is complete.
+
+    Args:
+        data: The stream.
+
+    Raises:
+        UnreadableRadiograph: It is too long, or truncated.
+    """
     if len(data) > MAX_JPEG_2000_BYTES:
         raise UnreadableRadiograph(
             f"The JPEG 2000 data are {len(data) / 1e6:.0f} MB; the limit is {MAX_JPEG_2000_BYTES / 1e6:.0f} MB. "

@@ -28,15 +28,30 @@ _NARROWEST = 0.35  # of a side: a thinner field is widened to it
 
 
 def fit(pixels: np.ndarray, size: int, *, crop_to_field: bool) -> tuple[np.ndarray, Placement]:
-    """Letterbox a radiograph, uint8 (H, W), into a square uint8 (size, size), whole or its exposed field alone."""
+    """Letterbox a radiograph, complete or its exposed field only.
+
+    Args:
+        pixels: uint8 (H, W).
+        size: Side of the square, in pixels.
+        crop_to_field: Whether only the exposed field is kept.
+
+    Returns:
+        uint8 (size, size), and the placement.
+    """
     return letterbox(pixels, size, exposed_field(pixels) if crop_to_field else None)
 
 
 def exposed_field(pixels: np.ndarray) -> Field:
-    """Find the part of a radiograph, uint8 (H, W), that shows anatomy: x, y, width, height in its pixels.
+    """Find the part of a radiograph that shows anatomy.
 
-    The part lies within the radiograph and has at least one pixel. It is the whole radiograph where nothing is surely
-    empty, and where nothing at all can be told from air.
+    It lies within the radiograph and has at least one pixel. It is the whole radiograph if nothing is certainly empty,
+    or if nothing can be told from air.
+
+    Args:
+        pixels: uint8 (H, W).
+
+    Returns:
+        x, y, width, height in pixels.
     """
     height, width = pixels.shape
     small = _thumbnail(pixels)

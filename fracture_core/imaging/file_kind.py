@@ -42,10 +42,16 @@ _HEIC_SENTENCE = (
 
 
 def file_kind(data: bytes) -> str:
-    """Return the format of a file by its content: "JPEG", "JPEG-LS", "PNG", "TIFF", "DICOM" ...
+    """Determine the format of a file by its content.
+
+    Args:
+        data: The file.
+
+    Returns:
+        "JPEG", "JPEG-LS", "PNG", "TIFF", "DICOM" ...
 
     Raises:
-        UnreadableRadiograph: The file is empty or none of these, saying what it is instead where that shows.
+        UnreadableRadiograph: The file is empty or none of these; the message says what it is, if known.
     """
     if not data:
         raise UnreadableRadiograph("The file is empty.")

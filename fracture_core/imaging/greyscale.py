@@ -23,11 +23,17 @@ _SQUARE = 1.02
 
 
 def window_integers(deep: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Window unsigned 16 bit greys of unknown meaning to 8 bit: uint16 (H, W) -> uint8 (H, W), and warnings.
+    """Window unsigned 16 bit greys of unknown meaning to 8 bit.
 
-    Black is 0 and white the top of the smallest depth (8 to 16 bit) that holds the brightest value, as long as the
-    image uses at least half of that range; so 12 bit kept in 16 is not dark, and an 8 bit image widened to 16
-    stays what it was. An image that uses less is stretched between its 0.1 and 99.9 percentiles, with a warning.
+    Black is 0 and white the maximum of the smallest depth (8 to 16 bit) that contains the brightest value, if the image
+    uses at least half of that range; so 12 bit stored in 16 is not dark, and an 8 bit image widened to 16 stays as it
+    was. An image that uses less is scaled between its 0.1 and 99.9 percentiles, with a warning.
+
+    Args:
+        deep: uint16 (H, W).
+
+    Returns:
+        uint8 (H, W), and warnings.
     """
     counts = histogram(deep)
     low, high = percentile_window(counts)
@@ -44,7 +50,14 @@ def window_integers(deep: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def histogram(deep: np.ndarray) -> np.ndarray:
-    """Count each of the 65,536 values of a uint16 (H, W) image: int64 (65536,)."""
+    """Count each of the 65,536 values of an image.
+
+    Args:
+        deep: uint16 (H, W).
+
+    Returns:
+        int64 (65536,).
+    """
     counts = np.zeros(65_536, np.int64)
     # In strips, because bincount widens what it counts to 8 bytes a pixel; so does take in look_up.
     for strip in _strips(deep):
@@ -53,7 +66,15 @@ def histogram(deep: np.ndarray) -> np.ndarray:
 
 
 def look_up(table: np.ndarray, deep: np.ndarray) -> np.ndarray:
-    """Put uint16 (H, W) values through a table (65536,) of uint8: uint8 (H, W)."""
+    """Map values through a table.
+
+    Args:
+        table: uint8 (65536,).
+        deep: uint16 (H, W).
+
+    Returns:
+        uint8 (H, W).
+    """
     grey = np.empty(deep.shape, np.uint8)
     for strip, into in zip(_strips(deep), _strips(grey), strict=True):
         np.take(table, strip, out=into)
@@ -66,7 +87,14 @@ def _strips(picture: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def percentile_window(counts: np.ndarray) -> tuple[int, int]:
-    """Values at the WINDOW_TAIL and 1 - WINDOW_TAIL quantiles of a histogram."""
+    """Return the values at the WINDOW_TAIL and 1 - WINDOW_TAIL quantiles of a histogram.
+
+    Args:
+        counts: The histogram.
+
+    Returns:
+        The two values.
+    """
     cumulative = np.cumsum(counts)
     total = int(cumulative[-1])
     low = int(np.searchsorted(cumulative, WINDOW_TAIL * total, side="right"))
@@ -75,10 +103,19 @@ def percentile_window(counts: np.ndarray) -> tuple[int, int]:
 
 
 def window_floats(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Window real or wide-integer greys to 8 bit: (H, W), any finite range -> uint8 (H, W), and warnings.
+    """Window real or wide-integer greys to 8 bit.
 
-    Values that lie within 0..1 are taken as they are; others are stretched between their 0.1 and 99.9 percentiles.
-    What is not a number, or infinite, is shown black.
+    Values within 0..1 are used as they are; others are scaled between their 0.1 and 99.9 percentiles. What is not
+    finite is shown black.
+
+    Args:
+        values: (H, W), any finite range.
+
+    Returns:
+        uint8 (H, W), and warnings.
+
+    Raises:
+        UnreadableRadiograph: No value is finite.
     """
     step = max(int((values.size / 1_000_000) ** 0.5), 1)
     sample = values[::step, ::step].astype(np.float64)
@@ -104,14 +141,29 @@ def window_floats(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def scaled_integers(values: np.ndarray, bits: int) -> np.ndarray:
-    """Return unsigned integers of 1 to 8 bits, any shape, as uint8 0 to 255."""
+    """Scale unsigned integers to 8 bit.
+
+    Args:
+        values: Any shape.
+        bits: 1 to 8.
+
+    Returns:
+        uint8, of the same shape.
+    """
     top = (1 << bits) - 1
     table = to_grey(np.clip(np.arange(256) / top, 0, 1))
     return table[values]
 
 
 def pixel_shape_warnings(height_by_width: float) -> tuple[str, ...]:
-    """Return the warning that pixels deserve that are not square, or none; height of a pixel by its width."""
+    """Return a warning if pixels are not square.
+
+    Args:
+        height_by_width: Height of a pixel divided by its width.
+
+    Returns:
+        The warning, or none.
+    """
     if 1 / _SQUARE <= height_by_width <= _SQUARE:
         return ()
     shape = f"{height_by_width:.3g} times as high as wide"
@@ -119,14 +171,25 @@ def pixel_shape_warnings(height_by_width: float) -> tuple[str, ...]:
 
 
 def to_grey(levels: np.ndarray) -> np.ndarray:
-    """Round grey levels 0..1 (float, any shape) to uint8 0..255."""
+    """Round grey levels to 8 bit.
+
+    Args:
+        levels: 0..1, any shape.
+
+    Returns:
+        uint8, of the same shape.
+    """
     return (levels * 255 + 0.5).astype(np.uint8)
 
 
 def flatten(samples: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Flatten colour and transparency: uint8 or uint16 (H, W, 2 to 4) as grey+alpha, RGB or RGBA -> (H, W).
+    """Convert colour to luma (BT.601) and transparent parts to black; the depth stays.
 
-    Colour becomes luma (BT.601); transparent parts become black. The depth stays. Gives the warnings as well.
+    Args:
+        samples: uint8 or uint16 (H, W, 2 to 4): grey and alpha, RGB or RGBA.
+
+    Returns:
+        (H, W), and warnings.
     """
     channels = samples.shape[2]
     top = np.iinfo(samples.dtype).max
@@ -149,7 +212,14 @@ def flatten(samples: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def is_colour(samples: np.ndarray) -> bool:
-    """Whether (H, W, >= 3) samples show colour: channels apart by more than COLOUR_TOLERANCE somewhere in 0.1 %."""
+    """Return whether an image is in colour: channels differ by more than COLOUR_TOLERANCE in 0.1 % of it.
+
+    Args:
+        samples: (H, W, 3 or more).
+
+    Returns:
+        Whether it is.
+    """
     step = max(1, int((samples.shape[0] * samples.shape[1] / 500_000) ** 0.5))
     red, green, blue = (samples[::step, ::step, channel] for channel in range(3))
     scale = 1 if samples.dtype == np.uint8 else 257

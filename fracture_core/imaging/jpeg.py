@@ -37,8 +37,11 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
         data: The file.
         accept_cut_short: Read a truncated or damaged file as far as it goes, its missing rows black (air).
 
+    Returns:
+        The image.
+
     Raises:
-        UnreadableRadiograph: The file holds no image, is too large, or is not whole and that was not accepted.
+        UnreadableRadiograph: The file contains no image, is too large, or is truncated and that was not accepted.
     """
     header = read_header(data)
     _check(header)
@@ -53,10 +56,16 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
 
 
 def shows_as_read(data: bytes) -> bool:
-    """Tell whether any other program that shows this JPEG file shows the pixels that `read_jpeg` gives.
+    """Return whether other programs show the same pixels of this JPEG file as `read_jpeg` returns.
 
-    So it is for a whole 8 bit grey image (baseline or progressive), upright, of square pixels, without a colour
-    profile that a screen would be adjusted to.
+    This holds for a complete 8 bit grey image (baseline or progressive), upright, with square pixels, without a colour
+    profile that a display would apply.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Whether they do.
     """
     try:
         header = read_header(data)

@@ -143,7 +143,14 @@ class _Notes:
 
 
 def is_jpeg_ls(data: bytes) -> bool:
-    """Return whether a stream that starts as JPEG does is JPEG-LS, by the first frame header in it."""
+    """Return whether a stream that starts like a JPEG is JPEG-LS, by its first frame header.
+
+    Args:
+        data: The stream.
+
+    Returns:
+        Whether it is.
+    """
     position = 2
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, position)
@@ -157,10 +164,16 @@ def is_jpeg_ls(data: bytes) -> bool:
 
 
 def read_header(data: bytes) -> JpegHeader:
-    """Walk the segments of a JPEG or JPEG-LS stream.
+    """Read the segments of a JPEG or JPEG-LS stream.
+
+    Args:
+        data: The stream.
+
+    Returns:
+        The header.
 
     Raises:
-        UnreadableRadiograph: They hold no image.
+        UnreadableRadiograph: They contain no image.
     """
     position, segments, notes = 2, 0, _Notes()
     while (found := _MARKER.search(data, position)) is not None and data[found.end() - 1] != _END:

@@ -36,7 +36,14 @@ class Placement:
         return self.fitted_width / self.width, self.fitted_height / self.height
 
     def reduced(self, scale: float) -> Placement:
-        """Return the placement of the same radiograph shrunk by `scale` (0 to 1), for maps that need no more detail."""
+        """Return the placement of the same radiograph, scaled down, for maps that need less detail.
+
+        Args:
+            scale: 0 to 1.
+
+        Returns:
+            The new placement.
+        """
 
         def shrunk(pixels: int) -> int:
             return max(1, round(pixels * scale))
@@ -45,16 +52,30 @@ class Placement:
         return replace(self, x=x, y=y, width=shrunk(self.width), height=shrunk(self.height))
 
     def boxes_in_square(self, boxes: np.ndarray) -> np.ndarray:
-        """Move boxes float32 (n, 4) x, y, width, height from the radiograph's pixels to the square's."""
+        """Convert boxes from the radiograph's pixels to the square's.
+
+        Args:
+            boxes: x, y, width, height, float32 (n, 4).
+
+        Returns:
+            float32 (n, 4).
+        """
         boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
         sx, sy = self.scale
         shift = np.array([self.left - self.x * sx, self.top - self.y * sy, 0, 0], np.float32)
         return boxes * np.array([sx, sy, sx, sy], np.float32) + shift
 
     def map_to_radiograph(self, heatmap: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Bring a map over the square, float (h, w) of any resolution, to the radiograph's own `shape` (H, W).
+        """Convert a map over the square to the radiograph's own shape.
 
         Values are interpolated (bilinear), never rescaled; outside the part that the network saw the map is 0.
+
+        Args:
+            heatmap: float (h, w) of any resolution.
+            shape: (H, W).
+
+        Returns:
+            float (H, W).
         """
         h, w = heatmap.shape
         sx, sy = self.scale
@@ -85,9 +106,15 @@ class Placement:
 def letterbox(
     pixels: np.ndarray, size: int, field: tuple[int, int, int, int] | None = None
 ) -> tuple[np.ndarray, Placement]:
-    """Fit a radiograph, uint8 (H, W), into a square uint8 (size, size); `field` x, y, width, height is cut out first.
+    """Fit a radiograph into a square. Shrinking averages areas, so that thin lines survive; enlarging is bilinear.
 
-    Shrinking averages areas, so that thin lines survive; growing is bilinear.
+    Args:
+        pixels: uint8 (H, W).
+        size: Side of the square, in pixels.
+        field: x, y, width, height to crop first, or None.
+
+    Returns:
+        uint8 (size, size), and the placement.
     """
     x, y, width, height = field or (0, 0, pixels.shape[1], pixels.shape[0])
     part = pixels[y : y + height, x : x + width]

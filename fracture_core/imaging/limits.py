@@ -58,13 +58,16 @@ class DecodedImage:
 
 
 def check_size(width: int, height: int, bytes_per_pixel: int = 1, *, max_pixels: int = MAX_PIXELS) -> None:
-    """Raise UnreadableRadiograph where an image of this size is too large or too small to be read.
+    """Check that an image of this size can be read.
 
     Args:
         width: Pixels.
         height: Pixels.
         bytes_per_pixel: Bytes that a pixel takes while it is decoded.
-        max_pixels: Most pixels that are allowed, where MAX_PIXELS is too many for the decoder.
+        max_pixels: Maximum number of pixels, if MAX_PIXELS is too many for the decoder.
+
+    Raises:
+        UnreadableRadiograph: It is too large or too small.
     """
     if width < 1 or height < 1:
         raise UnreadableRadiograph("The file says that its image has no pixels.")
@@ -85,7 +88,15 @@ def check_size(width: int, height: int, bytes_per_pixel: int = 1, *, max_pixels:
 
 
 def size_warnings(width: int, height: int) -> tuple[str, ...]:
-    """Return the warning that a tiny image deserves, or none."""
+    """Return a warning if an image is tiny.
+
+    Args:
+        width: Pixels.
+        height: Pixels.
+
+    Returns:
+        The warning, or none.
+    """
     if min(width, height) >= TINY_SIDE:
         return ()
     return (f"The image is tiny ({width} x {height} pixels): a fracture may be too small to be visible.",)

@@ -69,8 +69,14 @@ class PngStructure:
 def png_structure(data: bytes) -> PngStructure:
     """Read the chunks of a PNG file, and count its rows.
 
+    Args:
+        data: The file.
+
+    Returns:
+        The structure.
+
     Raises:
-        UnreadableRadiograph: The file holds no image, is too large, or is damaged.
+        UnreadableRadiograph: The file contains no image, is too large, or is damaged.
     """
     chunks = list(_chunks(data))
     if not chunks or chunks[0][0] != b"IHDR" or len(chunks[0][1]) < 13:
@@ -156,7 +162,14 @@ def _inflated(structure: PngStructure, size: int) -> Iterator[bytes]:
 
 
 def completed(structure: PngStructure) -> bytes:
-    """Return a whole PNG file with the rows that are there, and rows of nought for the others."""
+    """Return a complete PNG file with the rows that are present, and black rows for the others.
+
+    Args:
+        structure: The truncated file.
+
+    Returns:
+        The file.
+    """
     size = structure.height * structure.row_bytes
     held = b"".join(_inflated(structure, size))[: structure.rows * structure.row_bytes]
     header = structure._chunks[0]

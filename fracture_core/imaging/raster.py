@@ -56,8 +56,11 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
         kind: Its format.
         accept_cut_short: Read a PNG or BMP file that lacks rows as far as it goes, its missing rows black (air).
 
+    Returns:
+        The image.
+
     Raises:
-        UnreadableRadiograph: The file holds no image, is too large, damaged, or not whole.
+        UnreadableRadiograph: The file contains no image, is too large, damaged, or truncated.
     """
     structure = png_structure(data) if kind == "PNG" else None
     present: np.ndarray | None

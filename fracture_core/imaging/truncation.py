@@ -47,12 +47,15 @@ def blacken_missing(
 
 
 def refuse_or_warn(sentence: str, missing: float, *, accept: bool) -> tuple[str, ...]:
-    """Return a sentence about damage as a warning where the image is wanted all the same; else raise it.
+    """Return a message about damage as a warning if the image is wanted nevertheless.
 
     Args:
         sentence: What is wrong.
         missing: Share of the image that is lost, 0 to 1.
-        accept: Whether an image that is not whole is wanted.
+        accept: Whether an incomplete image is accepted.
+
+    Returns:
+        The warning.
 
     Raises:
         UnreadableRadiograph: `accept` is false.

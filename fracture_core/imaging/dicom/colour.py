@@ -44,7 +44,14 @@ def grey_from_colour(values: np.ndarray, colour: str, bits: int) -> Grey:
 
 
 def grey_from_palette(places: np.ndarray, dataset: Dataset) -> Grey:
-    """Turn places in a palette, integers (H, W), into grey uint8 (H, W); with warnings.
+    """Convert palette indices to grey.
+
+    Args:
+        places: Indices, integers (H, W).
+        dataset: The file's dataset.
+
+    Returns:
+        uint8 (H, W), and warnings.
 
     Raises:
         UnreadableRadiograph: The palette is absent or damaged.

@@ -90,7 +90,14 @@ class _BoundedReads(io.BytesIO):
 
 
 def is_dicom(data: bytes) -> bool:
-    """Return whether bytes look like DICOM: the prefix after the preamble, or an early element at the start."""
+    """Return whether bytes look like DICOM: the prefix after the preamble, or an early element at the start.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Whether they do.
+    """
     if data[128:132] == b"DICM":
         return True
     if len(data) <= 132:
@@ -102,6 +109,12 @@ def is_dicom(data: bytes) -> bool:
 
 def open_file(data: bytes) -> DicomFile:
     """Parse a DICOM file, with or without preamble and meta header.
+
+    Args:
+        data: The file.
+
+    Returns:
+        The parsed file.
 
     Raises:
         UnreadableRadiograph: The file unpacks to too much, or has too many elements.
@@ -177,7 +190,14 @@ def _pixel_element(data: bytes, place: int, implicit: bool, order: str) -> Pixel
 
 
 def value(dataset: Dataset, keyword: str) -> Any:
-    """Return an element's value, None where it is absent or empty; its text where it is not what its type says.
+    """Return the value of an element.
+
+    Args:
+        dataset: The dataset.
+        keyword: The element's keyword.
+
+    Returns:
+        None if it is absent or empty; text if it does not match its type.
 
     Raises:
         UnreadableRadiograph: The value is absurdly long.
@@ -197,10 +217,18 @@ def value(dataset: Dataset, keyword: str) -> Any:
 
 
 def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
-    """Return an element's value as an integer; the default where it is absent or unusable.
+    """Return the value of an element as an integer.
+
+    Args:
+        dataset: The dataset.
+        keyword: The element's keyword.
+        default: Returned if the value is absent or unusable.
+
+    Returns:
+        The integer.
 
     Raises:
-        UnreadableRadiograph: It is not one, and there is no default.
+        UnreadableRadiograph: It is not an integer, and there is no default.
     """
     content = several(value(dataset, keyword))
     try:
@@ -212,7 +240,15 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float | None]:
-    """Return an element's values as numbers, a decimal comma read as a point; None for each that is unusable."""
+    """Return the values of an element as numbers; a decimal comma counts as a point.
+
+    Args:
+        dataset: The dataset.
+        keyword: The element's keyword.
+
+    Returns:
+        The numbers, None for each unusable one.
+    """
     return [_number(part) for part in several(value(dataset, keyword))]
 
 
@@ -225,14 +261,28 @@ def _number(content: Any) -> float | None:
 
 
 def several(content: Any) -> list[Any]:
-    """Return a value of multiplicity 0 to n as a list."""
+    """Return a value of multiplicity 0 to n as a list.
+
+    Args:
+        content: The value.
+
+    Returns:
+        The list.
+    """
     if content is None:
         return []
     return list(content) if isinstance(content, Sequence) and not isinstance(content, (str, bytes)) else [content]
 
 
 def text(content: Any) -> str:
-    """Return a value as one short line without control characters; "" for None."""
+    """Return a value as one short line without control characters.
+
+    Args:
+        content: The value.
+
+    Returns:
+        The text; "" for None.
+    """
     parts = (str(part) for part in several(content)[:8])
     line = " ".join(" ".join(parts).split())
     return "".join(c for c in line if unicodedata.category(c)[0] != "C")[:_MAX_TEXT].strip()

@@ -30,10 +30,13 @@ def compressed_frame(data: bytes, frame: int, frames: int) -> bytes:
     Args:
         data: Encapsulated pixel data, from the offset table on.
         frame: Which, from 0.
-        frames: How many the header says there are.
+        frames: How many the header states.
+
+    Returns:
+        The data.
 
     Raises:
-        UnreadableRadiograph: The frame is beyond what the file holds, or there are too many fragments.
+        UnreadableRadiograph: The frame is beyond the end of the file, or there are too many fragments.
     """
     table, fragments = _fragments(data)
     if frames == 1:

@@ -63,10 +63,13 @@ class DicomHeader:
 
 
 def check_kind(file: DicomFile) -> None:
-    """Refuse what is no radiograph, by modality or else by the class of the object.
+    """Reject what is not a radiograph, by its modality or else by its SOP class.
+
+    Args:
+        file: The file.
 
     Raises:
-        UnreadableRadiograph: The file is of another modality, holds no image, or holds raw detector data.
+        UnreadableRadiograph: The file has another modality, contains no image, or contains raw detector data.
     """
     dataset = file.dataset
     modality = text(value(dataset, "Modality")).upper()
@@ -90,7 +93,15 @@ def check_kind(file: DicomFile) -> None:
 
 
 def read_header(dataset: Dataset, choices: list[VoiTransform]) -> DicomHeader:
-    """Return the facts of a header; `choices` are the ways of looking that it offers."""
+    """Return the facts of a header.
+
+    Args:
+        dataset: The dataset.
+        choices: The VOI transforms that it offers.
+
+    Returns:
+        The facts.
+    """
     view = value(dataset, "ViewPosition") or _meaning(dataset, "ViewCodeSequence")
     part = value(dataset, "BodyPartExamined") or _meaning(dataset, "AnatomicRegionSequence")
     side = text(value(dataset, "ImageLaterality") or value(dataset, "Laterality")).upper()
@@ -111,7 +122,14 @@ def _meaning(dataset: Dataset, keyword: str) -> str:
 
 
 def voi_choices(dataset: Dataset) -> list[VoiTransform]:
-    """Return the ways of looking that a file offers: its VOI LUTs, then its windows, unusable ones left out."""
+    """Return the VOI transforms of a file: its VOI LUTs, then its windows, without unusable ones.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        The transforms.
+    """
     luts = [lut(item, dataset) for item in several(value(dataset, "VOILUTSequence"))[:64]]
     choices: list[VoiTransform] = [entry for entry in luts if entry is not None]
     function = text(value(dataset, "VOILUTFunction")).upper() or "LINEAR"
@@ -129,7 +147,15 @@ def voi_choices(dataset: Dataset) -> list[VoiTransform]:
 
 
 def lut(item: Dataset, dataset: Dataset) -> Lut | None:
-    """Return a modality or VOI LUT from its sequence item; None where it is damaged."""
+    """Return a modality or VOI LUT from its sequence item.
+
+    Args:
+        item: The sequence item.
+        dataset: The dataset.
+
+    Returns:
+        The LUT; None if it is damaged.
+    """
     descriptor, entries = numbers(item, "LUTDescriptor"), value(item, "LUTData")
     known = [number for number in descriptor if number is not None]
     if not len(descriptor) == len(known) == 3 or entries is None:

@@ -31,14 +31,27 @@ _DAMAGED = "The DICOM file is damaged and cannot be read. Please export or send 
 
 
 def identifier_name(keyword: str) -> str:
-    """Return an identifier's name as DICOM's dictionary has it: "PatientBirthDate" is "Patient's Birth Date"."""
+    """Return an identifier's name in DICOM's dictionary: "PatientBirthDate" is "Patient's Birth Date".
+
+    Args:
+        keyword: The keyword.
+
+    Returns:
+        The name.
+    """
     return dictionary_description(keyword)
 
 
 def dicom_identifiers(data: bytes) -> dict[str, str]:
-    """Return who and when, by DICOM keyword ("PatientName" ...); empty for a file that is no DICOM or does not say.
+    """Return patient and study identifiers.
 
-    The only way in this package to a patient's identity: nothing else keeps, shows or logs it.
+    This is the only access to a patient's identity in this package: nothing else keeps, shows or logs it.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Values by DICOM keyword ("PatientName" ...); empty for a file that is not DICOM or has none.
 
     Raises:
         UnreadableRadiograph: The file is damaged.

@@ -45,10 +45,16 @@ class PixelFormat:
 
 
 def pixel_format(dataset: Dataset) -> PixelFormat:
-    """Return the format of a file's pixels, once everything that decoding relies on has been checked.
+    """Return the format of a file's pixels, after checking everything that decoding relies on.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        The format.
 
     Raises:
-        UnreadableRadiograph: The header lacks what is needed, contradicts itself, or gives a kind not supported.
+        UnreadableRadiograph: The header lacks what is needed, contradicts itself, or states an unsupported kind.
     """
     rows, columns = integer(dataset, "Rows"), integer(dataset, "Columns")
     samples = integer(dataset, "SamplesPerPixel", 1)

@@ -34,7 +34,7 @@ _MOST_STARTS = 5
 def decode_isolated(
     data: bytes, *, name: str | None = None, accept_cut_short: bool = False, frame: int = 0, window: int = 0
 ) -> Radiograph:
-    """Read a radiograph from a file's bytes in a worker process; what it gives is what `read_radiograph` gives.
+    """Read a radiograph from a file's bytes in a worker process; otherwise like `read_radiograph`.
 
     Thread-safe. The first call starts a worker, which takes about a second; `start_decoder` does so beforehand.
 
@@ -45,8 +45,11 @@ def decode_isolated(
         frame: Which frame of a DICOM file, from 0.
         window: Which of its windows, from 0.
 
+    Returns:
+        The radiograph.
+
     Raises:
-        UnreadableRadiograph: The file cannot be read, or the worker died or ran out of time or memory over it.
+        UnreadableRadiograph: The file cannot be read, or the worker died or ran out of time or memory.
     """
     options = {"accept_cut_short": accept_cut_short, "frame": frame, "window": window}
     if len(data) > MAX_BYTES:
@@ -85,7 +88,19 @@ class DecoderPool:
             return [worker.process_id for worker in (*self._idle, *self._at_work)]
 
     def decode(self, data: bytes, name: str, options: Mapping[str, object]) -> Radiograph:
-        """Decode with whichever worker is free; raise UnreadableRadiograph where the file or the worker fails."""
+        """Decode with a free worker.
+
+        Args:
+            data: The file.
+            name: Its name, for display.
+            options: Options of `read_radiograph`.
+
+        Returns:
+            The radiograph.
+
+        Raises:
+            UnreadableRadiograph: The file cannot be read, or the worker failed.
+        """
         try:
             worker = self._borrow()
         except DecoderDiedError as error:

@@ -30,7 +30,13 @@ class BrokenMessageError(Exception):
 
 
 def send(stream: BinaryIO, message: Message, data: bytes | memoryview = b"") -> None:
-    """Write a message, and raw bytes that it tells the length of."""
+    """Write a message, and raw bytes whose length it states.
+
+    Args:
+        stream: Where to write.
+        message: The message.
+        data: The raw bytes.
+    """
     text = json.dumps(message).encode()
     stream.write(_LENGTH.pack(len(text)) + text)
     if len(data):
@@ -39,7 +45,17 @@ def send(stream: BinaryIO, message: Message, data: bytes | memoryview = b"") -> 
 
 
 def receive(stream: BinaryIO) -> Message | None:
-    """Read a message; None at the stream's end. Raises BrokenMessageError for anything else that is no message."""
+    """Read a message.
+
+    Args:
+        stream: Where to read.
+
+    Returns:
+        The message; None at the end of the stream.
+
+    Raises:
+        BrokenMessageError: It is not a message.
+    """
     head = stream.read(_LENGTH.size)
     if not head:
         return None
@@ -59,7 +75,14 @@ def receive(stream: BinaryIO) -> Message | None:
 
 
 def answer_of(radiograph: Radiograph) -> Message:
-    """Describe a radiograph but for its pixels."""
+    """Describe a radiograph, except for its pixels.
+
+    Args:
+        radiograph: The radiograph.
+
+    Returns:
+        The message.
+    """
     fields = {field.name: getattr(radiograph, field.name) for field in dataclasses.fields(radiograph)}
     told = {name: value for name, value in fields.items() if name not in _OF_THE_SERVER}
     if radiograph.header is not None:
@@ -68,12 +91,29 @@ def answer_of(radiograph: Radiograph) -> Message:
 
 
 def refusal_of(error: UnreadableRadiograph) -> Message:
-    """Describe a refusal: its sentence, and what its attributes say."""
+    """Describe an error: its message and its attributes.
+
+    Args:
+        error: The error.
+
+    Returns:
+        The message.
+    """
     return {"error": str(error), "attributes": {name: value for name, value in vars(error).items() if _is_plain(value)}}
 
 
 def shape_in(message: Message) -> tuple[int, int]:
-    """Return the (rows, columns) that an answer gives; raise BrokenMessageError unless such an image may be."""
+    """Return the shape that an answer states.
+
+    Args:
+        message: The answer.
+
+    Returns:
+        (rows, columns).
+
+    Raises:
+        BrokenMessageError: There is no valid shape.
+    """
     shape = message.get("shape")
     if not isinstance(shape, list) or len(shape) != 2 or not all(type(side) is int and side > 0 for side in shape):
         raise BrokenMessageError("no shape")
@@ -83,7 +123,17 @@ def shape_in(message: Message) -> tuple[int, int]:
 
 
 def radiograph_from(message: Message, pixels: np.ndarray, *, name: str, sha256: str, length: int) -> Radiograph:
-    """Put a radiograph together from an answer and its pixels, uint8 (H, W), read-only.
+    """Reconstruct a radiograph from an answer and its pixels.
+
+    Args:
+        message: The answer.
+        pixels: uint8 (H, W), read-only.
+        name: The file's name, for display.
+        sha256: The file's hash.
+        length: The file's size in bytes.
+
+    Returns:
+        The radiograph.
 
     Raises:
         BrokenMessageError: The answer does not describe one.
@@ -106,7 +156,17 @@ def radiograph_from(message: Message, pixels: np.ndarray, *, name: str, sha256: 
 
 
 def refusal_from(message: Message) -> UnreadableRadiograph:
-    """Make the refusal that `refusal_of` described."""
+    """Reconstruct the error that `refusal_of` described.
+
+    Args:
+        message: The message.
+
+    Returns:
+        The error.
+
+    Raises:
+        BrokenMessageError: The message does not describe one.
+    """
     attributes = message.get("attributes")
     if not isinstance(message.get("error"), str) or not isinstance(attributes, dict) or not _is_plain(attributes):
         raise BrokenMessageError("no refusal")

@@ -74,7 +74,11 @@ class DecoderProcess:
         return self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Wait until the process has imported its decoders; raise DecoderDiedError if it cannot."""
+        """Wait until the process has imported its decoders.
+
+        Raises:
+            DecoderDiedError: It cannot.
+        """
         try:
             ready = self._exchange(None, b"", _START_TIMEOUT_S) == {"ready": True}
         except DecoderDiedError:
@@ -83,10 +87,18 @@ class DecoderProcess:
             raise DecoderDiedError(NO_DECODER)
 
     def read(self, data: bytes, options: Mapping[str, object], timeout_s: float) -> tuple[Message, np.ndarray | None]:
-        """Return the worker's answer and its pixels, uint8 (H, W), read-only; None where it refuses the file.
+        """Decode a file in the worker.
+
+        Args:
+            data: The file.
+            options: Options of `read_radiograph`.
+            timeout_s: Longest wait in seconds.
+
+        Returns:
+            The answer and the pixels, uint8 (H, W), read-only; None if the file is rejected.
 
         Raises:
-            DecoderDiedError: No answer comes, or none that a decoder gives.
+            DecoderDiedError: There is no valid answer.
         """
         self.files += 1
         request = {"number": self.files, "length": len(data), "options": dict(options)}

@@ -39,7 +39,14 @@ class Directory:
     entries: dict[int, tuple[int, int, int]]
 
     def values(self, tag: int) -> tuple:
-        """Return the values of a tag, numbers or one bytes string; empty where it is absent or beyond the file."""
+        """Return the values of a tag.
+
+        Args:
+            tag: The tag.
+
+        Returns:
+            Numbers or one bytes string; empty if it is absent or beyond the end of the file.
+        """
         kind, count, offset = self.entries.get(tag, (0, 0, 0))
         code = _CODES.get(kind)
         if not code or not count:
@@ -72,10 +79,16 @@ class Directory:
 
 
 def directories(data: bytes) -> tuple[list[Directory], bool]:
-    """Return the directories of a TIFF file that hold a full image, and whether reduced copies come first.
+    """Return the directories of a TIFF file that contain a full image.
 
-    Where every directory of the chain is a reduced copy, the sub-directories are looked through as well; where there
-    is no full image at all, the first directory is returned.
+    If every directory of the chain is a reduced copy, the sub-directories are searched as well; if there is no full
+    image at all, the first directory is returned.
+
+    Args:
+        data: The file.
+
+    Returns:
+        The directories, and whether reduced copies come first.
 
     Raises:
         UnreadableRadiograph: There is no directory with tags.

@@ -86,9 +86,15 @@ class TiffLayout:
 def layout_of(directory: Directory) -> TiffLayout:
     """Return the layout of a directory's image, checked against the limits.
 
+    Args:
+        directory: The directory.
+
+    Returns:
+        The layout.
+
     Raises:
-        UnreadableRadiograph: The image is too large or small, of a kind that is not supported (named), or its tags
-            contradict each other.
+        UnreadableRadiograph: The image is too large or small, of an unsupported kind (named), or its tags contradict
+            each other.
     """
     width, height = directory.number(_WIDTH), directory.number(_LENGTH)
     if width is None or height is None:
@@ -164,7 +170,14 @@ def _segment(directory: Directory, height: int, width: int, *, tiled: bool) -> t
 
 
 def unsupported(what: str) -> UnreadableRadiograph:
-    """Return the refusal of a sound TIFF file of a kind that is not read here."""
+    """Return the error for an undamaged TIFF file of an unsupported kind.
+
+    Args:
+        what: The kind.
+
+    Returns:
+        The error.
+    """
     return UnreadableRadiograph(
         f"TIFF images of this kind ({what}) are not supported. "
         "Please export it as an 8 or 16 bit greyscale TIFF or PNG."

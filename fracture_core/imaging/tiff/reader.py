@@ -61,9 +61,12 @@ def read_tiff(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
         data: The file.
         accept_cut_short: Read a file that lacks strips or tiles as far as it goes, its missing rows black (air).
 
+    Returns:
+        The image.
+
     Raises:
-        UnreadableRadiograph: The file holds no image, one of a kind that is not supported, or one that is too large
-            or not whole.
+        UnreadableRadiograph: The file contains no image, one of an unsupported kind, or one that is too large or
+            truncated.
     """
     pages, _ = directories(data)
     directory = pages[0]
