@@ -38,7 +38,7 @@ coverage: $(TEST)
 
 # Known vulnerabilities of what is locked. Asks PyPI, so it is no part of the tests.
 audit: $(TEST)
-	$(VENV)/bin/uv tool run --from pip-audit==2.10.1 pip-audit --requirement requirements.lock --no-deps --disable-pip
+	$(VENV)/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
 # dist/: a source archive, and a wheel for `pip install`.
 wheel: $(TEST)
