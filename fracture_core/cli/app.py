@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 from fracture_core.cli.common import command
-from fracture_core.paths import APP
 
 if TYPE_CHECKING:
     from fracture_core.cli.common import Commands
@@ -38,6 +36,8 @@ def app_command(arguments: argparse.Namespace) -> list[str]:
     Returns:
         Program and arguments.
     """
+    from fracture_core.paths import APP
+
     # -P: otherwise a file in the user's folder could replace a module of the same name.
     line = [sys.executable, "-P", "-m", "streamlit", "run", str(APP / "streamlit_app.py")]
     if "STREAMLIT_THEME_BASE" not in os.environ:
@@ -49,6 +49,8 @@ def app_command(arguments: argparse.Namespace) -> list[str]:
 
 
 def _app(arguments: argparse.Namespace) -> int:
+    import subprocess
+
     line = app_command(arguments)
     if os.name == "posix":
         sys.stdout.flush()
