@@ -1,6 +1,6 @@
 """The files of a bundle, read as if a stranger had made them.
 
-A hash tells that a file is as its bundle was sealed, not who sealed it: whoever makes a bundle can make the hashes fit.
+A hash shows that a file is as it was packaged, not who packaged it: the author of a bundle controls the hashes, too.
 So what a file holds is checked too, before anything is computed from it.
 """
 

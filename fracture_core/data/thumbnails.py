@@ -77,7 +77,7 @@ class PictureStore:
         self._ask(write)
 
     def _ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
-        """Ask of an open database; None where that fails, because what goes wrong in a cache is nobody's trouble."""
+        """Run a query on the cache. Returns None on failure; the cache is best effort."""
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.closing(sqlite3.connect(self.file, timeout=5)) as database:

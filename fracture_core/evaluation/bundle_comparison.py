@@ -164,10 +164,10 @@ def matched_table(found: BundleComparison) -> pd.DataFrame:
 
 def _cells(matrix: Confusion) -> dict[str, str | int]:
     return {
-        "Caught (TP)": matrix.tp,
-        "Missed (FN)": matrix.fn,
-        "False alarms (FP)": matrix.fp,
-        "Left alone (TN)": matrix.tn,
+        "True positives": matrix.tp,
+        "False negatives": matrix.fn,
+        "False positives": matrix.fp,
+        "True negatives": matrix.tn,
         "Sensitivity": share_text(matrix.tp, matrix.positives),
         "Specificity": share_text(matrix.tn, matrix.negatives),
     }
@@ -183,7 +183,7 @@ def _worst(test: Paired, threshold: float) -> pd.DataFrame:
     far = np.abs(_log_odds(wrong["new"].to_numpy()) - _log_odds(np.array(threshold)))
     order = wrong.index[np.argsort(-far, kind="stable")]
     shown = wrong.loc[order].head(_WORST).reset_index(drop=True)
-    shown["error"] = shown["label"].map({1: "missed fracture", 0: "false alarm"})
+    shown["error"] = shown["label"].map({1: "missed fracture", 0: "false positive"})
     return shown[["image_id", "error", "new", "current"]]
 
 

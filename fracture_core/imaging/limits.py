@@ -27,7 +27,7 @@ TINY_SIDE = 128
 
 
 class UnreadableRadiograph(FractureCoreError):  # noqa: N818 (it reads as what it says)
-    """A file that cannot be read as a radiograph; the message is a sentence that a clinician understands.
+    """A file that cannot be read as a radiograph; the message is written for clinicians.
 
     Attributes:
         missing: Share of the image, 0 to 1, that the file lacks, where reading it with `accept_cut_short` gives the

@@ -66,7 +66,7 @@ class Finding:
 
     @cached_property
     def not_assessed_reason(self) -> str:
-        """Why no answer is given, as a sentence; "" where one is."""
+        """Why no result is given, as a sentence; "" if one is."""
         return not_assessed_reason(self.radiograph, self.unfamiliarity, self.scope_margin)
 
     @property

@@ -50,7 +50,7 @@ def lower_priority() -> None:
         os.environ.setdefault(name, threads)
 
 
-#: Why a run stopped that nobody cancelled.
+#: The reason if a run stopped without being cancelled.
 _BY_A_SIGNAL = "The system or another program told it to stop, for instance because the computer was shut down."
 
 

@@ -151,9 +151,9 @@ def _published_file() -> Path:
         with file.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as error:
-        raise PublishedWeightsError(f"The package {PACKAGE} lacks its weights file {FILE}: install it anew.") from error
+        raise PublishedWeightsError(f"The package {PACKAGE} lacks its weights file {FILE}: reinstall it.") from error
     if digest != SHA256:
-        raise PublishedWeightsError(f"The weights file {FILE} is not the one that was published: install it anew.")
+        raise PublishedWeightsError(f"The weights file {FILE} is not the published one: reinstall the package.")
     return file
 
 

@@ -21,7 +21,7 @@ LIMITS = (
 )
 #: What a worklist says of a file that gave no image.
 UNOPENED = f"{NOT_READ}: the file could not be opened"
-#: What a worklist says of a radiograph that nobody has read.
+#: Shown in a worklist for a radiograph without a result.
 NEEDS_YOU = "Needs you"
 #: What a person at the screen may find.
 READER_FINDINGS = ("Fracture", "No fracture", "Cannot tell")

@@ -48,7 +48,7 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class ImageExamples:
-    """Images, augmented anew each time they are used.
+    """Images, augmented again each time they are used.
 
     `pictures` may be larger than the network's input, so that zooming in loses nothing; `boxes` are in their pixels.
     """

@@ -206,15 +206,15 @@ def test_a_bundle_against_itself_differs_in_nothing(models):
     assert found.verdict.startswith("Neither can be called the better") and not found.fairness.unfair
     table = matched_table(found)
     assert table["Model"].tolist() == ["new", "small"]
-    counts = table[["Caught (TP)", "Missed (FN)", "False alarms (FP)", "Left alone (TN)"]]
+    counts = table[["True positives", "False negatives", "False positives", "True negatives"]]
     assert (counts.iloc[0] == counts.iloc[1]).all() and counts.iloc[0].sum() == len(found.test.labels)
-    wrong = counts.iloc[0]["Missed (FN)"] + counts.iloc[0]["False alarms (FP)"]
+    wrong = counts.iloc[0]["False negatives"] + counts.iloc[0]["False positives"]
     assert len(found.worst) == min(wrong, 12)
     threshold = found.matched.thresholds[0]
     odds = [p / (1 - p) for p in (threshold, *found.worst["new"])]
     ratios = [max(one / odds[0], odds[0] / one) for one in odds[1:]]
     assert ratios == sorted(ratios, reverse=True)
-    alarms = found.worst["error"] == "false alarm"
+    alarms = found.worst["error"] == "false positive"
     assert ((found.worst["new"] >= threshold) == alarms).all()
 
 

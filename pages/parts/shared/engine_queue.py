@@ -1,4 +1,4 @@
-"""One queue at the engine for all sessions; whoever waits sees the place in it."""
+"""One queue for the engine, shared by all sessions; waiting users see their position in it."""
 
 from __future__ import annotations
 

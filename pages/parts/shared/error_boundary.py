@@ -1,4 +1,4 @@
-"""Errors that no part of a page expected: a sentence in place of an empty page."""
+"""Show unexpected errors as a message instead of an empty page."""
 
 from __future__ import annotations
 
