@@ -37,7 +37,7 @@ def png(picture: Image.Image | np.ndarray) -> bytes:
 
 
 def photographs() -> Iterator[Named]:
-    """The photographs that scikit-learn ships, whole, upright and in quarters."""
+    """Return the photographs that scikit-learn ships: complete, upright and in quarters."""
     images = load_sample_images()
     for path, pixels in zip(images.filenames, images.images, strict=True):
         name, (height, width) = Path(path).stem, pixels.shape[:2]
@@ -62,7 +62,7 @@ def pages_of_text() -> Iterator[Named]:
 
 
 def drawings() -> Iterator[Named]:
-    """A ramp, a chessboard, rings, a plot and coloured tiles."""
+    """Return a ramp, a chessboard, rings, a plot and coloured tiles."""
     y, x = np.mgrid[0:480, 0:400]
     yield "ramp", png((x * 255 / 399).astype(np.uint8))
     yield "chessboard", png(((x // 40 + y // 40) % 2 * 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""What the chosen model is, what it was made from, its figures, and where it must not be trusted."""
+"""The Model card page."""
 
 from pages.parts.shared.page_header import page_header
 

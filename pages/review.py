@@ -1,4 +1,4 @@
-"""Give verdicts on the session's films, draw their fractures, and look through the verdicts of the site."""
+"""The Review page: give verdicts on films, draw their fractures, and look through the verdicts of the site."""
 
 from pages.parts.shared.page_header import page_header
 

@@ -1,4 +1,4 @@
-"""What else the features tell of a radiograph: hardware, several views on one film, and the body part.
+"""Attributes that the features reveal: hardware, several views in one image, and the body part.
 
 One logistic regression a trait on the pooled features, fitted on train. A trait is only said where it was validated:
 its threshold is the one that is right nine times in ten on val; a trait that never gets there is never said.

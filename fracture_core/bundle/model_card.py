@@ -190,7 +190,7 @@ def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
 
 
 def _pretraining(record: Mapping[str, Any]) -> list[str]:
-    """What came before: where the first weights are from, and every stage."""
+    """Return the lines on pre-training: the source of the first weights, and every stage."""
     start = record.get("start") or {}
     lines = [f"- pre-trained from: {start.get('source', 'unknown')}" + _hash(start.get("sha256"))]
     for stage in record.get("stages", ()):

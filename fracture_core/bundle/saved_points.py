@@ -81,7 +81,7 @@ def delete_saved(bundle: Bundle, name: str) -> None:
 
 
 def _names(bundle: Bundle, name: str) -> set[str]:
-    """The names of the points behind one that is offered."""
+    """Return the names of the points that an offered one consists of."""
     pair = offered(bundle.chosen_points()).get(name)
     if pair is None:
         raise BundleError(f"No operating point named {name!r} is saved beside {bundle.name}.")

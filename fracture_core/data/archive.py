@@ -51,7 +51,7 @@ def unpack(archive: Path, folder: Path, *, most_bytes: int, step: Callable[[], N
 
 
 def _safe_path(entry: zipfile.ZipInfo) -> PurePosixPath:
-    """The entry's path, relative and free of anything by which a system could leave the folder."""
+    """Return the entry's path, relative and free of anything that could lead out of the folder."""
     name = entry.orig_filename
     path = PurePosixPath(name)
     odd = not path.parts or path.is_absolute() or ".." in path.parts or any(c in name for c in "\\:\0")

@@ -162,7 +162,7 @@ def with_outcomes(table: pd.DataFrame, rule_out: float, rule_in: float) -> pd.Da
 
 
 def _masks(table: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """The images of each choice of each field, by the field's name in `Filters`."""
+    """Return the images of each choice of each field, by the field's name in `Filters`."""
     count, outcome = table["fracture_count"], table["outcome"] if "outcome" in table else pd.Series("", table.index)
     found = {
         "labels": {"fractured": table["label"] == 1, "not fractured": table["label"] == 0},
@@ -183,7 +183,7 @@ def _any_of(wanted: Sequence[str], masks: Mapping[str, np.ndarray]) -> np.ndarra
 
 
 def _others(table: pd.DataFrame, filters: Filters) -> np.ndarray:
-    """What passes the search and the range of probabilities, which are no lists of choices."""
+    """Return which images pass the search and the range of probabilities."""
     keep = np.ones(len(table), bool)
     low, high = filters.probability
     if (low, high) != (0.0, 1.0):

@@ -1,4 +1,4 @@
-"""What can be trained on: FracAtlas, or a user's own radiographs. Both are read and used alike."""
+"""Datasets to train on: FracAtlas, or a user's own radiographs, with one interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FracAtlas is made of: sizes of pictures and boxes, where boxes lie, classes by part, view and split."""
+"""Statistics of FracAtlas: image and box sizes, box locations, classes by body part, view and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit found, in kinds: what each is, what it does to training, and what this project did about it."""
+"""The kinds of defects that an audit finds: what each is, its effect on training, and how it was handled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files of a dataset are the same picture: copied, re-saved, resized, turned, re-windowed or cut short.
+"""Find duplicate images in a dataset: copied, re-saved, resized, rotated, re-windowed or truncated.
 
 Radiographs of one body part look alike, so no global likeness decides. Each picture is reduced to a small
 thumbnail of its fine structure: a high-pass, divided by its local strength, which no change of brightness,
@@ -172,7 +172,7 @@ def _fine_structure(thumbnail: np.ndarray) -> np.ndarray:
 
 
 def _turned(pictures: np.ndarray, turn: int) -> np.ndarray:
-    """The last two axes turned by quarter turns counter-clockwise, then mirrored for turn >= 4."""
+    """Rotate the last two axes by quarter turns counter-clockwise, then mirror them for turn >= 4."""
     turned = np.rot90(pictures, turn % 4, axes=(-2, -1))
     return np.ascontiguousarray(turned[..., ::-1] if turn >= 4 else turned)
 

@@ -1,4 +1,4 @@
-"""What films from anywhere look like, at random: exposure, processing, frames, letters, and poor copies of them.
+"""Vary the appearance of films at random: exposure, processing, frames, letters, and poor copies of them.
 
 Every change is one that radiographs go through between the detector and an upload. Nothing is ever inverted: an
 inverted film is one to be turned back, not learned.

@@ -1,4 +1,4 @@
-"""What a user's own data say: which images there are, and which of them are fractured.
+"""Index a user's own data: which images there are, and which of them are fractured.
 
 Either a folder a class, in a folder for each part of the split where the user has divided them:
 

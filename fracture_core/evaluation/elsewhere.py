@@ -1,4 +1,4 @@
-"""How a bundle does on radiographs of other sources than its dataset, and on pictures that are no limb radiographs.
+"""Evaluate a bundle on radiographs from other sources, and on images that are not limb radiographs.
 
 The folder holds `limbs/`, `outside/` and `list.csv` (file, fractured 1, 0 or blank, boxes_xywh, body_part, source,
 licence). Nothing in it trains, fits or tunes what ships unless its licence allows that; here it is only measured on.

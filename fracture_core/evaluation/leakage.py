@@ -1,4 +1,4 @@
-"""Whether two bundles may be compared on a set of test images: has either, or what it started from, seen them?"""
+"""Check a comparison for leakage: was either bundle, or what it started from, trained on the test images?"""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _ancestors(bundle: Bundle, compared: frozenset[str]) -> LeakageReport:
 
 
 def _found(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
-    """The starting bundle itself; None where it is not here any more or its name means another one now."""
+    """Return the starting bundle; None if it was removed or its name now refers to another one."""
     try:
         bundle = load_bundle(name, root)
     except FractureCoreError:

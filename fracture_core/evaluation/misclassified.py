@@ -1,4 +1,4 @@
-"""Where a bundle is wrong, the worst first."""
+"""List what a bundle gets wrong, the largest error first."""
 
 from __future__ import annotations
 

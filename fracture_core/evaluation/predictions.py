@@ -1,4 +1,4 @@
-"""What a bundle said of every radiograph of one split, sorted and counted once and kept for each redraw."""
+"""A bundle's predictions on one split, sorted and counted once and cached for each redraw."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def _loaded(
 
 
 def _localised(maps: Mapping[str, np.ndarray], boxes: np.ndarray) -> dict[str, Any]:
-    """The columns that say where one image's heatmaps, float32 (H, W), lie beside its boxes, float (n, 4)."""
+    """Return the columns that compare one image's heatmaps, float32 (H, W), with its boxes, float (n, 4)."""
     row: dict[str, Any] = {}
     if BOXES_FROM in maps:
         found = regions(maps[BOXES_FROM], LEAST_EVIDENCE)

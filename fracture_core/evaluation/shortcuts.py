@@ -1,4 +1,4 @@
-"""How much an answer hangs on what is no anatomy: borders, markers, grey bottoms, metal.
+"""Measure how much predictions depend on borders, markers, grey bottoms and metal instead of anatomy.
 
 Each probe changes one such thing in a radiograph and leaves the rest as it is. A network that reads bone answers as
 before; one that learned where fractured radiographs come from does not.
@@ -117,7 +117,7 @@ def _ellipse(diameter: float) -> np.ndarray:
 
 
 def _ring(pixels: np.ndarray, x: int, y: int, width: int, height: int) -> np.ndarray:
-    """The pixels within a third of a box's size round it, as far as the picture goes."""
+    """Return the pixels within a third of a box's size around it, inside the image."""
     reach = max(2, round(max(width, height) / 3))
     top, left = max(0, y - reach), max(0, x - reach)
     around = np.ones((min(pixels.shape[0], y + height + reach) - top, min(pixels.shape[1], x + width + reach) - left))

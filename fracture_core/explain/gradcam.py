@@ -231,7 +231,7 @@ def _smooth(evidence: np.ndarray) -> np.ndarray:
 
 @cache
 def _spline(cells: int) -> np.ndarray:
-    """The weights of `cells` cells in each point of the finer grid: float32 (cells * _FINER, cells), rows sum to 1."""
+    """Return the weights of `cells` cells at each point of the finer grid: float32 (cells * _FINER, cells)."""
     where = (np.arange(cells * _FINER) + 0.5) / _FINER - 0.5
     first = np.floor(where).astype(int)
     t = where - first

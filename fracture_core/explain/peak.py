@@ -1,4 +1,4 @@
-"""Where evidence is strongest: the box that a reader looks at first."""
+"""Find where the evidence is strongest: the box to look at first."""
 
 from __future__ import annotations
 

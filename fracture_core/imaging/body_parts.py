@@ -1,4 +1,4 @@
-"""Which body parts a DICOM header names, in the terms of the standard and those that devices use.
+"""Recognise the body part in a DICOM header, in the terms of the standard and of devices.
 
 The terms are those of DICOM PS3.16, annex L (Body Part Examined), that name a limb or a girdle; words of other
 languages are common because many devices let a site type its own.

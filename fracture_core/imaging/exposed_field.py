@@ -1,4 +1,4 @@
-"""Where a radiograph shows something: unexposed borders and empty margins left out.
+"""Find the exposed field of a radiograph, without unexposed borders and empty margins.
 
 A fracture is small and the network's square is smaller still, so every row of nothing costs detail. The search works
 on a thumbnail of the radiograph, so that it costs little and finds the same at every resolution. Where it is in doubt

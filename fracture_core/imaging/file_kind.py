@@ -1,4 +1,4 @@
-"""What a file is, by its content and not by its name."""
+"""Determine the format of a file by its content, not by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of an image is lost in a JPEG stream that is truncated or damaged.
+"""Determine how much of an image is lost in a truncated or damaged JPEG stream.
 
 Decoders fill what a stream lacks with grey and say nothing. To find the end of the real image, the stream is decoded
 a second time with noise where it stops: from the first row that differs, the decoder had run out of data. Nothing

@@ -1,4 +1,4 @@
-"""What a JPEG or JPEG-LS stream says before its pixels, and where in it damage shows.
+"""Read the header of a JPEG or JPEG-LS stream, and where damage in it shows.
 
 Markers and segments are those of ITU-T T.81 (JPEG) and T.87 (JPEG-LS), annex B of the first.
 """

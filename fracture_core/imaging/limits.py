@@ -1,4 +1,4 @@
-"""What every reader of radiograph files shares: the limits, the refusal, and the image handed back.
+"""What all readers of radiograph files share: the limits, the error, and the decoded image.
 
 The limits hold a file to about 2 s and 500 MB on one slow core. They are checked against what a file's header
 claims, before a single pixel is decoded, and again against what was decoded.

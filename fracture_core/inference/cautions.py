@@ -1,4 +1,4 @@
-"""What makes a finding less sure, in sentences: beside an answer, never in place of one."""
+"""Cautions that accompany a result, in sentences; they never replace one."""
 
 from __future__ import annotations
 

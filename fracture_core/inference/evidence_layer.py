@@ -63,7 +63,7 @@ def evidence_head(graph: Graph, weights: Mapping[str, np.ndarray]) -> EvidenceHe
 
 
 def _layer(graph: Graph) -> tuple[str, str]:
-    """The evidence layer's node, and the transposed convolution behind it ("" where there is none)."""
+    """Return the evidence layer's node, and the transposed convolution after it ("" if there is none)."""
     nodes = {node.name: node for node in graph.nodes}
     cells = nodes[graph.outputs["cells"]]
     try:
@@ -81,7 +81,7 @@ def _layer(graph: Graph) -> tuple[str, str]:
 
 
 def _reader(graph: Graph, name: str, operation: str) -> Node:
-    """The one node of that operation that reads the node `name`."""
+    """Return the only node of an operation that reads the node `name`."""
     found = [node for node in graph.nodes if node.inputs == (name,) and node.operation == operation]
     if len(found) != 1:
         raise GraphError("The network description is damaged at the localiser.")

@@ -50,7 +50,7 @@ def simplify(graph: Graph, weights: Mapping[str, np.ndarray]) -> tuple[Graph, We
 
 
 def _merge(before: Node, node: Node, nodes: Mapping[str, Node], weights: Weights) -> tuple[Node, ...] | None:
-    """What replaces `before` and `node`, or None where they must stay; `weights` change with them."""
+    """Return what replaces `before` and `node`, or None if they must stay; `weights` change with them."""
     if before.operation in _CONVOLUTIONS and node.operation == "batch_norm":
         return (_normalised(before, node, weights),)
     if before.operation == "pad":

@@ -1,4 +1,4 @@
-"""How long a run was expected to take when it was started, and how far it has come."""
+"""How long a run was expected to take, and its progress."""
 
 from __future__ import annotations
 

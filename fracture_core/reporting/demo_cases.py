@@ -135,7 +135,7 @@ def _seen_note(bundle: Bundle, image_id: str) -> str:
 
 
 def _identify(dataset: FracAtlas, radiograph: Radiograph) -> str | None:
-    """The image whose file has these very bytes; among files alike to the byte the one of the same name."""
+    """Return the image with the same bytes; among several the one of the same name."""
     named = radiograph.name.rpartition(".")[0]
     if named in dataset.table.index and _same(dataset, named, radiograph):
         return named

@@ -1,4 +1,4 @@
-"""What a model is called on screen: its architecture and what it reaches."""
+"""Names of models on screen: architecture and AUC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first screen of the model card says: what a model is for, what it is not for, and models side by side."""
+"""The summary of a model for its card: intended use, and models side by side."""
 
 from __future__ import annotations
 

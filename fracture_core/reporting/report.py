@@ -158,7 +158,7 @@ def _styles(colour: str) -> dict:
 
 
 def _patient(patient: Mapping[str, str] | None, styles: dict, width: float) -> list:
-    """The patient's block, at the top because a page without it belongs to nobody; nothing if it was not asked for."""
+    """Return the patient's block for the top of the page; nothing if it was not requested."""
     from reportlab.platypus import Paragraph, Table
 
     if not patient:
@@ -172,7 +172,7 @@ def _patient(patient: Mapping[str, str] | None, styles: dict, width: float) -> l
 
 
 def _reader(reader_finding: str, styles: dict, width: float) -> list:
-    """What the person who looked at the original found, and room for name, signature and date."""
+    """Return the reader's own finding, and space for name, signature and date."""
     from reportlab.platypus import Paragraph, Spacer, Table
 
     labels = ("Reader's finding", "Reader", "Signature", "Date")

@@ -1,4 +1,4 @@
-"""What the Review page shows: the films that wait for a reader, and what has been said of those that do not."""
+"""Prepare the Review page: films that wait for a verdict, and reviewed films."""
 
 from __future__ import annotations
 

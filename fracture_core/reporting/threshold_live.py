@@ -1,4 +1,4 @@
-"""What the browser needs to follow the threshold slider by itself: the scores, the charts, and their titles."""
+"""Data for the browser, so that it can follow the threshold slider on its own: scores, charts and titles."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _point(point: OperatingPoint) -> dict[str, Any]:
 
 
 def _figures(predictions: Predictions, points: Sequence[OperatingPoint]) -> dict[str, Any]:
-    """The charts, with a mark for the current threshold as the first shape of each curve."""
+    """Return the charts, with a mark for the current threshold as the first shape of each curve."""
     figures = {kind: curve_chart(kind, predictions, points) for kind in ("roc", "precision-recall")}
     for curve in figures.values():
         curve.add_shape(
@@ -112,7 +112,7 @@ def _figures(predictions: Predictions, points: Sequence[OperatingPoint]) -> dict
 
 
 def _plain(made: go.Figure) -> dict[str, Any]:
-    """Data and layout without plotly's own theme, which is for white paper."""
+    """Return data and layout without plotly's own theme, which is for a white background."""
     plain = json.loads(made.to_json())
     plain["layout"].pop("template", None)
     return {"data": plain["data"], "layout": plain["layout"]}

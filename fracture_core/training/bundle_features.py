@@ -1,4 +1,4 @@
-"""What a bundle knows beside its weights: the features it judges images by, levels for drawing, films of elsewhere."""
+"""What a bundle contains besides its weights: features to judge images by, levels for drawing, other films."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What the pages share: the frame round each of them, the loaded model, and the radiograph viewer."""
+"""The parts of the pages, one folder per page, and what they share."""

@@ -1,4 +1,4 @@
-"""What classes and parts of a split are called."""
+"""Recognise the names of classes and of the parts of a split."""
 
 from __future__ import annotations
 

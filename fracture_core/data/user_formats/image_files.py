@@ -1,4 +1,4 @@
-"""Which files of a folder may be images, and which one a list means."""
+"""Find the image files of a folder, and the file that an entry of a list refers to."""
 
 from __future__ import annotations
 

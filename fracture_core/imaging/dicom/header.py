@@ -1,4 +1,4 @@
-"""What a DICOM header says about a radiograph: what it is, where it is from in the body, and how to look at it."""
+"""Read the header of a DICOM radiograph: its kind, body part, and VOI transforms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who and when: a patient's identity in a DICOM file, for whoever asks for it and nobody else."""
+"""Read patient and study identifiers from a DICOM file, on request only."""
 
 from __future__ import annotations
 

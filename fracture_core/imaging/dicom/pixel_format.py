@@ -1,4 +1,4 @@
-"""What a DICOM header says of its pixels: size, samples, bits and photometric interpretation."""
+"""Read the pixel format from a DICOM header: size, samples, bits and photometric interpretation."""
 
 from __future__ import annotations
 

@@ -153,7 +153,7 @@ class GreyScale:
 
 
 def _estimated(values: np.ndarray, counts: np.ndarray) -> Window:
-    """A window over the values that the image uses, less 0.1 % at either end."""
+    """Return a window over the values that the image uses, without 0.1 % at either end."""
     if not counts.any():
         return Window(float(values[0]), 1.0, "LINEAR_EXACT")
     low, high = (float(values[place]) for place in percentile_window(counts))

@@ -1,4 +1,4 @@
-"""What a decoder process and the server say to each other: JSON with a length before it, and nothing that runs.
+"""The protocol between server and decoder process: JSON with a length in front, and nothing executable.
 
 The server believes no message: a decoder that a hostile file took over could send anything.
 """

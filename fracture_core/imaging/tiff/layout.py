@@ -1,4 +1,4 @@
-"""How the samples of a TIFF image lie in its file: sizes, depths, strips or tiles, and what cannot be read here."""
+"""The layout of a TIFF image in its file: sizes, depths, strips or tiles, and what is not supported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FracAtlas is made of, plotted; each plot's figures stand under it."""
+"""Plot the composition of FracAtlas, with the numbers below each plot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often the heatmap points at the fracture, by how large the fracture is, beside the picture's middle."""
+"""Plot how often the heatmap points at the fracture, by fracture size, beside the image centre."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the model is wrong: a confusion matrix to filter by, and its largest errors with heatmap and boxes."""
+"""Show what the model gets wrong: a confusion matrix to filter by, and its largest errors with heatmap and boxes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the diagnose page lies on a screen: three panes side by side where they fit, one below the other on a phone."""
+"""The layout of the Diagnose page: three panes side by side where they fit, one below the other on a phone."""
 
 # The page's own bar takes 3rem, the film's name 1.6rem, the line at the bottom 1.4rem.
 DESK_STYLE = """<style>

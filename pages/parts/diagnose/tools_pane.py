@@ -1,4 +1,4 @@
-"""What can be done with the open film: compare with the reference, read it otherwise, report on it."""
+"""The tools for the open film: compare with the reference, change how it is read, report on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page begins with. It imports Streamlit alone, so that it is on screen before the rest is in memory."""
+"""The header of a page. It imports Streamlit only, so that it is on screen before the rest is loaded."""
 
 from __future__ import annotations
 

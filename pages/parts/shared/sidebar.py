@@ -112,7 +112,7 @@ def escape_markdown(text: str) -> str:
 
 
 def _stamp(name: str) -> tuple[int, ...]:
-    """What tells one published bundle from the next: another file, whatever the clock says."""
+    """Return what tells one installed bundle from the next: another file, whatever the clock says."""
     manifest = models_folder() / name / "bundle.json"
     if not manifest.is_file():
         return ()
@@ -121,7 +121,7 @@ def _stamp(name: str) -> tuple[int, ...]:
 
 
 def _labels(names: Sequence[str]) -> dict[str, str]:
-    """What each bundle is called; two of the same architecture and figure get their folder's name as well."""
+    """Return the label of each bundle, with the folder's name where labels would be the same."""
     labels = {name: model_label(name) for name in names}
     shared = {label for label, count in Counter(labels.values()).items() if count > 1}
     return {name: f"{label} ({name})" if label in shared else label for name, label in labels.items()}

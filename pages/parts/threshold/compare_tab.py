@@ -68,7 +68,7 @@ def _disagreements(bundle: Bundle, other: Bundle, paired) -> None:
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing …")
 def _compared(first_version: str, second_version: str, split: str, _first: Bundle, _second: Bundle):
-    """The paired table and both differences; the bootstrap takes a moment, so once for each pair of bundles."""
+    """Return the paired table and both differences, cached for each pair of bundles because of the bootstrap."""
     first, second = (predictions_of(b.version, b)[split].table for b in (_first, _second))
     paired = pair(first, second)
     scores = (paired.labels, paired.first, paired.second)

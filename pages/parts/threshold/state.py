@@ -154,7 +154,7 @@ def _set(threshold: float) -> None:
 
 
 def _share(value: Any) -> float | None:
-    """A number from 0 to 1, or None."""
+    """Return a number from 0 to 1, or None."""
     try:
         number = float(value)
     except (TypeError, ValueError):

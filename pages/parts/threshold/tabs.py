@@ -78,7 +78,7 @@ def _suggestions(splits: Mapping[str, Predictions]) -> None:
 
 
 def pair(bundle: Bundle) -> tuple[float, float]:
-    """The triage's two thresholds, rule-out never above rule-in; at first the bundle's own."""
+    """Return the two triage thresholds, rule-out never above rule-in; initially the bundle's own."""
     if PAIR not in st.session_state:
         rule_in = min(bundle.points["rule_in"].threshold, 1.0)
         st.session_state[PAIR] = (min(bundle.points["rule_out"].threshold, rule_in), rule_in)

@@ -1,1 +1,1 @@
-"""What the training page is made of."""
+"""The parts of the Training page."""

@@ -1,4 +1,4 @@
-"""Which radiographs to train on: FracAtlas, or a folder of one's own, looked through before anything starts."""
+"""Choose the radiographs to train on: FracAtlas, or a folder of your own, checked before anything starts."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _wait(folder: str | None) -> None:
 
 
 def _stamp(folder: str | None) -> float:
-    """What changes when files come or go; a folder that is not there yet has none."""
+    """Return a value that changes when files are added or removed; None for a missing folder."""
     return last_change(expand_user_path(folder) if folder else dataset_folder() / "dataset.csv")
 
 

@@ -114,7 +114,7 @@ def _settings(preset: Preset, base: Recipe) -> dict[str, object]:
 
 
 def _starts(backbone: str) -> list[str]:
-    """The models of the same network, which a run can start from; the one that came with the project first."""
+    """Return the models with the same network, which a run can start from; the shipped one first."""
     fitting = []
     for name in list_bundles(models_folder()):
         with suppress(FractureCoreError):
