@@ -1,6 +1,6 @@
 """How the bundles do on radiographs of other sources than FracAtlas: a row a source, by scale and by body part.
 
-    FRACTURE_ELSEWHERE_DIR=/path/to/pictures python -m benchmarks.elsewhere [--bundle NAME ...] [--write]
+    FRACTURE_ELSEWHERE_DIR=/path/to/images python -m benchmarks.elsewhere [--bundle NAME ...] [--write]
 
 The folder is described in `fracture_core.evaluation.elsewhere`. An answer that is not given counts as a miss. With
 --write the tables become docs/elsewhere.md; without it they are printed.

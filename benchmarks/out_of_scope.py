@@ -1,10 +1,10 @@
-"""Does the model say so where a picture is nothing it was made for, and does it keep to radiographs where it should?
+"""Does the model say so where an image is nothing it was made for, and does it keep to radiographs where it should?
 
     python -m benchmarks.out_of_scope [--bundle NAME] [--limit N] [--list]
 
 Prints the share of FracAtlas's test images that get no answer though they should (bar: at most 2 %), and the share of
-pictures from elsewhere that rightly get none, kind by kind: photographs that scikit-learn ships and crops of them,
-pages of text, drawings, noise, blank pictures, and the chest radiographs in FRACTURE_DICOM_DIR. Everything goes
+images from elsewhere that rightly get none, kind by kind: photographs that scikit-learn ships and crops of them,
+pages of text, drawings, noise, blank images, and the chest radiographs in FRACTURE_DICOM_DIR. Everything goes
 through the same door as an upload. `--limit` takes the first test images only, `--list` names what slipped through.
 """
 
@@ -92,7 +92,7 @@ def blank() -> Iterator[Named]:
 
 
 def chests() -> Iterator[Named]:
-    """Every DICOM file of FRACTURE_DICOM_DIR: one picture in several compressions is still read each time."""
+    """Every DICOM file of FRACTURE_DICOM_DIR: one image in several compressions is still read each time."""
     folder = os.environ.get("FRACTURE_DICOM_DIR")
     for path in sorted(Path(folder).glob("*.dcm")) if folder else ():
         yield path.name, path.read_bytes()

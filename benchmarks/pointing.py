@@ -2,7 +2,7 @@
 
     FRACATLAS_DIR=/path/to/FracAtlas python -m benchmarks.pointing [--bundle NAME ...] [--split val]
 
-Beside each stands the picture's middle, and how often a map of that many cells could hit at all if its hottest point
+Beside each stands the image's middle, and how often a map of that many cells could hit at all if its hottest point
 were the middle of a cell: most boxes are smaller than a cell. Validation chooses; test is for a finished model.
 """
 

@@ -1,10 +1,10 @@
-"""At which picture size, and with which views, a bundle's network reads best: figures on val and time a picture.
+"""At which image size, and with which views, a bundle's network reads best: figures on val and time an image.
 
     python -m benchmarks.reading_size [--bundle NAME] [--sizes 256 320 384]
 
-A convolutional network reads pictures of any size, and not always best at the one it was trained on. For every size,
+A convolutional network reads images of any size, and not always best at the one it was trained on. For every size,
 and for the plain view beside plain and mirrored together: AUC, average precision, how often Grad-CAM's hottest
-point lies in a box of the fractured val images, and the time of a picture relative to the first row's, measured in the
+point lies in a box of the fractured val images, and the time of an image relative to the first row's, measured in the
 same run. Val decides; test is not looked at.
 """
 

@@ -4,8 +4,8 @@
 
 No openly licensed collection of chest, abdomen, spine and skull radiographs could be used, so they are projected: rays
 straight through the volume from the front, the side or between, a window of random hardness, and a random crop. The
-same volume also gives its axial, coronal and sagittal slices (a fifth of the pictures). Written as grey JPEG of at most
-512 px. The volumes and the pictures are no part of the project.
+same volume also gives its axial, coronal and sagittal slices (a fifth of the images). Written as grey JPEG of at most
+512 px. The volumes and the images are no part of the project.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def finished(shown: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def main() -> int:
-    """Write the pictures of one volume."""
+    """Write the images of one volume."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("volume", type=Path)
     parser.add_argument("output", type=Path)

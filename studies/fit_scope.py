@@ -1,9 +1,9 @@
-"""Fit a bundle's scope model and drawing levels anew, and with --write put them into the bundle.
+"""Fit a bundle's scope model and drawing levels again, and with --write put them into the bundle.
 
     FRACATLAS_DIR=... python -m studies.fit_scope [--bundle NAME] --outsiders FOLDER [--write]
 
-FOLDER has `outside/`, one folder a kind of picture that is no limb radiograph, and may have `limbs/`, further limb
-radiographs; docs/scope.md says which pictures the shipped bundles were fitted on and under which licences. The network,
+FOLDER has `outside/`, one folder a kind of image that is no limb radiograph, and may have `limbs/`, further limb
+radiographs; docs/scope.md says which images the shipped bundles were fitted on and under which licences. The network,
 its logits, its calibration and its thresholds stay as they are; what the heatmaps point at is computed again. If
 FRACTURE_ELSEWHERE_DIR is set, the bundle is measured on the films in it. Ten minutes on two idle cores.
 """

@@ -103,7 +103,7 @@ class Bundle:
 
     @cached_property
     def familiarity(self) -> Familiarity:
-        """What pictures look like those it was trained on."""
+        """What images look like those it was trained on."""
         return Familiarity.from_arrays(self._features)
 
     @cached_property
@@ -227,7 +227,7 @@ def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:
     try:
         return read_bundle(folder)
     except FractureCoreError:
-        # Published anew between one file and the next: the new one is read instead.
+        # Published again between one file and the next: the new one is read instead.
         if _identity(folder) == met:
             raise
         return read_bundle(folder)

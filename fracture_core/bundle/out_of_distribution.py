@@ -1,4 +1,4 @@
-"""Does a picture look like the radiographs the network was made for?
+"""Does an image look like the radiographs the network was made for?
 
 The network's own features tell: over the training radiographs they fill a thin, curved slab, and a holiday photo or a
 page of text falls outside. Those of a map in the middle of the trunk tell more than the last one's, which keeps little
@@ -22,7 +22,7 @@ MIDDLE_MAP = "middle_map"
 
 
 class FamiliarityError(FractureCoreError):
-    """A familiarity model that does not belong to the network, or too few pictures to fit one."""
+    """A familiarity model that does not belong to the network, or too few images to fit one."""
 
 
 @dataclass(frozen=True, eq=False)

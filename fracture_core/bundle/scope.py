@@ -23,7 +23,7 @@ class ScopeError(FractureCoreError):
     """A scope model that is damaged, or that belongs to another network."""
 
 
-#: Standardised features count no more than this: a picture unlike any must not win by one wild feature.
+#: Standardised features count no more than this: an image unlike any must not win by one wild feature.
 _CLIP = 6.0
 #: What may differ from the validated radiographs: the statistic, and what too low and too high a value are called.
 _NAMED = ((2, "dark", "bright"), (5, "flat", "harsh"), (13, "far", "close"), (7, "blurred", "grainy"))

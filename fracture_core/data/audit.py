@@ -80,10 +80,10 @@ class ExifTurn:
 class Audit:
     """Every defect found in a dataset, by image id.
 
-    missing: the share (0..1) of the picture that each cut-short file lacks. overwritten: the share, from below,
+    missing: the share (0..1) of the image that each truncated file lacks. overwritten: the share, from below,
     of files that are whole but end in one block over and over (fracture_core.data.audit). conflicts: id -> what
     csv, folder and outlines say, and which decided. duplicate_groups and opposite_labels: sets of ids with one
-    picture; the latter are those whose labels differ.
+    image; the latter are those whose labels differ.
     """
 
     images: int

@@ -1,4 +1,4 @@
-"""Random changes to training pictures, the same for every training engine, and repeatable by seed."""
+"""Random changes to training images, the same for every training engine, and repeatable by seed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _photometry(picture: np.ndarray, a: Augmentation, rng: np.random.Generator) 
     )
     gamma = float(np.exp(rng.uniform(-1, 1) * a.gamma))
     if (brightness, contrast, gamma) != (1.0, 1.0, 1.0):
-        # One table serves all three: 256 values are fewer than a picture's pixels.
+        # One table serves all three: 256 values are fewer than an image's pixels.
         mean = float(picture.mean())
         levels = 255 * (np.arange(256) / 255) ** gamma
         levels = (levels * brightness - mean) * contrast + mean

@@ -19,11 +19,11 @@ _CELLS = 24
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What headers and annotations tell, without decoding a picture.
+    """What headers and annotations tell, without decoding an image.
 
     `pictures`: by image_id, `width` and `height` (pixels, upright), `orientation` (EXIF 1..8) and `box_size`, the
-    side of the largest box as a share of the picture's (nan without boxes). `boxes`: a row a box, `image_id`, `x`,
-    `y` (its middle) and `width`, `height`, all as shares 0..1 of the picture's sides.
+    side of the largest box as a share of the image's (nan without boxes). `boxes`: a row a box, `image_id`, `x`,
+    `y` (its middle) and `width`, `height`, all as shares 0..1 of the image's sides.
     """
 
     pictures: pd.DataFrame

@@ -1,6 +1,6 @@
 """Find duplicate images in a dataset: copied, re-saved, resized, rotated, re-windowed or truncated.
 
-Radiographs of one body part look alike, so no global likeness decides. Each picture is reduced to a small
+Radiographs of one body part look alike, so no global likeness decides. Each image is reduced to a small
 thumbnail of its fine structure: a high-pass, divided by its local strength, which no change of brightness,
 contrast or size touches. Every pair is compared at 48 px, in all eight turns and mirrorings, by normalised
 cross-correlation over the rows that both files still have; the likely pairs are compared again at 192 px, where
@@ -22,11 +22,11 @@ from PIL import Image, ImageOps
 
 _COARSE, _FINE = 48, 192
 _CANDIDATE, _CANDIDATE_TOP = 0.6, 0.8
-# Looked at on FracAtlas, pair by pair: one picture scores 0.67 or more at 192 px; two exposures on one detector,
+# Looked at on FracAtlas, pair by pair: one image scores 0.67 or more at 192 px; two exposures on one detector,
 # whose streaks they share, 0.64 at most. Over the tops alone: 0.99 against 0.79.
 _SAME, _SAME_TOP = 0.66, 0.9
 _LARGE = 1024
-_LEAST_SHARED = 0.1  # of the picture; below, a strip of background could match any other
+_LEAST_SHARED = 0.1  # of the image; below, a strip of background could match any other
 _END_OF_IMAGE = b"\xff\xd9"
 
 #: A file's bytes and the least side that is needed, or None for all of it -> upright grey uint8 (H, W).
@@ -35,7 +35,7 @@ Decode = Callable[[bytes, int | None], np.ndarray]
 
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two files with one picture.
+    """Two files with one image.
 
     kind: "exact" (decoded pixels equal) or "near". score: normalised cross-correlation of the fine structure at
     192 px, over what both files show, at most 1. turn: how `second` must be turned to lie on `first`: quarter turns
@@ -235,7 +235,7 @@ def _likeness_where(pictures: np.ndarray, others: np.ndarray, where: np.ndarray)
 
 
 class _FineScores:
-    """The second look, at 192 px; each picture's fine structure is computed once and kept in half precision."""
+    """The second look, at 192 px; each image's fine structure is computed once and kept in half precision."""
 
     def __init__(self, thumbnails: np.ndarray, shown: np.ndarray) -> None:
         self._thumbnails, self._shown = thumbnails, shown

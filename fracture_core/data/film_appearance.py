@@ -33,7 +33,7 @@ def change_appearance(
 
 
 def _exposed(square: np.ndarray, inside: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Expose and process the same film anew; what lies beyond it stays black, seldom another grey."""
+    """Expose and process the same film again; what lies beyond it stays black, seldom another grey."""
     if rng.random() < 0.22:
         tiles = int(rng.integers(3, 9))
         square = cv2.createCLAHE(float(rng.uniform(1.0, 4.0)), (tiles, tiles)).apply(square)

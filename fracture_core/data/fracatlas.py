@@ -31,7 +31,7 @@ _INTEGERS = ["hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan"]
 _INTEGERS += ["fracture_count", "frontal", "lateral", "oblique"]
 _EXIF_ORIENTATION = 0x0112
 # Turned by 180 degrees, so sizes cannot tell; the two boxes lie on the tibia's and fibula's fractures only in
-# the upright picture.
+# the upright image.
 _SEEN_UPRIGHT = frozenset({"IMG0002588"})
 
 

@@ -1,4 +1,4 @@
-"""Decoded once: every picture of a dataset, letterboxed, in one memory-mapped file."""
+"""Decoded once: every image of a dataset, letterboxed, in one memory-mapped file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class ImageCache:
-    """Letterboxed pictures, uint8 (n, size, size), memory-mapped, with their placements, by image id."""
+    """Letterboxed images, uint8 (n, size, size), memory-mapped, with their placements, by image id."""
 
     squares: np.ndarray
     placements: tuple[Placement, ...]

@@ -24,7 +24,7 @@ _ATTEMPTS = 6
 
 @dataclass(frozen=True)
 class View:
-    """One training picture: uint8 (size, size), the boxes in view float32 (n, 4), and whether it shows a fracture."""
+    """One training image: uint8 (size, size), the boxes in view float32 (n, 4), and whether it shows a fracture."""
 
     square: np.ndarray
     boxes: np.ndarray

@@ -189,7 +189,7 @@ class ReviewSet:
         return entry
 
     def verdicts(self) -> list[Verdict]:
-        """Return every verdict, oldest first. Lines that a crash cut short are passed over.
+        """Return every verdict, oldest first. Lines that a crash truncated are passed over.
 
         Raises:
             ReviewError: The file cannot be read.

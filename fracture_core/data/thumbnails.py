@@ -1,4 +1,4 @@
-"""Small pictures made once: thumbnails of radiographs, kept in one bounded file of the cache folder."""
+"""Small images made once: thumbnails of radiographs, kept in one bounded file of the cache folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fracture_core.data.fracatlas import DatasetError
 from fracture_core.paths import cache_folder
 
 SIDE = 192
-#: All of FracAtlas takes 25 MB; the rest is for pictures with heatmaps.
+#: All of FracAtlas takes 25 MB; the rest is for images with heatmaps.
 MOST_BYTES = 128 * 2**20
 _VERSION = 1
 _QUALITY = 82
@@ -28,7 +28,7 @@ Answer = TypeVar("Answer")
 
 
 class PictureStore:
-    """Pictures by key, in one SQLite file of at most about `most_bytes`; the oldest give way to new ones.
+    """Images by key, in one SQLite file of at most about `most_bytes`; the oldest give way to new ones.
 
     SQLite makes each write whole or not at all, for any number of threads and processes. It holds nothing that
     cannot be made again, so a damaged file is replaced, and where nothing can be written nothing is kept.

@@ -87,7 +87,7 @@ class OwnDataset:
         return self.root / self.table.at[image_id, "path"]
 
     def boxes(self, image_id: str) -> np.ndarray:
-        """float32 (n, 4): x, y, width, height in pixels of the upright picture; (0, 4) where none is known."""
+        """float32 (n, 4): x, y, width, height in pixels of the upright image; (0, 4) where none is known."""
         self.path(image_id)
         return np.array(self._boxes[image_id] or [], np.float32).reshape(-1, 4)
 

@@ -23,14 +23,14 @@ from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.formatting import share_text
 from fracture_core.metrics.localisation import hottest_point_in_box
 
-#: Names the folder of other sources' pictures.
+#: Names the folder of other sources' images.
 ELSEWHERE_SETTING = "FRACTURE_ELSEWHERE_DIR"
 ANSWERS = ("likely", "uncertain", "unlikely")
 _COLUMNS = {"file", "fractured", "boxes_xywh", "body_part", "source", "licence"}
 
 
 class ElsewhereError(FractureCoreError):
-    """A folder of other sources' pictures that is not there, or not as described."""
+    """A folder of other sources' images that is not there, or not as described."""
 
 
 def elsewhere_folder() -> Path:
@@ -50,7 +50,7 @@ def elsewhere_folder() -> Path:
 def measure_elsewhere(
     predictor: Predictor, folder: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
-    """Let a bundle read every picture of the folder, as an upload would be.
+    """Let a bundle read every image of the folder, as an upload would be.
 
     Args:
         predictor: The bundle.
@@ -58,11 +58,11 @@ def measure_elsewhere(
         progress: Called as `progress(done, total)` after each.
 
     Returns:
-        One row a picture: `group` (the folder and the file name's first part, such as "limbs/rfsci"), `source`,
+        One row an image: `group` (the folder and the file name's first part, such as "limbs/rfsci"), `source`,
         `body_part`, `fractured` (1, 0 or missing), `read` (whether it could be read), `assessed`, `caution` (whether
         it is said to differ from what was validated), `answer` (one of ANSWERS, "" where none is given),
         `probability`, `flagged` (at the single threshold; never without an answer), `hit` (whether the hottest point
-        lies in a box; missing without boxes, false without an answer) and `fill`, the share 0..1 of the picture that
+        lies in a box; missing without boxes, false without an answer) and `fill`, the share 0..1 of the image that
         anatomy takes up.
 
     Raises:

@@ -68,7 +68,7 @@ def read_log(path: Path) -> pd.DataFrame:
     Returns:
         One row for each film and model, the first time it was shown, oldest first: when (UTC), film (SHA-256), model,
         answer (one of ANSWERS, or the finding as logged), probability (0..1, nan for a film that was not read). Lines
-        that a crash cut short are passed over.
+        that a crash truncated are passed over.
 
     Raises:
         MonitoringError: The file cannot be read.

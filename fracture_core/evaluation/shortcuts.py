@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 #: What a decoder leaves where a JPEG file ends early.
 DECODERS_GREY = 128
-#: Share of the rows to cut off: about one in twenty of FracAtlas' cut-short files lacks more.
+#: Share of the rows to cut off: about one in twenty of FracAtlas' truncated files lacks more.
 MISSING_SHARE = 0.25
 
 _BATCH = 32  # radiographs between two calls of the network
@@ -171,7 +171,7 @@ def _filled(radiograph: Radiograph, share: float, grey: int) -> np.ndarray:
 class Probe:
     """One change: what it is called, and the function that makes it (None: nothing to change in this one).
 
-    `beside` makes what the changed picture is compared with, where that is not the radiograph as it is.
+    `beside` makes what the changed image is compared with, where that is not the radiograph as it is.
     """
 
     name: str

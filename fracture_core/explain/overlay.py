@@ -1,6 +1,6 @@
 """Drawing evidence on a radiograph: colours, contours and boxes, in NumPy and OpenCV alone.
 
-One scale serves every radiograph. Nothing is stretched to the picture's own maximum, so a clean radiograph stays
+One scale serves every radiograph. Nothing is stretched to the image's own maximum, so a clean radiograph stays
 clean. Only evidence for a fracture (above zero) is drawn. The colours run from pale yellow to vermilion (Okabe and
 Ito 2008), getting darker and denser together, so the order survives colour blindness and grey print.
 """
@@ -97,7 +97,7 @@ def contours(
     scale = np.array(evidence.shape[::-1], np.float32) / np.array(share.shape[::-1], np.float32)
     found = []
     for level in levels:
-        # One empty pixel around it: an outline that meets the picture's border then runs along it.
+        # One empty pixel around it: an outline that meets the image's border then runs along it.
         inside = np.pad((share >= level).astype(np.uint8), 1)
         rings, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         found += [(level, (ring[:, 0].astype(np.float32) - 0.5) * scale) for ring in rings if len(ring) > 4]

@@ -1,7 +1,7 @@
 """Compressed streams to samples, and which of their rows were really in them.
 
 JPEG and JPEG-LS streams occur as files of their own, within DICOM files and within TIFF files; they are decoded here
-for all three. Every decoder writes into memory that was set to nought before, so that nothing read earlier can show.
+for all three. Every decoder writes into memory that was set to zero before, so that nothing read earlier can show.
 """
 
 from __future__ import annotations

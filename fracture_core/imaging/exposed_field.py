@@ -2,7 +2,7 @@
 
 A fracture is small and the network's square is smaller still, so every row of nothing costs detail. The search works
 on a thumbnail of the radiograph, so that it costs little and finds the same at every resolution. Where it is in doubt
-it keeps: air that is not even, and anatomy that fills the picture, stay.
+it keeps: air that is not even, and anatomy that fills the image, stay.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BLUR = 2  # rows of the thumbnail beside a border that are neither
 _AIR, _BONE = 5, 99  # percentiles of the field's grey
 _SKIN = 0.25  # of the way from air to bone: brighter than this is anatomy
 _OUTLINE = 0.08  # of the same way, between neighbours: fainter anatomy shows by its outline
-_SPECK = 0.002  # of the picture's area: dust and single letters are smaller, fingertips larger
+_SPECK = 0.002  # of the image's area: dust and single letters are smaller, fingertips larger
 _MARGIN = 0.04  # of the longer side, kept round what was found
 _NARROWEST = 0.35  # of a side: a thinner field is widened to it
 
@@ -116,7 +116,7 @@ def _widened(
     found: tuple[int, int], within: tuple[int, int], frame: int, margin: float, side: int, full: int
 ) -> tuple[int, int]:
     """Start and length of one axis in the radiograph's pixels: the margin added, a border never taken back in."""
-    # A frame is given back with what touches it: it is thin, and its line may be the picture's own end.
+    # A frame is given back with what touches it: it is thin, and its line may be the image's own end.
     low = within[0] - 1 if within[0] > frame else 0
     high = within[1] + 1 if within[1] < side - frame else side
     start, end = max(within[0] + found[0] - margin, low), min(within[0] + found[1] + margin, high)

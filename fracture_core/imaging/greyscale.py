@@ -203,7 +203,7 @@ def flatten(samples: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     if channels in (2, 4):
         alpha = np.ascontiguousarray(samples[:, :, -1])
         if not alpha.any():
-            # Programs that know nothing of transparency leave it at nought.
+            # Programs that know nothing of transparency leave it at zero.
             warnings.append(ALL_TRANSPARENT_WARNING)
         elif alpha.min() < top:
             warnings.append(TRANSPARENT_WARNING)

@@ -19,7 +19,7 @@ def unpack_bits(stored: bytes, size: int) -> np.ndarray:
     Returns:
         uint8 (n,), n at most `size`.
     """
-    # A byte of nought pads a stream to an even length, and is half a run to the library.
+    # A byte of zero pads a stream to an even length, and is half a run to the library.
     for stream in (stored, stored[:-1]) if stored.endswith(b"\0") else (stored,):
         try:
             return np.asarray(imagecodecs.packbits_decode(stream, out=np.zeros(size + 256, np.uint8)))[:size]

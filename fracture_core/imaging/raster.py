@@ -210,7 +210,7 @@ def _flat(image: Image.Image) -> Grey:
     if image.mode in ("RGBA", "LA"):
         alpha = np.asarray(image.getchannel("A"))
         if not alpha.any():
-            # Programs that know nothing of transparency leave it at nought.
+            # Programs that know nothing of transparency leave it at zero.
             warnings = (*warnings, ALL_TRANSPARENT_WARNING)
         elif alpha.min() < 255:
             cv2.multiply(grey, alpha, dst=grey, scale=1 / 255)

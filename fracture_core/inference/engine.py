@@ -1,7 +1,7 @@
 """The fast forward pass: OpenVINO at full precision, and TensorFlow behind the same interface as its reference.
 
-One picture is read by all threads together. Several are read side by side, one thread each, which spares the threads
-waiting for each other and on two cores takes a fifth less time a picture than one batch does.
+One image is read by all threads together. Several are read side by side, one thread each, which spares the threads
+waiting for each other and on two cores takes a fifth less time an image than one batch does.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PRECISIONS = ("f32", "bf16", "f16")
 
 
 class EngineError(FractureCoreError):
-    """Pictures of the wrong shape or type, or a network that cannot be made ready on this computer."""
+    """Images of the wrong shape or type, or a network that cannot be made ready on this computer."""
 
 
 class Engine:
@@ -90,7 +90,7 @@ class Engine:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each output for one picture, by name: (h, w, C) or (C,)."""
+        """The shape of each output for one image, by name: (h, w, C) or (C,)."""
         return {
             name: tuple(port.get_shape())[1:]
             for name, port in zip(self.graph.outputs, self._model.outputs, strict=True)
@@ -108,7 +108,7 @@ class Engine:
         _check(squares, self.graph)
 
     def warm_up(self) -> None:
-        """Compile for single pictures now, so that the first one need not wait; raise EngineError where that fails."""
+        """Compile for single images now, so that the first one need not wait; raise EngineError where that fails."""
         self._ready("LATENCY")
 
     def _run_together(self, squares: np.ndarray, outputs: Mapping[str, np.ndarray]) -> None:

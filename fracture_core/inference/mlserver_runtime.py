@@ -21,7 +21,7 @@ from mlserver.utils import get_model_uri  # noqa: E402
 
 
 class OpenVINORuntime(MLModel):
-    """One network in OpenVINO's format: float32 pictures (n, S, S, 1), 0..255, to each of its outputs by name."""
+    """One network in OpenVINO's format: float32 images (n, S, S, 1), 0..255, to each of its outputs by name."""
 
     async def load(self) -> bool:
         """Compile the network that `uri` in model-settings.json names."""

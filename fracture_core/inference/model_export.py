@@ -8,7 +8,7 @@
     models/NAME/config.pbtxt             for Triton: --model-repository FOLDER/models
 
 NAME holds the bundle's hash, so an app never takes another network's answers for those of its own. What only this
-side does (letterbox, calibration, thresholds, heatmaps) stays here; a server sees pictures and gives numbers.
+side does (letterbox, calibration, thresholds, heatmaps) stays here; a server sees images and gives numbers.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def export(bundle: Bundle, folder: str | os.PathLike[str]) -> Path:
 
 
 def _tensors(engine: Engine) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
-    """Shapes of one picture's input and outputs, by name, without the batch."""
+    """Shapes of one image's input and outputs, by name, without the batch."""
     return {INPUT: (*engine.graph.input_size, 1)}, engine.shapes
 
 

@@ -23,7 +23,7 @@ _AXES = {
     "dense": (0, 1),
 }
 
-#: Largest map between two layers, in values a picture: DenseNet121's at 1,024 pixels takes a quarter.
+#: Largest map between two layers, in values an image: DenseNet121's at 1,024 pixels takes a quarter.
 _MOST_VALUES = 2**26
 
 
@@ -66,7 +66,7 @@ def _rebuild(graph: Graph, weights: Mapping[str, np.ndarray], batch: int) -> ope
 
 
 def _lengths(value: openvino.Node) -> list[int]:
-    """(C,) or (C, H, W) of one picture."""
+    """(C,) or (C, H, W) of one image."""
     return [length.get_max_length() for length in list(value.output(0).get_partial_shape())[1:]]
 
 

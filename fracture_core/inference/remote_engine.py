@@ -4,7 +4,7 @@ FRACTURE_SERVER=http://host:port turns it on; `fracture_core.inference.model_exp
 the server is away or lacks this network, this computer computes instead, the result says so, and the server is asked
 again later.
 
-The picture that is sent is the one the network sees (letterboxed, grey, without name or header). Over http:// it
+The image that is sent is the one the network sees (letterboxed, grey, without name or header). Over http:// it
 travels in the clear; use https:// outside a network you trust.
 """
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 SETTING = "FRACTURE_SERVER"
 #: Seconds to connect, and to wait for an answer.
 _CONNECT, _ANSWER = 2.0, 10.0
-#: Pictures in one request: JSON, which every server reads, takes some 20 bytes a number.
+#: Images in one request: JSON, which every server reads, takes some 20 bytes a number.
 _BATCH = 8
 
 

@@ -1,4 +1,4 @@
-"""Scoring letterboxed pictures with a network: the recipe's test-time views, and whole folders."""
+"""Scoring letterboxed images with a network: the recipe's test-time views, and whole folders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Scorer:
         return getattr(self._engine, "remark", "")
 
     def fit(self, pixels: np.ndarray) -> tuple[np.ndarray, Placement]:
-        """Bring a radiograph, uint8 (H, W), into the network's square, as the recipe's training pictures were."""
+        """Bring a radiograph, uint8 (H, W), into the network's square, as the recipe's training images were."""
         return fit(pixels, self.size, crop_to_field=self.recipe.crop_to_field)
 
     def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
@@ -78,7 +78,7 @@ class Scorer:
         batch: int = 32,
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Score files, cut-short ones too; arrays in the order of `paths`. `progress(done, total)` after each batch."""
+        """Score files, truncated ones too; arrays in the order of `paths`. `progress(done, total)` after each batch."""
         kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
         done = 0
         for squares in _squares_ahead(paths, self.fit, batch):

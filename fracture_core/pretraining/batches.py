@@ -30,14 +30,14 @@ class StageSchedule:
     warmup: int = 40
     weight_decay: float = 0.02
     averaging: float = 0.995
-    positives: float = 0.35  # share of fractured pictures in a batch
+    positives: float = 0.35  # share of fractured images in a batch
     box_weight: float = 0.5
     box_positive_weight: float = 2.0
     global_weight: float = 0.3  # the global head's own cross-entropy, so that it learns to stand alone
     dense_weight: float = 3.0
     logit_weight: float = 0.0  # cross-entropy towards the teacher's probability, where the teacher has the heads
     cell_weight: float = 0.0  # smooth L1 between student's and teacher's cells, where the teacher has them
-    mixing: float = 0.0  # share of pictures blended with another one, which the teacher alone can name
+    mixing: float = 0.0  # share of images blended with another one, which the teacher alone can name
     frozen_through: str | None = None  # the last node of the trunk that learns nothing
     head_rate: float = 1.0  # the heads' learning rate over the trunk's
     decay: float = 1.0

@@ -191,7 +191,7 @@ class Pretraining:
         return {name: round(float(value.detach()), 4) for name, value in losses.items()}
 
     def _frozen_maps(self, pictures: torch.Tensor) -> dict[str, torch.Tensor] | None:
-        """Return what the frozen part makes of pictures, from the inference engine: a third of PyTorch's time."""
+        """Return what the frozen part makes of images, from the inference engine: a third of PyTorch's time."""
         if not self.student.frozen:
             return None
         size = pictures.shape[-1]

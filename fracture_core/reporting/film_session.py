@@ -16,7 +16,7 @@ from fracture_core.inference.predictor import Failure, Finding, Predictor
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.worklist import Entry
 
-#: Bytes of pixels and feature maps that the findings of one session may hold; the longest unused are made anew.
+#: Bytes of pixels and feature maps that the findings of one session may hold; the longest unused are made again.
 MOST_KEPT = 256 * 2**20
 
 

@@ -1,4 +1,4 @@
-"""Pictures that are no radiographs, drawn at random: text, plots, shapes, gradients, tiles and noise."""
+"""Images that are no radiographs, drawn at random: text, plots, shapes, gradients, tiles and noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _SIDE = 448
 
 
 def made_up_picture(rng: np.random.Generator) -> np.ndarray:
-    """Draw one picture, uint8 (H, W), of a random kind; the same `rng` state gives the same picture."""
+    """Draw one image, uint8 (H, W), of a random kind; the same `rng` state gives the same image."""
     kinds = (_text, _plot, _shapes, _gradient, _tiles, _noise, _blank)
     height, width = (int(n) for n in rng.integers(_SIDE // 2, _SIDE, 2))
     picture = kinds[rng.integers(len(kinds))](height, width, rng)

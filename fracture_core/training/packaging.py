@@ -59,7 +59,7 @@ def package(
         name: Name of the bundle.
         dataset: What it was trained on.
         root: The folder of the bundles; by default the user's.
-        outsiders: A folder of pictures to fit the scope model on (see `scope_fit`); by default the one that
+        outsiders: A folder of images to fit the scope model on (see `scope_fit`); by default the one that
             FRACTURE_OUTSIDERS_DIR names. Without one the bundle has no such model.
         progress: Called with (done, total) images.
 

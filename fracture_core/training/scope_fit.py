@@ -1,6 +1,6 @@
 """Fit what is a limb radiograph: the training films in random views against what is none.
 
-What is none: pictures drawn at random (`made_up`), and a folder of others, `outside/` in it; `limbs/`, where it exists,
+What is none: images drawn at random (`made_up`), and a folder of others, `outside/` in it; `limbs/`, where it exists,
 holds further limb radiographs. Both stay where they are; a bundle keeps the coefficients alone, and its card says what
 they were fitted on. Neither test images nor films that may only be measured on take part.
 """
@@ -27,12 +27,12 @@ from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.scorer import Scorer
 from fracture_core.training.made_up import made_up_picture
 
-#: Names the folder of pictures to fit on, where no other is given.
+#: Names the folder of images to fit on, where no other is given.
 OUTSIDERS_SETTING = "FRACTURE_OUTSIDERS_DIR"
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 _NO_BOXES = np.empty((0, 4), np.float32)
 _BATCH = 32
-#: Larger pictures are reduced to this many pixels along the longer side.
+#: Larger images are reduced to this many pixels along the longer side.
 _LONGEST = 800
 #: Share of held-out limb views that the threshold leaves out of scope.
 _REFUSED = 0.02
@@ -41,7 +41,7 @@ _USUAL = (0.01, 0.99)
 _FEWEST = 20
 #: Least and greatest resolution of a view, in pixels along the longer side.
 _RESOLUTIONS = (44, 500)
-#: About as many views are made of each kind of picture that is no limb.
+#: About as many views are made of each kind of image that is no limb.
 _VIEWS_OF_A_KIND = 600
 FILMS, LIMBS = "training films", "other limb films"
 #: How much the two kinds of limb films count; what is no limb counts as much as both, each kind of it the same.
@@ -49,12 +49,12 @@ _SHARES = {FILMS: 0.35, LIMBS: 0.15}
 
 
 class ScopeFitError(FractureCoreError):
-    """A folder without the pictures that a fit needs."""
+    """A folder without the images that a fit needs."""
 
 
 @dataclass(frozen=True)
 class ScopeFit:
-    """A fitted model, and what it was fitted on: numbers of pictures by kind, and what it does on those held out."""
+    """A fitted model, and what it was fitted on: numbers of images by kind, and what it does on those held out."""
 
     model: ScopeModel
     fitted_on: Mapping[str, int]
@@ -87,14 +87,14 @@ def fit_scope(
         train: Its training radiographs.
         outsiders: A folder with `outside/` and, where there are any, `limbs/`.
         films: How many of the training radiographs to use.
-        made_up: How many pictures to draw.
+        made_up: How many images to draw.
         seed: What the random choices start from.
 
     Returns:
-        The model, with a fifth of the pictures held out for its threshold.
+        The model, with a fifth of the images held out for its threshold.
 
     Raises:
-        ScopeFitError: The folder has too few pictures.
+        ScopeFitError: The folder has too few images.
         UnreadableRadiograph: A file is no image.
     """
     rng, scorer = np.random.default_rng(seed), scorer.first_view()
@@ -108,7 +108,7 @@ def fit_scope(
     }
     for kind in sorted({path.parent for path in others}):
         paths = [path for path in others if path.parent == kind]
-        # Few pictures of a kind are seen more often; a close-up of a chest can look like one of a limb, so that what is
+        # Few images of a kind are seen more often; a close-up of a chest can look like one of a limb, so that what is
         # no limb is shown more nearly whole.
         number = int(np.clip(round(_VIEWS_OF_A_KIND / len(paths)) - 1, 1, 10))
         groups[f"no limb: {kind.name}"] = _views(map(_pixels, paths), scorer.size, number, 0.85, rng)
@@ -123,7 +123,7 @@ def fit_scope(
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures in a folder and those below it, in order of their paths; none where there is no folder."""
+    """Return the images in a folder and those below it, in order of their paths; none where there is no folder."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
 
 
@@ -136,7 +136,7 @@ def _pixels(path: Path) -> np.ndarray:
 def _views(
     pictures: Iterator[np.ndarray], size: int, views: int, whole: float, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, int, bool]]:
-    """Yield each picture as it is and in random views: uint8 (S, S), the picture's number, whether it is as it is."""
+    """Yield each image as it is and in random views: uint8 (S, S), the image's number, whether it is as it is."""
     before: ImagePyramid | None = None
     for number, pixels in enumerate(pictures):
         yield letterbox(pixels, size)[0], number, True
@@ -148,7 +148,7 @@ def _views(
 
 
 def _coarser(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lower a picture's resolution at random.
+    """Lower an image's resolution at random.
 
     Limb films are sharp, and what could be had of other parts of the body is not: without this, sharpness would be what
     tells them apart.
@@ -172,11 +172,11 @@ def _weights(group: pd.Series) -> np.ndarray:
 
 
 def _fitted(features: np.ndarray, table: pd.DataFrame) -> ScopeFit:
-    """Fit on features (n, F) of the views that `table` names, row by row; every fifth picture sets the threshold."""
+    """Fit on features (n, F) of the views that `table` names, row by row; every fifth image sets the threshold."""
     from sklearn.linear_model import LogisticRegression  # slow to import, and only fitting needs it
 
     limb = table["group"].isin([FILMS, LIMBS]).to_numpy()
-    held = (table["number"] % 5 == 4).to_numpy()  # all views of a picture, or none
+    held = (table["number"] % 5 == 4).to_numpy()  # all views of an image, or none
     mean, scale = features[~held].mean(0), features[~held].std(0) + 1e-3
     model = LogisticRegression(C=0.005, max_iter=400)
     shares = _weights(table["group"][~held])

@@ -72,7 +72,7 @@ def measure(recipe: Recipe, began: float) -> StepTiming:
 
 
 def _image_data(model: keras.Model, recipe: Recipe, rng: np.random.Generator) -> TrainingData:
-    """Two batches of noise, as ordinary training gets its pictures."""
+    """Two batches of noise, as ordinary training gets its images."""
     n = recipe.batch_size * 2
     side = round(recipe.image_size * MARGIN / 32) * 32 if recipe.augmentation.active else recipe.image_size
     squares = rng.integers(0, 256, (n, side, side), np.uint8)

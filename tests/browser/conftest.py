@@ -20,7 +20,7 @@ from tests.browser.app import Server
 
 @pytest.fixture(scope="session")
 def vocal_models(small_models, tmp_path_factory) -> Path:
-    """The small bundle with a head that finds evidence in every picture: the untrained one leaves nothing to draw."""
+    """The small bundle with a head that finds evidence in every image: the untrained one leaves nothing to draw."""
     models = tmp_path_factory.mktemp("vocal") / "models"
     shutil.copytree(small_models, models)
     bundle = load_bundle("small", models)
@@ -68,7 +68,7 @@ def page(browser, server):
 
 @pytest.fixture(scope="session")
 def findings(small_models, vocal_models):
-    """What the core itself says of every picture of the small dataset: path -> Finding."""
+    """What the core itself says of every image of the small dataset: path -> Finding."""
     reader = load_predictor("small", vocal_models)
     paths = sorted((small_models.parent / "data" / "images").glob("*/*.jpg"))
     return {path: reader.predict(read_radiograph(path)) for path in paths}
@@ -76,6 +76,6 @@ def findings(small_models, vocal_models):
 
 @pytest.fixture(scope="session")
 def known(findings):
-    """The pictures that the small network is not surprised by, most evidence drawn first."""
+    """The images that the small network is not surprised by, most evidence drawn first."""
     paths = [path for path, finding in findings.items() if finding.assessed]
     return sorted(paths, key=lambda path: -findings[path].heatmap("grad-cam").max())

@@ -105,7 +105,7 @@ def test_sliders_and_keys_change_the_picture_without_the_server(opened):
     opened.keyboard.press("0")
     opened.keyboard.press("l")
     opened.keyboard.press("w")
-    # Chromium may resample a filtered picture by a grey level or so.
+    # Chromium may resample a filtered image by a grey level or so.
     assert difference(drawn(opened), first) < 1 < min(difference(other, first) for other in seen - {first})
     assert opened.evaluate("window.sent") == 0
     assert not sent

@@ -96,7 +96,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page.locator(".st-key-chart_live_auc .js-plotly-plot").wait_for(timeout=WAIT)
     assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "Running"
 
-    # The app ends and starts anew; the run did not notice, and the new app knows it.
+    # The app ends and starts again; the run did not notice, and the new app knows it.
     trainer_server.stop()
     assert status(run).alive
     again = app(tmp_path)

@@ -1,4 +1,4 @@
-"""Bundles are input too: what is altered, cut short, foreign or of the future is refused with a sentence."""
+"""Bundles are input too: what is altered, truncated, foreign or of the future is refused with a sentence."""
 
 from __future__ import annotations
 

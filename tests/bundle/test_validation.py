@@ -32,7 +32,7 @@ _DESCRIPTIONS = ("network.json", "recipe.json", "operating_points.json")
 
 @pytest.fixture
 def stranger(small_models, tmp_path) -> Path:
-    """A copy of the small bundle, to be changed and sealed anew."""
+    """A copy of the small bundle, to be changed and sealed again."""
     return shutil.copytree(small_models / "small", tmp_path / "models" / "small")
 
 

@@ -163,15 +163,15 @@ def test_the_real_overwritten_files(real):
 
 @REAL
 def test_real_duplicates(real):
-    """Pairs looked at by eye: copies, a re-saved and resized one, cut short, ending in rubbish; and no retakes."""
+    """Pairs looked at by eye: copies, a re-saved and resized one, truncated, ending in rubbish; and no retakes."""
     dataset, found, _ = real
     together = {pair for members in found.duplicate_groups for pair in itertools.combinations(members, 2)}
     seen = [
         ("IMG0000004", "IMG0002297"),  # equal
         ("IMG0000001", "IMG0001508"),  # resized from 1760x2140 to 373x454
         ("IMG0003040", "IMG0004346"),
-        ("IMG0002691", "IMG0004100"),  # cut short, a third missing
-        ("IMG0002799", "IMG0004145"),  # cut short, half missing
+        ("IMG0002691", "IMG0004100"),  # truncated, a third missing
+        ("IMG0002799", "IMG0004145"),  # truncated, half missing
         ("IMG0002791", "IMG0004150"),  # ends in rubbish
         ("IMG0003034", "IMG0004341"),
     ]

@@ -118,7 +118,7 @@ def test_who_decides_where_sources_disagree(tmp_path, entry, label, words):
 
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_boxes_drawn_on_unturned_pixels_are_turned(tmp_path, orientation):
-    """The box frames a bright patch of the stored pixels; turned, it must frame it in the upright picture."""
+    """The box frames a bright patch of the stored pixels; turned, it must frame it in the upright image."""
     pixels = np.full((120, 96), 20, np.uint8)
     x, y, w, h = map(int, BOX)
     pixels[y : y + h, x : x + w] = 230

@@ -1,4 +1,4 @@
-"""The split: the reference study's own sizes, and no picture that lets the network recognise instead of read."""
+"""The split: the reference study's own sizes, and no image that lets the network recognise instead of read."""
 
 from __future__ import annotations
 

@@ -268,7 +268,7 @@ def test_unknown_boxes_stay_unknown_whatever_happens_to_the_picture() -> None:
 
 @pytest.mark.slow
 def test_a_network_is_trained_on_a_folder_a_class(tmp_path) -> None:
-    """Nothing is outlined, so the cells' loss counts the healthy pictures alone and stays a number."""
+    """Nothing is outlined, so the cells' loss counts the healthy images alone and stays a number."""
     data = open_dataset(folders(tmp_path / "own", n=30))
     with tiny_network(tmp_path):
         run = train(SMALL.replace(epochs=2, leak_free=True, fast_path=True), data, run=tmp_path / "run")

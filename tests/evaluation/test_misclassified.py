@@ -1,4 +1,4 @@
-"""Mistakes against a plain loop, and the pictures of them."""
+"""Mistakes against a plain loop, and the images of them."""
 
 from __future__ import annotations
 

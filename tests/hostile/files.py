@@ -1,4 +1,4 @@
-"""Hostile picture files: cut, flipped, lying about their size, exploding, nested, disguised."""
+"""Hostile image files: cut, flipped, lying about their size, exploding, nested, disguised."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def zeros(megabytes: int) -> bytes:
-    """A zlib stream that inflates to so many megabytes of nought: one flushed block, again and again."""
+    """A zlib stream that inflates to so many megabytes of zero: one flushed block, again and again."""
     packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
     block = packer.compress(bytes(2**20)) + packer.flush(zlib.Z_FULL_FLUSH)
     checksum = (megabytes * 2**20 % 65_521) << 16 | 1
@@ -175,7 +175,7 @@ def _many_directories() -> bytes:
 
 
 def broken_tiffs() -> Named:
-    """Directories that loop or nest, counts and offsets beyond any file, tiles beyond any picture."""
+    """Directories that loop or nest, counts and offsets beyond any file, tiles beyond any image."""
     yield "tiff whose next page is itself", lambda: tiff(_basic(), then=8, body=bytes(10_200))
     yield "tiff of 100,000 empty pages", _many_directories
     yield "tiff whose sub-directory is itself", lambda: tiff([*_basic(), (330, 4, 1, 8)], body=bytes(10_200))

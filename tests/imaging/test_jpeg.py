@@ -1,4 +1,4 @@
-"""How much of a cut-short JPEG is missing: planted cuts, real ones, and no false alarm on whole files."""
+"""How much of a truncated JPEG is missing: planted cuts, real ones, and no false alarm on whole files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every picture format to one contract, against independent references; sentences for everything else."""
+"""Every image format to one contract, against independent references; sentences for everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine against Keras: the same outputs, whatever the architecture, the thread or the number of pictures."""
+"""The engine against Keras: the same outputs, whatever the architecture, the thread or the number of images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_gives_what_keras_gives(backbone: str, head: str) -> None:
     engine, squares = Engine(graph, weights), pictures(3)
     expected = keras_outputs(model, squares)
     assert expected["cells"].shape == (3, SIZE // 8, SIZE // 8, 1)
-    assert np.ptp(expected["logit"]) > 1e-3  # the pictures do make a difference
+    assert np.ptp(expected["logit"]) > 1e-3  # the images do make a difference
     assert largest_difference(engine.run(squares), expected) < 1e-4
     assert largest_difference(engine.run(squares[:1]), keras_outputs(model, squares[:1])) < 1e-4
 

@@ -134,7 +134,7 @@ def test_a_run_knows_its_bundle_by_the_weights(models, run):
 
 
 def test_a_damaged_run_is_listed_and_can_be_deleted(run, models):
-    shutil.copytree(run, run.parent / ".deleted-a1")  # a deletion that was cut short
+    shutil.copytree(run, run.parent / ".deleted-a1")  # a deletion that was truncated
     (run / "run.json").write_text('{"finished": tr')
     (one,) = list_runs()
     assert one.run == run and one.state == "failed"

@@ -156,7 +156,7 @@ def test_the_summary_counts_every_radiograph_once_and_by_size():
     assert everyone.energy.low < everyone.energy.value < everyone.energy.high
     assert terciles[0].largest < terciles[1].smallest
     assert terciles[1].largest < terciles[2].smallest
-    # A map of noise holds as much of its energy in a box as the box holds of the picture.
+    # A map of noise holds as much of its energy in a box as the box holds of the image.
     assert terciles[2].energy.value == pytest.approx(np.mean([o.box_size**2 for o in scored[20:30]]), abs=0.03)
     rows = pointing_by_size([o.hit for o in scored], [o.centre_hit for o in scored], [o.box_size for o in scored])
     assert [(r.n, r.pointing, r.centre_pointing) for r in rows] == [

@@ -35,7 +35,7 @@ def published() -> Path:
 def test_a_photograph_of_a_palace_is_one(published) -> None:
     import torch
 
-    photograph = load_sample_image("china.jpg")[:, 107:534]  # its middle, as ImageNet's pictures are cut
+    photograph = load_sample_image("china.jpg")[:, 107:534]  # its middle, as ImageNet's images are cut
     photograph = cv2.resize(photograph, (260, 260), interpolation=cv2.INTER_CUBIC).astype(np.float32)
     backbone = BACKBONES["efficientnet-lite2"]
     model = efficientnet_lite2(weights="imagenet", input_tensor=keras.Input((260, 260, 3)))

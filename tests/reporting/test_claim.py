@@ -1,4 +1,4 @@
-"""Every figure of the checklist is the model's own, computed anew from its predictions by other programs."""
+"""Every figure of the checklist is the model's own, computed again from its predictions by other programs."""
 
 from __future__ import annotations
 

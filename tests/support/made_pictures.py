@@ -1,4 +1,4 @@
-"""Made-up pictures and their files, for tests of the readers."""
+"""Made-up images and their files, for tests of the readers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fracture_core.imaging.radiograph import Radiograph
 
 
 def phantom(height: int = 200, width: int = 150) -> np.ndarray:
-    """A bone-like picture, different in each corner: uint8 (height, width), black background."""
+    """A bone-like image, different in each corner: uint8 (height, width), black background."""
     rows, columns = np.mgrid[0:height, 0:width]
     bone = 200 * np.exp(-(((columns - width * 0.4 - rows * 0.1) / (width * 0.12)) ** 2))
     texture = 25 * (1 + np.sin(rows / 7) * np.cos(columns / 5))
@@ -22,7 +22,7 @@ def phantom(height: int = 200, width: int = 150) -> np.ndarray:
 
 
 def encoded(image: Image.Image | np.ndarray, kind: str, **options: object) -> bytes:
-    """A picture as the bytes of a file."""
+    """An image as the bytes of a file."""
     file = io.BytesIO()
     (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(file, kind, **options)
     return file.getvalue()

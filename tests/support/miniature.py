@@ -1,4 +1,4 @@
-"""FracAtlas in small: the published layout with a handful of drawn pictures, for machines without the dataset."""
+"""FracAtlas in small: the published layout with a handful of drawn images, for machines without the dataset."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Entry:
 
 
 def picture(seed: int, height: int = 120, width: int = 96) -> np.ndarray:
-    """A picture with structure at every scale, uint8 (height, width); another seed, another picture."""
+    """An image with structure at every scale, uint8 (height, width); another seed, another image."""
     generator = np.random.default_rng(seed)
     total = np.zeros((height, width))
     for cells in (3, 6, 12, 24, 48):

@@ -25,7 +25,7 @@ def recipe(backbone: str = "densenet121", localiser: int = 16, head: str = "glob
 def network(backbone: str = "densenet121", localiser: int = 16, head: str = "global"):
     """Keras model, graph and weights: the same at every call, and with every normalisation at work.
 
-    Kernels and offsets are drawn by name, and the statistics taken from a batch of pictures, so that values keep a
+    Kernels and offsets are drawn by name, and the statistics taken from a batch of images, so that values keep a
     trained network's size from the first layer to the last.
     """
     import keras
@@ -53,7 +53,7 @@ def _drawn(key: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def pictures(n: int, size: int = SIZE) -> np.ndarray:
-    """Random pictures, uint8 (n, size, size)."""
+    """Random images, uint8 (n, size, size)."""
     return np.random.default_rng(n).integers(0, 256, (n, size, size), dtype=np.uint8)
 
 
@@ -67,6 +67,6 @@ def real_square(fracatlas_dir: Path, size: int = SIZE) -> np.ndarray:
 
 
 def keras_outputs(model, squares: np.ndarray) -> dict[str, np.ndarray]:
-    """What Keras makes of pictures (n, S, S): every output by name."""
+    """What Keras makes of images (n, S, S): every output by name."""
     outputs = model(squares[..., None].astype(np.float32), training=False)
     return {name: tensor.numpy() for name, tensor in outputs.items()}

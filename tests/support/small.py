@@ -18,7 +18,7 @@ RECIPE = Recipe(name="small", image_size=64, localiser=8, start="none")
 
 
 def small_dataset(root: Path, n: int = 60) -> FracAtlas:
-    """A miniature with every third picture fractured: a bright bar, boxed."""
+    """A miniature with every third image fractured: a bright bar, boxed."""
     entries = []
     for number in range(n):
         pixels = picture(number)

@@ -84,7 +84,7 @@ def test_an_empty_box_target_still_divides_by_the_pictures():
 
 
 def test_cells_that_nobody_knows_teach_nothing():
-    """The loss of two pictures, one of them not outlined, is that of the other; no gradient reaches the unknown."""
+    """The loss of two images, one of them not outlined, is that of the other; no gradient reaches the unknown."""
     rng = np.random.default_rng(5)
     cells = tf.constant(rng.normal(size=(2, 3, 3)), tf.float32)
     target = (rng.random((2, 3, 3)) < 0.3).astype(np.float32)

@@ -1,6 +1,6 @@
 """Pixels that a DICOM file stores as they are, or in runs (RLE): as far as the file goes, and which rows those are.
 
-Memory that a frame is put into is set to nought before, so what the file lacks can never show anything else.
+Memory that a frame is put into is set to zero before, so what the file lacks can never show anything else.
 """
 
 from __future__ import annotations

@@ -124,7 +124,7 @@ def _grey_scale(dataset: Dataset, form: PixelFormat, choices: list[VoiTransform]
         signed=form.signed,
         # MONOCHROME1 asks for INVERSE as well (PS3.3 C.8.11.1.1.1): that is one inversion, not two.
         inverted=form.photometric == "MONOCHROME1" or shape == "INVERSE",
-        # A slope of nought, or none, says nothing.
+        # A slope of zero, or none, says nothing.
         slope=slope or 1.0,
         intercept=intercept or 0.0,
         modality=lut(tables[0], dataset) if tables else None,

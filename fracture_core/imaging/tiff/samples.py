@@ -1,6 +1,6 @@
 """The samples of a TIFF image, put together strip by strip or tile by tile.
 
-Each segment is decompressed by itself, into memory that was set to nought before, and counted: a row belongs to the
+Each segment is decompressed by itself, into memory that was set to zero before, and counted: a row belongs to the
 image only where every sample of it was in the file. No library is trusted to have written what it returns.
 """
 

@@ -83,7 +83,7 @@ def _files(sources: Sources, name: str, ids: Sequence[str]) -> None:
 
 
 def _pairs(sources: Sources, name: str) -> None:
-    """Pairs side by side, the two pictures of one exposure in one frame."""
+    """Pairs side by side, the two images of one exposure in one frame."""
     pairs = sources.audit.duplicate_pairs
     if name == "opposite labels":
         labels = sources.table["label"]

@@ -1,4 +1,4 @@
-"""FracAtlas as the page holds it: one index, one audit and one catalogue for all sessions, never its pictures."""
+"""FracAtlas as the page holds it: one index, one audit and one catalogue for all sessions, never its images."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sources:
 
     @property
     def survey(self) -> Survey:
-        """Sizes of pictures and boxes, read from the headers at the first call."""
+        """Sizes of images and boxes, read from the headers at the first call."""
         return _survey(self.key)
 
 

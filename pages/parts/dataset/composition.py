@@ -33,7 +33,7 @@ _FIELDS = ((PARTS, "part"), (VIEWS, "projection"), (SPLITS, "split"), (("hardwar
 
 
 def makeup(sources: Sources) -> None:
-    """Draw classes by body part, view and split, then sizes of pictures and boxes."""
+    """Draw classes by body part, view and split, then sizes of images and boxes."""
     table, survey = sources.table, sources.survey
     st.caption(
         "Select a bar to see its images. A radiograph showing several body parts or views is counted in each. "

@@ -1,4 +1,4 @@
-"""One image of FracAtlas: the whole picture, what the dataset and the model say of it, and its duplicates."""
+"""One image of FracAtlas: the whole image, what the dataset and the model say of it, and its duplicates."""
 
 from __future__ import annotations
 

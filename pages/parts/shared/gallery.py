@@ -1,4 +1,4 @@
-"""Rows of small pictures that can be clicked: one component, so that a page of them is one message."""
+"""Rows of small images that can be clicked: one component, so that a page of them is one message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _component = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture (JPEG, b"" where there is none) with its id, a line in words, and whether it is marked."""
+    """One image (JPEG, b"" where there is none) with its id, a line in words, and whether it is marked."""
 
     image_id: str
     picture: bytes

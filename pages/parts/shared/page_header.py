@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
-# A picture of our own: an icon given by name would be fetched from a font server.
+# An image of our own: an icon given by name would be fetched from a font server.
 _ICON = Path(__file__).with_name("icon.png")
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.75rem 2.5rem 2rem; max-width: 1500px; }

@@ -53,7 +53,7 @@ def picture(finding: Finding, data: bytes = b"") -> dict[str, object]:
 def plain_picture(radiograph: Radiograph, data: bytes = b"") -> dict[str, object]:
     """Return everything that the viewer draws of a radiograph that no model has read; `data` as in `picture`."""
     height, width = radiograph.pixels.shape
-    # A browser draws a plain grey JPEG as it was read; packing large detectors' pixels anew would take longer than
+    # A browser draws a plain grey JPEG as it was read; packing large detectors' pixels again would take longer than
     # reading them.
     jpeg = data if radiograph.format == "JPEG" and not radiograph.missing and data and shows_as_read(data) else b""
     return {

@@ -57,7 +57,7 @@ def _wait(folder: str | None) -> None:
 
 
 def _stamp(folder: str | None) -> float:
-    """Return a value that changes when files are added or removed; None for a missing folder."""
+    """Return a value that changes when files are added or removed; 0.0 for a missing folder."""
     return last_change(expand_user_path(folder) if folder else dataset_folder() / "dataset.csv")
 
 

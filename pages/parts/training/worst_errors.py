@@ -1,4 +1,4 @@
-"""The new bundle's worst errors, as pictures where the run's dataset is on disk."""
+"""The new bundle's worst errors, as images where the run's dataset is on disk."""
 
 from __future__ import annotations
 

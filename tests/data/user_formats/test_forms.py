@@ -25,7 +25,7 @@ def _cache(tmp_path, monkeypatch) -> None:
 
 
 def save(path: Path, seed: int, suffix: str = ".png") -> Path:
-    """A picture of 48 x 64 pixels (width x height), in whatever format, under whatever name."""
+    """An image of 48 x 64 pixels (width x height), in whatever format, under whatever name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(cv2.imencode(suffix, picture(seed, 64, 48))[1].tobytes())
     return path
