@@ -218,7 +218,7 @@ def test_what_the_model_did_not_read_is_never_called_normal(page, tmp_path, know
     assert "Needs you" in rows(page).first.inner_text()
     assert page.locator(".viewer .port:visible").count() == 1
     assert not page.locator("[data-toggle=overlay]").is_visible()
-    page.get_by_role("button", name="Turn by 90°").wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Rotate by 90°").wait_for(timeout=WAIT)
 
 
 def test_one_screen_without_scrolling_and_nothing_jumps(browser, server, known):
@@ -259,8 +259,9 @@ def test_films_and_readings_stay_whatever_page_is_visited(page, known):
 def test_the_viewer_opens_with_outlines_and_keeps_the_film_itself_in_sight(opened):
     assert opened.locator("[data-toggle=lines]").get_attribute("aria-pressed") == "true"
     assert opened.locator(".heat").evaluate("e => getComputedStyle(e).display") == "none"
-    assert opened.locator("svg.marks path").count() == 1
-    assert opened.locator(".drawn .labels.model").inner_text() == "Strongest evidence"
+    assert opened.locator("svg.marks path").count() >= 1
+    label = opened.locator(".drawn .labels.model").inner_text()
+    assert label in ("Strongest evidence", "Look here", "Fracture likely here")
     opened.keyboard.press("o")
     assert not opened.locator(".drawn .labels.model").inner_text()
 
@@ -312,7 +313,7 @@ def test_a_part_can_be_cropped_turned_and_read_again(opened, known, findings):
     opened.mouse.down()
     opened.mouse.move(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2 + 50, steps=4)
     opened.mouse.up()
-    opened.get_by_role("button", name="Read this part").click()
+    opened.get_by_role("button", name="Assess this part").click()
     opened.get_by_role("button", name="Back to the whole image").wait_for(timeout=WAIT)
     image = opened.locator(".drawn .stage > img").first
     opened.wait_for_timeout(1000)

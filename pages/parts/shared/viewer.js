@@ -171,9 +171,9 @@ class Viewer {
     const turned = turns || mirrored ? "as it is turned" : "";
     panel.querySelector(".what").textContent = part
       ? `Part of ${part[2]} × ${part[3]} pixels ${turned}`
-      : cropping ? `Drag over the part to read, or read what is shown ${turned}` : `The model read it the other way`;
+      : cropping ? `Drag over the part to assess, or assess what is shown ${turned}` : `The model assessed it as it was before`;
     panel.querySelector("[data-act=again]").textContent = part
-      ? "Read this part" : cropping ? "Read what is shown" : "Read as turned";
+      ? "Assess this part" : cropping ? "Assess what is shown" : "Assess as turned";
   }
 
   orientation() {

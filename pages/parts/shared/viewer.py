@@ -15,7 +15,7 @@ from fracture_core.explain.peak import peak_box
 from fracture_core.imaging.adjustment import Adjustment
 from fracture_core.imaging.jpeg import shows_as_read
 from fracture_core.imaging.radiograph import Radiograph
-from fracture_core.inference.predictor import Finding
+from fracture_core.inference.predictor import Finding, Mark
 from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, kind_of
 
 _HERE = Path(__file__).parent
@@ -41,10 +41,11 @@ def picture(finding: Finding, data: bytes = b"") -> dict[str, object]:
     For a radiograph that is not assessed no evidence is sent: there is none to trust. `data` is the file that
     `finding` was read from, if nothing was done to its pixels since.
     """
-    methods = [method for method in finding.methods if method in _OFFERED]
+    methods = [method for method in finding.methods if method in _OFFERED] if finding.assessed else []
+    marks = finding.marks()
     return plain_picture(finding.radiograph, data) | {
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
-        "layers": [_layer(finding, method) for method in methods] if finding.assessed else [],
+        "layers": [_layer(finding, method, marks) for method in methods],
         "words": finding.triage,
         "withheld": "No heatmap: the model did not assess this image." if not finding.assessed else "",
     }
@@ -101,17 +102,24 @@ def viewer(
     _component(data=picture | drawn, key="viewer", on_read_change=read_again)
 
 
-def _layer(finding: Finding, method: str) -> dict[str, object]:
+def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, object]:
     evidence = finding.heatmap(method, longest=_MAP_SIDE)
     height, width = finding.radiograph.pixels.shape
     across, down = width / evidence.shape[1], height / evidence.shape[0]
     full = finding.full_colour(method)
     box = peak_box(evidence, full)
     box = box and (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-    # Dotted where the answer itself is unsure or against a fracture: a place to look at, no finding.
-    sure = kind_of(finding.triage) in ("likely", "above")
-    labels = {True: "Fracture likely here", False: "Look here"}
-    found = [{"box": mark.box, "label": labels[mark.solid], "dotted": not mark.solid} for mark in finding.marks()]
+    # No box says more than the answer: with one threshold, or an unsure answer, it is a place to look at.
+    kind = kind_of(finding.triage)
+    found = [
+        {
+            "box": mark.box,
+            "label": "" if number else "Fracture likely here" if mark.solid and kind == "likely" else "Look here",
+            "dotted": not mark.solid,
+        }
+        for number, mark in enumerate(marks)
+    ]
+    strongest = {"box": box, "label": "Strongest evidence", "dotted": kind not in ("likely", "above")}
     return {
         "method": method,
         "title": METHODS[method].title,
@@ -119,7 +127,7 @@ def _layer(finding: Finding, method: str) -> dict[str, object]:
         "png": _data_url(to_png(colour_layer(evidence, full, longest=_LAYER_SIDE))),
         "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, full)],
         "size": [evidence.shape[1], evidence.shape[0]],
-        "marks": found or ([{"box": box, "label": "Strongest evidence", "dotted": not sure}] if box else []),
+        "marks": found or ([strongest] if box else []),
     }
 
 
