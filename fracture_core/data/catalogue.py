@@ -89,8 +89,8 @@ def catalogue(
     table["conflict_words"] = dataset.table["conflict"]
     if split is not None:
         parts = {i: part for part in ("train", "val", "test") for i in getattr(split, part)}
-        table["split"] = table.index.map(parts).fillna("left out")
-        table["left_out"] = table.index.map(split.left_out).fillna("")
+        table["split"] = table.index.map(lambda image_id: parts.get(image_id, "left out"))
+        table["left_out"] = table.index.map(lambda image_id: split.left_out.get(image_id, ""))
     if audit is not None:
         for name, ids in ids_by_defect(audit).items():
             table[name] |= table.index.isin(ids)

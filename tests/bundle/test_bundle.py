@@ -76,7 +76,7 @@ def reseal(folder: Path, **changes) -> None:
         ({"format": 99}, "format 99"),
         ({"format": None}, "format None"),
         ({"temperature": "hot"}, "cannot be read"),
-        ({"temperature": 0}, "makes no sense"),
+        ({"temperature": 0}, "is invalid"),
         ({"files": []}, "missing|cannot be read|not as published"),
     ],
 )

@@ -193,10 +193,10 @@ def test_an_output_of_another_meanings_shape_is_refused(stranger, output, source
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("IMG1,train,0,0.5", "makes no sense"),
-        ("IMG1,val,2,0.5", "makes no sense"),
+        ("IMG1,train,0,0.5", "is invalid"),
+        ("IMG1,val,2,0.5", "is invalid"),
         ("IMG1,val,0,inf", "finite"),
-        ("IMG1,val,0", "makes no sense"),
+        ("IMG1,val,0", "is invalid"),
         ('IMG1,val,0,"', "damaged"),
     ],
 )
@@ -312,7 +312,9 @@ def test_words_of_a_bundle_make_no_browser_fetch_anything(stranger, monkeypatch)
     from fracture_core.metrics.operating_points import OperatingPoint
 
     beacon = "![x](http://tracker.example/x.png)"
-    (stranger / "card.md").write_text(f"# Card\n\n{beacon}\n\n<img src='http://tracker.example/y.png'>\n")
+    (stranger / "card.md").write_text(
+        f"# Card\n\n## Limitations\n\n{beacon}\n\n<img src='http://tracker.example/y.png'>\n"
+    )
     load_bundle("small", sealed(stranger)).save_point(OperatingPoint(beacon, 0.4, "by eye", "val", 0.8, 0.7))
     monkeypatch.setenv("FRACTURE_MODELS_DIR", str(stranger.parent))
     streamlit.cache_resource.clear()

@@ -61,9 +61,9 @@ def test_each_defect_is_found(miniature, tmp_path):
     assert list(found.conflicts) == ["TORN"] and "outlines decide" in found.conflicts["TORN"]
     assert found.exif_rotated == ("TURNED", "TURNED2", "TURNED3")
     turned, empty, undecided = found.exif_turns
-    assert (turned.drawn, turned.boxes) == ("stored", 1) and "turned here" in turned.spoiled
+    assert (turned.drawn, turned.boxes) == ("stored", 1) and "rotated here" in turned.spoiled
     assert (empty.drawn, empty.spoiled) == ("", "")
-    assert undecided.drawn == "undecided" and "Cannot be told" in undecided.spoiled
+    assert undecided.drawn == "undecided" and "do not say" in undecided.spoiled
 
 
 def test_json_has_the_promised_keys_and_comes_back_whole(miniature, tmp_path):

@@ -231,7 +231,7 @@ def test_every_defect_is_told_in_figures(dataset):
     table = catalogue(dataset, project_split(dataset, audit), audit)
     assert "**1** of 60 images" in summary(table, audit, "truncated")
     assert "1 left out of the split" in summary(table, audit, "truncated")
-    assert "0 of 1 pairs are equal to the pixel" in summary(table, audit, "duplicate")
+    assert "0 of 1 pairs are identical" in summary(table, audit, "duplicate")
     assert summary(table, audit, "EXIF rotation") == "None found."
     assert defect_text(audit, "truncated", split.train[1]) == "25% of the image lost"
     assert defect_text(audit, "conflict", "IMG0000003") == "dataset.csv says otherwise."
