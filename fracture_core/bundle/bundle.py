@@ -128,7 +128,7 @@ class Bundle:
         return AttributeClassifier.from_arrays(self._features)
 
     def weights(self) -> Weights:
-        """Read the weights, float32; raise BundleError or GraphError where they do not fit the rest."""
+        """Return the weights, float32; raises BundleError or GraphError if they do not fit the rest."""
         try:
             arrays = parse_arrays(self._read("weights.safetensors"))
         except (ValueError, TypeError, SafetensorError) as error:
@@ -141,18 +141,18 @@ class Bundle:
         return weights
 
     def check_features(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Raise BundleError unless what is familiar was fitted on a network whose outputs have these shapes."""
+        """Raise BundleError unless the features were fitted on a network whose outputs have these shapes."""
         channels = 2 * shapes[MIDDLE_MAP][-1] if MIDDLE_MAP in shapes else shapes["embedding"][-1]
         scope_fits = self.scope is None or len(self.scope.weights) == feature_count(shapes)
         if self.familiarity.mean.shape != (channels,) or not scope_fits:
             raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
-        """Calibrate: sigmoid(logit / temperature)."""
+        """Calibrate a logit: sigmoid(logit / temperature)."""
         return sigmoid(np.asarray(logit, np.float64) / self.temperature)
 
     def predictions(self) -> pd.DataFrame:
-        """Every val and test image: image_id, split, label, logit, probability, and the dataset's columns."""
+        """Return every val and test image: image_id, split, label, logit, probability, and the dataset's columns."""
         return self._predictions.copy()
 
     @cached_property
@@ -164,20 +164,20 @@ class Bundle:
         return table
 
     def history(self) -> pd.DataFrame:
-        """How training went, a row an epoch or a step."""
+        """Return the training history, one row per epoch or step."""
         import pandas as pd
 
         return pd.read_csv(io.BytesIO(self._read("history.csv")))
 
     def chosen_points(self) -> list[OperatingPoint]:
-        """The points users saved, oldest first; raise BundleError where their file is damaged."""
+        """Return the points that users saved, oldest first; raises BundleError if their file is damaged."""
         return read_points(self.folder, self.name)
 
     def save_point(self, *points: OperatingPoint) -> None:
-        """Add points to the saved ones, all or none, in one atomic step; earlier ones stay.
+        """Add points to the saved ones, all or none, atomically; earlier ones stay.
 
-        Whoever else saves at the same moment, in this program or another on the same folder, waits. Raise BundleError
-        on a taken name, and where the folder cannot be written.
+        Others who save at the same moment, in this program or another, wait. Raises BundleError if a name is taken or
+        the folder cannot be written.
         """
 
         def add(saved: list[OperatingPoint]) -> list[OperatingPoint]:
@@ -190,7 +190,7 @@ class Bundle:
         self.change_points(add)
 
     def change_points(self, change: Callable[[list[OperatingPoint]], list[OperatingPoint]]) -> None:
-        """Replace the saved points by what `change` makes of them, as `points_file.change_points` does."""
+        """Replace the saved points by what `change` returns, as `points_file.change_points` does."""
         change_points(self.folder, self.name, change)
 
     def _read(self, file: str) -> bytes:
@@ -198,7 +198,7 @@ class Bundle:
 
 
 def current_bundle(root: Path | None = None) -> str:
-    """Name of the bundle that is used where none is named: the promoted one while it is there, else the default."""
+    """Return the name of the default bundle: the promoted one if it exists, else the shipped one."""
     try:
         name = json.loads((Path(root or models_folder()) / CURRENT_FILE).read_text("utf-8"))["bundle"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -208,7 +208,7 @@ def current_bundle(root: Path | None = None) -> str:
 
 
 def list_bundles(root: Path | None = None) -> list[str]:
-    """Names of the bundles under `root`, the one in use first."""
+    """Return the names of the bundles under `root`, the one in use first."""
     current = current_bundle(root)
     return sorted(_folders(root), key=lambda name: (name != current, name))
 
@@ -220,7 +220,7 @@ def _folders(root: Path | None) -> dict[str, Path]:
 
 
 def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:
-    """Read and verify a bundle (the one in use where none is named); raise BundleError where it is not as published."""
+    """Read and verify a bundle (by default the one in use); raises BundleError if it is missing or altered."""
     name = name or current_bundle(root)
     folder = _folder(root, name)
     met = _identity(folder)
@@ -242,7 +242,7 @@ def _identity(folder: Path) -> tuple[int, ...]:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read and verify the bundle in a folder; raise BundleError where it is not as published."""
+    """Read and verify the bundle in a folder; raises BundleError if it is damaged or altered."""
     name = folder.name
     manifest = read_manifest(folder)
     verify(folder, manifest)

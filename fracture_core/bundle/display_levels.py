@@ -28,7 +28,13 @@ class DisplayLevels:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> DisplayLevels:
-        """Read what `to_arrays` returned; empty for a bundle that has no levels.
+        """Read what `to_arrays` returned.
+
+        Args:
+            arrays: The arrays by name.
+
+        Returns:
+            The levels; empty for a bundle without any.
 
         Raises:
             DisplayLevelsError: The arrays are damaged.

@@ -16,11 +16,14 @@ _FILE = "chosen_points.json"
 
 
 def read_points(bundle: Path, name: str) -> list[OperatingPoint]:
-    """Return the points that were saved beside a bundle, oldest first.
+    """Return the points that were saved with a bundle, oldest first.
 
     Args:
         bundle: The bundle's folder.
         name: Its name, for the message.
+
+    Returns:
+        The points.
 
     Raises:
         BundleError: The file is damaged.

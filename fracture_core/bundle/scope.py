@@ -67,7 +67,14 @@ class ScopeModel:
         return np.clip((x - self.mean) / self.scale, -_CLIP, _CLIP) @ self.weights + self.bias - self.threshold
 
     def differences(self, features: np.ndarray) -> tuple[str, ...]:
-        """Name what of one image, features float (F,), lies outside the validated radiographs' usual range."""
+        """Name what lies outside the usual range of the validated radiographs.
+
+        Args:
+            features: Of one image, float (F,).
+
+        Returns:
+            The names.
+        """
         statistics = np.asarray(features, np.float64)[-STATISTICS:]
         low, high = self.ranges
         names = []
@@ -89,7 +96,13 @@ class ScopeModel:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ScopeModel | None:
-        """Read what `to_arrays` returned; None for a bundle that has no scope model.
+        """Read what `to_arrays` returned.
+
+        Args:
+            arrays: The arrays by name.
+
+        Returns:
+            The model; None for a bundle without one.
 
         Raises:
             ScopeError: The arrays are damaged.
@@ -133,15 +146,28 @@ def scope_features(outputs: Mapping[str, np.ndarray], letterboxed: np.ndarray) -
 
 
 def feature_count(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Return the length of `scope_features` for a network whose outputs have these shapes, (h, w, C) by name."""
+    """Return the length of `scope_features` for a network.
+
+    Args:
+        shapes: (h, w, C) of its outputs, by name.
+
+    Returns:
+        The length.
+    """
     return 3 * sum(shapes[name][-1] for name in TRUNK if name in shapes) + STATISTICS
 
 
 def grey_statistics(letterboxed: np.ndarray) -> np.ndarray:
-    """Describe the grey values of a letterboxed image, uint8 (S, S), without its empty border: float32 (16,).
+    """Describe the grey values of a letterboxed image, without its empty border.
 
-    Five quantiles, the spread, how much of the image is one grey, the energy of edges at four scales, how like its
-    mirror image it is from side to side and from top to bottom, and the mean of its rim, its middle and its corners.
+    Five quantiles, the spread, how much of the image is one grey, the energy of edges at four scales, its similarity to
+    its mirror images (left to right, top to bottom), and the mean of its rim, its middle and its corners.
+
+    Args:
+        letterboxed: uint8 (S, S).
+
+    Returns:
+        float32 (16,).
     """
     image = cv2.resize(_without_border(letterboxed), (96, 96), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     quantiles = np.quantile(image, [0.02, 0.25, 0.5, 0.75, 0.98])

@@ -142,7 +142,14 @@ def check_network(graph: Graph, recipe: Recipe) -> None:
 
 
 def validation_hits(data: bytes) -> dict[str, int]:
-    """Count on how many validation images each heatmap method pointed into a box, by the `hit_` columns."""
+    """Count on how many validation images each heatmap method pointed into a box.
+
+    Args:
+        data: predictions.csv with its `hit_` columns.
+
+    Returns:
+        Counts by method.
+    """
     rows = _table(data)
     columns = [name for name in rows.fieldnames or () if name.startswith("hit_") and name != "hit_centre"]
     hits = dict.fromkeys(columns, 0)

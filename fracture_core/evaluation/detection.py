@@ -21,7 +21,15 @@ class ImageBoxes:
 
 
 def overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return intersection over union of boxes (n, 4) with boxes (m, 4), x, y, width, height: float64 (n, m)."""
+    """Compute the intersection over union of every pair of boxes.
+
+    Args:
+        one: x, y, width, height, shape (n, 4).
+        other: x, y, width, height, shape (m, 4).
+
+    Returns:
+        float64 (n, m).
+    """
     a, b = np.asarray(one, np.float64).reshape(-1, 1, 4), np.asarray(other, np.float64).reshape(1, -1, 4)
     low = np.maximum(a[..., :2], b[..., :2])
     high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
@@ -69,15 +77,29 @@ def _right(image: ImageBoxes, least_overlap: float) -> np.ndarray:
 
 
 def boxes_text(boxes: Sequence[Sequence[float]]) -> str:
-    """Write rows of numbers as one cell of a table: "x y w h score;x y w h score"; "" for none."""
+    """Write boxes as one cell of a table: "x y w h score;x y w h score".
+
+    Args:
+        boxes: Rows of numbers.
+
+    Returns:
+        The text; "" for none.
+    """
     return ";".join(" ".join(f"{value:.5g}" for value in row) for row in boxes)
 
 
 def boxes_from_text(text: object, columns: int) -> np.ndarray:
-    """Read what `boxes_text` wrote: float64 (n, columns); (0, columns) for an empty or missing cell.
+    """Read what `boxes_text` wrote.
+
+    Args:
+        text: The cell.
+        columns: Numbers per row.
+
+    Returns:
+        float64 (n, columns); (0, columns) for an empty or missing cell.
 
     Raises:
-        ValueError: The text is no such cell.
+        ValueError: The text is not such a cell.
     """
     if not isinstance(text, str) or not text:
         return np.empty((0, columns))

@@ -118,20 +118,30 @@ def _row(
 
 
 def fill(pixels: np.ndarray) -> float:
-    """Return how much of a radiograph, uint8 (H, W), is anatomy rather than air: a share 0..1, by Otsu's threshold.
+    """Return how much of a radiograph is anatomy rather than air, by Otsu's threshold.
 
-    It tells how closely the radiograph looks: a whole limb fills little of it, a joint fills most.
+    It shows how close up the radiograph is: a whole limb fills little of it, a joint most.
+
+    Args:
+        pixels: uint8 (H, W).
+
+    Returns:
+        0..1.
     """
     threshold, _ = cv2.threshold(pixels, 0, 255, cv2.THRESH_OTSU)
     return float((pixels > 0.6 * threshold).mean())
 
 
 def by_group(measured: pd.DataFrame, column: str = "group") -> pd.DataFrame:
-    """Count `measure_elsewhere`'s rows by a column: a row a value.
+    """Count what `measure_elsewhere` returned, by a column.
+
+    Args:
+        measured: One row per image.
+        column: The column to group by.
 
     Returns:
-        n, `not assessed`, `caution`, the three answers, `fractured`, `flagged` of them (no answer is a miss), `AUC`
-        where films with and without fracture are at hand and answered (nan otherwise), `boxed` and `hits` of them.
+        One row per value: n, `not assessed`, `caution`, the three categories, `fractured`, `flagged` of them (no result
+            is a miss), `AUC` (nan unless both classes have results), `boxed` and `hits` of them.
     """
     rows = []
     for value, part in measured.groupby(column, sort=False, observed=True):
@@ -156,7 +166,14 @@ def by_group(measured: pd.DataFrame, column: str = "group") -> pd.DataFrame:
 
 
 def by_fill(measured: pd.DataFrame) -> pd.DataFrame:
-    """Count the limb films as `by_group` does, in thirds of how much of the film is anatomy."""
+    """Count the limb films as `by_group` does, in thirds of how much of the film is anatomy.
+
+    Args:
+        measured: One row per image.
+
+    Returns:
+        Three rows.
+    """
     limbs = measured[measured["group"].str.startswith("limbs") & measured["fill"].notna()]
     edges = limbs["fill"].quantile([0, 1 / 3, 2 / 3, 1]).to_numpy()
     names = [f"{low:.0%} to {high:.0%}" for low, high in pairwise(edges)]
@@ -165,7 +182,14 @@ def by_fill(measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def summary(measured: pd.DataFrame) -> dict[str, int]:
-    """Return the counts that a bundle keeps: limb films and those not assessed, others and those caught, fractures."""
+    """Return the counts that a bundle keeps: limb films and those not assessed, others and those caught, fractures.
+
+    Args:
+        measured: One row per image.
+
+    Returns:
+        Counts by name.
+    """
     limbs = measured["group"].str.startswith("limbs")
     fractured = measured[limbs & (measured["fractured"] == 1)]
     boxed = measured[measured["hit"].notna()]
@@ -182,7 +206,14 @@ def summary(measured: pd.DataFrame) -> dict[str, int]:
 
 
 def markdown_table(counts: pd.DataFrame) -> str:
-    """Return `by_group`'s counts as a Markdown table, shares with 95 % intervals."""
+    """Format counts as a Markdown table, shares with 95 % intervals.
+
+    Args:
+        counts: What `by_group` returned.
+
+    Returns:
+        The table.
+    """
     first = counts.columns[0]
     answers = " / ".join(ANSWERS)
     lines = [

@@ -13,13 +13,16 @@ _IN_SHORT = {UNFAMILIAR: "outside the model's scope", BLANK: "the image is blank
 
 
 def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float, scope_margin: float | None = None) -> str:
-    """Return why no answer may be given, as a sentence; "" for a radiograph that is assessed.
+    """Return why no result may be given, as a sentence.
 
     Args:
         radiograph: What was read.
         unfamiliarity: The out-of-distribution score of its features; above 1 means unlike the training data.
         scope_margin: The scope model's logit less its threshold: below 0 means no limb radiograph. None for a bundle
             without a scope model, where the out-of-distribution score decides.
+
+    Returns:
+        The sentence; "" for a radiograph that is assessed.
     """
     if radiograph.blank:
         return BLANK
@@ -29,5 +32,12 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float, scope_marg
 
 
 def not_read(reason: str) -> str:
-    """Return the words for an image that gets no answer, from the sentence of `not_assessed_reason`."""
+    """Return the headline for an image without a result.
+
+    Args:
+        reason: The sentence of `not_assessed_reason`.
+
+    Returns:
+        The headline.
+    """
     return f"{NOT_READ}: {_IN_SHORT[reason]}" if reason in _IN_SHORT else NOT_READ

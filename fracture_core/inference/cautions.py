@@ -25,7 +25,16 @@ _DIFFERENCES = {
 
 
 def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str]) -> Iterator[str]:
-    """Yield what makes a finding less sure, as sentences: the header, the image's size, what the network sees in it."""
+    """Yield what makes a result less certain, as sentences: the header, the image's size, what the network sees in it.
+
+    Args:
+        radiograph: The radiograph.
+        placement: Its placement in the letterboxed square.
+        traits: The attributes that its features show.
+
+    Yields:
+        The sentences.
+    """
     header = radiograph.header
     part = header.body_part if header else ""
     if is_limb(part) is False:
@@ -50,9 +59,12 @@ def unlike_validated(differences: Sequence[str], elsewhere: Mapping[str, Any]) -
     """Return the caution for a limb radiograph that does not look like those the model was validated on.
 
     Args:
-        differences: What differs, from `ScopeModel.differences`; empty where only the appearance as a whole does.
-        elsewhere: What is known of the bundle on films of other sources: `fractured` films and those `flagged` of
-            them; empty where nothing is.
+        differences: What differs, from `ScopeModel.differences`; empty if only the appearance as a whole does.
+        elsewhere: The bundle's results on films from other sources: `fractured` films and those `flagged` of them;
+            empty if there are none.
+
+    Returns:
+        The sentence.
     """
     named = ", ".join(_DIFFERENCES[name] for name in differences if name in _DIFFERENCES)
     what = named or "its appearance as a whole (source or processing)"

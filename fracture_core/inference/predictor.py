@@ -88,7 +88,14 @@ class Finding:
         return tuple(sorted(given, key=lambda name: name != self.default_method))
 
     def full_colour(self, method: str) -> float:
-        """Return the evidence at which a heatmap has full colour: the bundle's own scale, or the usual one."""
+        """Return the evidence at which a heatmap has full colour: the bundle's own scale, or the usual one.
+
+        Args:
+            method: The heatmap method.
+
+        Returns:
+            The evidence.
+        """
         return self.levels.full_colour.get(method, FULL_COLOUR[method])
 
     def marks(self) -> list[Mark]:
@@ -164,7 +171,16 @@ class Predictor:
     def predict(
         self, radiograph: Radiograph, *, rule_out: OperatingPoint | None = None, rule_in: OperatingPoint | None = None
     ) -> Finding:
-        """Give the finding at the bundle's two operating points, or at others."""
+        """Assess a radiograph.
+
+        Args:
+            radiograph: The radiograph.
+            rule_out: The lower operating point; by default the bundle's.
+            rule_in: The upper operating point; by default the bundle's.
+
+        Returns:
+            The finding.
+        """
         rule_out = rule_out or self.bundle.points["rule_out"]
         rule_in = rule_in or self.bundle.points["rule_in"]
         square, placement = self.scorer.fit(radiograph.pixels)
@@ -209,9 +225,16 @@ class Predictor:
         frame: int = 0,
         window: int = 0,
     ) -> Iterator[Finding | Failure]:
-        """Read files one after the other, as paths or (name, bytes); a bad one gives a Failure and the rest go on.
+        """Assess files one after the other; an unreadable one gives a Failure and the rest continue.
 
-        `accept_cut_short`, `frame` and `window` are `read_radiograph`'s.
+        Args:
+            sources: Paths, or (name, bytes).
+            accept_cut_short: As for `read_radiograph`.
+            frame: As for `read_radiograph`.
+            window: As for `read_radiograph`.
+
+        Yields:
+            A finding or a failure per file.
         """
         for source in sources:
             name = source[0] if isinstance(source, tuple) else Path(source).name
@@ -232,5 +255,17 @@ class Predictor:
 
 
 def load_predictor(name: str | None = None, root: Path | None = None, *, threads: int | None = None) -> Predictor:
-    """Load a bundle by name and make its reader; raise BundleError with a sentence where that cannot be."""
+    """Load a bundle and create its predictor.
+
+    Args:
+        name: Name of the bundle; by default the one in use.
+        root: The folder of the bundles; by default the user's.
+        threads: Number of threads, or None.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        BundleError: The bundle is missing or damaged.
+    """
     return Predictor(load_bundle(name, root), threads=threads)

@@ -38,11 +38,25 @@ class Scorer:
         return getattr(self._engine, "remark", "")
 
     def fit(self, pixels: np.ndarray) -> tuple[np.ndarray, Placement]:
-        """Bring a radiograph, uint8 (H, W), into the network's square, as the recipe's training images were."""
+        """Letterbox a radiograph as the recipe's training images were.
+
+        Args:
+            pixels: uint8 (H, W).
+
+        Returns:
+            uint8 (S, S), and the placement.
+        """
         return fit(pixels, self.size, crop_to_field=self.recipe.crop_to_field)
 
     def score(self, squares: np.ndarray) -> dict[str, np.ndarray]:
-        """Score letterboxed images; `score_views` says what it returns, of which this is the first part."""
+        """Score letterboxed images.
+
+        Args:
+            squares: uint8 (n, S, S).
+
+        Returns:
+            The first part of what `score_views` returns.
+        """
         return self.score_views(squares)[0]
 
     def score_views(self, squares: np.ndarray) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
@@ -78,7 +92,17 @@ class Scorer:
         batch: int = 32,
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[str, np.ndarray]:
-        """Score files, truncated ones too; arrays in the order of `paths`. `progress(done, total)` after each batch."""
+        """Score files, truncated ones included.
+
+        Args:
+            paths: The files.
+            names: Outputs to return.
+            batch: Images per batch.
+            progress: Called with (done, total) after each batch.
+
+        Returns:
+            Arrays by name, in the order of `paths`.
+        """
         kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
         done = 0
         for squares in _squares_ahead(paths, self.fit, batch):

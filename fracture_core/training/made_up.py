@@ -10,7 +10,14 @@ _SIDE = 448
 
 
 def made_up_picture(rng: np.random.Generator) -> np.ndarray:
-    """Draw one image, uint8 (H, W), of a random kind; the same `rng` state gives the same image."""
+    """Draw one image of a random kind. The same `rng` state gives the same image.
+
+    Args:
+        rng: Random generator.
+
+    Returns:
+        uint8 (H, W).
+    """
     kinds = (_text, _plot, _shapes, _gradient, _tiles, _noise, _blank)
     height, width = (int(n) for n in rng.integers(_SIDE // 2, _SIDE, 2))
     picture = kinds[rng.integers(len(kinds))](height, width, rng)

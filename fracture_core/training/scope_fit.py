@@ -123,7 +123,14 @@ def fit_scope(
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the images in a folder and those below it, in order of their paths; none where there is no folder."""
+    """Return the images in a folder and those below it, in order of their paths.
+
+    Args:
+        folder: It may be missing.
+
+    Returns:
+        The paths.
+    """
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
 
 

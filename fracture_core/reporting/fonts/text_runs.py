@@ -23,7 +23,13 @@ CANNOT_BE_PRINTED = "has characters that cannot be printed here"
 def markup(words: str) -> str:
     """Return text as ReportLab's markup, escaped, in the order in which it is printed.
 
-    Where no font has a character a question mark stands for it, and the text says so behind.
+    A character that no font has becomes a question mark, and a note at the end says so.
+
+    Args:
+        words: The text.
+
+    Returns:
+        The markup.
     """
     shown = _in_print_order("".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", words)))
     if _is_western(shown):
