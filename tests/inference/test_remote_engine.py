@@ -290,7 +290,7 @@ def test_without_the_setting_the_local_engine_reads(local, monkeypatch):
 )
 def test_an_address_that_makes_no_sense_is_a_sentence(address, local, monkeypatch):
     monkeypatch.setenv(SETTING, address)
-    with pytest.raises(EngineError, match=r"no address of a model server; .*\.$") as caught:
+    with pytest.raises(EngineError, match=r"not the address of a model server; .*\.$") as caught:
         reading_engine(local, "any")
     assert "u:p" not in str(caught.value)
 
