@@ -17,7 +17,7 @@ from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.explain.gradcam import METHODS, heatmap
 from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.letterbox import Placement
-from fracture_core.imaging.radiograph import Radiograph, read_radiograph
+from fracture_core.imaging.radiograph import BLANK_WARNING, Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
 from fracture_core.inference.cautions import cautions, unlike_validated
 from fracture_core.inference.engine import Engine
@@ -194,6 +194,8 @@ class Predictor:
         scope = self.bundle.scope
         margin = float(scope.margin(outputs["scope"])[0]) if scope else None
         reason = not_assessed_reason(radiograph, unfamiliarity, margin)
+        # That it is blank is already said by the reason.
+        noted = tuple(one for one in radiograph.warnings if reason != BLANK or one != BLANK_WARNING)
         # What the network seems to see in an image it cannot assess is noise.
         doubts = [] if reason == BLANK else list(cautions(radiograph, placement, frozenset() if reason else traits))
         if scope and not reason and unfamiliarity > 1:
@@ -202,7 +204,7 @@ class Predictor:
             radiograph=radiograph,
             probability=probability,
             logit=logit,
-            warnings=(*radiograph.warnings, *doubts, *remarks),
+            warnings=(*noted, *doubts, *remarks),
             unfamiliarity=unfamiliarity,
             traits=traits,
             bundle=self.bundle.version,

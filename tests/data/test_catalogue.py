@@ -235,8 +235,8 @@ def test_every_defect_is_told_in_figures(dataset):
     assert summary(table, audit, "EXIF rotation") == "None found."
     assert defect_text(audit, "truncated", split.train[1]) == "25% of the image lost"
     assert defect_text(audit, "conflict", "IMG0000003") == "dataset.csv says otherwise."
-    assert pair_words(audit.duplicate_pairs[0]).endswith("the second turned by 90 degrees and mirrored.")
-    assert pair_words(DuplicatePair("a", "b", "exact", 1.0, 0)) == "The same to the pixel."
+    assert pair_words(audit.duplicate_pairs[0]).endswith("the second rotated by 90 degrees and mirrored.")
+    assert pair_words(DuplicatePair("a", "b", "exact", 1.0, 0)) == "Identical pixels."
     assert {defect.name for defect in DEFECTS} == set(ids_by_defect(audit))
 
 
