@@ -58,23 +58,33 @@ def _colour_options(header: JpegHeader, colour: str | None) -> dict[str, str]:
 
 def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
     """Decode a JPEG-LS stream as far as it goes; arguments and values as for `decode_jpeg`."""
-    shape = (header.height, header.width) if header.components == 1 else header.shape
+    by_plane = header.components > 1 and header.scans == header.components
+    shape = header.shape[:2] if header.components == 1 else header.shape
+    shape = (shape[2], *shape[:2]) if by_plane else shape
     dtype = np.uint8 if header.precision <= 8 else np.uint16
     samples = np.zeros(shape, dtype)
-    try:
-        imagecodecs.jpegls_decode(data, out=samples)
-    except imagecodecs.JpeglsError:
+    whole = _written(data, samples)
+    if not whole:
         # The decoder writes row by row: what two runs over unlike memory have in common was really decoded.
         other = np.full(shape, np.iinfo(dtype).max, dtype)
-        try:
-            imagecodecs.jpegls_decode(data, out=other)
-        except imagecodecs.JpeglsError:
-            present = (samples == other).reshape(header.height, -1).all(axis=1)
-            # A row in the middle of which the data end may be there by chance; those after it are not.
-            present[np.argmin(present) if not present.all() else header.height :] = False
-            samples[~present] = 0
-            return samples, present
-    return samples, np.ones(header.height, bool)
+        whole = _written(data, other)
+    rows_first = samples.transpose(1, 2, 0) if by_plane else samples
+    if whole:
+        return np.ascontiguousarray(rows_first), np.ones(header.height, bool)
+    same = samples == other
+    same = same.all(axis=(0, 2)) if by_plane else same.reshape(header.height, -1).all(axis=1)
+    # A row after the end of the data may be the same by chance.
+    present = np.logical_and.accumulate(same)
+    return np.ascontiguousarray(np.where(present.reshape(-1, *[1] * (rows_first.ndim - 1)), rows_first, 0)), present
+
+
+def _written(data: bytes, into: np.ndarray) -> bool:
+    """Decode JPEG-LS into memory; return whether the stream went on to the end."""
+    try:
+        imagecodecs.jpegls_decode(data, out=into)
+    except imagecodecs.JpeglsError:
+        return False
+    return True
 
 
 def jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:

@@ -23,7 +23,7 @@ def unpack_bits(stored: bytes, size: int) -> np.ndarray:
     for stream in (stored, stored[:-1]) if stored.endswith(b"\0") else (stored,):
         try:
             return np.asarray(imagecodecs.packbits_decode(stream, out=np.zeros(size + 256, np.uint8)))[:size]
-        except imagecodecs.ImcdError:
+        except imagecodecs.PackbitsError:
             continue
     return _whole_runs(stored, size)
 

@@ -236,7 +236,9 @@ def integer(dataset: Dataset, keyword: str, default: int | None = None) -> int:
     except (IndexError, TypeError, ValueError, OverflowError) as error:
         if default is not None:
             return default
-        raise UnreadableRadiograph(f"The DICOM file is damaged: its header does not state {keyword}.") from error
+        raise UnreadableRadiograph(
+            f"The DICOM header does not state {keyword}, without which its image cannot be read."
+        ) from error
 
 
 def numbers(dataset: Dataset, keyword: str) -> list[float | None]:

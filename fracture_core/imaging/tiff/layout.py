@@ -13,16 +13,10 @@ from fracture_core.imaging.tiff.directory import Directory
 #: Tags, by their names in the specification.
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS, _PLANAR, _PREDICTOR = 273, 277, 278, 279, 284, 317
-_TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_COUNTS, _EXTRA, _FORMAT, _SUBSAMPLING = (
-    322,
-    323,
-    324,
-    325,
-    338,
-    339,
-    530,
-)
+_TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
+_EXTRA, _FORMAT, _WHOLE_JPEG, _SUBSAMPLING = 338, 339, 513, 530
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
+_UNASSOCIATED = 2
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK, YCBCR, CIELAB, ICCLAB = 0, 1, 2, 3, 4, 5, 6, 8, 9
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, MASK: 1, CMYK: 4, YCBCR: 3, CIELAB: 3, ICCLAB: 3}
@@ -73,6 +67,12 @@ class TiffLayout:
         return min(_COLOURS[self.photometric], self.samples)
 
     @property
+    def used(self) -> int:
+        """Samples of a pixel that decide how it looks: its colours, and transparency that they do not hold already."""
+        transparent = self.extra[:1] == (_UNASSOCIATED,) and self.samples > self.colours < 4
+        return self.colours + transparent
+
+    @property
     def grid(self) -> tuple[int, int]:
         """Segments down and across."""
         return math.ceil(self.height / self.segment[0]), math.ceil(self.width / self.segment[1])
@@ -99,7 +99,7 @@ def layout_of(directory: Directory) -> TiffLayout:
     width, height = directory.number(_WIDTH), directory.number(_LENGTH)
     if width is None or height is None:
         raise UnreadableRadiograph("The TIFF image is damaged: the file does not state its size.")
-    samples = directory.number(_SAMPLES, 1) or 1
+    samples = directory.number(_SAMPLES) or (3 if directory.number(_PHOTOMETRIC) in (RGB, YCBCR) else 1)
     bits, dtype = _depth(directory, samples)
     check_size(width, height, min(samples, _MAX_SAMPLES) * max(dtype.itemsize, 1))
     compression = directory.number(_COMPRESSION, NONE)
@@ -110,6 +110,13 @@ def layout_of(directory: Directory) -> TiffLayout:
     segment = _segment(directory, height, width, tiled=tiled)
     offsets = tuple(directory.values(_TILE_OFFSETS if tiled else _STRIP_OFFSETS))
     lengths = tuple(directory.values(_TILE_COUNTS if tiled else _STRIP_COUNTS))
+    whole = directory.number(_WHOLE_JPEG)
+    if compression == OLD_JPEG:
+        # Old-style JPEG can be read where the file keeps the whole stream in one piece.
+        offsets, lengths = ((whole,), ()) if whole else ((), ())
+        tiled, planes, segment = False, 1, (height, width)
+        if not whole:
+            raise unsupported("old-style JPEG compression in pieces")
     subsampling = tuple(directory.values(_SUBSAMPLING)) or (2, 2)
     if photometric == YCBCR and compression not in IMAGES and not set(subsampling) <= {1, 2, 4}:
         raise UnreadableRadiograph("The TIFF image is damaged: its colour subsampling is invalid.")
@@ -136,7 +143,7 @@ def layout_of(directory: Directory) -> TiffLayout:
 
 def _depth(directory: Directory, samples: int) -> tuple[int, np.dtype]:
     """Return the bits of a stored sample and the type that holds it decoded."""
-    every = directory.values(_BITS) or (1,)
+    every = directory.values(_BITS)[:samples] or (1,)
     sort = directory.number(_FORMAT, _UNSIGNED)
     # 4, undefined, is written by scanners for plain integers.
     sort = _UNSIGNED if sort == 4 else sort

@@ -49,7 +49,6 @@ _ORIENTATION, _X_RESOLUTION, _Y_RESOLUTION, _T4_OPTIONS, _COLOUR_MAP, _JPEG_TABL
     347,
     700,
 )
-_ASSOCIATED, _UNASSOCIATED = 1, 2
 
 Grey = tuple[np.ndarray, tuple[str, ...]]
 
@@ -105,7 +104,7 @@ def _to_grey(values: np.ndarray, layout: TiffLayout, directory: Directory) -> Gr
         photometric = RGB  # the decoder has undone it
     if photometric == PALETTE:
         return _palette(values[:, :, 0], layout, directory)
-    values = _with_alpha(values, layout)
+    values = values[:, :, : layout.used]
     if values.dtype.kind != "u" or values.dtype.itemsize > 2:
         return _real(values, layout, photometric)
     if photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) or values.shape[2] < 3:
@@ -120,14 +119,6 @@ def _to_grey(values: np.ndarray, layout: TiffLayout, directory: Directory) -> Gr
         return grey, warnings
     grey, more = window_integers(grey)
     return grey, warnings + more
-
-
-def _with_alpha(values: np.ndarray, layout: TiffLayout) -> np.ndarray:
-    """Drop samples that are neither colour nor transparency; those whose colour holds the transparency already."""
-    colours = layout.colours
-    if len(layout.extra) and layout.extra[0] == _UNASSOCIATED and values.shape[2] > colours and colours != 4:
-        return values[:, :, : colours + 1]
-    return values[:, :, :colours]
 
 
 def _monochrome(values: np.ndarray, layout: TiffLayout, photometric: int) -> Grey:

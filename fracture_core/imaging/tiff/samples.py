@@ -14,7 +14,7 @@ import imagecodecs
 import numpy as np
 
 from fracture_core.imaging.codestreams import decode_jpeg, jpeg_2000_shape
-from fracture_core.imaging.jpeg_header import read_header
+from fracture_core.imaging.jpeg_header import JpegHeader, read_header
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.packbits import unpack_bits
 from fracture_core.imaging.tiff.layout import (
@@ -36,6 +36,8 @@ from fracture_core.imaging.tiff.layout import (
     unsupported,
 )
 
+#: Compressions that differences of neighbours (predictors) go with; with others the tag means nothing.
+_PREDICTED = (LZW, LZMA, ZSTD, *DEFLATE)
 #: Data that no fax line is made of.
 _NOISE = bytes(np.random.default_rng(0).integers(1, 255, 512, dtype=np.uint8))
 #: What one code of LZW may stand for, in bytes: the last code of a truncated stream may be any.
@@ -71,7 +73,8 @@ def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -
     damaged = False
     down, across = layout.grid
     decompress = _decompressor(layout, tables, options)
-    for number in range(down * across * layout.planes):
+    # Planes that are neither colour nor transparency may be absent, and are not looked at.
+    for number in range(down * across * min(layout.planes, layout.used)):
         plane, place = divmod(number, down * across)
         row, column = (place // across) * layout.segment[0], (place % across) * layout.segment[1]
         height = layout.segment[0] if layout.tiled else min(layout.segment[0], layout.height - row)
@@ -146,7 +149,7 @@ def _subsampled(stored: bytes, layout: TiffLayout, height: int, down: int, acros
 
 def _bytes(stored: bytes, layout: TiffLayout, size: int) -> bytes | np.ndarray:
     """Return at most `size` decompressed bytes; fewer where the segment holds no more."""
-    if layout.fill_order == 2 and (layout.bits < 8 or layout.compression != NONE):
+    if layout.fill_order == 2:
         stored = imagecodecs.bitorder_decode(stored)
     if layout.compression == NONE:
         return stored[:size]
@@ -180,7 +183,7 @@ def _unpacked(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
     """Return rows of bytes (rows, bytes) as rows of samples (rows, width x samples), the predictor undone."""
     count = layout.segment[1] * layout.in_segment
     rows = len(lines)
-    if layout.predictor == 3:
+    if layout.predictor == 3 and layout.compression in _PREDICTED:
         return _float_predicted(lines, layout)
     if layout.bits in (8, 16, 32, 64):
         stored = np.ascontiguousarray(lines).view(layout.dtype.newbyteorder("<" if layout.order == "<" else ">"))
@@ -196,7 +199,7 @@ def _unpacked(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
     else:
         values = imagecodecs.packints_decode(lines.tobytes(), layout.dtype, layout.bits, runlen=count)
         values = np.asarray(values).reshape(rows, count)
-    if layout.predictor == 2:
+    if layout.predictor == 2 and layout.compression in _PREDICTED:
         values = values.reshape(rows, layout.segment[1], layout.in_segment)
         values = np.add.accumulate(values, axis=1, dtype=layout.dtype).reshape(rows, count)
         values = values & ((1 << layout.bits) - 1) if layout.bits < 8 * layout.dtype.itemsize else values
@@ -237,11 +240,13 @@ def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tup
     """Decode a segment that holds an image of its own, and hold it to the size that the directory gives."""
     shape = (height, layout.segment[1], layout.in_segment)
     if layout.compression in (JPEG, OLD_JPEG):
-        header = read_header(stored)
+        header = _jpeg_header(stored, layout)
         _check_shape(header.shape, shape)
         colour = {YCBCR: "YCBCR", RGB: "RGB"}.get(layout.photometric)
         samples, present = decode_jpeg(stored, header, colour=colour, tables=tables)
         rows = height if present.all() else int(np.argmin(present))
+        if rows < height and layout.compression == OLD_JPEG:
+            raise unsupported("old-style JPEG compression in pieces")
     elif layout.compression in JPEG_2000:
         _check_shape(jpeg_2000_shape(stored), shape)
         samples, rows = imagecodecs.jpeg2k_decode(stored, numthreads=1), height
@@ -253,6 +258,15 @@ def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tup
     if samples.dtype.kind != layout.dtype.kind:
         raise ValueError("The segment is not of the type that the directory gives.")
     return samples, rows
+
+
+def _jpeg_header(stored: bytes, layout: TiffLayout) -> JpegHeader:
+    try:
+        return read_header(stored)
+    except UnreadableRadiograph as error:
+        if layout.compression == OLD_JPEG:
+            raise unsupported("old-style JPEG compression in pieces") from error
+        raise ValueError("The segment holds no JPEG image.") from error
 
 
 def _check_shape(stated: tuple[int, int, int], wanted: tuple[int, int, int]) -> None:
