@@ -20,6 +20,7 @@ from fracture_core.imaging.greyscale import (
 from fracture_core.imaging.jpeg_damage import rows_present
 from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader, read_header
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
+from fracture_core.imaging.screen_photo import tint_warnings
 from fracture_core.imaging.truncation import blacken_missing, refuse_or_warn
 
 #: A progressive file repeats its passes over the whole image; passes x pixels beyond this would take seconds.
@@ -123,8 +124,7 @@ def _decode(
     if stored.ndim == 3:
         stored, warnings = flatten(np.ascontiguousarray(stored))
     else:
-        coloured = look_for_colour and header.components == 3 and _shows_colour(data, header)
-        warnings = (COLOUR_WARNING,) if coloured else ()
+        warnings = _colour_warnings(data, header) if look_for_colour and header.components == 3 else ()
     if stored.dtype != np.uint8:
         stored, more = window_integers(stored)
         warnings += more
@@ -139,11 +139,12 @@ def _decode_ink(data: bytes) -> np.ndarray:
         return np.array(image.convert("RGB"))
 
 
-def _shows_colour(data: bytes, header: JpegHeader) -> bool:
+def _colour_warnings(data: bytes, header: JpegHeader) -> tuple[str, ...]:
     """Look at the image at an eighth of its size, which needs no inverse transform."""
     try:
         with JpegImagePlugin.JpegImageFile(io.BytesIO(data)) as image:
             image.draft("RGB", (max(header.width // 8, 1), max(header.height // 8, 1)))
-            return image.mode == "RGB" and is_colour(np.asarray(image))
+            small = np.asarray(image)
     except Exception:  # a damaged end: what is missing is said elsewhere
-        return False
+        return ()
+    return (COLOUR_WARNING, *tint_warnings(small)) if small.ndim == 3 and is_colour(small) else ()

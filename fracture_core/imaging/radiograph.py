@@ -16,9 +16,11 @@ import numpy as np
 
 from fracture_core.imaging.bare_codestreams import read_jpeg_2000, read_jpeg_xl
 from fracture_core.imaging.file_kind import file_kind
+from fracture_core.imaging.greyscale import COLOUR_WARNING
 from fracture_core.imaging.jpeg import read_jpeg
 from fracture_core.imaging.limits import MAX_BYTES, DecodedImage, UnreadableRadiograph
 from fracture_core.imaging.raster import read_raster
+from fracture_core.imaging.screen_photo import moire_warnings
 from fracture_core.imaging.tiff.reader import read_tiff
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ __all__ = ["Radiograph", "UnreadableRadiograph", "read_radiograph"]
 
 #: Longest display name, in characters.
 MAX_NAME = 80
+#: Formats of cameras and of programs that take a picture of the screen.
+_PHOTOS = ("JPEG", "PNG", "WebP", "AVIF")
 #: Widest spread of grey levels, of 255, within which 99 % of a blank image lie; the flattest real radiographs have 100.
 _BLANK_SPREAD = 8
 #: Every n-th row and column of a large image is looked at: about this many along its longer side.
@@ -107,6 +111,9 @@ def read_radiograph(
         image, header = read_dicom(data, frame=frame, window=window, accept_cut_short=accept_cut_short)
     else:
         image = _decoded(data, kind, accept_cut_short=accept_cut_short)
+    warnings = image.warnings
+    if kind in _PHOTOS and COLOUR_WARNING in warnings:
+        warnings += moire_warnings(image.pixels)
     pixels = np.ascontiguousarray(image.pixels)
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 2
@@ -116,7 +123,7 @@ def read_radiograph(
         name=display_name(name),
         sha256=hashlib.sha256(data).hexdigest(),
         format=kind,
-        warnings=(*image.warnings, BLANK_WARNING) if is_blank(pixels) else image.warnings,
+        warnings=(*warnings, BLANK_WARNING) if is_blank(pixels) else warnings,
         missing=image.missing,
         header=header,
         length=len(data),

@@ -29,6 +29,7 @@ from fracture_core.imaging.greyscale import (
 )
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
 from fracture_core.imaging.png import PngStructure, completed, png_structure
+from fracture_core.imaging.screen_photo import tint_warnings
 from fracture_core.imaging.truncation import blacken_missing
 
 # Damage is told in our sentences; Pillow's own notes on it would only fill a server's log.
@@ -77,6 +78,7 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
         with _READERS[kind](io.BytesIO(whole)) as image:
             _check_size(image, structure)
             grey, warnings = _read(image, whole, structure)
+            # A completed file holds rows alone; what the original says before its rows still counts.
             orientation = _orientation(image if whole is data else _READERS[kind](io.BytesIO(data)))
     except UnreadableRadiograph:
         raise
@@ -167,7 +169,6 @@ def _avif_size(data: bytes) -> tuple[int, int]:
 
 def _orientation(image: ImageFile.ImageFile) -> int:
     """Return orientation 1 to 8 from EXIF, else from ImageMagick's profiles, else from XMP."""
-    image.load()
     if isinstance(image, AvifImagePlugin.AvifImageFile):
         # Pillow moves AVIF's own turn into EXIF.
         return image.getexif().get(0x0112, 1)
@@ -205,8 +206,9 @@ def _flat(image: Image.Image) -> Grey:
     warnings: tuple[str, ...] = ()
     step = max(int((image.width * image.height / 500_000) ** 0.5), 1)
     sample = image.resize((-(-image.width // step), -(-image.height // step)), Image.Resampling.NEAREST)
-    if is_colour(np.asarray(sample.convert("RGB"))):
-        warnings = (COLOUR_WARNING,)
+    colours = np.asarray(sample.convert("RGB"))
+    if is_colour(colours):
+        warnings = (COLOUR_WARNING, *tint_warnings(colours))
     if image.mode in ("RGBA", "LA"):
         alpha = np.asarray(image.getchannel("A"))
         if not alpha.any():

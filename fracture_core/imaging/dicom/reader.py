@@ -94,7 +94,7 @@ def _image(
     elif form.photometric == "PALETTE COLOR":
         grey, shown = grey_from_palette(stored.values, dataset)
     else:
-        grey, shown = _grey_scale(dataset, form, choices).show(stored.values, window)
+        grey, shown = _grey_scale(dataset, form, choices).show(stored.values, window, stored.present)
     missing, lost = blacken_missing(grey, stored.present, accept=accept, damaged=stored.damaged)
     grey, resampled = _square_pixels(grey, dataset)
     warnings = (

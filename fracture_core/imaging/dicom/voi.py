@@ -98,11 +98,22 @@ class GreyScale:
         """The lowest value that can be stored."""
         return -(1 << (self.bits - 1)) if self.signed else 0
 
-    def show(self, stored: np.ndarray, choice: int) -> tuple[np.ndarray, tuple[str, ...]]:
-        """Show stored values (integers, (H, W)) as uint8 (H, W), with warnings about how.
+    def show(
+        self, stored: np.ndarray, choice: int, present: np.ndarray | None = None
+    ) -> tuple[np.ndarray, tuple[str, ...]]:
+        """Show stored values as grey.
 
-        Padding is left out of an estimated window, and is black. Raises UnreadableRadiograph where `choice` is
-        none of the choices.
+        Args:
+            stored: Integers (H, W).
+            choice: Which of the choices, from 0.
+            present: bool (H,), the rows that the file holds; the others, like padding, are left out of an estimated
+                window. All where None.
+
+        Returns:
+            uint8 (H, W), and warnings about how it is shown.
+
+        Raises:
+            UnreadableRadiograph: `choice` is none of the choices.
         """
         places = self._places(stored)
         values = np.arange(1 << self.bits, dtype=np.float64) + self.lowest
@@ -112,7 +123,7 @@ class GreyScale:
             values = self.modality.output(values) if self.modality else values * self.slope + self.intercept
         if not np.isfinite(values).all():
             raise UnreadableRadiograph("The DICOM file is damaged: its rescale values are out of range.")
-        counts = histogram(places)[: 1 << self.bits]
+        counts = histogram(places if present is None or present.all() else places[present])[: 1 << self.bits]
         counts[padding] = 0
         warnings: list[str] = []
         voi = self._chosen(choice)

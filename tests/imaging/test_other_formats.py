@@ -1,0 +1,124 @@
+"""BMP, WebP, AVIF, JPEG-LS, JPEG 2000 and JPEG XL: read where they are sound, named where they are not."""
+
+from __future__ import annotations
+
+import struct
+
+import imagecodecs
+import numpy as np
+import pytest
+from PIL import Image
+
+from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
+from tests.support.made_pictures import assert_contract, encoded, phantom
+
+PHANTOM = phantom()
+DEEP = PHANTOM.astype(np.uint16) * 16
+COLOUR = np.dstack([PHANTOM] * 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "tolerance"),
+    [
+        ("JPEG-LS", imagecodecs.jpegls_encode(PHANTOM), 0),
+        ("JPEG-LS", imagecodecs.jpegls_encode(DEEP), 1),
+        ("JPEG-LS", imagecodecs.jpegls_encode(COLOUR), 1),
+        ("JPEG 2000", imagecodecs.jpeg2k_encode(PHANTOM, level=0, reversible=True), 0),
+        ("JPEG 2000", imagecodecs.jpeg2k_encode(DEEP, level=0, reversible=True), 1),
+        ("JPEG 2000", imagecodecs.jpeg2k_encode(PHANTOM, level=0, reversible=True, codecformat="j2k"), 0),
+        ("JPEG 2000", imagecodecs.jpeg2k_encode(COLOUR, level=0, reversible=True), 1),
+        ("JPEG XL", imagecodecs.jpegxl_encode(PHANTOM, lossless=True), 0),
+        ("JPEG XL", imagecodecs.jpegxl_encode(DEEP, lossless=True), 1),
+        ("JPEG XL", imagecodecs.jpegxl_encode(COLOUR, lossless=True, usecontainer=True), 1),
+        ("AVIF", encoded(Image.fromarray(COLOUR), "AVIF", quality=100), 6),
+        ("JPEG", imagecodecs.jpeg8_encode(PHANTOM, lossless=True), 0),
+        ("JPEG", imagecodecs.jpeg8_encode(DEEP, lossless=True, bitspersample=16), 1),
+    ],
+)
+def test_sound_files_are_read(kind: str, data: bytes, tolerance: int) -> None:
+    radiograph = read_radiograph(data)
+    assert_contract(radiograph)
+    assert radiograph.format == kind and radiograph.warnings == ()
+    np.testing.assert_allclose(radiograph.pixels.astype(int), PHANTOM, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        imagecodecs.jpeg2k_encode(PHANTOM, level=0),
+        imagecodecs.jpegxl_encode(PHANTOM, lossless=True),
+        encoded(Image.fromarray(COLOUR), "WebP", lossless=True),
+        encoded(Image.fromarray(COLOUR), "AVIF"),
+    ],
+    ids=["JPEG 2000", "JPEG XL", "WebP", "AVIF"],
+)
+def test_what_cannot_be_read_in_part_offers_no_part(data: bytes) -> None:
+    for accept in (False, True):
+        with pytest.raises(UnreadableRadiograph, match=r"truncated|damaged") as caught:
+            read_radiograph(data[: len(data) * 2 // 3], accept_cut_short=accept)
+        assert caught.value.missing is None
+
+
+@pytest.mark.parametrize("samples", [PHANTOM, DEEP, COLOUR], ids=["8 bit", "16 bit", "colour"])
+def test_a_cut_jpeg_ls_file_keeps_its_first_rows(samples: np.ndarray) -> None:
+    data = imagecodecs.jpegls_encode(samples)
+    with pytest.raises(UnreadableRadiograph, match=r"bottom \d+ % of the image") as caught:
+        read_radiograph(data[: len(data) // 2])
+    radiograph = read_radiograph(data[: len(data) // 2], accept_cut_short=True)
+    assert 0.2 < radiograph.missing == pytest.approx(caught.value.missing) and radiograph.missing < 0.8
+    held = round(200 * (1 - radiograph.missing))
+    np.testing.assert_allclose(radiograph.pixels[:held].astype(int), PHANTOM[:held], atol=1)
+    assert not radiograph.pixels[held:].any()
+
+
+def bmp(alpha: int) -> bytes:
+    """A BMP of 32 bits with an alpha mask, from the bottom up."""
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, 150, 200, 1, 32, 3, 0, 0, 0, 0, 0) + masks + bytes(52)
+    pixels = np.dstack([*[PHANTOM] * 3, np.full_like(PHANTOM, alpha)])[::-1].tobytes()
+    start = 14 + len(header)
+    return b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start) + header + pixels
+
+
+def test_transparency_that_a_program_left_at_nought_is_ignored() -> None:
+    np.testing.assert_array_equal(read_radiograph(bmp(255)).pixels, PHANTOM)
+    rgba = np.dstack([*[PHANTOM] * 3, np.zeros_like(PHANTOM)])
+    deep = imagecodecs.png_encode(rgba.astype(np.uint16) * 257)
+    for data in (bmp(0), encoded(rgba, "PNG"), encoded(rgba, "TIFF"), deep):
+        radiograph = read_radiograph(data)
+        np.testing.assert_allclose(radiograph.pixels.astype(int), PHANTOM, atol=1)
+        assert any("wholly transparent" in sentence for sentence in radiograph.warnings)
+
+
+def test_a_cut_bmp_keeps_what_is_there() -> None:
+    data = bmp(255)
+    cut = data[: len(data) - 150 * 4 * 80]
+    with pytest.raises(UnreadableRadiograph, match="40 % of the image is missing"):
+        read_radiograph(cut)
+    radiograph = read_radiograph(cut, accept_cut_short=True)
+    # Stored from the bottom up, it lacks its top.
+    assert not radiograph.pixels[:80].any() and radiograph.missing == pytest.approx(0.4)
+    np.testing.assert_array_equal(radiograph.pixels[80:], PHANTOM[80:])
+
+
+def test_a_heic_photo_is_told_how_to_become_a_jpeg() -> None:
+    with pytest.raises(UnreadableRadiograph, match=r"HEIC photo.*Export it as JPEG"):
+        read_radiograph(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400))
+
+
+def test_same_file_same_answer_whatever_was_read_before() -> None:
+    other = 255 - PHANTOM[::-1]
+    files = {
+        "JPEG": encoded(PHANTOM, "JPEG"),
+        "PNG": encoded(DEEP, "PNG"),
+        "TIFF": encoded(DEEP, "TIFF", compression="tiff_lzw"),
+        "BMP": bmp(255),
+        "JPEG-LS": imagecodecs.jpegls_encode(DEEP),
+        "JPEG 2000": imagecodecs.jpeg2k_encode(DEEP),
+        "JPEG XL": imagecodecs.jpegxl_encode(DEEP),
+    }
+    first = {kind: read_radiograph(data).pixels.tobytes() for kind, data in files.items()}
+    for _ in range(3):
+        for kind, data in files.items():
+            read_radiograph(encoded(np.dstack([other] * 3), "PNG"))
+            assert read_radiograph(data).pixels.tobytes() == first[kind], kind
