@@ -10,8 +10,9 @@ import functools
 import cv2
 import numpy as np
 
-TINT_WARNING = "The image has a colour cast, as photos of a screen or a film have. Upload the original file if you can."
-MOIRE_WARNING = "A fine regular pattern (moiré) lies over the image, as in a photo of a screen. Upload the original file if you can."
+_ORIGINAL = "Upload the original file if you can."
+TINT_WARNING = f"The image has a colour cast, as photos of a screen or a film have. {_ORIGINAL}"
+MOIRE_WARNING = f"A fine regular pattern (moiré) lies over the image, as in a photo of a screen. {_ORIGINAL}"
 
 #: Darker pixels carry no colour to speak of, in grey levels.
 _DARK = 24
