@@ -12,7 +12,7 @@ import imagecodecs
 import numpy as np
 
 from fracture_core.imaging.jpeg_damage import rows_present
-from fracture_core.imaging.jpeg_header import JpegHeader
+from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader
 from fracture_core.imaging.limits import UnreadableRadiograph
 
 Samples = tuple[np.ndarray, np.ndarray]
@@ -38,7 +38,14 @@ def decode_jpeg(data: bytes, header: JpegHeader, *, colour: str | None, tables: 
     def decode(stream: bytes) -> np.ndarray:
         return imagecodecs.jpeg8_decode(stream, tables=tables or None, **options)
 
-    samples = decode(data)
+    try:
+        samples = decode(data)
+    except Exception:
+        if data[header.end : header.end + 2] == END_OF_IMAGE:
+            raise
+        # What follows the coded data is no JPEG; the data before it are.
+        data = data[: header.end] + END_OF_IMAGE
+        samples = decode(data)
     if samples.shape[:2] != (header.height, header.width):
         raise ValueError("The image is not of the size that its header gives.")
     return samples, rows_present(data, header, decode, samples)
@@ -59,8 +66,9 @@ def _colour_options(header: JpegHeader, colour: str | None) -> dict[str, str]:
 def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
     """Decode a JPEG-LS stream as far as it goes; arguments and values as for `decode_jpeg`."""
     by_plane = header.components > 1 and header.scans == header.components
-    shape = header.shape[:2] if header.components == 1 else header.shape
-    shape = (shape[2], *shape[:2]) if by_plane else shape
+    shape: tuple[int, ...] = header.shape[:2] if header.components == 1 else header.shape
+    if by_plane:
+        shape = (header.components, header.height, header.width)
     dtype = np.uint8 if header.precision <= 8 else np.uint16
     samples = np.zeros(shape, dtype)
     whole = _written(data, samples)

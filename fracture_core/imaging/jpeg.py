@@ -126,6 +126,8 @@ def _decode(
     else:
         warnings = _colour_warnings(data, header) if look_for_colour and header.components == 3 else ()
     if stored.dtype != np.uint8:
+        # What decoders put where data are missing is no grey of the image.
+        stored[~present] = 0
         stored, more = window_integers(stored)
         warnings += more
     elif header.precision < 8:

@@ -35,7 +35,7 @@ def tint_warnings(colours: np.ndarray) -> tuple[str, ...]:
         colours: RGB uint8 (H, W, 3), a small copy of the image.
     """
     values = colours.astype(np.float32)
-    luma = values @ np.float32([0.299, 0.587, 0.114])
+    luma = values @ np.array([0.299, 0.587, 0.114], np.float32)
     lit = luma > _DARK
     if lit.mean() < 0.2:
         return ()

@@ -23,6 +23,7 @@ from pathlib import Path
 import fracture_core.imaging.dicom.reader  # noqa: F401 (imported before the children are made, as it is in a server)
 from fracture_core.imaging.radiograph import MAX_NAME, UnreadableRadiograph, read_radiograph
 from tests.hostile import bombs as hostile_bombs
+from tests.hostile import containers as hostile_containers
 from tests.hostile import dicom as hostile_dicom
 from tests.hostile import disguises as hostile_disguises
 from tests.hostile import files as hostile_files
@@ -76,6 +77,7 @@ def corpus() -> Iterator[Case]:
         hostile_bombs.bombs(),
         hostile_dicom.broken_dicoms(),
         hostile_disguises.disguises(),
+        hostile_containers.forged_containers(),
     )
     honest = chain(hostile_files.SOUND.items(), hostile_bombs.largest())
     yield from (Case(name, make, honest=True) for name, make in honest)

@@ -34,8 +34,10 @@ def tiff_file(
         order: "<" or ">".
         big: Write a BigTIFF.
         by_plane: Store the samples of a pixel apart.
+        compression: One of those above.
         predictor: 1 none, 2 differences.
         tile: Height and width of tiles; strips where None.
+        rows_per_strip: Rows of every strip but the last.
         bits: Of a sample, where fewer than its type has.
         drop: Numbers of the segments to leave out (offset and length nought).
         tags: More tags or other values: by number, a struct code and values.

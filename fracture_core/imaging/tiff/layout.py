@@ -27,6 +27,8 @@ IMAGES = (OLD_JPEG, JPEG, WEBP, JPEG_XL, *JPEG_2000)
 _KNOWN = (NONE, LZW, PACKBITS, LZMA, ZSTD, *CCITT, *DEFLATE, *IMAGES)
 _NAMES = {32766: "NeXT", 32809: "ThunderScan", 34676: "SGI LogL", 34677: "SGI LogLuv", 34887: "LERC"}
 _MAX_SAMPLES = 16
+#: Strips or tiles that are put together one by one; more would take seconds.
+_MAX_SEGMENTS = 60_000
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def layout_of(directory: Directory) -> TiffLayout:
     subsampling = tuple(directory.values(_SUBSAMPLING)) or (2, 2)
     if photometric == YCBCR and compression not in IMAGES and not set(subsampling) <= {1, 2, 4}:
         raise UnreadableRadiograph("The TIFF image is damaged: its colour subsampling is invalid.")
-    return TiffLayout(
+    layout = TiffLayout(
         order=directory.order,
         height=height,
         width=width,
@@ -139,6 +141,9 @@ def layout_of(directory: Directory) -> TiffLayout:
         extra=tuple(directory.values(_EXTRA)),
         subsampling=(int(subsampling[0]), int(subsampling[-1])),
     )
+    if math.prod(layout.grid) * planes > _MAX_SEGMENTS:
+        raise unsupported(f"{math.prod(layout.grid) * planes:,} strips or tiles")
+    return layout
 
 
 def _depth(directory: Directory, samples: int) -> tuple[int, np.dtype]:
