@@ -39,8 +39,8 @@ def exif_orientation(block: bytes) -> int:
 
 def xmp_orientation(packet: bytes | str) -> int:
     """Return orientation 1 to 8 from an XMP packet; 1, upright, where it does not say."""
-    found = _XMP.search(packet.encode("utf-8", "replace") if isinstance(packet, str) else packet)
-    return int(found[1]) if found else 1
+    match = _XMP.search(packet.encode("utf-8", "replace") if isinstance(packet, str) else packet)
+    return int(match[1]) if match else 1
 
 
 def hexadecimal_profile(text: str | bytes) -> bytes:

@@ -62,12 +62,12 @@ def exposed_field(pixels: np.ndarray) -> Field:
     grey = np.sqrt(cv2.GaussianBlur(small, (3, 3), 0) * np.float32(255)).astype(np.uint8)
     white = _LIGHT**0.5 * np.percentile(grey[frame:-frame, frame:-frame], 99.5)
     rows, columns = (_within_borders(turned >= white, frame) for turned in (grey, grey.T))
-    found = _anatomy(grey[slice(*rows), slice(*columns)], small.size)
-    if found is None:
+    extent = _anatomy(grey[slice(*rows), slice(*columns)], small.size)
+    if extent is None:
         return 0, 0, width, height
     margin = _MARGIN * max(small.shape)
-    x, across = _widened(found[0], columns, frame, margin, small.shape[1], width)
-    y, down = _widened(found[1], rows, frame, margin, small.shape[0], height)
+    x, across = _widened(extent[0], columns, frame, margin, small.shape[1], width)
+    y, down = _widened(extent[1], rows, frame, margin, small.shape[0], height)
     return x, y, across, down
 
 
@@ -113,13 +113,13 @@ def _anatomy(grey: np.ndarray, area: int) -> tuple[tuple[int, int], tuple[int, i
 
 
 def _widened(
-    found: tuple[int, int], within: tuple[int, int], frame: int, margin: float, side: int, full: int
+    extent: tuple[int, int], within: tuple[int, int], frame: int, margin: float, side: int, full: int
 ) -> tuple[int, int]:
     """Start and length of one axis in the radiograph's pixels: the margin added, a border never taken back in."""
     # A frame is given back with what touches it: it is thin, and its line may be the image's own end.
     low = within[0] - 1 if within[0] > frame else 0
     high = within[1] + 1 if within[1] < side - frame else side
-    start, end = max(within[0] + found[0] - margin, low), min(within[0] + found[1] + margin, high)
+    start, end = max(within[0] + extent[0] - margin, low), min(within[0] + extent[1] + margin, high)
     lacking = max(0.0, _NARROWEST * side - (end - start)) / 2
     start, end = max(0.0, start - lacking), min(float(side), end + lacking)
     first, last = int(np.floor(start * full / side)), int(np.ceil(end * full / side))

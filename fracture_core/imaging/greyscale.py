@@ -81,9 +81,9 @@ def look_up(table: np.ndarray, deep: np.ndarray) -> np.ndarray:
     return grey
 
 
-def _strips(picture: np.ndarray) -> Iterator[np.ndarray]:
-    rows = max(1_000_000 // picture.shape[1], 1)
-    return (picture[start : start + rows] for start in range(0, len(picture), rows))
+def _strips(image: np.ndarray) -> Iterator[np.ndarray]:
+    rows = max(1_000_000 // image.shape[1], 1)
+    return (image[start : start + rows] for start in range(0, len(image), rows))
 
 
 def percentile_window(counts: np.ndarray) -> tuple[int, int]:

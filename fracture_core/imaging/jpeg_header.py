@@ -153,10 +153,10 @@ def is_jpeg_ls(data: bytes) -> bool:
     """
     position = 2
     for _ in range(_MAX_SEGMENTS):
-        found = _MARKER.search(data, position)
-        if found is None:
+        match = _MARKER.search(data, position)
+        if match is None:
             return False
-        code, start = data[found.end() - 1], found.end()
+        code, start = data[match.end() - 1], match.end()
         if code in _FRAMES or code in (_START_OF_SCAN, _END):
             return code == _JPEG_LS
         position = start if code in _BARE else start + max(int.from_bytes(data[start : start + 2], "big"), 2)
@@ -176,11 +176,11 @@ def read_header(data: bytes) -> JpegHeader:
         UnreadableRadiograph: They contain no image.
     """
     position, segments, notes = 2, 0, _Notes()
-    while (found := _MARKER.search(data, position)) is not None and data[found.end() - 1] != _END:
+    while (match := _MARKER.search(data, position)) is not None and data[match.end() - 1] != _END:
         segments += 1
         if segments > _MAX_SEGMENTS:
             raise UnreadableRadiograph("The JPEG image is damaged: it has too many segments.")
-        code, start = data[found.end() - 1], found.end()
+        code, start = data[match.end() - 1], match.end()
         if code in _BARE:
             position = start
             continue
@@ -228,12 +228,12 @@ def _scan_end(data: bytes, start: int, notes: _Notes) -> int:
     restarts they end.
     """
     pattern = _MARKER_LS if notes.frame and notes.frame[0] == _JPEG_LS else _MARKER
-    while (found := pattern.search(data, start)) is not None:
-        code = data[found.end() - 1]
+    while (match := pattern.search(data, start)) is not None:
+        code = data[match.end() - 1]
         if code in _FOLLOWING or pattern is _MARKER_LS:
-            return found.start()
-        if not notes.restarts or not _RESTART.search(data, found.end()):
-            return found.start()
-        notes.flaws.append(found.start())
-        start = found.end()
+            return match.start()
+        if not notes.restarts or not _RESTART.search(data, match.end()):
+            return match.start()
+        notes.flaws.append(match.start())
+        start = match.end()
     return len(data)

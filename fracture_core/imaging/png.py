@@ -120,15 +120,15 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _with_rows_counted(structure: PngStructure) -> PngStructure:
     expected = _expected_bytes(structure)
-    found = sum(len(part) for part in _inflated(structure, expected))
-    if found >= expected:
+    held = sum(len(part) for part in _inflated(structure, expected))
+    if held >= expected:
         return structure
     if structure.interlaced:
         raise UnreadableRadiograph(
-            f"The file is truncated: {max(round(100 * (1 - found / expected)), 1)} % of its data are missing. An "
+            f"The file is truncated: {max(round(100 * (1 - held / expected)), 1)} % of its data are missing. An "
             "interlaced PNG cannot be read in part. Please export or send it again."
         )
-    values = structure.__dict__ | {"rows": found // structure.row_bytes}
+    values = structure.__dict__ | {"rows": held // structure.row_bytes}
     return PngStructure(**values)
 
 
@@ -173,9 +173,9 @@ def completed(structure: PngStructure) -> bytes:
     size = structure.height * structure.row_bytes
     held = b"".join(_inflated(structure, size))[: structure.rows * structure.row_bytes]
     header = structure._chunks[0]
-    kept = [chunk for chunk in structure._chunks if chunk[0] in _KEPT]
+    colours = [chunk for chunk in structure._chunks if chunk[0] in _KEPT]
     pixels = (b"IDAT", zlib.compress(held + bytes(size - len(held)), 1))
-    return SIGNATURE + b"".join(_chunk(*chunk) for chunk in (header, *kept, pixels, (b"IEND", b"")))
+    return SIGNATURE + b"".join(_chunk(*chunk) for chunk in (header, *colours, pixels, (b"IEND", b"")))
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:

@@ -32,7 +32,7 @@ __all__ = ["Radiograph", "UnreadableRadiograph", "read_radiograph"]
 
 #: Longest display name, in characters.
 MAX_NAME = 80
-#: Formats of cameras and of programs that take a picture of the screen.
+#: Formats of cameras and of programs that capture the screen.
 _PHOTOS = ("JPEG", "PNG", "WebP", "AVIF")
 #: Widest spread of grey levels, of 255, within which 99 % of a blank image lie; the flattest real radiographs have 100.
 _BLANK_SPREAD = 8
@@ -177,7 +177,7 @@ def _read_file(path: str | os.PathLike) -> bytes:
 
 
 def display_name(name: str | os.PathLike | None) -> str:
-    """A file's name as it may be shown: no path, no control or invisible characters, at most MAX_NAME characters."""
+    """Return a file's name as it may be shown: no path, no control or invisible characters, at most MAX_NAME long."""
     base = re.split(r"[/\\]", os.fsdecode(name or ""))[-1]
     # Category C: control, format (right-to-left overrides), surrogates, unassigned. Z: line and paragraph breaks.
     shown = "".join(c if unicodedata.category(c) not in ("Zl", "Zp") else " " for c in base)

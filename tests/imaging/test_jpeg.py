@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
@@ -95,3 +96,60 @@ def test_real_radiographs_cut_short_are_found_and_no_others(fracatlas_dir: Path)
     found = [path for path in files if missing_share(path.read_bytes()) > 0]
     assert len(found) == 59
     assert {path.parent.name for path in found} == {"Non_fractured"}
+
+
+# --- damage within
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("pair", [b"\xff\x3c", b"\xff\xa0", b"\xff\x02"])
+def test_a_bad_pair_of_bytes_costs_the_rows_up_to_the_next_restart(pair: bytes, colour: bool) -> None:
+    image = phantom(400, 300)
+    whole = encoded(np.dstack([image] * 3) if colour else image, "JPEG", quality=90, restart_marker_rows=1)
+    reference = read_radiograph(whole).pixels
+    markers = [place for place in range(len(whole) - 1) if whole[place] == 0xFF and 0xD0 <= whole[place + 1] <= 0xD7]
+    place = (markers[4] + markers[5]) // 2
+    bad = whole[:place] + pair + whole[place + 2 :]
+    with pytest.raises(UnreadableRadiograph, match=r"damaged: \d+ % of the image cannot be decoded") as caught:
+        read_radiograph(bad)
+    radiograph = read_radiograph(bad, accept_cut_short=True)
+    lost = np.flatnonzero((radiograph.pixels != reference).any(axis=1))
+    assert 0 < radiograph.missing == pytest.approx(caught.value.missing) and radiograph.missing < 0.1
+    assert lost.size and np.ptp(lost) < 40 and not radiograph.pixels[lost].any()
+
+
+def test_jpegs_without_restarts_end_at_a_bad_marker() -> None:
+    whole = encoded(phantom(400, 300), "JPEG", quality=90)
+    place = len(whole) // 2
+    bad = whole[:place] + b"\xff\x3c" + whole[place + 2 :]
+    with pytest.raises(UnreadableRadiograph, match=r"bottom \d+ % of the image"):
+        read_radiograph(bad)
+    assert 0.2 < read_radiograph(bad, accept_cut_short=True).missing < 0.8
+
+
+@pytest.mark.parametrize("options", [{"lossless": True}, {"bitspersample": 12}])
+@pytest.mark.parametrize("end", [b"", b"\xff\xd9"])
+def test_cut_deep_and_lossless_jpegs_keep_their_first_rows(options: dict, end: bytes) -> None:
+    deep = phantom(400, 300).astype(np.uint16) * 16
+    options = {"bitspersample": 16} | options if "lossless" in options else options
+    whole = imagecodecs.jpeg8_encode(deep, **options)
+    reference = read_radiograph(whole).pixels
+    cut_short = whole[: len(whole) // 2] + end
+    with pytest.raises(UnreadableRadiograph, match=r"truncated: the bottom \d+ %"):
+        read_radiograph(cut_short)
+    radiograph = read_radiograph(cut_short, accept_cut_short=True)
+    held = round(400 * (1 - radiograph.missing))
+    assert 40 < held < 360
+    np.testing.assert_array_equal(radiograph.pixels[:held], reference[:held])
+    assert not radiograph.pixels[held:].any()
+
+
+def test_a_jpeg_that_says_it_is_rgb_is_read_as_rgb() -> None:
+    colour = np.dstack([phantom(), phantom()[::-1], np.full_like(phantom(), 60)])
+    data = imagecodecs.jpeg8_encode(colour, level=98, colorspace="RGB", outcolorspace="RGB")
+    np.testing.assert_allclose(read_radiograph(data).pixels, colour @ [0.299, 0.587, 0.114], atol=8)
+
+
+def test_pixels_that_are_not_square_are_told() -> None:
+    warnings = read_radiograph(encoded(phantom(), "JPEG", dpi=(200, 100))).warnings
+    assert any("2 times as high as wide" in sentence for sentence in warnings)

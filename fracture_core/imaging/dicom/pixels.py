@@ -233,8 +233,8 @@ def _agreement(own: tuple[int, int, int], form: PixelFormat) -> tuple[str, ...]:
     if own[2] not in (1, 3):
         raise UnreadableRadiograph(f"DICOM images of {own[2]} samples per pixel are not supported.")
     check_size(own[1], own[0], own[2] * max(form.allocated // 8, 1), max_pixels=MAX_COMPRESSED_PIXELS)
-    said = f"{form.samples} sample{'s' if form.samples > 1 else ''}"
-    return (f"The DICOM header says {said} per pixel and the compressed image {own[2]}; the latter was used.",)
+    stated = f"{form.samples} sample{'s' if form.samples > 1 else ''}"
+    return (f"The DICOM header says {stated} per pixel and the compressed image {own[2]}; the latter was used.",)
 
 
 def _compressed(

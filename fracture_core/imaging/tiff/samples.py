@@ -159,8 +159,8 @@ def _bytes(stored: bytes, layout: TiffLayout, size: int) -> bytes | np.ndarray:
         return unpack_bits(stored, size)
     into = np.zeros(size, np.uint8)
     if layout.compression == LZW:
-        found = imagecodecs.lzw_decode(stored, out=into)
-        return found if len(found) == size else found[: max(len(found) - _LONGEST_LZW_CODE, 0)]
+        unpacked = imagecodecs.lzw_decode(stored, out=into)
+        return unpacked if len(unpacked) == size else unpacked[: max(len(unpacked) - _LONGEST_LZW_CODE, 0)]
     decode = {ZSTD: imagecodecs.zstd_decode, LZMA: imagecodecs.lzma_decode}[layout.compression]
     return bytes(decode(stored, out=into))
 
