@@ -60,7 +60,8 @@ def _first_missing(data: bytes, header: JpegHeader, decode: Decode, decoded: np.
     if not different.size:
         return header.height
     # Smoothing between blocks may reach one row up; the coded row of blocks in which data ended is not whole.
-    return (int(different[0]) + 1) // header.block_height * header.block_height
+    first = int(different[0]) + (not header.lossless)
+    return first // header.block_height * header.block_height
 
 
 def _rows_of_flaws(data: bytes, header: JpegHeader, decode: Decode, decoded: np.ndarray) -> np.ndarray:
