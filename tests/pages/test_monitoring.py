@@ -58,4 +58,4 @@ def test_a_change_is_a_warning_with_its_date(open_page, tmp_path):
 def test_without_a_change_it_says_so(open_page, tmp_path):
     write(made_log(1, days=90)[0], tmp_path / "log.jsonl")
     app = open_page()
-    assert not app.warning and "Nothing has moved" in app.success[0].value
+    assert not app.warning and "No change beyond chance" in app.success[0].value
