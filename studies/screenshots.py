@@ -18,6 +18,8 @@ from fracture_core.inference.predictor import Predictor
 from tests.browser.app import Server, chromium
 
 HERE = Path(__file__).resolve().parents[1] / "docs"
+#: What the worklist shows beside the radiograph in question.
+EXAMPLES = sorted((HERE.parent / "pages" / "examples").glob("*.jpg"))
 SIZES = {"diagnose": (1440, 900)}
 
 
@@ -44,9 +46,11 @@ def main() -> None:
             for name, (width, height) in SIZES.items():
                 page = browser.new_page(viewport={"width": width, "height": height})
                 page.goto(server.url)
-                page.locator("input[type=file]").set_input_files(str(path))
-                page.locator(".viewer .heat").wait_for(state="attached", timeout=120_000)
+                page.locator("input[type=file]").first.set_input_files([str(path), *map(str, EXAMPLES)])
+                page.get_by_role("option", name=path.name).click(timeout=120_000)
+                page.locator(f'.drawn img[alt*="{path.name}"]').wait_for(timeout=120_000)
                 page.wait_for_timeout(2000)
+                page.locator("[data-testid=stStatusWidget]").wait_for(state="detached", timeout=120_000)
                 page.screenshot(path=HERE / f"{name}-{theme}.png")
                 page.close()
             server.stop()

@@ -13,8 +13,9 @@ DESK_STYLE = """<style>
 .st-key-desk > :has(> .st-key-film-pane) { grid-area: film; min-height: var(--desk-height); }
 .st-key-desk > :has(> .st-key-answer-pane) { grid-area: answer; }
 .st-key-desk > :has(> .st-key-tools-pane) { grid-area: tools; }
-.st-key-film-pane { gap: .2rem; }
-.st-key-answer-pane, .st-key-tools-pane { gap: .5rem; }
+.st-key-film-pane, .st-key-film-pane .stVerticalBlock { gap: .2rem; }
+.st-key-answer-pane, .st-key-tools-pane, .st-key-answer-pane .stVerticalBlock, .st-key-tools-pane .stVerticalBlock {
+  gap: .5rem; }
 .st-key-answer-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
 .st-key-no-film { min-height: var(--viewer-height); background: #000; border-radius: 6px; padding: 1rem; }
 .st-key-no-film p { color: #b8c2ca; }

@@ -55,9 +55,14 @@ def diagnose(bar: DeltaGenerator) -> None:
     desk = st.container(key="desk")
     with desk:
         panes = [st.container(key=f"{name}-pane") for name in ("worklist", "film", "answer", "tools")]
+    slot = panes[2].empty()
+    # While something new is assessed, what was open leaves the screen: nobody shall take its answer for that of the
+    # next film. At other times the viewer stays as it is.
+    fresh = bool(films.unread(choice.bundle.version))
+    bodies = [pane.empty() if fresh else pane.container() for pane in panes[1:]]
     try:
-        _read_new(films, choice, panes[2])
-        _work(films, choice, bar, panes)
+        _read_new(films, choice, slot)
+        _work(films, choice, bar, slot, [panes[0], *(body.container() if fresh else body for body in bodies)])
     except QueueFullError as full:
         with panes[2]:
             st.warning(str(full), icon=":material/hourglass:")
@@ -65,23 +70,25 @@ def diagnose(bar: DeltaGenerator) -> None:
     disclaimer(small=True)
 
 
-def _read_new(films: FilmSession, choice: Choice, pane: DeltaGenerator) -> None:
+def _read_new(films: FilmSession, choice: Choice, slot: DeltaGenerator) -> None:
     """Read what this model has not met yet; raise QueueFullError if too many others wait."""
     new = films.unread(choice.bundle.version)
-    if not new:
-        return
-    with pane:
-        slot = st.empty()
-        for done, key in enumerate(new):
-            with engine_turn(slot):
-                slot.progress(
-                    done / len(new), f"Assessing {done + 1} of {len(new)} …" if len(new) > 1 else "Assessing …"
-                )
-                films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
+    for done, key in enumerate(new):
+        with engine_turn(slot):
+            count = f" {done + 1} of {len(new)}" if len(new) > 1 else ""
+            slot.progress(done / len(new), f"Assessing{count} …")
+            films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
+    if new:
         slot.empty()
 
 
-def _work(films: FilmSession, choice: Choice, bar: DeltaGenerator, panes: Sequence[DeltaGenerator]) -> None:
+def _work(
+    films: FilmSession,
+    choice: Choice,
+    bar: DeltaGenerator,
+    slot: DeltaGenerator,
+    panes: Sequence[DeltaGenerator],
+) -> None:
     entries = films.entries(choice.bundle.version)
     if not recorded(list(entries.values()), choice):
         return
@@ -89,7 +96,7 @@ def _work(films: FilmSession, choice: Choice, bar: DeltaGenerator, panes: Sequen
     ordered = [place[i] for i in worklist_order(list(entries.values()))]
     key = _opened_key(ordered)
     # Prepared before anything is drawn: an answer never stands beside another film's image.
-    opened = _open(films, choice, key, panes[2])
+    opened = _open(films, choice, key, slot)
     with bar:
         _bar(films, choice, entries, ordered, key)
     with panes[0]:
@@ -115,7 +122,7 @@ def _opened_key(ordered: Sequence[str]) -> str:
     return st.session_state["open"]
 
 
-def _open(films: FilmSession, choice: Choice, key: str, pane: DeltaGenerator) -> Opened:
+def _open(films: FilmSession, choice: Choice, key: str, slot: DeltaGenerator) -> Opened:
     """Return everything about one film; made again only if the film, the model or the operating point changes."""
     identity = (key, films.film(key).options, choice.bundle.version, choice.rule_out, choice.rule_in)
     kept: Opened | None = st.session_state.get("opened")
@@ -124,7 +131,7 @@ def _open(films: FilmSession, choice: Choice, key: str, pane: DeltaGenerator) ->
     if films.ready(key, choice.bundle.version):
         result = films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
     else:
-        with pane, st.empty() as slot, engine_turn(slot):
+        with engine_turn(slot):
             result = films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
     if isinstance(result, Failure):
         opened = Opened(identity, result)
