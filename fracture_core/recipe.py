@@ -104,9 +104,9 @@ class Recipe:
         if self.image_size % 32:
             raise RecipeError(f"image_size is {self.image_size}; it must be a multiple of 32.")
         if self.box_weight and not self.localiser:
-            raise RecipeError("box_weight needs the localiser: give it channels, for instance localiser=128.")
+            raise RecipeError("box_weight needs the localiser; set its channels, for example localiser=128.")
         if self.head == "cells" and not self.localiser:
-            raise RecipeError("The head cells needs the localiser: give it channels, for instance localiser=128.")
+            raise RecipeError("The cells head needs the localiser; set its channels, for example localiser=128.")
         if self.localiser % 4:
             raise RecipeError(f"localiser is {self.localiser}; it must be a multiple of 4.")
         if self.trainable_blocks and self.trainable_blocks > 1 and self.trainable_blocks % 1:
@@ -114,7 +114,7 @@ class Recipe:
         if not self.test_time_views or not set(self.test_time_views) <= set(get_args(View)):
             raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip.")
         if self.fast_path and (self.trainable_blocks is None or self.mixup):
-            raise RecipeError("The fast path needs frozen blocks (set trainable_blocks) and no mixup.")
+            raise RecipeError("fast_path needs frozen blocks (set trainable_blocks) and no mixup.")
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
             raise RecipeError(f"{self.name!r} cannot name a recipe; use letters, digits, dots and hyphens.")
 
