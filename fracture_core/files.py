@@ -114,6 +114,12 @@ def _last_byte(descriptor: int, size: int) -> bytes:
     return os.read(descriptor, 1)
 
 
+def file_stamp(path: str | os.PathLike[str]) -> str:
+    """Return a file's size and time as text: equal for a file that nobody changed; raise OSError if it is not there."""
+    status = Path(path).stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 @contextmanager
 def exclusive_lock(path: str | os.PathLike[str]) -> Iterator[None]:
     """Hold a lock on a path, so that other threads and processes wait; for read-modify-write.

@@ -1,4 +1,4 @@
-"""The next piece is made while this one is in use, one and no more, and its errors come in their turn."""
+"""Prefetching: one piece ahead and no more, errors in their turn. Background tasks: watched, stopped, begun again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from fracture_core.concurrency import prefetch
+from fracture_core.concurrency import BackgroundTask, prefetch
+from fracture_core.errors import FractureCoreError
 
 
 @pytest.mark.parametrize("keys", [range(0), range(1), range(5)])
@@ -42,3 +43,61 @@ def test_who_leaves_early_leaves_no_thread() -> None:
     next(pieces)
     pieces.close()
     assert threading.active_count() == before
+
+
+def test_work_is_done_once_and_its_result_kept():
+    calls = []
+
+    def run(step, stop):
+        calls.append(threading.get_ident())
+        step(1, 2)
+        return "result"
+
+    work = BackgroundTask(run)
+    assert work.progress.state == "idle"
+    assert work.result is None
+    work.start()
+    assert work.join(10).state == "done"
+    work.start()
+    work.join(10)
+    assert work.result == "result"
+    assert work.progress.share == 0.5
+    assert len(calls) == 1
+    assert calls[0] != threading.get_ident()
+
+
+def test_work_stops_at_its_next_step_and_begins_again():
+    go, runs = threading.Event(), []
+
+    def run(step, stop):
+        runs.append(1)
+        step(3, 10)
+        go.wait(10)
+        step(4, 10)
+
+    work = BackgroundTask(run)
+    work.start()
+    while work.progress.done < 3:
+        pass
+    assert work.progress.busy
+    work.start()  # it runs already
+    work.cancel()
+    assert work.progress.state == "stopping"
+    go.set()
+    assert work.join(10).state == "stopped"
+    work.start()
+    assert work.join(10).state == "done"
+    assert len(runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(FractureCoreError("No room."), "No room."), (KeyError("x"), "failed unexpectedly")]
+)
+def test_a_failure_is_a_sentence(error, said):
+    def run(step, stop):
+        raise error
+
+    work = BackgroundTask(run)
+    work.start()
+    assert work.join(10).state == "failed"
+    assert said in work.progress.error

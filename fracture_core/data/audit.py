@@ -15,7 +15,7 @@ import numpy as np
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.duplicates import DuplicatePair, decode_grey, find_duplicates, group
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
-from fracture_core.files import write_text
+from fracture_core.files import file_stamp, write_text
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.paths import cache_folder
 
@@ -285,6 +285,5 @@ def _key(dataset: Dataset) -> str:
     """Of all that the findings rest on: every image's and source's name, size and time, and our own version."""
     digest = hashlib.sha256(f"{_VERSION} {dataset.root.resolve()}".encode())
     for path in [*dataset.sources, *(dataset.path(image_id) for image_id in dataset.table.index)]:
-        status = path.stat()
-        digest.update(f"\n{path.name} {path.parent.name} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(f"\n{path.name} {path.parent.name} {file_stamp(path)}".encode())
     return digest.hexdigest()[:24]

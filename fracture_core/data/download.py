@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import requests
+from filelock import FileLock, Timeout
 
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.archive import UnsafeArchiveError, unpack
@@ -126,27 +126,11 @@ def _require_room(folder: Path, needed: int) -> None:
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
     """Keep two downloads to one place from writing into each other; a dead process's lock is taken over."""
-    file = lock.open("a+")
     try:
-        try:
-            _lock(file)
-        except OSError as error:
-            raise DownloadError("FracAtlas is being downloaded already, by another process.") from error
-        yield
-    finally:
-        file.close()
-
-
-def _lock(file: IO[str]) -> None:
-    """Hold `file` until it is closed or the process dies; OSError where another holds it."""
-    if sys.platform == "win32":
-        import msvcrt
-
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-    else:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout as error:
+        raise DownloadError("FracAtlas is being downloaded already, by another process.") from error
 
 
 def _size(file: Path) -> int:

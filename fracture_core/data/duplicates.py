@@ -10,7 +10,7 @@ two exposures, even of one patient in one position, no longer correlate.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
@@ -86,6 +86,14 @@ def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
     Returns:
         Groups of ids, each sorted, sorted by their first id.
     """
+    groups: dict[str, list[str]] = {}
+    for image_id, leader in leaders((pair.first, pair.second) for pair in pairs).items():
+        groups.setdefault(leader, []).append(image_id)
+    return tuple(sorted(tuple(sorted(members)) for members in groups.values()))
+
+
+def leaders(sets: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Return, for each id of the sets, the id that stands for all it is connected with through shared members."""
     leader: dict[str, str] = {}
 
     def head(image_id: str) -> str:
@@ -93,12 +101,10 @@ def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
             image_id = leader[image_id]
         return image_id
 
-    for pair in pairs:
-        leader[head(pair.first)] = head(pair.second)
-    groups: dict[str, list[str]] = {}
-    for image_id in leader:
-        groups.setdefault(head(image_id), []).append(image_id)
-    return tuple(sorted(tuple(sorted(members)) for members in groups.values()))
+    for members in sets:
+        for image_id in members:
+            leader[head(image_id)] = head(members[0])
+    return {image_id: head(image_id) for image_id in list(leader)}
 
 
 def same_pixels(first: Path, second: Path, decode: Decode | None = None) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
-from fracture_core.files import atomic_write, write_text
+from fracture_core.files import atomic_write, file_stamp, write_text
 from fracture_core.imaging.exposed_field import fit
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
@@ -93,8 +93,7 @@ def load_image_cache(
 def _key(paths: Mapping[str, Path], size: int, crop_to_field: bool) -> str:
     digest = hashlib.sha256(f"{_VERSION} {size}{' field' if crop_to_field else ''}".encode())
     for image_id, path in paths.items():
-        status = path.stat()
-        digest.update(f"\n{image_id} {path.name} {status.st_size} {status.st_mtime_ns}".encode())
+        digest.update(f"\n{image_id} {path.name} {file_stamp(path)}".encode())
     return digest.hexdigest()[:24]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fracture_core.data.duplicates import leaders
 from fracture_core.data.user_dataset import OwnDataset
 from fracture_core.errors import FractureCoreError
 
@@ -160,7 +161,7 @@ def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
     table = dataset.table
     patients = [tuple(ids) for patient, ids in table.groupby("patient", sort=False).groups.items() if patient]
     duplicates = audit.duplicate_groups if audit else ()
-    together = _together(table.index, [*patients, *duplicates])
+    together = leaders([*([image_id] for image_id in table.index), *patients, *duplicates])
     part = _given_parts(table) if (table["split"] != "").any() else _drawn_parts(table["label"], together)
     if "val" not in part:
         part = {**part, **_drawn_val(table["label"], together, part["train"])}
@@ -175,21 +176,6 @@ def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
                 "patients, of the rarer class to divide them."
             )
     return split
-
-
-def _together(ids: Sequence[str], sets: Iterable[Sequence[str]]) -> dict[str, str]:
-    """Image id -> the id that leads those it must stay with."""
-    leader = {image_id: image_id for image_id in ids}
-
-    def head(image_id: str) -> str:
-        while leader[image_id] != image_id:
-            image_id = leader[image_id]
-        return image_id
-
-    for members in sets:
-        for image_id in members:
-            leader[head(image_id)] = head(members[0])
-    return {image_id: head(image_id) for image_id in ids}
 
 
 def _given_parts(table: pd.DataFrame) -> dict[str, list[str]]:

@@ -15,6 +15,8 @@ import numpy as np
 
 from fracture_core.data.duplicates import decode_grey
 from fracture_core.data.fracatlas import DatasetError
+from fracture_core.files import file_stamp
+from fracture_core.imaging.letterbox import shrink
 from fracture_core.paths import cache_folder
 
 SIDE = 192
@@ -152,23 +154,6 @@ def make_all(
     return there
 
 
-def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
-    """Scale an image down so that its longer side has a given length; smaller images stay as they are.
-
-    Args:
-        pixels: uint8 or float32 (H, W).
-        side: In pixels.
-
-    Returns:
-        The image.
-    """
-    scale = side / max(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    height, width = (max(1, round(n * scale)) for n in pixels.shape[:2])
-    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-
-
 def to_jpeg(picture: np.ndarray) -> bytes:
     """Encode an image as JPEG.
 
@@ -192,7 +177,6 @@ def _thumbnail(path: Path, side: int) -> bytes:
 
 def _key(path: Path, side: int) -> str:
     try:
-        status = path.stat()
+        return f"{_VERSION} {path.parent.name}/{path.name} {file_stamp(path)} {side}"
     except OSError:
         return ""
-    return f"{_VERSION} {path.parent.name}/{path.name} {status.st_size} {status.st_mtime_ns} {side}"

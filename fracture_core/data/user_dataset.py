@@ -16,7 +16,7 @@ import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.data.user_index import index_images
-from fracture_core.files import write_text
+from fracture_core.files import file_stamp, write_text
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.paths import cache_folder, expand_user_path
 
@@ -192,8 +192,7 @@ def _key(root: Path, ids: list[str]) -> str:
     digest = hashlib.sha256(f"{_VERSION} {root}".encode())
     for image_id in ids:
         try:
-            status = (root / image_id).stat()
-            digest.update(f"\n{image_id} {status.st_size} {status.st_mtime_ns}".encode())
+            digest.update(f"\n{image_id} {file_stamp(root / image_id)}".encode())
         except OSError:
             digest.update(f"\n{image_id} is not there".encode())
     return digest.hexdigest()[:24]

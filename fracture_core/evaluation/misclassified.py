@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fracture_core.data.thumbnails import PictureStore, shrink, to_jpeg
+from fracture_core.data.thumbnails import PictureStore, to_jpeg
 from fracture_core.explain.overlay import overlay
+from fracture_core.files import file_stamp
+from fracture_core.imaging.letterbox import shrink
 from fracture_core.imaging.radiograph import read_radiograph
 
 if TYPE_CHECKING:
@@ -88,8 +90,7 @@ def evidence_thumbnail(
         UnreadableRadiograph: The file is not a readable image.
     """
     store = store or PictureStore()
-    status = path.stat()
-    parts = (_VERSION, reader.bundle.sha256, method, path.parent.name, path.name, status.st_size, status.st_mtime_ns)
+    parts = (_VERSION, reader.bundle.sha256, method, path.parent.name, path.name, file_stamp(path))
     key = " ".join(map(str, (*parts, np.asarray(boxes, np.float32).tobytes().hex(), side)))
     kept = store.get([key])
     if key not in kept:

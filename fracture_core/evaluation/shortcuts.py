@@ -15,6 +15,7 @@ import numpy as np
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.exposed_field import exposed_field
+from fracture_core.imaging.letterbox import shrink
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.operating_points import triage
@@ -87,10 +88,8 @@ def markers(pixels: np.ndarray) -> np.ndarray:
     Returns:
         int (n, 4), x, y, width, height in pixels.
     """
-    height, width = pixels.shape
-    scale = min(1.0, _WORKING / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
+    scale = min(1.0, _WORKING / max(pixels.shape))
+    small = shrink(pixels, _WORKING)
     longer = max(small.shape)
     air, white = np.percentile(small, [10, 99.5])
     stroke = _ellipse(_STROKE * longer)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.imaging.letterbox import shrink
 
 #: Evidence at which the colour is full, by method, for a bundle that brings no scale of its own; in the method's own
 #: units (see `fracture_core.explain.gradcam`).
@@ -224,9 +225,4 @@ def to_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
 
 
 def _reduced(evidence: np.ndarray, longest: int | None) -> np.ndarray:
-    evidence = np.asarray(evidence, np.float32)
-    scale = (longest or max(evidence.shape)) / max(evidence.shape)
-    if scale >= 1:
-        return evidence
-    height, width = (max(1, round(n * scale)) for n in evidence.shape)
-    return cv2.resize(evidence, (width, height), interpolation=cv2.INTER_AREA)
+    return shrink(np.asarray(evidence, np.float32), longest or max(evidence.shape))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from fracture_core.imaging.letterbox import Placement, letterbox
+from fracture_core.imaging.letterbox import Placement, letterbox, shrink
 
 Field = tuple[int, int, int, int]
 
@@ -54,7 +54,7 @@ def exposed_field(pixels: np.ndarray) -> Field:
         x, y, width, height in pixels.
     """
     height, width = pixels.shape
-    small = _thumbnail(pixels)
+    small = shrink(pixels, _THUMBNAIL)
     frame = max(1, round(_FRAME * max(small.shape)))
     if min(small.shape) < 4 * frame + 8:
         return 0, 0, width, height
@@ -69,15 +69,6 @@ def exposed_field(pixels: np.ndarray) -> Field:
     x, across = _widened(extent[0], columns, frame, margin, small.shape[1], width)
     y, down = _widened(extent[1], rows, frame, margin, small.shape[0], height)
     return x, y, across, down
-
-
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
-    height, width = pixels.shape
-    scale = _THUMBNAIL / max(height, width)
-    if scale >= 1:
-        return pixels
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
 def _within_borders(light: np.ndarray, frame: int) -> tuple[int, int]:

@@ -103,6 +103,23 @@ class Placement:
         return whole
 
 
+def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Scale an image or a map down so that its longer side has a given length; smaller ones stay as they are.
+
+    Args:
+        pixels: uint8 or float32 (H, W) or (H, W, C).
+        side: In pixels.
+
+    Returns:
+        The image, each of its sides at least 1; averaged over areas, so that thin lines survive.
+    """
+    scale = side / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(n * scale)) for n in pixels.shape[:2])
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
 def letterbox(
     pixels: np.ndarray, size: int, field: tuple[int, int, int, int] | None = None
 ) -> tuple[np.ndarray, Placement]:

@@ -14,6 +14,7 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.explain.overlay import overlay, to_png
 from fracture_core.formatting import format_percent
+from fracture_core.imaging.letterbox import shrink
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import (
     COLOURS_DO_NOT_MEAN,
@@ -225,11 +226,6 @@ def _details(finding: Finding, words: FindingText, method: str, named: bool, whe
 
 def _fitted(pixels: np.ndarray, image: type[Image], width: float, height: float) -> Image:
     """Return an image as a flowable of at most width x height points and 1200 pixels along its longer side."""
-    import cv2
-
-    shrink = min(1.0, 1200 / max(pixels.shape))
-    if shrink < 1:
-        size = (max(1, round(pixels.shape[1] * shrink)), max(1, round(pixels.shape[0] * shrink)))
-        pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    pixels = shrink(pixels, 1200)
     scale = min(width / pixels.shape[1], height / pixels.shape[0])
     return image(io.BytesIO(to_png(pixels)), pixels.shape[1] * scale, pixels.shape[0] * scale)

@@ -13,8 +13,9 @@ import pytest
 
 from fracture_core.data import download as module
 from fracture_core.data.archive import UnsafeArchiveError, unpack
-from fracture_core.data.download import DownloadError, DownloadStoppedError, download
+from fracture_core.data.download import DownloadError, DownloadStoppedError, download, download_job, kept_bytes
 from fracture_core.data.fracatlas import FracAtlas
+from pages.parts.dataset.download import download_status_text, offer
 from tests.support.miniature import Entry, archive, build
 
 
@@ -303,3 +304,59 @@ def test_one_name_twice_is_refused(tmp_path):
 def test_the_addresss_defaults_are_the_published_ones():
     assert (module.SIZE, module.MD5) == (338_436_460, "fe9da2c7c285915ebee69dfdab8fd396")
     assert module.URL.endswith("/65518038")
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK", 4096)
+    monkeypatch.setattr(module, "_PAUSE", 0.0)
+    box = (10.0, 20.0, 30.0, 12.0)
+    entries = [Entry(f"IMG{n:07}") for n in range(20)] + [Entry("IMG9", ("Fractured",), 1, boxes=(box,))]
+    content = archive(build(tmp_path / "tree", entries), tmp_path / "FracAtlas.zip").read_bytes()
+    server = Server(content)
+    yield {"url": server.url, "size": len(content), "md5": hashlib.md5(content).hexdigest()}
+    server.close()
+
+
+def test_a_cancelled_download_goes_on_where_it_stopped(source, tmp_path, monkeypatch):
+    destination = tmp_path / "here" / "FracAtlas"
+    assert offer(destination).startswith("Download FracAtlas (338 MB)")
+    job = download_job(destination, **source)
+    assert download_job(destination, **source) is job
+    # Cancelled from another thread as soon as a third has come, whatever the machine's speed.
+    enough, checked = threading.Event(), threading.Event()
+
+    inner = module._stop_if
+
+    def stop_if(cancelled):
+        if job.progress.done > source["size"] / 3 and not checked.is_set():
+            enough.set()
+            checked.wait(10)
+        inner(cancelled)
+
+    monkeypatch.setattr(module, "_stop_if", stop_if)
+    job.start()
+    assert enough.wait(30)
+    job.cancel()
+    checked.set()
+    assert job.join(30).state == "stopped"
+    kept = kept_bytes(destination, source["md5"])
+    assert source["size"] / 3 < kept < source["size"]
+    assert not destination.exists()
+    again = download_job(destination, **source)
+    assert again is job
+    again.start()
+    assert again.join(60).state == "done"
+    assert len(FracAtlas(destination)) == 21
+    assert kept_bytes(destination, source["md5"]) == 0
+    assert "Verifying and extracting" in download_status_text(again.progress)
+    assert download_job(destination, **source) is not job
+
+
+def test_a_failed_download_says_why_and_can_be_tried_again(source, tmp_path):
+    destination = tmp_path / "there" / "FracAtlas"
+    job = download_job(destination, **(source | {"md5": "0" * 32}))
+    job.start()
+    assert job.join(60).state == "failed"
+    assert "damaged" in job.progress.error
+    assert not destination.exists()

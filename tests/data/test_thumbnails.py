@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fracture_core.data import thumbnails as module
-from fracture_core.data.thumbnails import PictureStore, make_all, shrink, thumbnails
+from fracture_core.data.thumbnails import PictureStore, make_all, thumbnails
+from fracture_core.imaging.letterbox import shrink
 from tests.support.miniature import Entry, build, picture
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -118,3 +119,15 @@ def test_a_thumbnail_is_square_and_keeps_proportions(shape):
 def test_png_keeps_every_pixel(channels):
     picture = np.random.default_rng(1).integers(0, 256, (31, 17, *channels), dtype=np.uint8)
     assert (np.asarray(Image.open(io.BytesIO(to_png(picture)))) == picture).all()
+
+
+def test_the_largest_radiograph_is_drawn_in_little_memory():
+    """31 megapixels: the drawing takes its own 94 MB and not many times that."""
+    pixels = np.zeros((5600, 5600), np.uint8)
+    evidence = np.full(pixels.shape, 0.4, np.float32)
+    tracemalloc.start()
+    drawn = overlay(pixels, evidence, "localiser")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert drawn.nbytes < peak < drawn.nbytes + 100e6
+    assert (drawn == drawn[0, 0]).all()
