@@ -175,7 +175,7 @@ def test_a_result_is_compared_promoted_and_put_back(finished, own_models, monkey
     test = table[table["split"] == "test"]
     auc = figure(roc_auc(test["label"], test["logit"]))
     assert [one.value for one in app.metric] == [auc, auc]
-    assert "Neither can be called the better" in text(app)
+    assert "Neither is shown to be better" in text(app)
     assert "the model of everyone who uses this app" in text(app)
     before = {p: p.read_bytes() for p in own_models.glob("*/*")}
     app.button(key="use_this").click().run()
