@@ -49,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("browser")
         if fixtures & REAL_DATA:
             item.add_marker("dataset")
+        if folder / "pages" in item.path.parents:
+            item.add_marker("slow")  # each runs the whole app
     items.sort(key=lambda item: place.get(item.path.relative_to(folder).as_posix(), len(place)))
 
 

@@ -61,6 +61,7 @@ def test_a_stopped_run_is_resumed_and_packaged(dataset, tmp_path, thin_network):
     assert load_bundle("resumed", tmp_path / "models").sha256 == bundle.sha256
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_packaged_as_it_was(dataset, tmp_path):
     bundle = package(BEFORE / "runs" / "finished", "before", dataset, root=tmp_path / "models")
     then = load_bundle("before", BEFORE / "models")

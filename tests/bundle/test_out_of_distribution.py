@@ -68,6 +68,7 @@ def test_appearance_is_each_channels_mean_and_deviation():
     assert made[2, 6 + 5] == pytest.approx(np.std(maps[2, :, :, 5]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_scorer_judges_by_the_middle_map_where_the_network_gives_one():
     _, graph, weights = network()
     squares = pictures(2)

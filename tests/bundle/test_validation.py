@@ -96,6 +96,7 @@ def changed(tree: Any, path: tuple, value: Any) -> Any:
     return tree
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["recipe.json", "operating_points.json", "network.json", "bundle.json"])
 @settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -113,6 +114,7 @@ def test_a_part_of_any_description_may_be_anything(workshop, small_models, file,
         sealed(workshop)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [*FILES, "bundle.json", "chosen_points.json"])
 @settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
@@ -305,6 +307,7 @@ print(sorted(event for event, mode in seen if event != "open" or "w" in str(mode
     assert not [event for event in events if event.startswith(unwanted)], events
 
 
+@pytest.mark.slow
 def test_words_of_a_bundle_make_no_browser_fetch_anything(stranger, monkeypatch) -> None:
     import streamlit
     from streamlit.testing.v1 import AppTest

@@ -83,6 +83,7 @@ def test_predict_as_json_with_heatmaps_and_a_bad_file(command, files, tmp_path):
         assert cv2.imread(entry["heatmap"]).shape[:2] == pixels.shape
 
 
+@pytest.mark.slow
 def test_evaluate_prints_the_reference_studys_table(command):
     out, _, _ = command("evaluate", "--bundle", "small")
     for words in ("AUC", "average precision", "precision", "recall", "support", "fractured", "at 0.5", "at single"):
@@ -91,6 +92,7 @@ def test_evaluate_prints_the_reference_studys_table(command):
     assert data["split"] == "val" and len(data["roc_auc"]) == 3
 
 
+@pytest.mark.slow
 def test_bundles_lists_them(command):
     assert "small" in command("bundles")[0]
     assert json.loads(command("bundles", "--json")[0])[0]["name"] == "small"
@@ -104,6 +106,7 @@ def test_export_says_how_to_serve_what_it_wrote(command, tmp_path):
     assert not {"tensorflow", "keras", "torch"} & imported
 
 
+@pytest.mark.slow
 def test_runs_promote_and_resume_from_the_command_line(small_models, tmp_path):
     """A finished run is listed and its bundle put in use; an interrupted one is told from it; nothing else moves."""
     models, runs = tmp_path / "models", tmp_path / "runs"
@@ -139,6 +142,7 @@ def test_a_missing_bundle_is_one_sentence(command, files):
     assert len(errors.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_missing_dataset_says_how_to_get_it(command, tmp_path):
     _, errors, _ = command("audit", "--dataset", str(tmp_path), status=1)
     assert "not a FracAtlas folder" in errors

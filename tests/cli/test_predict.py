@@ -66,6 +66,7 @@ def test_heatmaps_of_one_name_do_not_meet(predict, radiographs, tmp_path):
     assert done.returncode == 0 and done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_heatmap_overwrites_nothing_but_its_own_predecessor(predict, radiographs, tmp_path):
     """Into the radiograph's own folder, and for two files of one name in two runs."""
     for folder, source in zip(("a", "b"), radiographs, strict=False):
@@ -84,6 +85,7 @@ def test_a_heatmap_overwrites_nothing_but_its_own_predecessor(predict, radiograp
     assert second != first and second.is_file()
 
 
+@pytest.mark.slow
 def test_a_heatmap_that_cannot_be_written_costs_no_finding(predict, radiographs, tmp_path):
     done = predict(*radiographs[:2], "--heatmap", tmp_path / "out", "--json")
     assert done.returncode == 0
@@ -98,6 +100,7 @@ def test_a_heatmap_that_cannot_be_written_costs_no_finding(predict, radiographs,
     assert "probability" in spoken.stdout and "cannot be written" in spoken.stderr
 
 
+@pytest.mark.slow
 def test_an_image_without_an_answer_is_said_to_have_none(predict, radiographs, tmp_path):
     blank = tmp_path / "blank.png"
     cv2.imwrite(str(blank), np.full((300, 250), 30, np.uint8))
@@ -111,6 +114,7 @@ def test_an_image_without_an_answer_is_said_to_have_none(predict, radiographs, t
     assert done.returncode == spoken.returncode == 0
 
 
+@pytest.mark.slow
 def test_frames_and_windows_are_counted_from_one(predict, tmp_path):
     file = tmp_path / "two.dcm"
     frames = np.stack([phantom(), phantom()[:, ::-1]]).astype(np.uint16) * 16
@@ -127,6 +131,7 @@ def test_frames_and_windows_are_counted_from_one(predict, tmp_path):
     assert predict(file, "--frame", "0").returncode == 2
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "latin-1:strict"])
 def test_names_that_the_output_cannot_encode_are_escaped(predict, radiographs, tmp_path, encoding):
@@ -142,6 +147,7 @@ def test_names_that_the_output_cannot_encode_are_escaped(predict, radiographs, t
     assert [os.fsencode(entry["file"]) for entry in entries] == [odd, os.fsencode(other)]
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize("form", [(), ("--json",)])
 def test_a_full_disk_is_one_sentence(predict, radiographs, form):

@@ -237,6 +237,7 @@ def test_too_few_patients_are_refused(tmp_path) -> None:
         divide(12)
 
 
+@pytest.mark.slow
 def test_one_picture_stays_on_one_side_whatever_its_format(tmp_path) -> None:
     """Copies as PNG, 16 bit PNG and JPEG at another size: found, and never on two sides of the split."""
     root = tmp_path / "own"

@@ -43,6 +43,7 @@ def made_log(seed: int, *, days: int = 730, change_on: int | None = None, kind: 
     return pd.DataFrame(rows, columns=["when", "film", "model", "answer", "probability"]), first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scores", "not read", "prevalence"])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_change_in_month_14_is_flagged_within_100_films(kind, seed):

@@ -120,6 +120,7 @@ def test_a_cut_short_file_gets_back_the_grey_that_decoders_show(tmp_path: Path) 
     assert with_grey_bottom(one) is None and with_black_bottom(one) is None
 
 
+@pytest.mark.slow
 def test_effects_are_what_the_network_answers(small_models: Path) -> None:
     bundle, dataset = load_bundle("small", small_models), FracAtlas(small_models.parent / "data")
     table = bundle.predictions()

@@ -41,6 +41,7 @@ def assert_close(one: np.ndarray, other: np.ndarray, relative: float = 1e-5) -> 
     assert np.abs(one - other).max() <= relative * np.abs(other).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("localiser", [16, 0])
 @pytest.mark.parametrize("backbone", ["densenet121", "efficientnetv2-b0"])
 def test_the_closed_form_equals_autodiff_of_the_shown_logit(backbone: str, localiser: int) -> None:
@@ -60,6 +61,7 @@ def test_the_closed_form_equals_autodiff_of_the_shown_logit(backbone: str, local
         assert_close(METHODS[method].evidence(outputs, head), expected, 1e-3)
 
 
+@pytest.mark.slow
 def test_the_closed_form_equals_autodiff_for_the_published_networks_on_a_real_radiograph(fracatlas_dir) -> None:
     from fracture_core.bundle.bundle import list_bundles, load_bundle
     from fracture_core.network.model import build_model

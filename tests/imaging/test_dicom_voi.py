@@ -122,6 +122,7 @@ def test_table(stored: np.ndarray, header: dict, expected: dict[int, int], synta
     }
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     centre=st.floats(-3000, 5000),

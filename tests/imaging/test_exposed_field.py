@@ -145,6 +145,7 @@ def test_no_outlined_fracture_is_cut_on_real_radiographs(fracatlas_dir: Path) ->
     assert kept[:, 0].mean() < 0.9
 
 
+@pytest.mark.slow
 def test_training_scoring_and_reading_see_the_same_square(small_models: Path, tmp_path: Path, monkeypatch) -> None:
     """A network trained on exposed fields must be asked about exposed fields, whoever asks."""
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))

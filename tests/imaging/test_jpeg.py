@@ -91,6 +91,7 @@ def test_no_global_switch_is_touched_and_threads_do_not_meet() -> None:
     assert len(seen) == 4 * 40 + 2 * 40 and not any(seen)
 
 
+@pytest.mark.slow
 def test_real_radiographs_cut_short_are_found_and_no_others(fracatlas_dir: Path) -> None:
     files = sorted((fracatlas_dir / "images").glob("*/*.jpg"))
     found = [path for path in files if missing_share(path.read_bytes()) > 0]

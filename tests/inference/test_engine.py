@@ -33,6 +33,7 @@ def largest_difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray])
     return max(float(np.abs(a - other[name]).max() / max(1, np.abs(a).max())) for name, a in one.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_gives_what_keras_gives(backbone: str, head: str) -> None:
@@ -45,6 +46,7 @@ def test_gives_what_keras_gives(backbone: str, head: str) -> None:
     assert largest_difference(engine.run(squares[:1]), keras_outputs(model, squares[:1])) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharpness", [0, -1.0, float("nan"), float("inf"), "sharp", None])
 def test_a_pooling_that_makes_no_sense_is_refused(sharpness: object) -> None:
     _, graph, weights = network(head="cells")
@@ -55,6 +57,7 @@ def test_a_pooling_that_makes_no_sense_is_refused(sharpness: object) -> None:
         Engine(Graph(nodes, graph.outputs), weights)
 
 
+@pytest.mark.slow
 def test_without_a_localiser_the_logit_is_the_global_one() -> None:
     model, graph, weights = network("xception", localiser=0)
     outputs = Engine(graph, weights).run(pictures(2))
@@ -176,6 +179,7 @@ def test_export_is_the_same_network_for_a_model_server(tmp_path, densenet: Engin
         np.testing.assert_allclose(results[name], values, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_tensorflow_takes_over_where_openvino_is_missing_and_gives_the_same(monkeypatch, caplog) -> None:
     _, graph, weights = network("xception")
     engine = ready_engine(graph, weights, recipe("xception"))
@@ -189,6 +193,7 @@ def test_tensorflow_takes_over_where_openvino_is_missing_and_gives_the_same(monk
         other.run(np.zeros((1, 3, 3), np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_simplifying_leaves_no_step_that_could_go(backbone: str) -> None:
     _, graph, weights = network(backbone)

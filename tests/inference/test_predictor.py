@@ -42,6 +42,7 @@ def test_the_finding_is_what_the_bundle_predicted(reader, files, small_models):
         )
 
 
+@pytest.mark.slow
 def test_it_equals_the_keras_network(reader, files):
     from fracture_core.network.model import build_model
     from fracture_core.network.weights import set_weights

@@ -24,6 +24,7 @@ def test_the_same_seed_gives_the_same_interval():
     assert area_estimates(labels, logits, 100, seed=5) != area_estimates(labels, logits, 100, seed=6)
 
 
+@pytest.mark.slow
 def test_area_bootstrap_agrees_with_scikit_learn_resample_by_resample():
     labels, logits = model_like(300, seed=2)
     coarse = np.round(logits, 1)

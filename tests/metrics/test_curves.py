@@ -25,6 +25,7 @@ def test_auc_is_the_share_of_pairs_in_the_right_order(rows):
     assert roc_auc(labels, scores) == pytest.approx(sk.roc_auc_score(labels, scores))
 
 
+@pytest.mark.slow
 @given(predictions(both=True))
 def test_average_precision_equals_scikit_learns(rows):
     assert average_precision(*rows) == pytest.approx(sk.average_precision_score(*rows))

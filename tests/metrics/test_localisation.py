@@ -171,6 +171,7 @@ def test_nothing_to_summarize_is_undefined_not_an_error():
     assert box_size((10, 10), []) == 0
 
 
+@pytest.mark.slow
 def test_on_real_radiographs_brightness_finds_fractures_no_better_than_the_middle(fracatlas_dir):
     import cv2
 

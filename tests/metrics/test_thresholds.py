@@ -42,6 +42,7 @@ def test_the_specificity_threshold_calls_the_most_that_is_allowed(rows, target):
     assert got == [m for m in _every_matrix(*rows) if m.specificity >= target][-1]
 
 
+@pytest.mark.slow
 @given(predictions(both=True), st.floats(0.1, 50), st.floats(0.01, 0.99))
 def test_youden_f1_and_cost_are_the_best_there_is(rows, miss_cost, prevalence):
     every = _every_matrix(*rows)

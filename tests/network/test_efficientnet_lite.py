@@ -32,6 +32,7 @@ def published() -> Path:
     return Path(next(iter(found.submodule_search_locations))) / "models" / FILE
 
 
+@pytest.mark.slow
 def test_a_photograph_of_a_palace_is_one(published) -> None:
     import torch
 
@@ -45,6 +46,7 @@ def test_a_photograph_of_a_palace_is_one(published) -> None:
     assert scores.argmax() == PALACE
 
 
+@pytest.mark.slow
 def test_the_network_starts_from_them_with_fresh_heads(published) -> None:
     model = build_model(RECIPE)
     start = start_from(model, RECIPE)
@@ -59,6 +61,7 @@ def test_without_the_package_a_sentence_says_what_to_install(monkeypatch) -> Non
         start_from(build_model(RECIPE), RECIPE)
 
 
+@pytest.mark.slow
 def test_another_file_than_the_published_one_is_refused(monkeypatch, tmp_path) -> None:
     (tmp_path / "models").mkdir()
     found = SimpleNamespace(submodule_search_locations=[str(tmp_path)])

@@ -22,6 +22,7 @@ from fracture_core.network.weights import (
 from tests.support.networks import BACKBONES, HEADS, SIZE, keras_outputs, network, pictures, recipe
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_description_survives_json(backbone: str) -> None:
     _, graph, weights = network(backbone)
@@ -36,6 +37,7 @@ def test_a_description_survives_json(backbone: str) -> None:
     assert all(key.rpartition("/")[0] in nodes for key in weights)
 
 
+@pytest.mark.slow
 def test_names_depend_on_the_architecture_alone() -> None:
     from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
@@ -155,6 +157,7 @@ def test_weights_come_back_from_a_file_at_half_precision(tmp_path: Path) -> None
     assert all(np.array_equal(again[key].astype(np.float32), read[key]) for key in read)
 
 
+@pytest.mark.slow
 def test_half_precision_hardly_moves_the_answer() -> None:
     from fracture_core.inference.engine import Engine
 
@@ -177,6 +180,7 @@ def test_a_damaged_weights_file_is_said(tmp_path: Path, damage: str) -> None:
         load_weights(path)
 
 
+@pytest.mark.slow
 def test_weights_go_into_a_model_whole_partly_or_not_at_all() -> None:
     from fracture_core.network.model import build_model
 
@@ -194,6 +198,7 @@ def test_weights_go_into_a_model_whole_partly_or_not_at_all() -> None:
         np.testing.assert_allclose(values, expected[name], atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_a_network_at_another_size_is_what_keras_would_build_there(backbone: str, head: str) -> None:

@@ -49,6 +49,7 @@ def test_nothing_frozen_reads_what_trains(network, blocks) -> None:
             assert not any(tensor._keras_history.operation.trainable for tensor in before), layer.name
 
 
+@pytest.mark.slow
 def test_the_logit_is_what_the_cells_say_and_nothing_else() -> None:
     recipe = Recipe(name="x", image_size=64, localiser=8, head="cells")
     model = build_model(recipe)
@@ -63,6 +64,7 @@ def test_the_logit_is_what_the_cells_say_and_nothing_else() -> None:
     np.testing.assert_array_equal(model(squares, training=False)["logit"], outputs["logit"])
 
 
+@pytest.mark.slow
 def test_the_cells_are_a_weighted_sum_of_the_evidence_maps_channels() -> None:
     model = build_model(Recipe(name="x", image_size=64, localiser=8, head="cells"))
     maps = keras.Model(model.input, [model.get_layer("cells_mix").output, model.output["cells"]])
@@ -72,6 +74,7 @@ def test_the_cells_are_a_weighted_sum_of_the_evidence_maps_channels() -> None:
     np.testing.assert_allclose(cells, evidence.numpy() @ kernel[0, 0] + bias, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_quarter_of_densenets_last_block_is_its_last_four_layers() -> None:
     recipe = Recipe(name="x", image_size=64, localiser=8, box_weight=0.5, trainable_blocks=0.25)
     model = build_model(recipe)

@@ -119,6 +119,7 @@ def radiograph() -> tuple[str, bytes, str]:
     return "DOE^JANE.dcm", data, "application/dicom"
 
 
+@pytest.mark.slow
 def test_the_page_records_each_finding_once_and_no_name(app, tmp_path):
     (tmp_path / "log").mkdir()
     app.run()
@@ -133,6 +134,7 @@ def test_the_page_records_each_finding_once_and_no_name(app, tmp_path):
     assert "doe" not in log.read_text().lower()
 
 
+@pytest.mark.slow
 def test_no_finding_is_shown_that_cannot_be_recorded(app, tmp_path):
     (tmp_path / "log").write_text("a file where the folder should be")
     app.run()
@@ -147,6 +149,7 @@ def test_no_finding_is_shown_that_cannot_be_recorded(app, tmp_path):
     assert len(lines(tmp_path / "log" / "audit.jsonl")) == 1
 
 
+@pytest.mark.slow
 def test_identifiers_wait_to_be_asked_for(app, tmp_path):
     (tmp_path / "log").mkdir()
     app.run()

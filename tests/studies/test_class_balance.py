@@ -20,6 +20,7 @@ from studies.class_balance import ANSWERS, page, prepare, run
 from tests.support.training import SMALL, miniature, tiny_network
 
 
+@pytest.mark.slow
 def test_runs_differ_in_the_answer_alone_and_are_not_run_again(tmp_path: Path) -> None:
     base = SMALL.replace(fast_path=True, trainable_blocks=0, epochs=1, views=1, augmentation=type(SMALL.augmentation)())
     with tiny_network(tmp_path):

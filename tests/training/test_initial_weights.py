@@ -225,6 +225,7 @@ def lie(handler):
     send(handler, b"<html>Please log in to the hotel's network</html>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [refuse, cut, lie])
 def test_a_download_that_fails_says_so_and_what_to_do(tmp_path, answer):
     recipe = RECIPE.replace(start="imagenet")

@@ -139,6 +139,7 @@ def _under_fire(pool: DecoderPool, deaths: int) -> tuple[int, int]:
     return counts[0], counts[1]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_killed_decoder_costs_one_file_and_gives_no_wrong_image(pool):
     answers, sentences = _under_fire(pool, 8)
