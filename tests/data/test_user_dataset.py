@@ -136,7 +136,7 @@ def test_wrong_folders_are_sentences(tmp_path) -> None:
     for name in ("one.csv", "two.csv"):
         listed(tmp_path / "both", ["a.png,1"], name=name)
     assert "2 csv files that list images (one.csv, two.csv)" in said(tmp_path / "both")
-    assert "2 fractured images and 1 others: training needs at least 10 of each" in said(_three(tmp_path / "three"))
+    assert "2 fractured and 1 normal images: training needs at least 10 of each" in said(_three(tmp_path / "three"))
     for number in range(12):
         save(tmp_path / "one" / "fractured" / f"{number}.png", number)
     assert "All 12 images of one are fractured: training needs both classes." in said(tmp_path / "one")
