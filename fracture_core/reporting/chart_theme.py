@@ -61,7 +61,7 @@ def chart(
         template="none",
         paper_bgcolor=_CLEAR,
         plot_bgcolor=_CLEAR,
-        margin={"l": 8, "r": 12, "t": 10, "b": 8},
+        margin={"l": 8, "r": 12, "t": 30, "b": 8},  # above the plot lie the buttons
         xaxis=axis | {"title_text": x, "range": x_range},
         yaxis=axis | {"title_text": y or None, "range": y_range},
         showlegend=legend,
@@ -179,7 +179,7 @@ def upright(figure: go.Figure, places: dict[str, float]) -> go.Figure:
         figure.add_vline(
             x=place, line={"color": GREEN, "width": 2}, annotation={"text": name, "yanchor": "bottom", "yshift": -4}
         )
-    figure.update_layout(margin_t=24 if places else 10)
+    figure.update_layout(margin_t=40 if places else 30)
     return figure
 
 

@@ -84,7 +84,7 @@ def test_one_image_is_opened_looked_at_and_left(grid, table):
     assert grid.locator(".drawn .port").screenshot() != before
     grid.locator("[data-act=in]").click()
     assert "1.3" in grid.locator(".zoom").inner_text() or "1.2" in grid.locator(".zoom").inner_text()
-    pick(grid, "Next")
+    grid.get_by_role("button", name=re.compile("^Next")).click(timeout=WAIT)
     grid.get_by_text(table.index[1]).first.wait_for(timeout=WAIT)
     grid.keyboard.press("ArrowRight")
     grid.get_by_text(table.index[2]).first.wait_for(timeout=WAIT)

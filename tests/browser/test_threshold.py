@@ -43,6 +43,11 @@ def sensitivity(page) -> str:
     return page.locator(".live-metrics tbody tr:first-child td:nth-child(2)").inner_text()
 
 
+#: Where the marks on the ROC curve and on the histogram are now.
+MARKS = """["roc", "histogram"].map((kind) =>
+    document.querySelector(`[data-plot=${kind}] .shapelayer path`).getBoundingClientRect().x)"""
+
+
 def press(page, key: str) -> None:
     page.get_by_role("slider").first.press(key)
 
@@ -79,13 +84,12 @@ def test_everything_moves_while_the_finger_is_down_and_the_server_hears_on_relea
     box = slider.bounding_box()
     middle = box["y"] + box["height"] / 2
     address, seen = opened.url, set()
-    marks = [".live-curve [data-plot=roc] .shapelayer path", ".live-curve [data-plot=histogram] .shapelayer path"]
     opened.mouse.move(box["x"] + 20, middle)
     opened.mouse.down()
     for share in (0.1, 0.3, 0.5, 0.7, 0.9):
         opened.mouse.move(box["x"] + share * box["width"], middle)
         opened.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-        seen.add(tuple(opened.locator(mark).first.bounding_box()["x"] for mark in marks))
+        seen.add(tuple(opened.evaluate(MARKS)))
         threshold = float(opened.locator(".live output").inner_text())
         counts = opened.locator(".live").get_attribute("data-counts")
         assert any(said(val.confusion(t)) == counts for t in val.roc.thresholds if abs(t - threshold) < 6e-4)
@@ -172,9 +176,10 @@ def test_nothing_is_cut_off(opened, width):
 
 
 def test_a_threshold_is_used_on_diagnose_without_saving_it(opened, val):
-    press(opened, "Home")
-    wait_for_server(opened)
+    press(opened, "End")
+    wait_for_matrix(opened, val.confusion(1.0))
     opened.wait_for_url("**t=0*", timeout=WAIT)
+    wait_for_server(opened)
     opened.get_by_role("button", name="on Diagnose").click()
     opened.get_by_text("From the Threshold page: ").first.wait_for(timeout=WAIT)
     assert "/threshold" not in opened.url

@@ -14,12 +14,14 @@ from pages.parts.dataset.download import offer_download
 from pages.parts.dataset.grid import browse
 from pages.parts.dataset.image_view import close_image, opened, show_image
 from pages.parts.dataset.localisation import localisation
+from pages.parts.dataset.map_section import map_of_images, suspects
 from pages.parts.dataset.misclassified import wrong
 from pages.parts.dataset.rail import BROWSE
 from pages.parts.shared.predictor_cache import warm
 from pages.parts.shared.sidebar import choose
 
 MAKEUP, AUDIT, WRONG, POINTING = "Composition", "Data audit", "Misclassified", "Localisation accuracy"
+MAP, SUSPECTS = "Map", "Suspect labels"
 
 
 def dataset_page() -> None:
@@ -35,7 +37,7 @@ def dataset_page() -> None:
         warm(choice.bundle)
     section = st.segmented_control(
         "Section",
-        [BROWSE, MAKEUP, AUDIT, WRONG, POINTING],
+        [BROWSE, MAKEUP, MAP, AUDIT, SUSPECTS, WRONG, POINTING],
         default=BROWSE,
         required=True,
         key="show",
@@ -54,6 +56,10 @@ def dataset_page() -> None:
         show_image(found, choice, image_id, [])
     elif section == MAKEUP:
         makeup(found)
+    elif section == MAP:
+        map_of_images(found, choice)
+    elif section == SUSPECTS:
+        suspects(found, choice)
     elif section == AUDIT:
         defects(found)
     elif section == WRONG:

@@ -39,3 +39,21 @@ def draw(
     figure = in_theme(figure, "light" if st.get_option("theme.base") == "light" else "dark")
     with st.container(key=f"chart_{key}"):
         st.plotly_chart(figure, theme=None, key=drawn_as, height=height, config=config, alt=alt, **options)
+
+
+def draw_selectable(figure: go.Figure, key: str, *, height: int, alt: str) -> list:
+    """Draw a figure whose points can be selected with a lasso or a box; return the customdata of those selected."""
+    figure = in_theme(figure, "light" if st.get_option("theme.base") == "light" else "dark")
+    config = CONFIG | {"modeBarButtons": [["toImage", "lasso2d", "select2d", "resetScale2d"]]}
+    with st.container(key=f"chart_{key}"):
+        event = st.plotly_chart(
+            figure,
+            theme=None,
+            key=key,
+            height=height,
+            config=config,
+            alt=alt,
+            on_select="rerun",
+            selection_mode=("points", "lasso", "box"),
+        )
+    return [point["customdata"] for point in event.selection.points if "customdata" in point]

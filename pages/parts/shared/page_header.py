@@ -10,6 +10,7 @@ from streamlit.runtime.pages_manager import PagesManager
 
 # An image of our own: an icon given by name would be fetched from a font server.
 _ICON = Path(__file__).with_name("icon.png")
+_ASKED = "asked_by_address"
 _STYLE = """<style>
 .stMainBlockContainer { padding: 2.75rem 2.5rem 2rem; max-width: 1500px; }
 @media (max-width: 640px) { .stMainBlockContainer { padding: 3rem 1rem 1rem; } }
@@ -49,7 +50,11 @@ def page_header(title: str, *, wide: bool = False) -> DeltaGenerator:
         # A server whose first visitor comes by a page's own address takes the folder named pages for the page list
         # and runs this file alone. Once told, it runs streamlit_app.py, which knows the list.
         PagesManager.uses_pages_directory = False
+        # What the address asks for would be gone then: the other way of finding the page clears it.
+        st.session_state[_ASKED] = {key: st.query_params.get_all(key) for key in st.query_params}
         st.rerun()
+    if asked := st.session_state.pop(_ASKED, None):
+        st.query_params.from_dict(asked)
     st.set_page_config(
         page_title=f"{title} · Fracture reader",
         page_icon=_ICON,

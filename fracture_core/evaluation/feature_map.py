@@ -1,0 +1,168 @@
+"""All radiographs in two dimensions, by the network's own features: images that the network finds alike lie close."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fracture_core.errors import FractureCoreError
+from fracture_core.files import atomic_write
+from fracture_core.paths import cache_folder
+
+if TYPE_CHECKING:
+    from fracture_core.inference.scorer import Scorer
+
+METHODS = ("t-SNE", "PCA")
+_BATCH, _COMPONENTS, _NEIGHBOURS = 64, 50, 8
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureMap:
+    """Features of images, and where each lies on the map of each method.
+
+    Attributes:
+        ids: The images, (n,).
+        components: Principal components of their features, (n, c), the strongest first.
+        places: By method, (n, 2).
+        centre: What is subtracted from features before `axes`, (C,).
+        axes: Principal axes, (c, C).
+    """
+
+    ids: tuple[str, ...]
+    components: NDArray[np.float64]
+    places: Mapping[str, NDArray[np.float64]]
+    centre: NDArray[np.float64]
+    axes: NDArray[np.float64]
+
+    def place(self, features: NDArray[np.floating], method: str) -> NDArray[np.float64]:
+        """Return where another image falls, (2,): with t-SNE, amid the images whose features are nearest.
+
+        Args:
+            features: The image's features, (C,).
+            method: One of METHODS.
+        """
+        components = (np.asarray(features, np.float64) - self.centre) @ self.axes.T
+        if method == "PCA":
+            return np.asarray(components[:2])
+        distances = np.linalg.norm(self.components - components, axis=1)
+        nearest = np.argsort(distances, kind="stable")[: min(_NEIGHBOURS, len(distances))]
+        return np.asarray(np.median(self.places[method][nearest], axis=0))
+
+
+def feature_map(
+    scorer: Scorer,
+    version: str,
+    paths: Mapping[str, Path],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> FeatureMap | None:
+    """Compute the map of the images, or read what an earlier call kept; None if it was told to stop.
+
+    Args:
+        scorer: The network; an image that it cannot read is left out.
+        version: Of the model, so that another one gets a map of its own.
+        paths: The images' files by id.
+        progress: Called with images done and images in all.
+        stop: Asked before each batch.
+    """
+    file = cache_folder() / "maps" / f"{_key(version, paths)}.npz"
+    kept = _load(file)
+    if kept is None:
+        ids, features = _features(scorer, paths, progress, stop)
+        if ids is None:
+            return None
+        kept = _project(ids, features)
+        _save(file, kept)
+    return kept
+
+
+def _features(
+    scorer: Scorer,
+    paths: Mapping[str, Path],
+    progress: Callable[[int, int], None] | None,
+    stop: Callable[[], bool],
+) -> tuple[list[str] | None, NDArray[np.float64]]:
+    every, ids, parts = list(paths), [], []
+    for start in range(0, len(every), _BATCH):
+        if stop():
+            return None, np.empty((0, 0))
+        for batch in _readable(scorer, {one: paths[one] for one in every[start : start + _BATCH]}):
+            ids += list(batch)
+            parts.append(scorer.score_files(list(batch.values()), ("embedding",), batch=_BATCH)["embedding"])
+        if progress:
+            progress(min(start + _BATCH, len(every)), len(every))
+    return ids, np.concatenate(parts).astype(np.float64)
+
+
+def _readable(scorer: Scorer, batch: dict[str, Path]) -> list[dict[str, Path]]:
+    """The batch whole or, if a file of it cannot be read, the others one by one."""
+    from fracture_core.imaging.radiograph import read_radiograph
+
+    found = []
+    for image_id, path in batch.items():
+        try:
+            read_radiograph(path, accept_cut_short=True)
+        except (OSError, FractureCoreError):
+            continue
+        found.append(image_id)
+    return [{one: batch[one] for one in found}] if found else []
+
+
+def _project(ids: Sequence[str], features: NDArray[np.float64]) -> FeatureMap:
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    pca = PCA(min(_COMPONENTS, *features.shape), random_state=0).fit(features)
+    components = pca.transform(features)
+    perplexity = min(30.0, max((len(ids) - 1) / 3, 1.0))
+    near = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(components)
+    places = {"t-SNE": np.asarray(near, np.float64), "PCA": components[:, :2]}
+    return FeatureMap(ids=tuple(ids), components=components, places=places, centre=pca.mean_, axes=pca.components_)
+
+
+def _key(version: str, paths: Mapping[str, Path]) -> str:
+    parts = [f"{_VERSION} {version}"]
+    for image_id, path in paths.items():
+        status = path.stat() if path.exists() else None
+        parts.append(f"{image_id} {status and (status.st_size, status.st_mtime_ns)}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _save(file: Path, found: FeatureMap) -> None:
+    """Keep a map; a cache that cannot be written costs only time."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(file) as temporary:
+            np.savez_compressed(
+                temporary,
+                ids=np.array(found.ids),
+                components=found.components.astype(np.float32),
+                tsne=found.places["t-SNE"],
+                centre=found.centre,
+                axes=found.axes,
+            )
+    except OSError:
+        return
+
+
+def _load(file: Path) -> FeatureMap | None:
+    try:
+        with np.load(file, allow_pickle=False) as data:
+            components = data["components"].astype(np.float64)
+            return FeatureMap(
+                ids=tuple(data["ids"].tolist()),
+                components=components,
+                places={"t-SNE": data["tsne"], "PCA": components[:, :2]},
+                centre=data["centre"],
+                axes=data["axes"],
+            )
+    except (OSError, ValueError, KeyError):
+        return None
