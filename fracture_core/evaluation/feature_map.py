@@ -73,7 +73,7 @@ def feature_map(
         progress: Called with images done and images in all.
         stop: Asked before each batch.
     """
-    file = cache_folder() / "maps" / f"{_key(version, paths)}.npz"
+    file = _file(version, paths)
     kept = _load(file)
     if kept is None:
         ids, features = _features(scorer, paths, progress, stop)
@@ -126,6 +126,15 @@ def _project(ids: Sequence[str], features: NDArray[np.float64]) -> FeatureMap:
     near = TSNE(2, perplexity=perplexity, init="pca", random_state=0).fit_transform(components)
     places = {"t-SNE": np.asarray(near, np.float64), "PCA": components[:, :2]}
     return FeatureMap(ids=tuple(ids), components=components, places=places, centre=pca.mean_, axes=pca.components_)
+
+
+def is_kept(version: str, paths: Mapping[str, Path]) -> bool:
+    """Return whether an earlier call kept the map of these images, so that it is there at once."""
+    return _file(version, paths).is_file()
+
+
+def _file(version: str, paths: Mapping[str, Path]) -> Path:
+    return cache_folder() / "maps" / f"{_key(version, paths)}.npz"
 
 
 def _key(version: str, paths: Mapping[str, Path]) -> str:

@@ -8,7 +8,7 @@ import streamlit as st
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.catalogue import with_outcomes
-from fracture_core.evaluation.feature_map import METHODS, FeatureMap, feature_map
+from fracture_core.evaluation.feature_map import METHODS, FeatureMap, feature_map, is_kept
 from fracture_core.evaluation.suspect_labels import suspect_labels
 from fracture_core.reporting.map_chart import COLOURINGS, map_chart
 from pages.parts.dataset.cache import Sources
@@ -101,9 +101,13 @@ def _panel(sources: Sources, choice: Choice) -> None:
 def _work(key: tuple, version: str, _bundle: Bundle, _sources: Sources) -> BackgroundTask[FeatureMap | None]:
     dataset = _sources.dataset
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
-    return BackgroundTask(
+    work = BackgroundTask(
         lambda step, stop: feature_map(predictor(_bundle).scorer, version, paths, progress=step, stop=stop.is_set)
     )
+    if is_kept(version, paths):
+        work.start()
+        work.join(3.0)
+    return work
 
 
 @st.cache_data(max_entries=4, show_spinner="Judging every label by the others …")
