@@ -10,7 +10,7 @@ from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.catalogue import with_outcomes
 from fracture_core.evaluation.feature_map import METHODS, FeatureMap, feature_map, is_kept
 from fracture_core.evaluation.suspect_labels import suspect_labels
-from fracture_core.reporting.map_chart import COLOURINGS, map_chart
+from fracture_core.reporting.dataset_charts import COLOURINGS, map_chart
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.image_view import open_image
 from pages.parts.dataset.tiles import leaf, tiles
