@@ -176,7 +176,7 @@ def test_a_result_is_compared_promoted_and_put_back(finished, own_models, monkey
     auc = figure(roc_auc(test["label"], test["logit"]))
     assert [one.value for one in app.metric] == [auc, auc]
     assert "Neither is shown to be better" in text(app)
-    assert "the model of everyone who uses this app" in text(app)
+    assert "the default model for all users of this app" in text(app)
     before = {p: p.read_bytes() for p in own_models.glob("*/*")}
     app.button(key="use_this").click().run()
     assert current_bundle(own_models) == "other" and "other is now in use on every page." in text(app)
