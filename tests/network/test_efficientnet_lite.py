@@ -69,5 +69,5 @@ def test_another_file_than_the_published_one_is_refused(monkeypatch, tmp_path) -
     with pytest.raises(StartingWeightsError, match="reinstall"):
         start_from(build_model(RECIPE), RECIPE)
     (tmp_path / "models" / FILE).write_bytes(b"something else")
-    with pytest.raises(StartingWeightsError, match="not the one that was published"):
+    with pytest.raises(StartingWeightsError, match="not the published one"):
         start_from(build_model(RECIPE), RECIPE)
