@@ -71,6 +71,8 @@ def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
         shape = (header.components, header.height, header.width)
     dtype = np.uint8 if header.precision <= 8 else np.uint16
     samples = np.zeros(shape, dtype)
+    # A stream that just stops keeps CharLS searching for seconds; one that ends with a marker does not.
+    data += END_OF_IMAGE
     whole = _written(data, samples)
     if not whole:
         # The decoder writes row by row: what two runs over unlike memory have in common was really decoded.

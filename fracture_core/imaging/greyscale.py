@@ -118,7 +118,8 @@ def window_floats(values: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
         UnreadableRadiograph: No value is finite.
     """
     step = max(int((values.size / 1_000_000) ** 0.5), 1)
-    sample = values[::step, ::step].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        sample = values[::step, ::step].astype(np.float64)
     sample = sample[np.isfinite(sample)]
     if not sample.size:
         raise UnreadableRadiograph("The image contains no numbers that could be shown as grey levels.")

@@ -134,7 +134,12 @@ def _tiff_around(data: bytes, compression: int) -> bytes:
 
 def _dicoms() -> Named:
     twelve = {"BitsStored": 12, "WindowCenter": 2048, "WindowWidth": 4096}
-    for representation, value in (("OB", b"\xc8\0"), ("UN", b"\xc8\0\0\0"), ("AT", 0x00280010), ("LT", "9" * 5000)):
+    for representation, value in (
+        ("OB", b"\xc8\0"),
+        ("UN", b"\xc8\0\0\0"),
+        ("AT", b"\x28\0\x10\0"),
+        ("LT", b"9" * 5000),
+    ):
         yield f"dicom whose rows are of kind {representation}", partial(_with_rows, representation, value)
     pam = b"P7\nWIDTH 150\nHEIGHT 200\nDEPTH 1\nMAXVAL 4095\nTUPLTYPE GRAYSCALE\nENDHDR\n" + _DEEP.tobytes()
     foreign = {
@@ -183,11 +188,15 @@ def _dicoms() -> Named:
         )
 
 
-def _with_rows(representation: str, value: object) -> bytes:
-    made = dicom.dataset(_DEEP, BitsStored=12)
-    del made.Rows
-    made.add_new("Rows", representation, value)
-    return dicom.file_bytes(made)
+def _with_rows(representation: str, value: bytes) -> bytes:
+    """Write the number of rows as another kind of value, which pydicom would refuse to write."""
+    data = dicom.file_bytes(dicom.dataset(_DEEP, BitsStored=12))
+    name = representation.encode()
+    length = struct.pack("<HI", 0, len(value)) if name in (b"OB", b"UN") else struct.pack("<H", len(value))
+    tag = b"\x28\0\x10\0"
+    sound = tag + b"US\x02\0" + struct.pack("<H", 200)
+    assert data.count(sound) == 1
+    return data.replace(sound, tag + name + length + value)
 
 
 def _native(data: bytes, **header: object) -> bytes:

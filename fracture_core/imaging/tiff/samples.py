@@ -213,7 +213,8 @@ def _float_predicted(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
     by_weight = summed.reshape(rows, size, -1).transpose(0, 2, 1)
     if size == 3:
         return imagecodecs.float24_decode(by_weight.tobytes(), byteorder=">").reshape(rows, -1)
-    return np.ascontiguousarray(by_weight).view(f">f{size}")[:, :, 0].astype(layout.dtype)
+    with np.errstate(invalid="ignore"):
+        return np.ascontiguousarray(by_weight).view(f">f{size}")[:, :, 0].astype(layout.dtype)
 
 
 def _fax(stored: bytes, layout: TiffLayout, options: int, height: int) -> tuple[np.ndarray, int]:
