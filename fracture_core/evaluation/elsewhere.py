@@ -1,7 +1,7 @@
 """Evaluate a bundle on radiographs from other sources, and on images that are not limb radiographs.
 
-The folder holds `limbs/`, `outside/` and `list.csv` (file, fractured 1, 0 or blank, boxes_xywh, body_part, source,
-licence). Nothing in it trains, fits or tunes what ships unless its licence allows that; here it is only measured on.
+The folder holds `limbs/`, `outside/` and `list.csv` (file, fractured: 1, 0, 0? if presumed, or blank, boxes_xywh,
+body_part, source, licence). Nothing in it trains, fits or tunes what ships unless its licence allows that; here it is only measured on.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def measure_elsewhere(
         ElsewhereError: list.csv cannot be read.
     """
     try:
-        listed = pd.read_csv(folder / "list.csv", dtype={"file": str, "boxes_xywh": str})
+        listed = pd.read_csv(folder / "list.csv", dtype={"file": str, "fractured": str, "boxes_xywh": str})
         if lacking := _COLUMNS - set(listed):
             raise ValueError(f"it has no column {min(lacking)!r}")
     except (OSError, ValueError) as error:
@@ -89,7 +89,9 @@ def _row(
 ) -> dict[str, Any]:
     row = {
         "group": entry["file"].split("_")[0],
-        **{name: entry[name] for name in ("source", "body_part", "fractured")},
+        **{name: entry[name] for name in ("source", "body_part")},
+        # "0?" is presumed sound.
+        "fractured": int(entry["fractured"][0]) if isinstance(entry["fractured"], str) else np.nan,
         "read": True,
         "assessed": False,
         "caution": False,

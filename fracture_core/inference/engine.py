@@ -158,18 +158,30 @@ class Engine:
 
 
 class TensorFlowEngine:
-    """The same network in TensorFlow: the reference, and the fallback where OpenVINO does not run."""
+    """The same network in TensorFlow: the reference, and the fallback where OpenVINO does not run.
 
-    def __init__(self, recipe: Recipe, weights: Mapping[str, np.ndarray]):
+    `graph` is the network to run, if it gives more outputs than the recipe's own. `remark` is what to say of a finding.
+    """
+
+    remark = "OpenVINO does not run on this computer; TensorFlow read the image instead, which takes longer."
+
+    def __init__(self, recipe: Recipe, weights: Mapping[str, np.ndarray], graph: Graph | None = None):
+        import keras
         import tensorflow as tf  # takes seconds, and diagnosing needs none of it
 
         from fracture_core.network.keras_graph import graph_from_keras
         from fracture_core.network.model import build_model
-        from fracture_core.network.weights import set_weights
+        from fracture_core.network.weights import layer_keys, set_weights
 
         model = build_model(recipe)
         set_weights(model, weights)
-        self.graph = graph_from_keras(model)
+        self.graph = graph or graph_from_keras(model)
+        if graph is not None:
+            layers = {key: model.get_layer(name) for name, key in layer_keys(model).items()}
+            # An activation that is part of a layer is a node of its own in the description: "cells_mix.relu".
+            ends = {name: node if node in layers else node.rpartition(".")[0] for name, node in graph.outputs.items()}
+            model = keras.Model(model.input, {name: layers[key].output for name, key in ends.items()})
+        self._shapes = {name: tuple(int(n) for n in tensor.shape[1:]) for name, tensor in model.output.items()}
         self._forward = tf.function(lambda pictures: model(pictures, training=False), reduce_retracing=True)
 
     def run(self, squares: np.ndarray) -> dict[str, np.ndarray]:
@@ -184,6 +196,15 @@ class TensorFlowEngine:
         _check(squares, self.graph)
         outputs = self._forward(np.asarray(squares, np.float32)[..., None])
         return {name: outputs[name].numpy() for name in self.graph.outputs}
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each output for one image, by name: (h, w, C) or (C,)."""
+        return self._shapes
+
+    def check(self, squares: np.ndarray) -> None:
+        """Raise EngineError if the images do not fit the network."""
+        _check(squares, self.graph)
 
 
 def ready_engine(
@@ -205,7 +226,7 @@ def ready_engine(
         engine.warm_up()
     except EngineError as error:
         _log.warning("%s TensorFlow takes its place; every reading takes longer.", error)
-        return TensorFlowEngine(recipe, weights)
+        return TensorFlowEngine(recipe, weights, graph)
     return engine
 
 

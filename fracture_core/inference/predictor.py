@@ -20,7 +20,7 @@ from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import BLANK_WARNING, Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
 from fracture_core.inference.cautions import cautions, unlike_validated
-from fracture_core.inference.engine import Engine
+from fracture_core.inference.engine import ready_engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import reading_engine
@@ -158,7 +158,7 @@ class Predictor:
         self.bundle = bundle
         weights = bundle.weights()
         self.head = evidence_head(bundle.graph, weights)
-        local = Engine(with_evidence(bundle.graph), weights, threads=threads)
+        local = ready_engine(with_evidence(bundle.graph), weights, bundle.recipe, threads=threads)
         bundle.check_features(local.shapes)
         self.scorer = Scorer(reading_engine(local, served_name(bundle)), bundle.recipe)
 

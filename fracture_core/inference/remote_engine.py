@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from fracture_core.inference.engine import Engine, EngineError
+from fracture_core.inference.engine import Engine, EngineError, TensorFlowEngine
 from fracture_core.inference.model_export import INPUT
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ def notice() -> str:
     )
 
 
-def reading_engine(local: Engine, model: str) -> Engine | RemoteEngine:
+def reading_engine(local: Engine | TensorFlowEngine, model: str) -> Engine | TensorFlowEngine | RemoteEngine:
     """Return the engine to use: `local`, or the server's if FRACTURE_SERVER is set, with `local` as its fallback.
 
     Args:
@@ -100,7 +100,7 @@ class RemoteEngine:
     is back, so nobody ever waits for one that is away.
     """
 
-    def __init__(self, address: str, model: str, local: Engine, *, again: float = 30.0):
+    def __init__(self, address: str, model: str, local: Engine | TensorFlowEngine, *, again: float = 30.0):
         self.graph = local.graph
         self.address = address
         self._model = model

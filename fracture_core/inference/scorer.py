@@ -13,7 +13,7 @@ from fracture_core.concurrency import prefetch
 from fracture_core.imaging.exposed_field import fit
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.engine import Engine
+from fracture_core.inference.engine import Engine, TensorFlowEngine
 from fracture_core.inference.remote_engine import RemoteEngine
 from fracture_core.recipe import Recipe
 
@@ -23,7 +23,7 @@ _AVERAGED = ("logit", "global_logit", "cells")
 class Scorer:
     """A network on the engine, with the views that its recipe averages; thread-safe."""
 
-    def __init__(self, engine: Engine | RemoteEngine, recipe: Recipe):
+    def __init__(self, engine: Engine | TensorFlowEngine | RemoteEngine, recipe: Recipe):
         self.recipe = recipe
         self.size = engine.graph.input_size[0]
         self._engine = engine
