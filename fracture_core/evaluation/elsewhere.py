@@ -1,7 +1,8 @@
 """Evaluate a bundle on radiographs from other sources, and on images that are not limb radiographs.
 
 The folder holds `limbs/`, `outside/` and `list.csv` (file, fractured: 1, 0, 0? if presumed, or blank, boxes_xywh,
-body_part, source, licence). Nothing in it trains, fits or tunes what ships unless its licence allows that; here it is only measured on.
+body_part, source, licence). Nothing in it trains, fits or tunes what ships unless its licence allows that; here it is
+only measured on.
 """
 
 from __future__ import annotations
