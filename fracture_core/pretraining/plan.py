@@ -36,13 +36,15 @@ class Stage:
 class Plan:
     """The student's recipe, the teacher (a backbone's name and its weights), and the stages in order.
 
-    The recipe's image size and test-time views are those of the finished network.
+    The recipe's image size and test-time views are those of the finished network. With `statistics_images`, batch
+    normalisation's statistics are measured again on so many training radiographs at the end.
     """
 
     recipe: Recipe
     stages: tuple[Stage, ...]
     teacher: str | None = None
     teacher_weights: str = "imagenet"
+    statistics_images: int = 0
 
     @classmethod
     def from_json(cls, data: Any) -> Plan:
@@ -60,8 +62,14 @@ class Plan:
         try:
             stages = tuple(Stage(**stage) for stage in data["stages"])
             recipe = Recipe.from_json(data["recipe"])
-            plan = cls(recipe, stages, data.get("teacher"), data.get("teacher_weights", "imagenet"))
-        except (KeyError, TypeError, AttributeError) as error:
+            plan = cls(
+                recipe=recipe,
+                stages=stages,
+                teacher=data.get("teacher"),
+                teacher_weights=data.get("teacher_weights", "imagenet"),
+                statistics_images=int(data.get("statistics_images", 0)),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise PretrainingError(f"This is no plan for pre-training ({error}).") from error
         if not stages or (any(s.teacher for s in stages) and not plan.teacher):
             raise PretrainingError("A plan needs stages, and a teacher where a stage asks for one.")

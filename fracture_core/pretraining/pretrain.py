@@ -93,7 +93,19 @@ def pretrain(
             loop.run(partial(stream(dataset, split, recipe), recipe, schedule), _validation(dataset, split, recipe))
         weights = load_weights(finished)
         histories.append(stage_folder / "history.jsonl")
-    return _finish(plan, folder, weights, graph_from_keras(model), split, origin, histories)
+    graph = graph_from_keras(model)
+    if plan.statistics_images:
+        weights = _measured_again(plan, dataset, split, graph, weights)
+    return _finish(plan, folder, weights, graph, split, origin, histories)
+
+
+def _measured_again(plan: Plan, dataset: FracAtlas, split: Split, graph: Graph, weights: Weights) -> Weights:
+    from fracture_core.data.image_pyramid import load_pyramids
+    from fracture_core.pretraining.statistics import measured_again, reading_batches
+
+    images, labels = load_pyramids(dataset, split.train), _labels(dataset, split)
+    size, count = plan.recipe.image_size, plan.statistics_images
+    return measured_again(graph, weights, reading_batches(images, labels, size, count, plan.recipe.seed))
 
 
 def _letterboxed(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[..., Iterator]:

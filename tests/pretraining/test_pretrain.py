@@ -220,11 +220,15 @@ def test_a_plan_of_views_ends_in_a_bundle_whose_calibration_is_in_the_pooled_cel
     dataset, *_ = material
     schedule = {"steps": 2, "warmup": 1, "sizes": [64, 96]}
     stages = [{"name": "views", "image_size": 64, "teacher": False, "views": True, "schedule": schedule}]
-    plan = Plan.from_json({"recipe": RECIPE.replace(head="cells").to_json(), "stages": stages})
+    plan = {"recipe": RECIPE.replace(head="cells").to_json(), "stages": stages, "statistics_images": 12}
+    plan = Plan.from_json(plan)
     split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
     folder = pretrain(plan, dataset, split, tmp_path / "run", lambda m: start_from(m, plan.recipe))
     stored = load_weights(folder / "weights.safetensors")
     bundle = package(folder, "views", dataset, root=tmp_path / "models")
+    averaged = load_weights(folder / "views" / "average.safetensors")
+    assert not np.allclose(averaged["conv1_bn/mean"], stored["conv1_bn/mean"])
+    np.testing.assert_array_equal(averaged["conv1_conv/kernel"], stored["conv1_conv/kernel"])
     shipped, offset = bundle.weights(), bundle.manifest["provenance"]["offset"]
     np.testing.assert_allclose(shipped["local_logit/bias"], stored["local_logit/bias"] + offset, rtol=1e-5)
     np.testing.assert_array_equal(shipped["global_logit/bias"], stored["global_logit/bias"])
@@ -246,11 +250,20 @@ def test_the_rate_of_the_trunk_rises_stays_and_falls_and_the_heads_learn_at_once
     assert heads[0] == 3.0 and heads[-1] < 0.06
 
 
-@pytest.mark.parametrize("name", ["pretrain", "pretrain-xception", "pretrain-efficientnet-lite2"])
+PLANS = (
+    "pretrain",
+    "pretrain-xception",
+    "pretrain-efficientnet-lite2",
+    "views-efficientnet-lite2",
+    "views-densenet121",
+)
+
+
+@pytest.mark.parametrize("name", PLANS)
 def test_the_projects_own_plans_can_be_read(name):
     plan = Plan.load(name)
     for stage in plan.stages:
         assert stage.image_size % 32 == 0
-        StageSchedule(**stage.schedule)
+        StageSchedule.from_json(stage.schedule)
     with pytest.raises(PretrainingError):
         Plan.load("nothing-of-the-kind")
