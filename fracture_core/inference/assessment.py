@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fracture_core.imaging.greyscale import COLOUR_WARNING
 from fracture_core.imaging.radiograph import Radiograph
 
 #: What the words begin with that stand in place of "fracture likely" and its like. Not "no finding": to a radiologist
@@ -28,6 +29,9 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float, scope_marg
         return BLANK
     # Written so that a score that is not a number is out of scope too.
     in_scope = unfamiliarity <= 1 if scope_margin is None else scope_margin >= 0
+    # Radiographs are grey: a colour photograph must also look familiar, as the scope model knows few photographs.
+    if COLOUR_WARNING in radiograph.warnings:
+        in_scope = in_scope and unfamiliarity <= 1
     return "" if in_scope else UNFAMILIAR
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 from fracture_core.bundle.scope import _NAMED
 from fracture_core.inference.cautions import _DIFFERENCES, unlike_validated
 
@@ -14,3 +16,20 @@ def test_the_caution_names_what_differs_and_what_is_known() -> None:
     text = unlike_validated(["dark", "close"], {"fractured": 122, "flagged": 90})
     assert "darker" in text and "closer" in text and "90 of 122 fractures" in text
     assert "as a whole" in unlike_validated([], {}) and "not known" in unlike_validated([], {"fractured": "x"})
+
+
+def test_a_colour_photograph_must_look_familiar_too() -> None:
+    import numpy as np
+    from PIL import Image
+
+    from fracture_core.imaging.radiograph import read_radiograph
+    from fracture_core.inference.assessment import UNFAMILIAR, not_assessed_reason
+
+    rng = np.random.default_rng(0)
+    for channels, refused in ((3, True), (1, False)):
+        pixels = np.repeat(np.repeat(rng.integers(0, 256, (16, 16, channels), dtype=np.uint8), 20, 0), 20, 1)
+        buffer = io.BytesIO()
+        Image.fromarray(np.repeat(pixels, 3 // channels, 2)).save(buffer, "PNG")
+        radiograph = read_radiograph(buffer.getvalue(), name="one.png")
+        assert not_assessed_reason(radiograph, 1.2, 3.0) == (UNFAMILIAR if refused else "")
+        assert not_assessed_reason(radiograph, 0.8, 3.0) == ""
