@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import stat
+import struct
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,7 +135,13 @@ def _decoded(data: bytes, kind: str, *, accept_cut_short: bool) -> DecodedImage:
     if kind in ("JPEG", "JPEG-LS"):
         return read_jpeg(data, accept_cut_short=accept_cut_short)
     if kind == "TIFF":
-        return read_tiff(data, accept_cut_short=accept_cut_short)
+        try:
+            return read_tiff(data, accept_cut_short=accept_cut_short)
+        except (ValueError, IndexError, TypeError, OverflowError, ArithmeticError, struct.error) as error:
+            # Tags contradict each other in more ways than are listed.
+            raise UnreadableRadiograph(
+                "The TIFF image is damaged and cannot be decoded. Please export or send it again."
+            ) from error
     if kind == "JPEG 2000":
         return read_jpeg_2000(data)
     if kind == "JPEG XL":

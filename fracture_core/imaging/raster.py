@@ -99,7 +99,7 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
 def _check_size(image: ImageFile.ImageFile, structure: PngStructure | None) -> None:
     samples = _BYTES_PER_PIXEL.get(image.mode, 4)
     if structure is not None and structure.depth == 16 and structure.colour != 0:
-        samples = 2 * (structure.samples + 1)
+        samples = 2 * (4 if structure.colour == 4 else structure.samples)
     check_size(*image.size, samples)
     if structure is not None and image.size != (structure.width, structure.height):
         raise ValueError("Pillow and the header disagree about the size.")
