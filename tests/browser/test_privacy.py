@@ -142,9 +142,11 @@ def test_an_upload_leaves_nothing_on_disk_in_the_log_or_in_another_session(brows
     other.locator("input[type=file]").wait_for(state="attached", timeout=WAIT)
 
     png = noise("second")
-    film = dicom.file_bytes(
-        dicom.dataset(picture(5), PatientName="Zwiebelfisch^Odalinde", PatientID="MRN-777123", StudyDate="not a date")
-    )
+    with pytest.warns(UserWarning, match="Invalid value for VR DA"):
+        made = dicom.dataset(
+            picture(5), PatientName="Zwiebelfisch^Odalinde", PatientID="MRN-777123", StudyDate="not a date"
+        )
+        film = dicom.file_bytes(made)
     (uploads / "quibblewort.png").write_bytes(png)
     (uploads / "snickerdoodle.dcm").write_bytes(film)
     moment = (uploads / "snickerdoodle.dcm").stat().st_mtime

@@ -54,6 +54,14 @@ def press(page, key: str) -> None:
     page.locator(f".st-key-{key} button").click(timeout=WAIT)
 
 
+def open_groups(page) -> None:
+    """Open every group of settings that is closed."""
+    closed = page.locator("[data-testid=stExpander] details:not([open]) > summary")
+    while closed.count():
+        closed.first.click()
+        page.wait_for_timeout(300)
+
+
 def fill(page, key: str, value: str) -> None:
     field = page.locator(f".st-key-{key} input")
     field.fill(value)
@@ -83,6 +91,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page.get_by_text("Better", exact=True).first.click()
     page.locator(".st-key-choice_better_epochs").wait_for(timeout=WAIT)
     choose(page, "train_start_better_densenet121", "None (random weights)")
+    open_groups(page)
     for key, value in (("image_size", "32"), ("epochs", "20"), ("batch_size", "8")):
         fill(page, f"choice_better_{key}", value)
     press(page, "start_run")
@@ -90,10 +99,10 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     # The curve grows while other pages work.
     page.get_by_role("heading", name="-mine: running").wait_for(timeout=WAIT)
     (run,) = (tmp_path / "runs").glob("*-mine")
-    page.locator(".st-key-chart_live_loss .js-plotly-plot").wait_for(timeout=WAIT)
+    page.locator(".st-key-chart_live_loss .js-plotly-plot").first.wait_for(timeout=WAIT)
     early = len(losses(run))
     until(page, run, lambda found: len(losses(run)) > early + 1)
-    page.locator(".st-key-chart_live_auc .js-plotly-plot").wait_for(timeout=WAIT)
+    page.locator(".st-key-chart_live_auc .js-plotly-plot").first.wait_for(timeout=WAIT)
     assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "Running"
 
     # The app ends and starts again; the run did not notice, and the new app knows it.
