@@ -97,7 +97,7 @@ def changed_since(moment: float, own: Path) -> Iterator[Path]:
 
 
 def open_files(server: Server) -> set[str]:
-    """Files that the server has open for writing, deleted ones too; its log, sockets and devices left out."""
+    """Files that the server has open for writing, deleted ones too; its log, sockets, devices and memory left out."""
     found = set()
     for link in Path(f"/proc/{server.process.pid}/fd").iterdir():
         try:
@@ -105,7 +105,8 @@ def open_files(server: Server) -> set[str]:
             flags = int(re.search(r"flags:\s*(\d+)", Path(f"{link.parent}info/{link.name}").read_text())[1], 8)
         except OSError:
             continue
-        if target.startswith("/") and not target.startswith("/dev/") and flags & 3 and target != str(server.log):
+        named = not target.startswith(("/dev/", "/memfd:"))  # memory without a name is on no disk
+        if target.startswith("/") and named and flags & 3 and target != str(server.log):
             found.add(f"{target} of {status.st_size} bytes")
     return found
 

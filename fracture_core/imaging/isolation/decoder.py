@@ -121,7 +121,7 @@ class DecoderPool:
             raise UnreadableRadiograph(str(error) if isinstance(error, DecoderDiedError) else STOPPED) from error
         finally:
             # Whatever else ends the reading leaves an answer on its way that belongs to nobody.
-            self._give_back(worker, keep=keep and worker.files < _MOST_FILES)
+            self._give_back(worker, keep=keep and worker.reusable and worker.files < _MOST_FILES)
 
     def start(self) -> None:
         """Start a worker where there is none."""

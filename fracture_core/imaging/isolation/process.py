@@ -40,15 +40,16 @@ class DecoderProcess:
 
     def __init__(self) -> None:
         self.files = 0
+        #: False once the last file's pixels could not be cleared from the shared memory: end this process then.
+        self.reusable = True
         self._timed_out = False
         self._deadline = math.inf
         # Memory without a name is the system's to free, however both processes end.
-        self._shared = os.memfd_create("radiograph") if hasattr(os, "memfd_create") else None
+        self._shared = _shared_memory()
         command = [sys.executable, "-P", "-m", "fracture_core.imaging.isolation.worker"]
         try:
             if self._shared is not None:
                 command.append(str(self._shared))
-                os.ftruncate(self._shared, MAX_PIXELS)
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
@@ -148,8 +149,11 @@ class DecoderProcess:
             # Copied, not mapped: what the worker does to its memory from now on changes nothing here.
             data = os.pread(self._shared, length, 0)
             # The next file shall not find this one's pixels there.
-            os.ftruncate(self._shared, 0)
-            os.ftruncate(self._shared, MAX_PIXELS)
+            try:
+                os.ftruncate(self._shared, 0)
+                os.ftruncate(self._shared, MAX_PIXELS)
+            except OSError:  # a limit on the size of files, which memory without a name counts as
+                self.reusable = False
         if len(data) < length:
             raise BrokenMessageError("too few pixels")
         return np.frombuffer(data, np.uint8).reshape(shape)
@@ -163,6 +167,19 @@ class DecoderProcess:
         if self._shared is not None:
             os.close(self._shared)
             self._shared = None
+
+
+def _shared_memory() -> int | None:
+    """Return a descriptor of memory for the pixels of one radiograph; None where pixels must go through the pipe."""
+    if not hasattr(os, "memfd_create"):
+        return None
+    shared = os.memfd_create("radiograph")
+    try:
+        os.ftruncate(shared, MAX_PIXELS)
+    except OSError:  # a limit on the size of files, which memory without a name counts as
+        os.close(shared)
+        return None
+    return shared
 
 
 def _environment() -> dict[str, str]:
