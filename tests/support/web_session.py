@@ -54,6 +54,7 @@ class WebSession:
             max_size=None,
             # A browser sends no pings of its own: what is too slow, `timeout` says.
             ping_interval=None,
+            legacy=True,
             compression=None,
             proxy=None,
             open_timeout=timeout,

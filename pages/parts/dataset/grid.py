@@ -7,7 +7,7 @@ import streamlit as st
 from fracture_core.data.catalogue import ORDERS, Filters, select, with_outcomes
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.image_view import open_image, show_image
-from pages.parts.dataset.rail import asked_filters, rail
+from pages.parts.dataset.rail import first_page, asked_filters, rail
 from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.diagnose import examples
 from pages.parts.shared.gallery import gallery
@@ -53,7 +53,7 @@ def _grid(sources: Sources, choice: Choice | None, table, filters: Filters) -> N
             "Order",
             ORDERS if choice else ORDERS[:1],
             key="order",
-            on_change=_first_page,
+            on_change=first_page,
             bind="query-params",
             persist_state="page",
             label_visibility="collapsed",
@@ -73,7 +73,7 @@ def _grid(sources: Sources, choice: Choice | None, table, filters: Filters) -> N
         default=_SIZE,
         required=True,
         key="size",
-        on_change=_first_page,
+        on_change=first_page,
         bind="query-params",
         persist_state="page",
     )
@@ -96,8 +96,3 @@ def _diagnose(choice: Choice | None, ids: tuple[str, ...]) -> None:
         for image_id in reversed(ids[:count]):
             examples.pick(image_id)
         st.switch_page("pages/diagnose.py")
-
-
-def _first_page() -> None:
-    st.query_params.pop("page", None)
-    st.session_state["page"] = 1

@@ -85,7 +85,13 @@ def _picked() -> None:
     st.query_params[key] = [one for one in chosen if one != value] if value in chosen else [*chosen, value]
     if not st.query_params.get_all(key):
         st.query_params.pop(key, None)
+    first_page()
+
+
+def first_page() -> None:
+    """Go back to the first page of the grid."""
     st.query_params.pop("page", None)
+    st.session_state["page"] = 1
 
 
 def _search(filters: Filters) -> None:
@@ -100,7 +106,7 @@ def _search(filters: Filters) -> None:
 
 
 def _searched() -> None:
-    st.query_params.pop("page", None)
+    first_page()
     if said := st.session_state["search"].strip():
         st.query_params[_SEARCH] = said
     else:
@@ -119,7 +125,7 @@ def _ranged() -> None:
             st.query_params.pop(key, None)
         else:
             st.query_params[key] = f"{value:g}"
-    st.query_params.pop("page", None)
+    first_page()
 
 
 def _number(key: str, otherwise: float) -> float:
