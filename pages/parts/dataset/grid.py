@@ -7,7 +7,7 @@ import streamlit as st
 from fracture_core.data.catalogue import ORDERS, Filters, select, with_outcomes
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.image_view import open_image, show_image
-from pages.parts.dataset.rail import first_page, asked_filters, rail
+from pages.parts.dataset.rail import asked_filters, first_page, rail
 from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.diagnose import examples
 from pages.parts.shared.gallery import gallery
