@@ -29,8 +29,14 @@ def answer(page) -> str:
 
 def drawn(page) -> bytes:
     """What the pane with the overlay looks like."""
-    page.wait_for_timeout(250)
-    return page.locator(".drawn .port").screenshot()
+    port, before = page.locator(".drawn .port"), None
+    for _ in range(40):  # until the page has laid itself out
+        page.wait_for_timeout(250)
+        now = port.bounding_box()
+        if now == before:
+            break
+        before = now
+    return port.screenshot()
 
 
 def difference(one: bytes, other: bytes) -> float:

@@ -181,5 +181,10 @@ def test_a_threshold_is_used_on_diagnose_without_saving_it(opened, val):
     opened.wait_for_url("**t=0*", timeout=WAIT)
     wait_for_server(opened)
     opened.get_by_role("button", name="on Diagnose").click()
-    opened.get_by_text("From the Threshold page: ").first.wait_for(timeout=WAIT)
+    # The chosen point is the value of the sidebar's field, which is no text of the page.
+    opened.wait_for_function(
+        "[...document.querySelectorAll('section.stSidebar input, section.stSidebar [role=combobox]')]"
+        ".some((field) => `${field.value ?? ''} ${field.textContent}`.includes('From the Threshold page: '))",
+        timeout=WAIT,
+    )
     assert "/threshold" not in opened.url

@@ -167,6 +167,7 @@ def test_an_unknown_heatmap_method_is_said_before_anything_is_read(predict, radi
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.filterwarnings("ignore")  # making the hostile files warns of what is wrong with them
 def test_four_hundred_hostile_and_sound_files_in_one_batch(predict, radiographs, tmp_path):
     """One entry a file in the order given, status 1, and nothing on standard error."""
     cases = [case for case in corpus() if case.filename is None]
