@@ -263,8 +263,12 @@ class Viewer {
     this.one(".drawn .stage > img").alt = `Radiograph ${this.data.name} ${shown}. ${this.data.words}`;
     const nothing = layer && !layer.contours.length ? "No region stands out. " : "";
     const caption = on ? `${nothing}${layer.title}: ${layer.sentence} ${this.data.meaning}` : "Overlay off.";
+    const legend = this.one(".legend");
+    if (on) legend.style.minHeight = "";
     this.one(".words").textContent = layer ? caption : this.data.withheld;
     this.one(".scale").hidden = !on;
+    // The place stays when the overlay goes: the film must not move between the two looks at it.
+    if (on) legend.style.minHeight = `${legend.offsetHeight}px`;
   }
 
   // Where the label of a box stands: above its upper edge as it lies on the screen, below it where there is no room.
