@@ -20,7 +20,11 @@ from fracture_core.errors import FractureCoreError
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+    """Return the parser of all commands.
+
+    Returns:
+        The parser; `command` names the chosen command, and its function is called with the parsed arguments.
+    """
     script = Path(sys.argv[0]).stem == "fracture-reader"
     top = argparse.ArgumentParser(
         prog="fracture-reader" if script else "python -m fracture_core",

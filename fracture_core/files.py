@@ -115,7 +115,17 @@ def _last_byte(descriptor: int, size: int) -> bytes:
 
 
 def file_stamp(path: str | os.PathLike[str]) -> str:
-    """Return a file's size and time as text: equal for a file that nobody changed; raise OSError if it is not there."""
+    """Return a file's size and modification time as text: equal as long as nobody changes the file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        "SIZE NANOSECONDS".
+
+    Raises:
+        OSError: There is no such file.
+    """
     status = Path(path).stat()
     return f"{status.st_size} {status.st_mtime_ns}"
 

@@ -17,12 +17,20 @@ RECIPES = PACKAGE / "recipes"
 
 
 def data_folder() -> Path:
-    """Return the folder under which new files are kept: the clone, or the user's data folder in an installed copy."""
+    """Return the folder that new files are written to.
+
+    Returns:
+        The clone; in an installed copy the user's data folder.
+    """
     return Path(platformdirs.user_data_dir("fracture-reader", appauthor=False)) if INSTALLED else APP
 
 
 def models_folder() -> Path:
-    """Return the folder that new bundles are written to: FRACTURE_MODELS_DIR, else models/ in the data folder."""
+    """Return the folder that new bundles are written to.
+
+    Returns:
+        FRACTURE_MODELS_DIR, else models/ in the data folder.
+    """
     return _named("FRACTURE_MODELS_DIR") or data_folder() / "models"
 
 
@@ -57,34 +65,58 @@ def writable_bundle_folder(folder: Path) -> Path:
 
 
 def runs_folder() -> Path:
-    """Return the folder of the training runs: FRACTURE_RUNS_DIR, else runs/ in the data folder."""
+    """Return the folder of the training runs.
+
+    Returns:
+        FRACTURE_RUNS_DIR, else runs/ in the data folder.
+    """
     return _named("FRACTURE_RUNS_DIR") or data_folder() / "runs"
 
 
 def dataset_folder() -> Path:
-    """Return the folder of FracAtlas, present or not: FRACATLAS_DIR, else data/FracAtlas in the data folder."""
+    """Return the folder of FracAtlas, whether or not it exists.
+
+    Returns:
+        FRACATLAS_DIR, else data/FracAtlas in the data folder.
+    """
     return _named("FRACATLAS_DIR") or data_folder() / "data" / "FracAtlas"
 
 
 def working_folder() -> Path:
-    """Return a folder for new processes to start in; a clone's own finds the package there."""
+    """Return a folder for new processes to start in, and create it; in a clone they find the package there.
+
+    Returns:
+        The data folder.
+    """
     folder = data_folder()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def cache_folder() -> Path:
-    """Return the folder of files that can be computed again: FRACTURE_CACHE_DIR, else the user's cache folder."""
+    """Return the folder of files that can be computed again.
+
+    Returns:
+        FRACTURE_CACHE_DIR, else the user's cache folder.
+    """
     return _named("FRACTURE_CACHE_DIR") or Path(platformdirs.user_cache_dir("fracture-reader"))
 
 
 def review_folder() -> Path | None:
-    """Return the folder of the site's verdicts that FRACTURE_REVIEW_DIR names; None if reviewing is off."""
+    """Return the folder of the site's verdicts.
+
+    Returns:
+        FRACTURE_REVIEW_DIR; None if it is not set, which switches reviewing off.
+    """
     return _named("FRACTURE_REVIEW_DIR")
 
 
 def features_folder() -> Path:
-    """Return the folder of cached features, which has one folder per set."""
+    """Return the folder of the cached features.
+
+    Returns:
+        A folder in the cache folder, with one subfolder per set of features.
+    """
     return cache_folder() / "features"
 
 

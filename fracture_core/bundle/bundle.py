@@ -128,7 +128,15 @@ class Bundle:
         return AttributeClassifier.from_arrays(self._features)
 
     def weights(self) -> Weights:
-        """Return the weights, float32; raises BundleError or GraphError if they do not fit the rest."""
+        """Return the network's weights.
+
+        Returns:
+            float32 arrays by key, `LAYER/VARIABLE`, in the layout of Keras.
+
+        Raises:
+            BundleError: The file cannot be read, or the image attributes were fitted on another network's features.
+            GraphError: The weights do not fit the graph.
+        """
         try:
             arrays = parse_arrays(self._read("weights.safetensors"))
         except (ValueError, TypeError, SafetensorError) as error:
@@ -141,18 +149,36 @@ class Bundle:
         return weights
 
     def check_features(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Raise BundleError unless the features were fitted on a network whose outputs have these shapes."""
+        """Check that the features of this bundle were fitted on a network with such outputs.
+
+        Args:
+            shapes: Shape by output name; the last axis counts the channels.
+
+        Raises:
+            BundleError: They were fitted on another network.
+        """
         channels = 2 * shapes[MIDDLE_MAP][-1] if MIDDLE_MAP in shapes else shapes["embedding"][-1]
         scope_fits = self.scope is None or len(self.scope.weights) == feature_count(shapes)
         if self.familiarity.mean.shape != (channels,) or not scope_fits:
             raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
-        """Calibrate a logit: sigmoid(logit / temperature)."""
+        """Calibrate a logit: sigmoid(logit / temperature).
+
+        Args:
+            logit: The network's output, a number or any shape.
+
+        Returns:
+            Probability of a fracture, 0 to 1, in the shape of `logit`.
+        """
         return sigmoid(np.asarray(logit, np.float64) / self.temperature)
 
     def predictions(self) -> pd.DataFrame:
-        """Return every val and test image: image_id, split, label, logit, probability, and the dataset's columns."""
+        """Return the predictions on the validation and test images, a copy.
+
+        Returns:
+            One row per image: image_id, split, label (0, 1), logit, probability (0 to 1), and the dataset's columns.
+        """
         return self._predictions.copy()
 
     @cached_property
@@ -164,20 +190,36 @@ class Bundle:
         return table
 
     def history(self) -> pd.DataFrame:
-        """Return the training history, one row per epoch or step."""
+        """Return the training history.
+
+        Returns:
+            One row per epoch or step, with the columns of history.csv.
+        """
         import pandas as pd
 
         return pd.read_csv(io.BytesIO(self._read("history.csv")))
 
     def chosen_points(self) -> list[OperatingPoint]:
-        """Return the points that users saved, oldest first; raises BundleError if their file is damaged."""
+        """Return the operating points that users saved.
+
+        Returns:
+            The points, oldest first.
+
+        Raises:
+            BundleError: Their file is damaged.
+        """
         return read_points(self.folder, self.name)
 
     def save_point(self, *points: OperatingPoint) -> None:
         """Add points to the saved ones, all or none, atomically; earlier ones stay.
 
-        Others who save at the same moment, in this program or another, wait. Raises BundleError if a name is taken or
-        the folder cannot be written.
+        Others who save at the same moment, in this program or another, wait.
+
+        Args:
+            *points: The points to add.
+
+        Raises:
+            BundleError: A name is taken, or the folder cannot be written.
         """
 
         def add(saved: list[OperatingPoint]) -> list[OperatingPoint]:
@@ -190,7 +232,15 @@ class Bundle:
         self.change_points(add)
 
     def change_points(self, change: Callable[[list[OperatingPoint]], list[OperatingPoint]]) -> None:
-        """Replace the saved points by what `change` returns, as `points_file.change_points` does."""
+        """Replace the saved points by what a function returns, atomically.
+
+        Args:
+            change: Gets the saved points, oldest first, and returns those to save; what it raises leaves the file as it
+                is.
+
+        Raises:
+            BundleError: The file is damaged, or the folder cannot be written.
+        """
         change_points(self.folder, self.name, change)
 
     def _read(self, file: str) -> bytes:
@@ -198,7 +248,14 @@ class Bundle:
 
 
 def current_bundle(root: Path | None = None) -> str:
-    """Return the name of the default bundle: the promoted one if it exists, else the shipped one."""
+    """Return the name of the bundle in use: the promoted one if it exists, else the shipped one.
+
+    Args:
+        root: The models folder; by default `models_folder()`.
+
+    Returns:
+        The bundle's name.
+    """
     try:
         name = json.loads((Path(root or models_folder()) / CURRENT_FILE).read_text("utf-8"))["bundle"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -208,7 +265,14 @@ def current_bundle(root: Path | None = None) -> str:
 
 
 def list_bundles(root: Path | None = None) -> list[str]:
-    """Return the names of the bundles under `root`, the one in use first."""
+    """Return the names of the bundles in a models folder.
+
+    Args:
+        root: The models folder; by default `models_folder()`.
+
+    Returns:
+        Names, the one in use first, the others in alphabetical order.
+    """
     current = current_bundle(root)
     return sorted(_folders(root), key=lambda name: (name != current, name))
 
@@ -220,7 +284,18 @@ def _folders(root: Path | None) -> dict[str, Path]:
 
 
 def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:
-    """Read and verify a bundle (by default the one in use); raises BundleError if it is missing or altered."""
+    """Read and verify a bundle of a models folder.
+
+    Args:
+        name: The bundle; by default the one in use.
+        root: The models folder; by default `models_folder()`.
+
+    Returns:
+        The bundle, every file checked against its SHA-256.
+
+    Raises:
+        BundleError: It is missing, damaged or altered.
+    """
     name = name or current_bundle(root)
     folder = _folder(root, name)
     met = _identity(folder)
@@ -242,7 +317,17 @@ def _identity(folder: Path) -> tuple[int, ...]:
 
 
 def read_bundle(folder: Path) -> Bundle:
-    """Read and verify the bundle in a folder; raises BundleError if it is damaged or altered."""
+    """Read and verify the bundle in a folder.
+
+    Args:
+        folder: The bundle's folder, which its name is taken from.
+
+    Returns:
+        The bundle, every file checked against its SHA-256.
+
+    Raises:
+        BundleError: It is missing, damaged or altered.
+    """
     name = folder.name
     manifest = read_manifest(folder)
     verify(folder, manifest)

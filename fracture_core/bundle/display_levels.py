@@ -22,7 +22,11 @@ class DisplayLevels:
     boxes: tuple[float, float] | None
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return plain float32 arrays, for a safetensors file; `from_arrays` is the inverse."""
+        """Return the levels as arrays for a safetensors file; `from_arrays` is the inverse.
+
+        Returns:
+            float32 arrays by name.
+        """
         arrays = {f"full_colour/{name}": np.array([level], np.float32) for name, level in self.full_colour.items()}
         return arrays if self.boxes is None else arrays | {"box_levels": np.array(self.boxes, np.float32)}
 

@@ -86,7 +86,11 @@ class ScopeModel:
         return tuple(names)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return plain float32 arrays, for a safetensors file; `from_arrays` is the inverse."""
+        """Return the model as arrays for a safetensors file; `from_arrays` is the inverse.
+
+        Returns:
+            float32 arrays by name, each of which begins with "scope/".
+        """
         arrays = {
             "features": np.stack([self.mean, self.scale, self.weights]),
             "levels": np.array([self.bias, self.threshold]),

@@ -62,6 +62,9 @@ def silent_libraries() -> Iterator[None]:
     """Keep library messages out of standard error for the block, but not what is written to `sys.stderr`.
 
     Decoders in C write to file descriptor 2 itself, without the name of the file; our own messages say what matters.
+
+    Yields:
+        Nothing; the block runs with standard error redirected.
     """
     with warnings.catch_warnings():
         if not sys.warnoptions:

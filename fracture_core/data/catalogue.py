@@ -53,7 +53,11 @@ class Filters:
     probability: tuple[float, float] = (0.0, 1.0)
 
     def summary_text(self) -> str:
-        """Return the filters in words, "" if there are none."""
+        """Describe the filters in words.
+
+        Returns:
+            The active filters, separated by commas; "" if there are none.
+        """
         counts = [f"{c} fracture{'' if c == '1' else 's'}" for c in self.counts]
         defects = ["no defect found" if d == "none found" else d for d in self.defects]
         parts = [PART_NAMES.get(part, part) for part in self.parts]

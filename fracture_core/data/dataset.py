@@ -21,10 +21,19 @@ def open_dataset(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Dataset:
-    """Open a folder or a csv as what it is; None means FracAtlas where it is usually found.
+    """Open a folder, a csv or a COCO file in whichever supported format it is.
 
-    The first look at a user's own data reads every file; `progress(done, total)` hears of it. Raises DatasetError with
-    a sentence where it is neither.
+    The first look at a user's own data reads every file.
+
+    Args:
+        path: The folder or file; None opens FracAtlas in its usual folder.
+        progress: Called with the number of files read and of all files.
+
+    Returns:
+        The dataset, its images listed but not decoded.
+
+    Raises:
+        DatasetError: It is in no supported format; the message says what is wrong.
     """
     root = find_fracatlas() if path is None else expand_user_path(path)
     if is_fracatlas(root):

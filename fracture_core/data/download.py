@@ -50,7 +50,11 @@ class Flag(Protocol):
     """What a `threading.Event` is to us."""
 
     def is_set(self) -> bool:
-        """Return whether to stop."""
+        """Return whether to stop.
+
+        Returns:
+            Whether to stop.
+        """
         ...
 
 

@@ -93,7 +93,14 @@ def group(pairs: tuple[DuplicatePair, ...]) -> tuple[tuple[str, ...], ...]:
 
 
 def leaders(sets: Iterable[Sequence[str]]) -> dict[str, str]:
-    """Return, for each id of the sets, the id that stands for all it is connected with through shared members."""
+    """Group ids that are connected through sets with shared members.
+
+    Args:
+        sets: Sets of ids that belong together; none is empty.
+
+    Returns:
+        For each id, the id that represents its group.
+    """
     leader: dict[str, str] = {}
 
     def head(image_id: str) -> str:

@@ -42,6 +42,9 @@ class DatasetError(FractureCoreError):
 def find_fracatlas() -> Path:
     """Return the folder of FracAtlas.
 
+    Returns:
+        The folder that contains dataset.csv.
+
     Raises:
         DatasetError: It is not installed; the message says how to get it.
     """

@@ -78,7 +78,17 @@ class Verdict:
 
     @classmethod
     def from_json(cls, line: str) -> Verdict:
-        """Read a line of verdicts.jsonl; raise ValueError if it is not one."""
+        """Parse a line of verdicts.jsonl.
+
+        Args:
+            line: One JSON object; unknown keys are ignored.
+
+        Returns:
+            The verdict.
+
+        Raises:
+            ValueError: The line is not a verdict.
+        """
         data = json.loads(line)
         known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
         known["boxes"] = tuple(tuple(float(v) for v in box) for box in known.get("boxes", ()))
@@ -117,7 +127,13 @@ class ReviewSet:
         return self.folder / FILE
 
     def path(self, image: str) -> Path:
-        """Return the file of a film by the digest of its pixels.
+        """Return the file of a film.
+
+        Args:
+            image: SHA-256 of its pixels, as `image_digest` returns it.
+
+        Returns:
+            Path of a PNG file, which may not exist yet.
 
         Raises:
             ReviewError: It is not a digest.
@@ -127,7 +143,14 @@ class ReviewSet:
         return self.folder / "images" / f"{image}.png"
 
     def patient_hash(self, identifier: str) -> str:
-        """Return the keyed hash of a patient's identifier, hex; "" for none. Without the secret it tells nothing."""
+        """Return the keyed hash of a patient's identifier, which tells nothing without the set's secret.
+
+        Args:
+            identifier: As in the DICOM header; white space does not count.
+
+        Returns:
+            32 hexadecimal digits; "" for an empty identifier.
+        """
         identifier = " ".join(identifier.split())
         return hmac.new(self._secret, identifier.encode(), hashlib.sha256).hexdigest()[:32] if identifier else ""
 
@@ -189,7 +212,10 @@ class ReviewSet:
         return entry
 
     def verdicts(self) -> list[Verdict]:
-        """Return every verdict, oldest first. Lines that a crash truncated are passed over.
+        """Return every verdict. Lines that a crash truncated are skipped.
+
+        Returns:
+            The verdicts, oldest first.
 
         Raises:
             ReviewError: The file cannot be read.
@@ -206,11 +232,21 @@ class ReviewSet:
         return list(self._seen[1])
 
     def of(self, image: str) -> list[Verdict]:
-        """Return the verdicts on one film, oldest first."""
+        """Return the verdicts on one film.
+
+        Args:
+            image: SHA-256 of its pixels.
+
+        Returns:
+            The verdicts, oldest first.
+        """
         return [verdict for verdict in self.verdicts() if verdict.image == image]
 
     def delete(self, image: str) -> None:
         """Remove a film and all verdicts on it for good.
+
+        Args:
+            image: SHA-256 of its pixels.
 
         Raises:
             ReviewError: The folder cannot be written; then nothing was removed.
@@ -227,12 +263,26 @@ class ReviewSet:
 
 
 def image_digest(pixels: np.ndarray) -> str:
-    """Return the SHA-256, hex, of a film's pixels, uint8 (H, W), and shape: the same whatever file they came from."""
+    """Return the SHA-256 of an image's pixels and shape: the same whatever file they came from.
+
+    Args:
+        pixels: uint8 (H, W).
+
+    Returns:
+        64 hexadecimal digits.
+    """
     return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
 
 
 def is_review_folder(folder: Path) -> bool:
-    """Return whether a folder holds a review set."""
+    """Return whether a folder contains a review set.
+
+    Args:
+        folder: Any path.
+
+    Returns:
+        Whether it has the file of verdicts and the folder of images.
+    """
     return (folder / FILE).is_file() and (folder / "images").is_dir()
 
 

@@ -81,22 +81,53 @@ class OwnDataset:
         return len(self.table)
 
     def path(self, image_id: str) -> Path:
-        """The image's file."""
+        """Return an image's file.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            Its path.
+
+        Raises:
+            DatasetError: The dataset has no such image.
+        """
         if image_id not in self.table.index:
             raise DatasetError(f"{image_id} is not in {self.name}.")
         return self.root / self.table.at[image_id, "path"]
 
     def boxes(self, image_id: str) -> np.ndarray:
-        """float32 (n, 4): x, y, width, height in pixels of the upright image; (0, 4) where none is known."""
+        """Return the boxes round an image's fractures.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            float32 (n, 4): x, y, width, height in pixels of the upright image; (0, 4) if none is known.
+
+        Raises:
+            DatasetError: The dataset has no such image.
+        """
         self.path(image_id)
         return np.array(self._boxes[image_id] or [], np.float32).reshape(-1, 4)
 
     def outlined(self, image_id: str) -> bool:
-        """Whether it is known where the image's fractures are: outlined, or there is none."""
+        """Return whether it is known where an image's fractures are.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            True if they are outlined or the image has none.
+        """
         return not self.table.at[image_id, "label"] or len(self.boxes(image_id)) > 0
 
     def summary_text(self) -> str:
-        """What was found, in a sentence or two."""
+        """Describe the dataset in a sentence or two.
+
+        Returns:
+            Its name, its counts and any remarks.
+        """
         fractured = int(self.table["label"].sum())
         said = f"{self.name}: {len(self)} radiographs, {fractured} fractured and {len(self) - fractured} not."
         if self.unreadable:

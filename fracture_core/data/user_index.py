@@ -56,10 +56,16 @@ class UserIndex:
 
 
 def index_images(path: Path) -> UserIndex:
-    """List the images of a folder, a csv or a COCO file, whichever form they are in.
+    """List the images of a folder, a csv or a COCO file in whichever supported format it is.
+
+    Args:
+        path: The folder or file.
+
+    Returns:
+        The list, no image of it opened yet.
 
     Raises:
-        DatasetError: They are in none of the forms; the sentence names what is wrong with the nearest.
+        DatasetError: It is in no supported format; the message says what is wrong with the nearest.
     """
     if path.is_file():
         return _index_file(path)
@@ -87,10 +93,15 @@ def index_images(path: Path) -> UserIndex:
 
 
 def last_change(path: Path) -> float:
-    """Return when images last came to a folder or left it, or its csv files were written: seconds since 1970.
+    """Return when images were last added or removed, or a csv was last written.
 
-    0.0 where there is nothing. Looks at a thousand folders at most, so that a path typed wrong (the root of a disk)
-    costs no wait.
+    Looks at a thousand folders at most, so that a mistyped path (the root of a disk) costs no wait.
+
+    Args:
+        path: A folder or a file.
+
+    Returns:
+        Seconds since 1970; 0.0 if there is nothing.
     """
     if not path.is_dir():
         return path.stat().st_mtime if path.exists() else 0.0

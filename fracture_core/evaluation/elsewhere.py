@@ -37,8 +37,11 @@ class ElsewhereError(FractureCoreError):
 def elsewhere_folder() -> Path:
     """Return the folder that FRACTURE_ELSEWHERE_DIR names.
 
+    Returns:
+        The folder, which contains list.csv.
+
     Raises:
-        ElsewhereError: It names none, or one without list.csv.
+        ElsewhereError: The variable is not set, or its folder has no list.csv.
     """
     named = os.environ.get(ELSEWHERE_SETTING, "").strip()
     if not named:

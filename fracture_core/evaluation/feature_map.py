@@ -42,11 +42,14 @@ class FeatureMap:
     axes: NDArray[np.float64]
 
     def place(self, features: NDArray[np.floating], method: str) -> NDArray[np.float64]:
-        """Return where another image falls, (2,): with t-SNE, amid the images whose features are nearest.
+        """Place another image on the map: with t-SNE, amid the images whose features are nearest.
 
         Args:
             features: The image's features, (C,).
             method: One of METHODS.
+
+        Returns:
+            x and y, float64 (2,).
         """
         components = (np.asarray(features, np.float64) - self.centre) @ self.axes.T
         if method == "PCA":
@@ -64,7 +67,7 @@ def feature_map(
     progress: Callable[[int, int], None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> FeatureMap | None:
-    """Compute the map of the images, or read what an earlier call kept; None if it was told to stop.
+    """Compute the map of the images, or load the one an earlier call saved.
 
     Args:
         scorer: The network; an image that it cannot read is left out.
@@ -72,6 +75,9 @@ def feature_map(
         paths: The images' files by id.
         progress: Called with images done and images in all.
         stop: Asked before each batch.
+
+    Returns:
+        The map; None if it was told to stop.
     """
     file = _file(version, paths)
     kept = _load(file)
@@ -129,7 +135,15 @@ def _project(ids: Sequence[str], features: NDArray[np.float64]) -> FeatureMap:
 
 
 def is_kept(version: str, paths: Mapping[str, Path]) -> bool:
-    """Return whether an earlier call kept the map of these images, so that it is there at once."""
+    """Return whether an earlier call saved the map of these images, so that it is available at once.
+
+    Args:
+        version: Of the model.
+        paths: The images' files by id.
+
+    Returns:
+        Whether its file exists.
+    """
     return _file(version, paths).is_file()
 
 

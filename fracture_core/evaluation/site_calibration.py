@@ -96,7 +96,11 @@ class SiteCalibration:
     after: list[TriageGroup]
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data."""
+        """Return the calibration as plain data.
+
+        Returns:
+            A dict that `json.dumps` accepts.
+        """
         return asdict(self)
 
 

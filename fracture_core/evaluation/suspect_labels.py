@@ -39,12 +39,15 @@ def suspect_labels(found: FeatureMap, labels: Mapping[str, int], groups: Mapping
 
 
 def out_of_fold(features: NDArray[np.floating], labels: ArrayLike, groups: Sequence[str]) -> NDArray[np.float64]:
-    """Return the probability of a fracture of each image, from models that saw neither it nor its duplicates.
+    """Compute each image's probability of a fracture with models that saw neither it nor its duplicates.
 
     Args:
         features: (n, c).
         labels: 0 or 1, (n,).
         groups: Name of each image's group of duplicates, (n,).
+
+    Returns:
+        float64 (n,), 0 to 1.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
@@ -58,7 +61,7 @@ def out_of_fold(features: NDArray[np.floating], labels: ArrayLike, groups: Seque
 
 
 def confident_errors(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.bool_]:
-    """Return which images are counted off the diagonal of the confident joint, (n,).
+    """Find the images that are counted off the diagonal of the confident joint.
 
     An image counts for the class whose probability is at or above that class's threshold, the mean probability that
     images of the class get for it; of several such classes for the likeliest.
@@ -66,6 +69,9 @@ def confident_errors(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.
     Args:
         labels: The given labels, 0 or 1, (n,).
         probabilities: Out-of-fold probabilities of both classes, (n, 2).
+
+    Returns:
+        bool (n,).
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     thresholds = np.array([probabilities[labels == k, k].mean() if (labels == k).any() else np.inf for k in (0, 1)])

@@ -60,7 +60,11 @@ def _ramp() -> np.ndarray:
 
 
 def legend_stops() -> list[str]:
-    """Return CSS colours at 0, 1/4, 1/2, 3/4 and 1 of full colour, as the overlay draws them."""
+    """Return the colours of the legend, as the overlay draws them.
+
+    Returns:
+        CSS colours at 0, 1/4, 1/2, 3/4 and 1 of full colour.
+    """
     return [f"rgba({r},{g},{b},{a / 255:.2f})" for r, g, b, a in _ramp()[[0, 64, 128, 191, 255]].tolist()]
 
 

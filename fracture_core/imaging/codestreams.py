@@ -30,6 +30,10 @@ def decode_jpeg(data: bytes, header: JpegHeader, *, colour: str | None, tables: 
 
     Returns:
         Samples, uint8 or uint16, (H, W) or (H, W, n); and which rows are there, bool (H,).
+
+    Raises:
+        ValueError: The decoded image is not of the size that its header gives.
+        Exception: Whatever the decoder raises for damage.
     """
     if header.jpeg_ls:
         return decode_jpeg_ls(data, header)
@@ -64,7 +68,15 @@ def _colour_options(header: JpegHeader, colour: str | None) -> dict[str, str]:
 
 
 def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
-    """Decode a JPEG-LS stream as far as it goes; arguments and values as for `decode_jpeg`."""
+    """Decode a JPEG-LS stream as far as it goes.
+
+    Args:
+        data: The stream, from its start-of-image marker.
+        header: Its header.
+
+    Returns:
+        Samples, uint8 or uint16, (H, W) or (H, W, n); and which rows are present, bool (H,).
+    """
     by_plane = header.components > 1 and header.scans == header.components
     shape: tuple[int, ...] = header.shape[:2] if header.components == 1 else header.shape
     if by_plane:
@@ -98,7 +110,13 @@ def _written(data: bytes, into: np.ndarray) -> bool:
 
 
 def jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
-    """Return rows, columns and samples of a JPEG 2000 stream, bare or in its box (SIZ, ITU-T T.800 A.5.1).
+    """Return the size of a JPEG 2000 stream, bare or in its box (SIZ, ITU-T T.800 A.5.1).
+
+    Args:
+        data: The stream.
+
+    Returns:
+        Rows, columns and samples per pixel.
 
     Raises:
         UnreadableRadiograph: There is no stream.
@@ -111,15 +129,28 @@ def jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
 
 
 def jpeg_2000_transforms(data: bytes) -> bool:
-    """Return whether a JPEG 2000 stream codes colour in a transform of its own, so that decoding gives RGB."""
+    """Return whether a JPEG 2000 stream uses a colour transform, so that decoding gives RGB.
+
+    Args:
+        data: The stream.
+
+    Returns:
+        Whether it does (COD, multiple component transformation).
+    """
     style = data.find(b"\xff\x52", max(data.find(b"\xff\x4f\xff\x51"), 0))
     return style >= 0 and len(data) > style + 8 and data[style + 8] != 0
 
 
 def jpeg_2000_lacks(data: bytes) -> float:
-    """Return the share, 0 to 1, of a JPEG 2000 stream's coded data that is beyond its end; 0.0 when whole.
+    """Return how much of a JPEG 2000 stream's coded data is missing at its end.
 
-    Tile-parts say how long they are; a stream that lacks some cannot be decoded in part.
+    Tile-parts state their length; a stream that lacks some of them cannot be decoded in part.
+
+    Args:
+        data: The stream.
+
+    Returns:
+        Share of the coded data, 0.0 (complete) to 1.
     """
     place = data.find(b"\xff\x90", max(data.find(b"\xff\x4f\xff\x51"), 0))
     first = place

@@ -23,10 +23,13 @@ _XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
 
 def exif_orientation(block: bytes) -> int:
-    """Return orientation 1 to 8 from an EXIF block; 1, upright, where it is absent or absurd.
+    """Read the orientation from an EXIF block.
 
     Args:
         block: "Exif", two zero bytes and a TIFF, or the TIFF alone.
+
+    Returns:
+        1 to 8; 1, upright, if it is absent or invalid.
     """
     exif = Image.Exif()
     try:
@@ -38,13 +41,27 @@ def exif_orientation(block: bytes) -> int:
 
 
 def xmp_orientation(packet: bytes | str) -> int:
-    """Return orientation 1 to 8 from an XMP packet; 1, upright, where it does not say."""
+    """Read the orientation from an XMP packet.
+
+    Args:
+        packet: The packet's text or bytes.
+
+    Returns:
+        1 to 8; 1, upright, if it is absent.
+    """
     match = _XMP.search(packet.encode("utf-8", "replace") if isinstance(packet, str) else packet)
     return int(match[1]) if match else 1
 
 
 def hexadecimal_profile(text: str | bytes) -> bytes:
-    """Return the block in a profile as ImageMagick writes it into PNG text: a name, a length, hexadecimal digits."""
+    """Decode a profile as ImageMagick writes it into PNG text: a name, a length, hexadecimal digits.
+
+    Args:
+        text: The text of the chunk.
+
+    Returns:
+        The profile's bytes; b"" if the text is not such a profile.
+    """
     raw = text.encode("latin-1", "replace") if isinstance(text, str) else text
     parts = raw.split()
     if len(parts) < 3 or not parts[1].isdigit():
@@ -56,7 +73,15 @@ def hexadecimal_profile(text: str | bytes) -> bytes:
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Return (H, W) stored pixels turned upright: (H, W) or (W, H), C-contiguous."""
+    """Turn stored pixels upright.
+
+    Args:
+        pixels: (H, W), any dtype.
+        orientation: EXIF orientation, 1 to 8; any other value leaves the pixels as they are.
+
+    Returns:
+        (H, W) or (W, H), same dtype, C-contiguous.
+    """
     transpose, rows, columns = _TURNS.get(orientation, (False, False, False))
     if transpose:
         pixels = pixels.T

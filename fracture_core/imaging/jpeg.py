@@ -78,10 +78,16 @@ def shows_as_read(data: bytes) -> bool:
 
 
 def missing_share(data: bytes) -> float:
-    """Return the share of a JPEG image's rows, 0 to 1, that the file does not hold.
+    """Return how much of a JPEG image its file does not contain.
 
-    0.0 when whole, whatever follows the image's end. A progressive file that lacks only fine detail gives the
-    share of one row.
+    0.0 for a complete image, whatever follows its end. A progressive file that lacks only fine detail gives the share
+    of one row.
+
+    Args:
+        data: The file.
+
+    Returns:
+        Share of the rows, 0 to 1.
 
     Raises:
         UnreadableRadiograph: There is no JPEG image to speak of.

@@ -88,6 +88,9 @@ def read_radiograph(
         frame: Which frame of a DICOM file, from 0.
         window: Which of the windows and VOI LUTs that its header lists, from 0.
 
+    Returns:
+        The radiograph: pixels uint8 (H, W), 0 black to 255 white, upright, read-only.
+
     Raises:
         UnreadableRadiograph: The file cannot be read; nothing else is raised. Its `missing` says whether
             `accept_cut_short` would help.
@@ -150,7 +153,14 @@ def _decoded(data: bytes, kind: str, *, accept_cut_short: bool) -> DecodedImage:
 
 
 def is_blank(pixels: np.ndarray) -> bool:
-    """Return whether an image, uint8 (H, W), shows nothing but noise of a few grey levels and a lone mark."""
+    """Return whether an image shows nothing but noise of a few grey levels and a lone mark.
+
+    Args:
+        pixels: uint8 (H, W).
+
+    Returns:
+        Whether it does.
+    """
     step = max(1, max(pixels.shape) // _BLANK_SAMPLES)
     counts = np.bincount(pixels[::step, ::step].ravel(), minlength=256)
     low, high = np.searchsorted(np.cumsum(counts) / counts.sum(), (0.005, 0.995))
@@ -184,7 +194,15 @@ def _read_file(path: str | os.PathLike) -> bytes:
 
 
 def display_name(name: str | os.PathLike | None) -> str:
-    """Return a file's name as it may be shown: no path, no control or invisible characters, at most MAX_NAME long."""
+    """Return a file's name as it may be shown.
+
+    Args:
+        name: A name or path, possibly hostile.
+
+    Returns:
+        The name without path, control or invisible characters, at most MAX_NAME characters; "radiograph" if nothing is
+        left.
+    """
     base = re.split(r"[/\\]", os.fsdecode(name or ""))[-1]
     # Category C: control, format (right-to-left overrides), surrogates, unassigned. Z: line and paragraph breaks.
     shown = "".join(c if unicodedata.category(c) not in ("Zl", "Zp") else " " for c in base)

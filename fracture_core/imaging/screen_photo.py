@@ -29,10 +29,13 @@ _STRONGEST = 6
 
 
 def tint_warnings(colours: np.ndarray) -> tuple[str, ...]:
-    """Return the warning that an image in one hue deserves, or none.
+    """Warn of an image in a single hue.
 
     Args:
         colours: RGB uint8 (H, W, 3), a small copy of the image.
+
+    Returns:
+        One warning, or none.
     """
     values = colours.astype(np.float32)
     luma = values @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -46,7 +49,14 @@ def tint_warnings(colours: np.ndarray) -> tuple[str, ...]:
 
 
 def moire_warnings(pixels: np.ndarray) -> tuple[str, ...]:
-    """Return the warning that a regular pattern over an image, uint8 (H, W), deserves, or none."""
+    """Warn of a regular pattern over an image, as in a photograph of a screen.
+
+    Args:
+        pixels: uint8 (H, W).
+
+    Returns:
+        One warning, or none.
+    """
     side = min(_WINDOW, *pixels.shape) // 2 * 2
     if side < 128:
         return ()

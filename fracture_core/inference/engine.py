@@ -203,7 +203,14 @@ class TensorFlowEngine:
         return self._shapes
 
     def check(self, squares: np.ndarray) -> None:
-        """Raise EngineError if the images do not fit the network."""
+        """Check that images fit the network.
+
+        Args:
+            squares: Letterboxed images, uint8 (n, S, S).
+
+        Raises:
+            EngineError: Their shape or dtype does not fit.
+        """
         _check(squares, self.graph)
 
 

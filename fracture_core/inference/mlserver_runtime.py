@@ -24,14 +24,28 @@ class OpenVINORuntime(MLModel):
     """One network in OpenVINO's format: float32 images (n, S, S, 1), 0..255, to each of its outputs by name."""
 
     async def load(self) -> bool:
-        """Compile the network that `uri` in model-settings.json names."""
+        """Compile the network that `uri` in model-settings.json names.
+
+        Returns:
+            True, as MLServer expects of a model that is ready.
+        """
         path = await get_model_uri(self.settings)
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         self._compiled = openvino.Core().compile_model(path, "CPU", options)
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answer with the outputs that were asked for, or with all."""
+        """Run the network on a request.
+
+        Args:
+            payload: One FP32 input; it may name the outputs, else all are returned.
+
+        Returns:
+            The outputs.
+
+        Raises:
+            InferenceError: The input does not fit the network, or there is no such output.
+        """
         if len(payload.inputs) != 1 or payload.inputs[0].datatype != "FP32":
             raise InferenceError("The network reads one input of the type FP32.")
         try:

@@ -38,7 +38,10 @@ class _AwayError(Exception):
 
 
 def server_address() -> str:
-    """Return the model server's address from FRACTURE_SERVER, or "".
+    """Read the model server's address from FRACTURE_SERVER.
+
+    Returns:
+        The address without a final slash; "" if the variable is not set.
 
     Raises:
         EngineError: It is not a valid address.

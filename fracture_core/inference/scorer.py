@@ -29,7 +29,11 @@ class Scorer:
         self._engine = engine
 
     def first_view(self) -> Scorer:
-        """Return a scorer of the same network that reads the first of the recipe's views alone."""
+        """Return a scorer of the same network that uses only the first of the recipe's views.
+
+        Returns:
+            The scorer, which shares this one's engine.
+        """
         return Scorer(self._engine, self.recipe.replace(test_time_views=self.recipe.test_time_views[:1]))
 
     @property

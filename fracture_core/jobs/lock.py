@@ -37,7 +37,11 @@ class TrainingProcess:
 
 
 def current_trainer() -> TrainingProcess | None:
-    """Return the process that is training on this machine, or None."""
+    """Find out who is training on this machine.
+
+    Returns:
+        The process and its run; None if nobody is.
+    """
     folder = runs_folder()
     if not (folder / _LOCK).exists():
         return None
@@ -92,7 +96,11 @@ def training_lock(run: Path) -> Iterator[None]:
 
 
 def busy_sentence() -> str:
-    """Return a sentence that says which run is training."""
+    """Say which run is training on this machine.
+
+    Returns:
+        A sentence for the user.
+    """
     other = current_trainer()
     which = f"The run {other.run.name}" if other else "Another run"
     return f"{which} is training on this machine. Wait until it has finished, or cancel it, then try again."

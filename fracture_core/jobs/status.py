@@ -90,7 +90,11 @@ def status(run: Path) -> RunStatus:
 
 
 def list_runs() -> list[RunStatus]:
-    """Return the status of every run, newest first."""
+    """Read the status of every run.
+
+    Returns:
+        The statuses, newest run first.
+    """
     return [status(path) for path in sorted(_folders(), key=_start_and_name, reverse=True)]
 
 

@@ -113,7 +113,10 @@ def _normalised(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def published_weights() -> Weights:
-    """Return the published ImageNet weights without the top, by our keys.
+    """Load the published ImageNet weights without the classifier.
+
+    Returns:
+        float32 arrays by this project's keys, in the layout of Keras.
 
     Raises:
         PublishedWeightsError: They are not available.

@@ -37,7 +37,11 @@ class LogMeanExpPool(keras.layers.Layer):
         self.sharpness = float(sharpness)
 
     def get_config(self) -> dict:
-        """Return the layer's configuration, from which Keras rebuilds it."""
+        """Return the layer's configuration, as Keras asks for it.
+
+        Returns:
+            A dict from which Keras rebuilds the layer.
+        """
         return {**super().get_config(), "sharpness": self.sharpness}
 
     def call(self, x: keras.KerasTensor) -> keras.KerasTensor:

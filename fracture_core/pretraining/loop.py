@@ -38,9 +38,12 @@ from fracture_core.recipe import Recipe
 
 @lru_cache
 def bfloat16_is_faster() -> bool:
-    """Return whether this processor supports bfloat16 natively: timed once, on a typical convolution.
+    """Time once whether this processor supports bfloat16 natively, on a typical convolution.
 
     Where it is emulated (no AVX512-BF16, no AMX) a step takes ten times as long as in single precision.
+
+    Returns:
+        Whether bfloat16 is faster than single precision.
     """
     x = torch.rand(4, 64, 28, 28).contiguous(memory_format=torch.channels_last)
     layer = torch.nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
@@ -57,7 +60,11 @@ def bfloat16_is_faster() -> bool:
 
 
 def half_where_faster() -> torch.autocast:
-    """Return a context that computes in bfloat16 if the processor is faster at it, else in single precision."""
+    """Choose the precision for this processor.
+
+    Returns:
+        A context that computes in bfloat16 if that is faster, else in single precision.
+    """
     return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_faster())
 
 

@@ -23,12 +23,15 @@ _BATCH = 32
 
 
 def measured_again(graph: Graph, weights: Mapping[str, np.ndarray], batches: Iterable[np.ndarray]) -> Weights:
-    """Return the weights with every normalisation's mean and variance taken from images.
+    """Measure the mean and variance of every normalisation layer again, on images.
 
     Args:
         graph: The network.
         weights: Its weights, float32.
         batches: Letterboxed images, uint8 (n, S, S); each batch counts the same.
+
+    Returns:
+        A copy of the weights with the new statistics, float32.
     """
     network = GraphModule(graph, weights).to(memory_format=torch.channels_last).train()
     for module in network.modules():
@@ -44,7 +47,18 @@ def measured_again(graph: Graph, weights: Mapping[str, np.ndarray], batches: Ite
 def reading_batches(
     images: Mapping[str, ImagePyramid], labels: Mapping[str, int], size: int, count: int, seed: int
 ) -> Iterator[np.ndarray]:
-    """Yield `count` training radiographs in batches uint8 (n, size, size): half as they are read, half random views."""
+    """Yield training radiographs in batches: half of them letterboxed as at inference, half as random views.
+
+    Args:
+        images: Radiographs by id.
+        labels: 1 fractured, 0 not, by id.
+        size: Side S of the letterboxed images, pixels.
+        count: Number of radiographs, at most all of them.
+        seed: Which radiographs, and their views.
+
+    Yields:
+        uint8 (n, S, S).
+    """
     rng = np.random.default_rng([seed, count])
     ids = rng.choice(list(images), min(count, len(images)), replace=False)
     for start in range(0, len(ids), _BATCH):

@@ -112,7 +112,11 @@ class GraphModule(torch.nn.Module):
         self.train(self.training)
 
     def frozen_part(self) -> Graph:
-        """Return the frozen nodes as a graph of their own, whose outputs are the inputs of the others."""
+        """Return the frozen nodes as a graph of their own.
+
+        Returns:
+            The graph, whose outputs are the inputs of the other nodes.
+        """
         kept = {node.name for node in self.graph.nodes[: self.frozen]}
         read = [name for node in self.graph.nodes[self.frozen :] for name in node.inputs]
         read += [*self.graph.outputs.values(), *self.taps]
@@ -186,7 +190,11 @@ class GraphModule(torch.nn.Module):
         raise GraphError(f"PyTorch's twin does not know the operation {node.operation!r}.")
 
     def export(self) -> Weights:
-        """Return a copy of the weights in Keras's layout: float32 arrays by key."""
+        """Return a copy of the weights in the layout of Keras.
+
+        Returns:
+            float32 arrays by key.
+        """
         weights: Weights = {}
         for node in self.graph.nodes:
             name = _safe(node.name)

@@ -43,7 +43,11 @@ class AuditLine:
     when: str = ""  # now
 
     def to_json(self) -> str:
-        """Return one line without its end; control characters of `who` are escaped, so that it stays one line."""
+        """Return the entry as JSON on a single line; control characters of `who` are escaped.
+
+        Returns:
+            The line without its end.
+        """
         when = self.when or datetime.now(UTC).isoformat(timespec="milliseconds")
         probability = None if self.probability is None else round(self.probability, 6)
         changed = {"when": when, "who": self.who[:_MAX_USER_LENGTH] or NOBODY, "probability": probability}
@@ -51,7 +55,11 @@ class AuditLine:
 
 
 def audit_log() -> Path | None:
-    """Return the file that FRACTURE_AUDIT_LOG names, or None if the log is off."""
+    """Return the file that FRACTURE_AUDIT_LOG names.
+
+    Returns:
+        The file; None if the log is off.
+    """
     named = os.environ.get("FRACTURE_AUDIT_LOG", "").strip()
     return Path(named).absolute() if named else None
 

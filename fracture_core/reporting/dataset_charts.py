@@ -192,7 +192,7 @@ def pointing_dots(rows: Sequence[PointingRow], method: str) -> go.Figure:
 def map_chart(
     found: FeatureMap, table: pd.DataFrame, method: str, colouring: str, others: Mapping[str, np.ndarray]
 ) -> go.Figure:
-    """Return the map; each point's customdata is its image id, and a lasso selects points.
+    """Draw the map of the images.
 
     Args:
         found: Where each image lies.
@@ -200,6 +200,9 @@ def map_chart(
         method: One of `feature_map.METHODS`.
         colouring: One of COLOURINGS.
         others: Features of other films by name, such as those open on the Diagnose page.
+
+    Returns:
+        The chart; each point's customdata is its image id, and a lasso selects points.
     """
     values = _values(table.loc[list(found.ids)], colouring)
     places, ids = found.places[method], np.array(found.ids)

@@ -37,7 +37,11 @@ class ReferenceLabel:
     seen_note: str
 
     def summary_text(self) -> str:
-        """Return the reference label in a sentence."""
+        """Describe the reference label in a sentence.
+
+        Returns:
+            Such as "Reference label (FracAtlas): fracture, 2 outlines."
+        """
         boxes = {0: "nothing outlined", 1: "one fracture outlined"}.get(len(self.boxes), f"{len(self.boxes)} outlines")
         return f"Reference label (FracAtlas): {'fracture' if self.fractured else 'no fracture'}, {boxes}."
 

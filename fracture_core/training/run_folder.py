@@ -90,17 +90,27 @@ class RunFolder:
     def record(self) -> dict[str, Any]:
         """Return the content of run.json.
 
+        Returns:
+            The record, plain data.
+
         Raises:
             RunError: It cannot be read.
         """
         return self._read("run.json")
 
     def recipe(self) -> Recipe:
-        """Return the recipe that the run was started with."""
+        """Return the recipe that the run was started with.
+
+        Returns:
+            The recipe, validated.
+        """
         return Recipe.from_json(self._read("recipe.json"))
 
     def split(self) -> Split:
         """Return the split that the run was started with.
+
+        Returns:
+            The split, its digest checked.
 
         Raises:
             RunError: The file cannot be read or was altered.
@@ -120,6 +130,9 @@ class RunFolder:
     def graph(self) -> Graph:
         """Return the network's graph.
 
+        Returns:
+            The graph, validated.
+
         Raises:
             RunError: It cannot be read.
         """
@@ -129,7 +142,10 @@ class RunFolder:
             raise RunError(f"The network of the run {self.path.name} cannot be read ({error}).") from error
 
     def history(self) -> list[dict[str, float]]:
-        """Return the completed epochs, as in history.csv.
+        """Return the history of the completed epochs.
+
+        Returns:
+            One dict per epoch, the columns of history.csv; [] before the first.
 
         Raises:
             RunError: The file cannot be read.
@@ -260,7 +276,11 @@ class RunFolder:
 
 
 def provenance() -> dict[str, Any]:
-    """Return git revision (None outside a checkout), package versions, Python version and platform."""
+    """Describe the code and the machine of a run.
+
+    Returns:
+        Plain data: git revision (None outside a checkout), package versions, Python version, platform, processors.
+    """
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "git_revision": _git("rev-parse", "HEAD"),

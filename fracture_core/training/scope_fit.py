@@ -61,12 +61,20 @@ class ScopeFit:
     held_out: Mapping[str, float]
 
     def record(self) -> dict[str, Any]:
-        """Return what a bundle keeps of the fit, as plain data."""
+        """Return what a bundle records of the fit.
+
+        Returns:
+            Plain data: the images it was fitted on, and its results on those held out.
+        """
         return {"fitted_on": dict(self.fitted_on), "held_out": dict(self.held_out)}
 
 
 def outsiders_folder() -> Path | None:
-    """Return the folder that FRACTURE_OUTSIDERS_DIR names, None where it names none."""
+    """Return the folder that FRACTURE_OUTSIDERS_DIR names.
+
+    Returns:
+        The folder; None if the variable is not set.
+    """
     named = os.environ.get(OUTSIDERS_SETTING, "").strip()
     return Path(named) if named else None
 

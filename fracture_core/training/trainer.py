@@ -158,7 +158,11 @@ class Trainer:
         return logits
 
     def weights(self) -> Weights:
-        """Return the weights that would be saved: averaged if the recipe says so."""
+        """Return the weights that would be saved: averaged if the recipe says so.
+
+        Returns:
+            float32 arrays by key.
+        """
         return self._on_averaged(lambda: weights_of(self.model))
 
     def _on_averaged(self, look: Callable[[], Any]) -> Any:
@@ -172,7 +176,11 @@ class Trainer:
             _assign(self.moving, own)
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return arrays and plain data from which `restore` can resume."""
+        """Return everything that changes in training; `restore` is the inverse.
+
+        Returns:
+            Arrays by name, and plain data.
+        """
         arrays = {f"model/{v.path}": _value(v) for v in self.model.variables}
         arrays |= {f"optimiser/{i}": _value(v) for i, v in enumerate(self.optimiser.variables)}
         if self.average:

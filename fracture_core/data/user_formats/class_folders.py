@@ -29,9 +29,12 @@ class _Place:
 
 
 def list_folder(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    """List a folder a class: a row an image, by its path below `root`, in the order of the paths.
+    """List a folder with one subfolder per class: one row per image, sorted by path.
 
     Folders of the parts of a split (train, val, test) and of patients (patient00011) may stand above or below.
+
+    Args:
+        root: The folder.
 
     Returns:
         The table, with the columns path (str), label (0, 1), split and patient (str, "" where unknown) and boxes

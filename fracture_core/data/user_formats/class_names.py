@@ -24,12 +24,26 @@ _NOT_OF_A_FRACTURE = re.compile(r"\b(no|not|non|without|un|healthy|normal)\b|unf
 
 
 def plain(name: str) -> str:
-    """Return a name in lower case, without spaces, hyphens, underscores and a spreadsheet's ".0"."""
+    """Normalise a name for comparison.
+
+    Args:
+        name: Such as "Non-Fractured" or "1.0".
+
+    Returns:
+        The name in lower case, without spaces, hyphens, underscores and a spreadsheet's ".0".
+    """
     return re.sub(r"[.,]0+$", "", re.sub(r"[\s_-]+", "", unicodedata.normalize("NFC", name).casefold()))
 
 
 def class_label(name: str) -> int | None:
-    """Return 1 for a class that is called fractured, 0 for one that is not, None for a name that says neither."""
+    """Return the label that a class name stands for.
+
+    Args:
+        name: Such as "fractured", "normal" or "study1_positive".
+
+    Returns:
+        1 for fractured, 0 for not fractured, None if the name says neither.
+    """
     words = plain(name)
     if study := _STUDY.fullmatch(words):
         words = study[1]
@@ -39,8 +53,15 @@ def class_label(name: str) -> int | None:
 def class_labels(names: Iterable[str], where: str) -> dict[str, int]:
     """Return the label of each class name.
 
+    Args:
+        names: Class names, with repeats.
+        where: Where they come from, for the message.
+
+    Returns:
+        1 or 0 by name.
+
     Raises:
-        DatasetError: A name says neither; the sentence asks, and says `where` it stands.
+        DatasetError: A name says neither; the message asks which class means fractured.
     """
     names = list(dict.fromkeys(names))
     labels = {name: class_label(name) for name in names}
@@ -53,7 +74,18 @@ def class_labels(names: Iterable[str], where: str) -> dict[str, int]:
 
 
 def fracture_classes(names: Iterable[str], where: str) -> set[str]:
-    """Return those classes of an annotation format that mean a fracture; raise DatasetError where none does."""
+    """Return the classes of an annotation format that mean a fracture.
+
+    Args:
+        names: Class names, with repeats.
+        where: Where they come from, for the message.
+
+    Returns:
+        Those that mean a fracture, at least one.
+
+    Raises:
+        DatasetError: None does.
+    """
     names = list(dict.fromkeys(names))
     found = {name for name in names if _OF_A_FRACTURE.search(name) and not _NOT_OF_A_FRACTURE.search(name)}
     if not found:
@@ -62,17 +94,38 @@ def fracture_classes(names: Iterable[str], where: str) -> set[str]:
 
 
 def split_part(name: str) -> str | None:
-    """Return "train", "val" or "test" for what a part is called, else None."""
+    """Return which part of a split a name stands for.
+
+    Args:
+        name: Such as "train", "valid" or "testing".
+
+    Returns:
+        "train", "val" or "test"; None for any other name.
+    """
     return _PARTS.get(plain(name))
 
 
 def split_part_within(name: str) -> str:
-    """Return the part that a file's name speaks of, as "instances_train2017" does; "" where it speaks of none."""
+    """Return which part of a split a file name contains.
+
+    Args:
+        name: Such as "instances_train2017".
+
+    Returns:
+        "train", "val" or "test"; "" if the name contains none, or several.
+    """
     found = {part for word in re.findall(r"[a-z]+", name.casefold()) if (part := _PARTS.get(word))}
     return found.pop() if len(found) == 1 else ""
 
 
 def quoted(names: Sequence[str]) -> str:
-    """Return names for a sentence, the first six of them."""
+    """Quote names for a sentence.
+
+    Args:
+        names: The names; the first six are shown, each up to 40 characters.
+
+    Returns:
+        Such as "'a', 'b' and 3 more".
+    """
     shown = ", ".join(repr(name[:40]) for name in names[:6])
     return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")

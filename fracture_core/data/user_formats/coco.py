@@ -17,7 +17,14 @@ _MOST_BYTES = 512 * 2**20
 
 
 def find_coco(root: Path) -> list[Path]:
-    """Return the COCO files of a folder, of its annotations folder, and of its folders of parts."""
+    """Find the COCO files of a folder, of its annotations folder, and of the folders of its parts.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The files, those of the folder itself first.
+    """
     places = [root, *(folder for folder in sorted(root.iterdir()) if folder.is_dir() and _may_hold(folder.name))]
     files = [file for place in places for file in sorted(place.glob("*.json")) if not file.name.startswith(".")]
     return [file for file in files if _is_coco(file)]

@@ -75,13 +75,30 @@ def list_csv(file: Path, part: str = "") -> pd.DataFrame:
 
 
 def lists_images(file: Path) -> bool:
-    """Tell whether a csv says which images there are and what they show; raise DatasetError if it cannot be read."""
+    """Return whether a csv lists images and their labels.
+
+    Args:
+        file: The csv.
+
+    Returns:
+        Whether it has a column of each kind.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
     rows = _named_rows(read_csv_text(file), FileFinder(file.parent))
     return all(_column(rows, COLUMNS[kind]) is not None for kind in ("image", "label"))
 
 
 def same_id(text: str) -> str:
-    """Return an identifier so that 3 and 3.0, and one accent composed or not, are the same."""
+    """Normalise an identifier, so that 3 and 3.0, and one accent composed or not, are equal.
+
+    Args:
+        text: The identifier as it stands in a file.
+
+    Returns:
+        The normalised identifier.
+    """
     return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", text.strip()))
 
 

@@ -31,7 +31,14 @@ class CsvText:
     first: tuple[str, ...]
 
     def without_header(self, columns: list[str]) -> pd.DataFrame:
-        """Return the rows with the first one among them, under other columns."""
+        """Return the rows of a file that has no header, its first row included.
+
+        Args:
+            columns: Names for the columns.
+
+        Returns:
+            One row of strings per line, indexed by line number.
+        """
         first = pd.DataFrame([self.first], columns=columns, index=[1])
         return pd.concat([first, self.rows.set_axis(columns, axis=1)])
 
@@ -41,8 +48,14 @@ def read_csv_text(file: Path) -> CsvText:
 
     Empty rows and empty columns, which spreadsheets write, are left out.
 
+    Args:
+        file: The csv, at most 256 MB.
+
+    Returns:
+        Its header and its rows as text.
+
     Raises:
-        DatasetError: It cannot be read, is a workbook, or its rows do not fit its header; the sentence names it.
+        DatasetError: It cannot be read, is a workbook, or its rows do not fit its header; the message names it.
     """
     try:
         if file.stat().st_size > _MOST_BYTES:

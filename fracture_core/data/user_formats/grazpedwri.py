@@ -19,7 +19,16 @@ _HOMES = ("folder_structure/yolov5", "yolov5", ".")
 
 
 def add_boxes(table: pd.DataFrame, root: Path) -> pd.DataFrame:
-    """Return the table of dataset.csv with the boxes of fractures, in fractions, where the YOLO files are there."""
+    """Add the boxes of fractures to the table of dataset.csv, if the YOLO files are there.
+
+    Args:
+        table: One row per image, with the columns path and label.
+        root: The dataset's folder.
+
+    Returns:
+        The table with the columns boxes (lists of [x, y, width, height] in fractions, or None) and in_fractions;
+        without YOLO files the table as it was.
+    """
     home = next((root / name for name in _HOMES if (root / name / "labels").is_dir()), None)
     if home is None:
         return table

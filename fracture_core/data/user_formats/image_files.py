@@ -19,10 +19,16 @@ _OTHER_NAMES = {"license", "readme", "dicomdir"}
 
 
 def image_files(root: Path) -> list[Path]:
-    """Return every file below a folder that may be an image, sorted.
+    """Find every file below a folder that may be an image.
 
     Names decide only what is no image: DICOM files are called by their UIDs or have no suffix at all. Hidden files and
     what systems put there are left out.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The files, sorted by path.
 
     Raises:
         DatasetError: The folder cannot be read.
@@ -57,7 +63,14 @@ class FileFinder:
         self._by_tail: dict[str, list[Path]] | None = None
 
     def find(self, text: str) -> Path | None:
-        """Return the file, or None where there is none, or several that it might be."""
+        """Find the file that a text in a csv names.
+
+        Args:
+            text: A path or the end of one, with either slash.
+
+        Returns:
+            The file; None if there is none or several match.
+        """
         name = text.strip().replace("\\", "/")
         exact = self.root / name
         if name and exact.is_file() and exact.resolve().is_relative_to(self.root):

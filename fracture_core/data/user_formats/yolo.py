@@ -16,7 +16,14 @@ _NAMES_FILES = ("classes.txt", "obj.names", "labels.txt")
 
 
 def find_yolo(root: Path) -> bool:
-    """Tell whether a folder holds images in `images` and their boxes in `labels` beside it."""
+    """Return whether a folder contains images in `images` and their boxes in `labels` beside it.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        Whether it does, at most two folders down.
+    """
     return any(
         (labels := folder.parent / "labels").is_dir() and any(labels.rglob("*.txt"))
         for folder in (*root.glob("images"), *root.glob("*/images"), *root.glob("*/*/images"))
@@ -24,14 +31,17 @@ def find_yolo(root: Path) -> bool:
 
 
 def list_yolo(root: Path) -> tuple[pd.DataFrame, list[str]]:
-    """List the images of a YOLO tree: fractured where a box is of a class that means a fracture.
+    """List the images of a YOLO tree: fractured if a box has a class that means a fracture.
+
+    Args:
+        root: The folder.
 
     Returns:
         As `class_folders.list_folder`; boxes as [x, y, width, height] in fractions of the upright image, which
         `in_fractions` (bool) says; `where` names the label file.
 
     Raises:
-        DatasetError: No file names the classes, none of them means a fracture, or a label file makes no sense.
+        DatasetError: No file names the classes, none of them means a fracture, or a label file is invalid.
     """
     names, source = class_names(root)
     meant = fracture_classes(names.values(), source)
@@ -59,7 +69,17 @@ def list_yolo(root: Path) -> tuple[pd.DataFrame, list[str]]:
 
 
 def class_names(root: Path) -> tuple[dict[int, str], str]:
-    """Return the names of the classes by number, and the file that gives them; raise DatasetError where none does."""
+    """Return the names of a YOLO dataset's classes.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        The names by class number, and the file they come from.
+
+    Raises:
+        DatasetError: No file names the classes.
+    """
     files = [file for pattern in ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml") for file in sorted(root.glob(pattern))]
     for file in files:
         if names := _yaml_names(_text(file)):
@@ -75,10 +95,17 @@ def class_names(root: Path) -> tuple[dict[int, str], str]:
 
 
 def read_boxes(file: Path, names: dict[int, str]) -> list[tuple[str, list[float]]]:
-    """Return (class, [x, y, width, height] in fractions) of each line; a polygon gives the box around it.
+    """Read a label file; a polygon gives the box round it.
+
+    Args:
+        file: One line per box.
+        names: The classes' names by number.
+
+    Returns:
+        For each line, the class and [x, y, width, height] in fractions of the image.
 
     Raises:
-        DatasetError: A line is neither, its numbers are no fractions, or its class has no name.
+        DatasetError: A line is neither a box nor a polygon, its numbers are not fractions, or its class has no name.
     """
     found = []
     for number, line in enumerate(_text(file).splitlines(), 1):

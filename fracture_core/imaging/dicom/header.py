@@ -173,13 +173,16 @@ def lut(item: Dataset, dataset: Dataset) -> Lut | None:
 
 
 def lut_entries(entries: object, count: int, bits: int, *, little: bool) -> np.ndarray:
-    """Return the entries of a look-up table, unsigned (n,): bytes or words, or bytes two to a word.
+    """Decode the entries of a look-up table: bytes, words, or bytes packed two to a word.
 
     Args:
         entries: The element's value, bytes or numbers.
         count: Entries that the descriptor says there are.
         bits: Of an entry.
         little: Whether words have their low byte first.
+
+    Returns:
+        uint8 or uint16 (n,).
     """
     if isinstance(entries, bytes):
         depth = "u1" if len(entries) in (count, count + 1) else "<u2" if little else ">u2"

@@ -93,7 +93,15 @@ def _full_colour(pairs: np.ndarray) -> np.ndarray:
 
 
 def rle_samples(data: bytes, shape: Shape, allocated: int) -> Samples:
-    """Return a frame of run-length encoded pixel data (PS3.5, annex G); values as for `native_samples`.
+    """Decode a frame of run-length encoded pixel data (PS3.5, annex G).
+
+    Args:
+        data: The frame's bytes.
+        shape: Rows, columns and samples per pixel.
+        allocated: Bits allocated per sample, a multiple of 8.
+
+    Returns:
+        Unsigned samples, (rows, columns, samples), and which rows are present, bool (rows,).
 
     Raises:
         UnreadableRadiograph: The frame's header is not one, or does not fit the image.
@@ -119,7 +127,17 @@ def rle_samples(data: bytes, shape: Shape, allocated: int) -> Samples:
 
 
 def deflated_samples(data: bytes, shape: Shape, allocated: int, *, by_plane: bool) -> Samples:
-    """Return a frame that is deflated by itself; values as for `native_samples`."""
+    """Decode a frame that is deflated by itself.
+
+    Args:
+        data: The frame's bytes.
+        shape: Rows, columns and samples per pixel.
+        allocated: Bits allocated per sample.
+        by_plane: Whether the samples are stored plane by plane.
+
+    Returns:
+        Samples, (rows, columns, samples), and which rows are present, bool (rows,), as from `native_samples`.
+    """
     size = int(np.prod(shape)) * allocated // 8
     inflater, parts, left = zlib.decompressobj(-zlib.MAX_WBITS), [], size
     for start in range(0, len(data), 65_536):

@@ -65,6 +65,9 @@ def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) ->
         frame: Which, from 0.
         frames: How many the header says there are.
 
+    Returns:
+        Its stored values, and which rows of it are present.
+
     Raises:
         UnreadableRadiograph: The syntax cannot be decoded (it is named), or the data contradict the header.
         Exception: Whatever the decoders raise for damage.
@@ -92,12 +95,26 @@ def _is_compressed(data: bytes) -> bool:
 
 
 def is_native(syntax: str) -> bool:
-    """Return whether pixels are stored as they are, not compressed one by one."""
+    """Return whether a transfer syntax stores pixels uncompressed.
+
+    Args:
+        syntax: Its UID.
+
+    Returns:
+        Whether it does.
+    """
     return syntax in _NATIVE
 
 
 def syntax_name(syntax: str) -> str:
-    """Return a transfer syntax's DICOM name and number; the number alone where it has no name."""
+    """Return the name of a transfer syntax, for a message.
+
+    Args:
+        syntax: Its UID.
+
+    Returns:
+        DICOM's name and the UID; the UID alone if it has no name.
+    """
     name = _NEW_SYNTAXES.get(syntax) or UID(syntax).name
     return name if name == syntax else f"{name}, {syntax}"
 

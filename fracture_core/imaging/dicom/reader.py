@@ -41,6 +41,9 @@ def read_dicom(
         window: Which of the VOI LUTs and windows that the header lists, from 0.
         accept_cut_short: Read a frame that is not whole as far as it goes, its missing rows black (air).
 
+    Returns:
+        The image, as displayed, and what the header says.
+
     Raises:
         UnreadableRadiograph: The file is of another modality, holds no image, has a transfer syntax that cannot be
             decoded (named), lacks that frame or window, or is damaged or not whole.

@@ -25,7 +25,14 @@ class VoiTransform(Protocol):
         """What the file calls it, or what it does."""
 
     def levels(self, values: np.ndarray) -> np.ndarray:
-        """Map modality values (float64, any shape) to display levels 0..1."""
+        """Map modality values to display levels.
+
+        Args:
+            values: float64, any shape.
+
+        Returns:
+            float64 in the same shape, 0 to 1.
+        """
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,14 @@ class Window:
         return sound and self.width >= least and self.width > 0
 
     def levels(self, values: np.ndarray) -> np.ndarray:
-        """Map modality values to 0..1 (PS3.3 C.11.2.1.2 and C.11.2.1.3)."""
+        """Map modality values to display levels (PS3.3 C.11.2.1.2 and C.11.2.1.3).
+
+        Args:
+            values: float64, any shape.
+
+        Returns:
+            float64 in the same shape, 0 to 1.
+        """
         if self.function == "SIGMOID":
             with np.errstate(over="ignore"):
                 return 1 / (1 + np.exp(-4 * (values - self.centre) / self.width))
@@ -66,12 +80,26 @@ class Lut:
     name: str = ""
 
     def output(self, values: np.ndarray) -> np.ndarray:
-        """Look values up; those outside the table take its first or last entry (PS3.3 C.11.1.1)."""
+        """Look values up; those outside the table get its first or last entry (PS3.3 C.11.1.1).
+
+        Args:
+            values: Any shape; rounded to integers.
+
+        Returns:
+            The entries, float64 in the same shape.
+        """
         places = np.clip(np.rint(values) - self.first, 0, len(self.entries) - 1).astype(np.intp)
         return self.entries[places].astype(np.float64)
 
     def levels(self, values: np.ndarray) -> np.ndarray:
-        """Look values up and scale the output to 0..1."""
+        """Look values up and scale the output to display levels.
+
+        Args:
+            values: Any shape.
+
+        Returns:
+            float64 in the same shape, 0 to 1.
+        """
         top = max((1 << self.bits) - 1, int(self.entries.max()))
         return self.output(values) / top
 

@@ -65,7 +65,15 @@ class Directory:
     def number(self, tag: int, default: None = None) -> int | None: ...
 
     def number(self, tag: int, default: int | None = None) -> int | None:
-        """Return the first value of a tag as an integer, `default` where it is absent or no number."""
+        """Return the first value of a tag as an integer.
+
+        Args:
+            tag: The tag's number.
+            default: Returned if the tag is absent or not a number.
+
+        Returns:
+            The integer, or `default`.
+        """
         values = self.values(tag)
         return int(values[0]) if values and isinstance(values[0], (int, float)) else default
 

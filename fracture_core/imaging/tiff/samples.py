@@ -67,6 +67,9 @@ def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -
         layout: Of the image in it.
         tables: JPEG tables that all segments share, or nothing.
         options: T4Options, for images in CCITT group 3.
+
+    Returns:
+        The samples, which rows are present, and whether a segment was damaged.
     """
     values = np.zeros((layout.height, layout.width, layout.samples), layout.dtype)
     present = np.ones(layout.height, bool)
