@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.bundle.loading import DEFAULT_BUNDLE
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor, load_predictor

@@ -12,7 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from fracture_core.bundle.bundle import Bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.evaluation.elsewhere import (
     ElsewhereError,
     by_fill,

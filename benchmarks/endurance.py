@@ -22,7 +22,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.bundle.loading import DEFAULT_BUNDLE
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.explain.overlay import colour_layer, to_png
 from fracture_core.imaging.radiograph import read_radiograph

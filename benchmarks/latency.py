@@ -22,7 +22,7 @@ import numpy as np
 import openvino
 import tensorflow as tf
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor
 from fracture_core.network.model import build_model

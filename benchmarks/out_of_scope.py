@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.bundle.loading import DEFAULT_BUNDLE
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
 from fracture_core.inference.predictor import Failure, Predictor, load_predictor

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fracture_core.bundle.bundle import Bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.imaging.letterbox import Placement

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE
+from fracture_core.bundle.loading import DEFAULT_BUNDLE
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs.status import status
 from fracture_core.paths import dataset_folder

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.files import write_text
 from fracture_core.metrics.confusion import confusion, sigmoid

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.evaluation.evaluate import Evaluation, evaluate
 from fracture_core.files import write_text
 from fracture_core.metrics.confusion import Confusion

@@ -18,7 +18,8 @@ from pathlib import Path
 import pandas as pd
 from safetensors.numpy import load, save_file
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.bundle.manifest import install
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas

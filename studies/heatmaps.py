@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.heatmap_scores import LocalisationRow, LocalisationScore, score_heatmap, summarise

@@ -18,7 +18,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.metrics.auc_intervals import area_estimates

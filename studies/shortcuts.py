@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.shortcuts import ProbeResult, probe_split
 from fracture_core.files import write_text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
@@ -136,7 +137,7 @@ def _loaded_by(code: str) -> set[str]:
 
 def test_what_diagnosing_uses_imports_no_training_library() -> None:
     modules = (
-        *("cli.predict", "bundle.bundle", "explain.gradcam", "explain.overlay", "imaging.dicom.reader"),
+        *("cli.predict", "bundle.loading", "explain.gradcam", "explain.overlay", "imaging.dicom.reader"),
         *("imaging.radiograph", "inference.engine", "inference.predictor", "reporting.finding_text", "__main__"),
     )
     loaded = _loaded_by("\n".join(f"import fracture_core.{module}" for module in modules))
@@ -182,3 +183,67 @@ for method in METHODS.values():
     method.evidence(one, head)
 """
     assert _loaded_by(code) & TRAINING_LIBRARIES == set()
+
+
+def _functions(node: ast.Module | ast.ClassDef, within: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the public functions of a module, and the public methods of its public classes, by qualified name."""
+    for child in node.body:
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            if not child.name.startswith("_") and not any("overload" in ast.unparse(d) for d in child.decorator_list):
+                yield within + child.name, child
+        elif isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from _functions(child, f"{within}{child.name}.")
+
+
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """Yield the nodes of a function's body, without those of the functions and classes that it defines."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _undocumented(function: ast.FunctionDef, *, method: bool) -> list[str]:
+    """Return which sections a function's docstring lacks: an argument, "Returns" or "Raises"."""
+    text = ast.get_docstring(function) or ""
+    sections = {name: text.partition(f"\n{name}:\n")[2].split("\n\n")[0] for name in ("Args", "Returns", "Yields")}
+    decorators = " ".join(ast.unparse(decorator) for decorator in function.decorator_list)
+    every = function.args
+    names = [argument.arg for argument in (*every.posonlyargs, *every.args)]
+    names = names[1 if method and "staticmethod" not in decorators else 0 :]
+    names += [argument.arg for argument in (*every.kwonlyargs, every.vararg, every.kwarg) if argument]
+    lacking = [name for name in names if not re.search(rf"^ +\*{{0,2}}{name}\b[^:]*:", sections["Args"], re.MULTILINE)]
+    returns = function.returns is not None and ast.unparse(function.returns) not in ("None", "NoReturn", "Never")
+    if returns and "property" not in decorators and not sections["Returns"] + sections["Yields"]:
+        lacking.append("Returns")
+    raises = any(isinstance(node, ast.Raise) and node.exc is not None for node in _own_nodes(function))
+    return lacking + (["Raises"] if raises and "\nRaises:\n" not in text else [])
+
+
+def test_public_functions_document_arguments_results_and_errors() -> None:
+    lacking = {
+        f"{module}.{name}": sections
+        for module, path in MODULES.items()
+        for name, function in _functions(ast.parse(path.read_text("utf-8")))
+        if (sections := _undocumented(function, method="." in name))
+    }
+    assert lacking == {}
+
+
+def test_what_a_docstring_lacks_is_noticed() -> None:
+    code = '''
+def halve(values, *, by=2):
+    """Halve values.
+
+    Args:
+        values: Numbers.
+    """
+    if not by:
+        raise ValueError
+    return values
+'''
+    function = next(iter(_functions(ast.parse(code))))[1]
+    function.returns = ast.Name("list")
+    assert _undocumented(function, method=False) == ["by", "Returns", "Raises"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras.src.applications import densenet
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.model_export import served_name
 from fracture_core.inference.predictor import load_predictor

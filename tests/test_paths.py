@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fracture_core import paths
-from fracture_core.bundle.bundle import current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.loading import current_bundle, list_bundles, load_bundle
 from fracture_core.bundle.saved_points import save_single
 from fracture_core.jobs.promotion import promote
 

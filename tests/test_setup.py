@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, list_bundles
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, list_bundles
 
 ROOT = Path(__file__).parents[1]
 

@@ -34,7 +34,7 @@ def add_model_commands(commands: Commands) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle.bundle import load_bundle
+    from fracture_core.bundle.loading import load_bundle
     from fracture_core.evaluation.evaluate import evaluate, format_evaluation
 
     evaluation = evaluate(load_bundle(arguments.bundle), arguments.split)
@@ -43,7 +43,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 
 
 def _bundles(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle.bundle import list_bundles, load_bundle
+    from fracture_core.bundle.loading import list_bundles, load_bundle
     from fracture_core.evaluation.evaluate import evaluate
 
     rows: list[dict[str, Any]] = []
@@ -82,7 +82,7 @@ def _promote(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from fracture_core.bundle.bundle import load_bundle
+    from fracture_core.bundle.loading import load_bundle
     from fracture_core.inference.model_export import export
     from fracture_core.inference.remote_engine import SETTING
 

@@ -39,7 +39,8 @@ def add_site_commands(commands: Commands) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     from fracture_core.data.dataset import open_dataset
-    from fracture_core.evaluation.site_calibration import calibrate_site, promise_text, save_site_calibration
+    from fracture_core.evaluation.saved_site_calibrations import save_site_calibration
+    from fracture_core.evaluation.site_calibration import calibrate_site, promise_text
     from fracture_core.evaluation.site_scores import score_films
     from fracture_core.inference.predictor import load_predictor
 
@@ -80,8 +81,9 @@ def _calibrate(arguments: argparse.Namespace) -> int:
 
 
 def _review(arguments: argparse.Namespace) -> int:
-    from fracture_core.data.review_export import export_review, readers_agreement, reviewed_films
-    from fracture_core.data.review_set import ReviewError, ReviewSet, is_review_folder
+    from fracture_core.data.review.export import export_review, readers_agreement, reviewed_films
+    from fracture_core.data.review.review_set import ReviewSet, is_review_folder
+    from fracture_core.data.review.verdict import ReviewError
     from fracture_core.paths import expand_user_path, review_folder
 
     folder = expand_user_path(arguments.folder) if arguments.folder else review_folder()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,6 @@ from fracture_core.data.split import Split
 if TYPE_CHECKING:
     from fracture_core.data.audit import Audit
     from fracture_core.data.fracatlas import FracAtlas
-
-Item = TypeVar("Item")
 
 LABELS = ("fractured", "not fractured")
 PARTS = ("hand", "leg", "hip", "shoulder")
@@ -62,10 +60,10 @@ class Filters:
         defects = ["no defect found" if d == "none found" else d for d in self.defects]
         parts = [PART_NAMES.get(part, part) for part in self.parts]
         fields = (self.labels, parts, self.views, self.hardware, self.splits, defects, counts, self.outcomes)
-        said = [" or ".join(field) for field in fields if field]
+        texts = [" or ".join(field) for field in fields if field]
         if self.probability != (0.0, 1.0):
-            said.append(f"probability {self.probability[0]:.3g} to {self.probability[1]:.3g}")
-        return ", ".join(said + ([f"id with {self.search.strip()!r}"] if self.search.strip() else []))
+            texts.append(f"probability {self.probability[0]:.3g} to {self.probability[1]:.3g}")
+        return ", ".join(texts + ([f"id with {self.search.strip()!r}"] if self.search.strip() else []))
 
 
 def catalogue(
@@ -168,7 +166,7 @@ def with_outcomes(table: pd.DataFrame, rule_out: float, rule_in: float) -> pd.Da
 def _masks(table: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """Return the images of each choice of each field, by the field's name in `Filters`."""
     count, outcome = table["fracture_count"], table["outcome"] if "outcome" in table else pd.Series("", table.index)
-    found = {
+    masks_of = {
         "labels": {"fractured": table["label"] == 1, "not fractured": table["label"] == 0},
         "outcomes": {name: outcome == name for name in OUTCOMES},
         "parts": {name: table[name] > 0 for name in PARTS},
@@ -178,7 +176,7 @@ def _masks(table: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
         "splits": {name: table["split"] == name for name in SPLITS},
         "defects": {name: table[name] for name in NAMES} | {"none found": ~table[list(NAMES)].any(axis=1)},
     }
-    return {field: {name: mask.to_numpy(bool) for name, mask in masks.items()} for field, masks in found.items()}
+    return {field: {name: mask.to_numpy(bool) for name, mask in masks.items()} for field, masks in masks_of.items()}
 
 
 def _any_of(wanted: Sequence[str], masks: Mapping[str, np.ndarray]) -> np.ndarray | bool:
@@ -193,64 +191,19 @@ def _others(table: pd.DataFrame, filters: Filters) -> np.ndarray:
     if (low, high) != (0.0, 1.0):
         probability = table["probability"].to_numpy()
         keep &= (probability >= low) & ((probability < high) | (high >= 1))
-    return keep & _found(table.index, filters.search)
+    return keep & _matching(table.index, filters.search)
 
 
-def _found(ids: pd.Index, search: str) -> np.ndarray | bool:
+def _matching(ids: pd.Index, search: str) -> np.ndarray | bool:
     words = [word.removesuffix(".jpg") for word in re.split(r"[\s,;]+", search.strip().lower()) if word]
     if not words:
         return True
     lower = ids.str.lower()
-    found = []
+    matches = []
     for word in words:
         named = lower.isin([word, f"img{word:0>7}"]) if len(words) > 1 else np.zeros(len(ids), bool)
-        found.append(named if named.any() else lower.str.contains(word, regex=False))
-    return np.logical_or.reduce(found)
-
-
-@dataclass(frozen=True)
-class Page(Generic[Item]):
-    """One page of a list: `number` counts from 1 to `pages`, `first` and `last` count what it holds from 1."""
-
-    ids: tuple[Item, ...]
-    number: int
-    pages: int
-    first: int
-    last: int
-
-
-def page_of(ids: Sequence[Item], number: int, size: int) -> Page[Item]:
-    """Return one page of a list; numbers beyond either end give the page at that end.
-
-    Args:
-        ids: The list.
-        number: Counted from 1.
-        size: Items per page.
-
-    Returns:
-        The page.
-    """
-    pages = max(1, -(-len(ids) // size))
-    number = min(max(number, 1), pages)
-    start = (number - 1) * size
-    shown = tuple(ids[start : start + size])
-    return Page(shown, number, pages, start + bool(shown), start + len(shown))
-
-
-def neighbours(ids: Sequence[str], image_id: str) -> tuple[str | None, str | None, int]:
-    """Return the ids before and after one in a list, and its position.
-
-    Args:
-        ids: The list.
-        image_id: The id.
-
-    Returns:
-        (before, after, position from 1); (None, None, 0) if it is not in the list.
-    """
-    if image_id not in ids:
-        return None, None, 0
-    place = list(ids).index(image_id)
-    return ids[place - 1] if place else None, ids[place + 1] if place + 1 < len(ids) else None, place + 1
+        matches.append(named if named.any() else lower.str.contains(word, regex=False))
+    return np.logical_or.reduce(matches)
 
 
 def tags(row: pd.Series) -> list[str]:
@@ -262,10 +215,10 @@ def tags(row: pd.Series) -> list[str]:
     Returns:
         Short texts.
     """
-    said = [PART_NAMES[name] for name in PARTS if row[name]]
-    said += [row["split"]] if row["split"] else []
-    said += ["hardware"] if row["hardware"] else []
-    return said + [name for name in NAMES if row[name]]
+    texts = [PART_NAMES[name] for name in PARTS if row[name]]
+    texts += [row["split"]] if row["split"] else []
+    texts += ["hardware"] if row["hardware"] else []
+    return texts + [name for name in NAMES if row[name]]
 
 
 def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
@@ -281,7 +234,7 @@ def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
     row = table.loc[image_id]
     label, csv_label = (LABELS[1 - int(row[name])] for name in ("label", "csv_label"))
     views = [name for name in VIEWS if row[name]]
-    said = [
+    texts = [
         ("Label", label if label == csv_label else f"{label} (dataset.csv says {csv_label})"),
         ("Fractures", str(int(row["fracture_count"]))),
         ("Body part", ", ".join(PART_NAMES[name] for name in PARTS if row[name]) or "not given"),
@@ -294,9 +247,9 @@ def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
     ]
     defects = [name for name in NAMES if row[name]]
     if defects:
-        said.append(("Defects", ", ".join(defects)))
+        texts.append(("Defects", ", ".join(defects)))
     if row["lost"]:
-        said.append(("Picture lost", f"{row['lost']:.0%} of it, at the bottom"))
+        texts.append(("Missing", f"{row['lost']:.0%} of the image, at the bottom"))
     if row["conflict_words"]:
-        said.append(("Sources", row["conflict_words"]))
-    return said
+        texts.append(("Sources", row["conflict_words"]))
+    return texts

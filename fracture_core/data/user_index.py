@@ -21,8 +21,8 @@ from pathlib import Path
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError
-from fracture_core.data.review_export import label_table
-from fracture_core.data.review_set import FILE, ReviewSet, is_review_folder
+from fracture_core.data.review.export import label_table
+from fracture_core.data.review.review_set import FILE, ReviewSet, is_review_folder
 from fracture_core.data.user_formats.class_folders import list_folder
 from fracture_core.data.user_formats.class_names import split_part_within
 from fracture_core.data.user_formats.coco import find_coco, list_coco

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.errors import FractureCoreError
 
 _DEEPEST = 8  # bundles that started from bundles

@@ -7,7 +7,6 @@ the second tests them (see `fracture_core.metrics.guarantees`), the third takes 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,20 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fracture_core.bundle.saved_points import save_pair
-from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
-from fracture_core.files import exclusive_lock, write_text
 from fracture_core.metrics.calibration import expected_calibration_error
 from fracture_core.metrics.confusion import checked, sigmoid
-from fracture_core.metrics.guarantees import Group, Promise, consistent_pair, promise
+from fracture_core.metrics.guarantees import Promise, consistent_pair, promise
 from fracture_core.metrics.operating_points import OperatingPoint, TriageGroup, operating_point, triage_groups
-from fracture_core.paths import writable_bundle_folder
 
 if TYPE_CHECKING:
     from fracture_core.bundle.bundle import Bundle
 
-FILE = "site_calibrations.json"
 #: The name of the split that a site's operating points belong to.
 SITE = "site"
 #: Shares of the films that tune and that test; the rest reports.
@@ -140,23 +134,15 @@ def calibrate_site(
     """
     truth, scores = checked(labels, logits)
     parts = _divide(truth, patients, seed)
-    tuning, testing, report = parts["tuning"], parts["testing"], parts["report"]
-    scale = _fit_scale(truth[tuning], scores[tuning])
     probability = np.asarray(bundle.probability(scores))
-    wishes: tuple[tuple[Group, float], ...] = (("unlikely", alpha), ("likely", beta))
-    promises = [
-        promise(group, share, confidence, (truth[tuning], probability[tuning]), (truth[testing], probability[testing]))
-        for group, share in wishes
-    ]
-    unlikely, likely = promises
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    low, high = consistent_pair(unlikely, likely)
-    tested = truth[testing], probability[testing]
-    points = (
-        _point("rule-out", 0.0 if low is None else low, unlikely, tested, created),
-        _point("rule-in", float(np.nextafter(1.0, 2.0)) if high is None else high, likely, tested, created),
+    tuning, testing, report = (
+        (truth[places], probability[places]) for places in (parts["tuning"], parts["testing"], parts["report"])
     )
-    shown = truth[report], probability[report]
+    scale = _fit_scale(tuning[0], scores[parts["tuning"]])
+    unlikely = promise("unlikely", alpha, confidence, tuning, testing)
+    likely = promise("likely", beta, confidence, tuning, testing)
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    points = _points(unlikely, likely, testing, created)
     own = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
     return SiteCalibration(
         name=name,
@@ -170,54 +156,12 @@ def calibrate_site(
         likely=likely,
         points=points,
         ece=(
-            expected_calibration_error(truth[report], probability[report]),
-            expected_calibration_error(truth[report], scale.probability(scores[report])),
+            expected_calibration_error(*report),
+            expected_calibration_error(report[0], scale.probability(scores[parts["report"]])),
         ),
-        before=triage_groups(*shown, *own),
-        after=triage_groups(*shown, points[0].threshold, points[1].threshold),
+        before=triage_groups(*report, *own),
+        after=triage_groups(*report, points[0].threshold, points[1].threshold),
     )
-
-
-def save_site_calibration(bundle: Bundle, calibration: SiteCalibration) -> None:
-    """Save a calibration with the bundle, and its two points among the operating points that the app offers.
-
-    Args:
-        bundle: The bundle.
-        calibration: The calibration.
-
-    Raises:
-        BundleError: The name is taken or invalid, or the bundle's folder cannot be written.
-    """
-    note = f"{calibration.films['all']} films, list {calibration.digest[:12]}"
-    save_pair(bundle, *calibration.points, calibration.name, note)
-    folder = writable_bundle_folder(bundle.folder)
-    try:
-        with exclusive_lock(folder / FILE):
-            entries = [*load_site_calibrations(bundle), calibration.to_json()]
-            write_text(folder / FILE, json.dumps(entries, indent=1) + "\n")
-    except OSError as error:
-        raise BundleError(f"The calibration cannot be saved beside {bundle.name} ({error.strerror}).") from error
-
-
-def load_site_calibrations(bundle: Bundle) -> list[dict[str, Any]]:
-    """Return the saved calibrations of a bundle as plain data, oldest first.
-
-    Args:
-        bundle: The bundle.
-
-    Returns:
-        The calibrations; empty if there are none.
-
-    Raises:
-        BundleError: The file is damaged.
-    """
-    try:
-        entries = json.loads((writable_bundle_folder(bundle.folder) / FILE).read_text("utf-8"))
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise BundleError(f"The site calibrations of {bundle.name} cannot be read; delete {FILE}.") from error
-    return entries if isinstance(entries, list) else []
 
 
 def promise_text(kept: Promise) -> str:
@@ -278,6 +222,18 @@ def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> Scale:
     bounds = [(1 / _SLOPES[1], 1 / _SLOPES[0]), _OFFSETS]
     found = minimize(loss, np.array([1.0, 0.0]), bounds=bounds, method="L-BFGS-B").x
     return Scale(temperature=float(1 / found[0]), offset=float(found[1]))
+
+
+def _points(
+    unlikely: Promise, likely: Promise, testing: tuple[NDArray[np.bool_], NDArray[np.float64]], created: str
+) -> tuple[OperatingPoint, OperatingPoint]:
+    """Return the rule-out and the rule-in point; a promise that does not hold leaves its group empty."""
+    low, high = consistent_pair(unlikely, likely)
+    nowhere = float(np.nextafter(1.0, 2.0))
+    return (
+        _point("rule-out", 0.0 if low is None else low, unlikely, testing, created),
+        _point("rule-in", nowhere if high is None else high, likely, testing, created),
+    )
 
 
 def _point(

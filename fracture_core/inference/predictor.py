@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.display_levels import DisplayLevels
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.boxes import BOXES_FROM, regions
 from fracture_core.explain.evidence_head import EvidenceHead

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fracture_core.bundle.bundle import list_bundles
+from fracture_core.bundle.loading import list_bundles
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.control import Job, set_request

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fracture_core.bundle.bundle import list_bundles
+from fracture_core.bundle.loading import list_bundles
 from fracture_core.bundle.manifest import check_name
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs.control import Job

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fracture_core.bundle.bundle import CURRENT_FILE, current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.loading import CURRENT_FILE, current_bundle, list_bundles, load_bundle
 from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import BundleComparison

@@ -13,7 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fracture_core.bundle.bundle import Bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write
 from fracture_core.jobs.control import ControlListener, Job, StatusWriter, get_request

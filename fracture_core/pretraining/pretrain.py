@@ -22,8 +22,9 @@ from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
 from fracture_core.pretraining.plan import Plan, PretrainingError
+from fracture_core.provenance import provenance
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import RunFolder, provenance
+from fracture_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,6 @@ optional extra: nothing that runs by default imports this module.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,39 +15,9 @@ import torch.nn.functional as F
 
 from fracture_core.network.graph import Graph, GraphError, Node
 from fracture_core.network.weights import Weights
+from fracture_core.pretraining.torch_operations import Depthwise, run_operation
 
 _KERAS_BATCH_NORM_MOMENTUM = 0.99
-
-
-class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution in bfloat16 with faster gradients: PyTorch's own for bfloat16 are slow.
-
-    Gradients of strided convolutions, and of the weights of 5x5 kernels, are computed in single precision (a third of
-    the time); everything else as PyTorch does.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor, stride: int, padding: int) -> torch.Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.window = stride, padding
-        return F.conv2d(x, weight.to(x.dtype), None, stride, padding, 1, x.shape[1])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, weight = ctx.saved_tensors
-        stride, padding = ctx.window
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
-
-        def part(wide: bool, mask: list[bool]) -> tuple:
-            tensors = [t.float() if wide else t.to(x.dtype) for t in (gradient, x, weight)]
-            window = [[stride] * 2, [padding] * 2, [1, 1], False, [0, 0], x.shape[1]]
-            return torch.ops.aten.convolution_backward(*tensors, None, *window, mask)
-
-        by_x = part(stride > 1, [True, False, False])[0].to(x.dtype) if ctx.needs_input_grad[0] else None
-        by_weight = None
-        if ctx.needs_input_grad[1]:
-            by_weight = part(weight.shape[-1] > 3, [False, True, False])[1].float()
-        return by_x, by_weight, None, None
 
 
 class GraphModule(torch.nn.Module):
@@ -152,42 +121,9 @@ class GraphModule(torch.nn.Module):
                     x = F.pad(x, (left, right, top, bottom))
             module = self.modules_by_node[name]
             if node.operation == "depthwise_convolution" and torch.is_autocast_enabled("cpu") and module.bias is None:
-                return _Depthwise.apply(x.bfloat16(), module.weight, module.stride[0], module.padding[0])
+                return Depthwise.apply(x.bfloat16(), module.weight, module.stride[0], module.padding[0])
             return module(x)
-        match node.operation:
-            case "rescale":
-                shape = (1, -1, 1, 1)
-                return x * x.new_tensor(a["scale"]).view(shape) + x.new_tensor(a["offset"]).view(shape)
-            case "activation":
-                return _activate(a["function"], x)
-            case "pad":
-                top, bottom, left, right = a["padding"]
-                return F.pad(x, (left, right, top, bottom))
-            case "max_pool":
-                top, bottom, left, right = a["padding"]
-                x = F.pad(x, (left, right, top, bottom), value=-torch.inf) if any(a["padding"]) else x
-                return F.max_pool2d(x, a["window"], a["strides"])
-            case "average_pool":
-                return F.avg_pool2d(x, a["window"], a["strides"])
-            case "global_average_pool":
-                return x.mean((2, 3), keepdim=a["keepdims"])
-            case "upsample":
-                return F.interpolate(x, scale_factor=a["factor"], mode="nearest")
-            case "concatenate":
-                return torch.cat(inputs, 1)
-            case "add":
-                return sum(inputs[1:], start=x)
-            case "multiply":
-                return x * inputs[1]
-            case "reshape":
-                height, width, channels = a["shape"]
-                return x.reshape(-1, channels, height, width)
-            case "log_mean_exp_pool":
-                cells = x.flatten(1).float()
-                sharpness = a.get("sharpness", 1.0)
-                summed = torch.logsumexp(sharpness * cells, 1, keepdim=True)
-                return (summed - float(np.log(cells.shape[1]))) / sharpness
-        raise GraphError(f"PyTorch's twin does not know the operation {node.operation!r}.")
+        return run_operation(node, inputs)
 
     def export(self) -> Weights:
         """Return a copy of the weights in the layout of Keras.
@@ -215,19 +151,6 @@ def _last_uses(graph: Graph, taps: tuple[str, ...]) -> dict[int, list[str]]:
     for name, place in last.items():
         uses.setdefault(place, []).append(name)
     return uses
-
-
-def _activate(function: str, x: torch.Tensor) -> torch.Tensor:
-    match function:
-        case "relu":
-            return F.relu(x)
-        case "relu6":
-            return F.relu6(x)
-        case "silu":
-            return F.silu(x)
-        case "sigmoid":
-            return torch.sigmoid(x)
-    raise GraphError(f"PyTorch's twin does not know the activation {function!r}.")
 
 
 def _module(node: Node, weights: Mapping[str, np.ndarray]) -> torch.nn.Module | None:

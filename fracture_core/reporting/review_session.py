@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fracture_core.data.review_export import ReviewedFilm, reviewed_films
-from fracture_core.data.review_set import VERDICTS, ReviewSet, Verdict, image_digest
+from fracture_core.data.review.export import ReviewedFilm, reviewed_films
+from fracture_core.data.review.review_set import ReviewSet
+from fracture_core.data.review.verdict import VERDICTS, Verdict, image_digest
 from fracture_core.data.thumbnails import to_jpeg
 from fracture_core.evaluation.review_order import Candidate, review_order
 from fracture_core.explain.overlay import overlay, thumbnail

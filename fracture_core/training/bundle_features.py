@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fracture_core.bundle.bundle import read_bundle
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import TRAITS, fit_traits
+from fracture_core.bundle.loading import read_bundle
 from fracture_core.bundle.manifest import write_manifest
 from fracture_core.bundle.model_card import write_card
 from fracture_core.bundle.out_of_distribution import fit_familiarity

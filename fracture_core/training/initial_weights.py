@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, load_bundle
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.network.backbones import application, reset_layer_names
 from fracture_core.network.efficientnet_lite import PublishedWeightsError

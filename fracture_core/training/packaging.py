@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import check_name, install
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP
 from fracture_core.data.dataset import Dataset

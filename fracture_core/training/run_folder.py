@@ -16,13 +16,9 @@ import csv
 import hashlib
 import io
 import json
-import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +29,11 @@ from safetensors.numpy import save_file
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write, write_text
 from fracture_core.network.graph import Graph
-from fracture_core.paths import APP, INSTALLED, runs_folder
+from fracture_core.paths import runs_folder
 from fracture_core.recipe import Recipe
 
 if TYPE_CHECKING:
     from fracture_core.data.split import Split
-
-_PACKAGES = ("tensorflow", "keras", "numpy", "openvino", "opencv-python-headless", "scikit-learn")
 
 
 class RunError(FractureCoreError):
@@ -275,23 +269,6 @@ class RunFolder:
         return data
 
 
-def provenance() -> dict[str, Any]:
-    """Describe the code and the machine of a run.
-
-    Returns:
-        Plain data: git revision (None outside a checkout), package versions, Python version, platform, processors.
-    """
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "git_revision": _git("rev-parse", "HEAD"),
-        "git_changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "fracture_core")),
-        "versions": {package: version(package) for package in _PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processors": os.cpu_count(),
-    }
-
-
 def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
     """Compute the SHA-256 of arrays by name: equal digests mean weights that are equal bit for bit.
 
@@ -305,13 +282,3 @@ def digest_of(arrays: Mapping[str, np.ndarray]) -> str:
     for key in sorted(arrays):
         digest.update(key.encode() + np.ascontiguousarray(arrays[key]).tobytes())
     return digest.hexdigest()
-
-
-def _git(*arguments: str) -> str | None:
-    if INSTALLED:
-        return None  # a repository around the environment would be another project's
-    try:
-        done = subprocess.run(["git", *arguments], cwd=APP, capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None

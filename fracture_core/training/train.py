@@ -24,12 +24,13 @@ from fracture_core.data.split import Split, project_split
 from fracture_core.network.keras_graph import graph_from_keras
 from fracture_core.network.model import build_model, train_last_blocks
 from fracture_core.network.weights import save_weights
+from fracture_core.provenance import provenance
 from fracture_core.recipe import Recipe
 from fracture_core.training.distribution import Workers
 from fracture_core.training.initial_weights import start_from
 from fracture_core.training.pipeline import Batches
 from fracture_core.training.progress import Reporter, TrainingError, TrainingEvent, TrainingStoppedError, print_progress
-from fracture_core.training.run_folder import RunFolder, digest_of, new_run_path, provenance
+from fracture_core.training.run_folder import RunFolder, digest_of, new_run_path
 from fracture_core.training.schedule import is_better, learning_rate, stale_epochs
 from fracture_core.training.trainer import Trainer
 from fracture_core.training.training_data import load_training_data

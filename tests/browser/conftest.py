@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import write_manifest
 from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.radiograph import read_radiograph

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fracture_core.data.review_set import FILE, ReviewSet
+from fracture_core.data.review.review_set import FILE, ReviewSet
 from fracture_core.imaging.radiograph import read_radiograph
 from tests.browser.app import Server
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.metrics.confusion import Confusion
 

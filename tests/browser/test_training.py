@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fracture_core.bundle.bundle import current_bundle, load_bundle
+from fracture_core.bundle.loading import current_bundle, load_bundle
 from fracture_core.jobs.status import RunStatus, losses, status
 from fracture_core.training.run_folder import RunFolder
 from tests.browser.app import Server

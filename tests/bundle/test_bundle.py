@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle.bundle import list_bundles, load_bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.bundle.manifest import FILES, check_name, install
 from fracture_core.bundle.validation import BundleError
 from fracture_core.data.fracatlas import FracAtlas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.saved_points import offered, save_pair, save_single
 from fracture_core.bundle.validation import BundleError
 

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import FILES, check_name, write_manifest
 from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
@@ -278,7 +278,7 @@ def test_reading_a_bundle_runs_and_compiles_nothing(small_models) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 
 def read():
     bundle = load_bundle("small", Path({str(small_models)!r}))

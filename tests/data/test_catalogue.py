@@ -24,8 +24,6 @@ from fracture_core.data.catalogue import (
     catalogue,
     facet_counts,
     facts,
-    neighbours,
-    page_of,
     select,
     tags,
     with_outcomes,
@@ -139,21 +137,6 @@ def test_filters_say_what_they_ask_for():
     assert asked.summary_text() == "fractured, upper limb or lower limb, no defect found, 1 fracture, id with '32'"
 
 
-@given(st.integers(0, 300), st.integers(-5, 400), st.integers(1, 96))
-def test_pages_cover_a_list_once(n, number, size):
-    ids = [str(i) for i in range(n)]
-    page = page_of(ids, number, size)
-    assert 1 <= page.number <= page.pages
-    assert [i for k in range(page.pages) for i in page_of(ids, k + 1, size).ids] == ids
-    assert list(page.ids) == (ids[page.first - 1 : page.last] if ids else [])
-
-
-def test_neighbours():
-    assert neighbours(["a", "b", "c"], "a") == (None, "b", 1)
-    assert neighbours(["a", "b", "c"], "c") == ("b", None, 3)
-    assert neighbours(["a", "b"], "x") == (None, None, 0)
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory) -> FracAtlas:
     boxes = ((10.0, 20.0, 30.0, 12.0),)
@@ -201,7 +184,7 @@ def test_the_catalogue_joins_what_is_known(dataset):
 
 
 def test_predictions_are_joined_where_there_are_any(small_models):
-    from fracture_core.bundle.bundle import load_bundle
+    from fracture_core.bundle.loading import load_bundle
 
     bundle = load_bundle("small", small_models)
     dataset = FracAtlas(small_models.parent / "data")
@@ -221,7 +204,7 @@ def test_one_image_in_words(dataset):
     assert said["Label"] == "fractured (dataset.csv says not fractured)"
     assert said["Body part"] == "upper limb"
     assert "dataset.csv says not fractured" in said["Sources"]
-    assert dict(facts(table, split.train[1]))["Picture lost"].startswith("25%")
+    assert dict(facts(table, split.train[1]))["Missing"].startswith("25%")
     assert "truncated" in tags(table.loc[split.train[1]])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.evaluation.shortcuts import (
     PROBES,

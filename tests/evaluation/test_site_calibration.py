@@ -9,17 +9,12 @@ import pytest
 from scipy.optimize import approx_fprime
 from sklearn.linear_model import LogisticRegression
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.saved_points import offered
 from fracture_core.bundle.validation import BundleError
 from fracture_core.evaluation import site_calibration as module
-from fracture_core.evaluation.site_calibration import (
-    SiteCalibrationError,
-    calibrate_site,
-    load_site_calibrations,
-    promise_text,
-    save_site_calibration,
-)
+from fracture_core.evaluation.saved_site_calibrations import load_site_calibrations, save_site_calibration
+from fracture_core.evaluation.site_calibration import SiteCalibrationError, calibrate_site, promise_text
 
 
 def films(n: int, rng: np.random.Generator, *, a_patient: int = 1, separation: float = 4.0):

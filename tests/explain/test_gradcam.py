@@ -63,7 +63,7 @@ def test_the_closed_form_equals_autodiff_of_the_shown_logit(backbone: str, local
 
 @pytest.mark.slow
 def test_the_closed_form_equals_autodiff_for_the_published_networks_on_a_real_radiograph(fracatlas_dir) -> None:
-    from fracture_core.bundle.bundle import list_bundles, load_bundle
+    from fracture_core.bundle.loading import list_bundles, load_bundle
     from fracture_core.network.model import build_model
     from fracture_core.network.weights import set_weights
 

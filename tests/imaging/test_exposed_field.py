@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.augmentation import cell_targets
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.image_cache import load_image_cache

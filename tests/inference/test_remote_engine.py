@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine, EngineError

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fracture_core.bundle.bundle import Bundle, current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import current_bundle, list_bundles, load_bundle
 from fracture_core.bundle.validation import BundleError
 from fracture_core.data.split import Split
 from fracture_core.evaluation.bundle_comparison import compare_bundles, matched_table, scores_file

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.validation import BundleError
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.errors import FractureCoreError

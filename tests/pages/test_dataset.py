@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.audit import audit
 from fracture_core.data.catalogue import PARTS, Filters, catalogue, select, with_outcomes
 from fracture_core.data.dataset_statistics import pointing, pointing_table, survey

@@ -16,7 +16,7 @@ from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.concurrency import RequestQueue
 from fracture_core.imaging.adjustment import Adjustment
 from fracture_core.inference.predictor import Predictor

@@ -19,7 +19,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle import saved_points
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import FILES, install, verify, write_manifest
 from fracture_core.bundle.validation import BundleError
 from fracture_core.data.thumbnails import PictureStore, thumbnails
@@ -248,7 +248,7 @@ def test_a_bundle_published_by_a_clock_that_went_back_is_noticed(models, monkeyp
 _SAVER = """
 import sys
 from pathlib import Path
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.metrics.operating_points import OperatingPoint
 bundle = load_bundle("small", Path(sys.argv[1]))
 print("ready", flush=True)

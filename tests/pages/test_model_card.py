@@ -9,7 +9,7 @@ import streamlit as st
 from sklearn import metrics as sk
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.metrics.operating_points import FINDINGS
 from fracture_core.reporting.finding_text import DISCLAIMER
 from fracture_core.reporting.model_summary import INTENDED_USE, NOT_FOR

@@ -10,7 +10,7 @@ import streamlit as st
 from sklearn import metrics as sk
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.saved_points import RULE_IN, RULE_OUT
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.reporting.finding_text import DISCLAIMER
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 #: The page, which first does what a callback of its live part would do.
 PAGE = """
 import streamlit as st
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.paths import models_folder
 from pages.parts.threshold.state import told
 if said := st.session_state.pop("test_says", None):

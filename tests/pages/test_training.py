@@ -9,7 +9,7 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from fracture_core.bundle.bundle import current_bundle, load_bundle
+from fracture_core.bundle.loading import current_bundle, load_bundle
 from fracture_core.data.split import Split
 from fracture_core.jobs import promotion
 from fracture_core.jobs.control import Job, StatusWriter, get_request, set_request

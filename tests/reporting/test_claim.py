@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics as sk
 
-from fracture_core.bundle.bundle import list_bundles, load_bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.evaluation.predictions import split_predictions
 from fracture_core.metrics.formatting import figure
 from fracture_core.paths import APP

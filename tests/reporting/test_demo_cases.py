@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fracture_core.bundle.bundle import list_bundles, load_bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import load_predictor

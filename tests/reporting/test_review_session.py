@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fracture_core.data.review_set import ReviewSet
+from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import load_predictor
 from fracture_core.reporting.film_session import Film

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import load_bundle
 from studies.reference_row import ReferenceRowError, page
 
 

@@ -8,10 +8,11 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from fracture_core.data.catalogue import facts, neighbours
+from fracture_core.data.catalogue import facts
 from fracture_core.errors import FractureCoreError
 from fracture_core.formatting import format_percent
 from fracture_core.imaging.radiograph import read_radiograph
+from fracture_core.pagination import neighbours
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.tiles import tiles
 from pages.parts.diagnose import examples as samples

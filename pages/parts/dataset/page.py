@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import list_bundles
+from fracture_core.bundle.loading import list_bundles
 from fracture_core.data.fracatlas import DatasetError
 from fracture_core.paths import models_folder
 from pages.parts.dataset.audit_section import defects, watch_audit

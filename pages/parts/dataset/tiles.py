@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from fracture_core.data.catalogue import Page, page_of, tags
+from fracture_core.data.catalogue import tags
 from fracture_core.data.thumbnails import thumbnails
 from fracture_core.formatting import format_percent
 from fracture_core.metrics.operating_points import triage
+from fracture_core.pagination import Page, page_of
 from pages.parts.dataset.cache import Sources
 from pages.parts.shared.gallery import Tile
 from pages.parts.shared.sidebar import Choice

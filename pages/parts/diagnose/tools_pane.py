@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import list_bundles
+from fracture_core.bundle.loading import list_bundles
 from fracture_core.imaging.adjustment import Adjustment
 from fracture_core.imaging.radiograph import Radiograph
 from fracture_core.inference.predictor import Failure, Finding

@@ -7,8 +7,9 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from fracture_core.bundle.bundle import Bundle, list_bundles
+from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.card_metadata import sections
+from fracture_core.bundle.loading import list_bundles
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.thumbnails import thumbnails

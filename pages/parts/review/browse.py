@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from fracture_core.data.catalogue import page_of
-from fracture_core.data.review_export import EXPORTS, ReviewedFilm, export_review, readers_agreement, reviewed_films
-from fracture_core.data.review_set import ReviewSet
+from fracture_core.data.review.export import EXPORTS, ReviewedFilm, export_review, readers_agreement, reviewed_films
+from fracture_core.data.review.review_set import ReviewSet
+from fracture_core.pagination import page_of
 from fracture_core.reporting.review_session import FILTERS, chosen_films, reviewed_picture
 from pages.parts.shared.gallery import Tile, gallery
 from pages.parts.shared.sidebar import escape_markdown

@@ -7,7 +7,8 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from fracture_core.data.review_set import ReviewError, ReviewSet
+from fracture_core.data.review.review_set import ReviewSet
+from fracture_core.data.review.verdict import ReviewError
 from fracture_core.inference.predictor import Finding
 from fracture_core.paths import review_folder
 from fracture_core.reporting.review_session import BY_ARRIVAL, ORDERS, WaitingFilm, keep_verdict, ordered, own_verdict

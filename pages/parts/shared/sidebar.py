@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import Bundle, list_bundles, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.bundle.saved_points import offered as saved
 from fracture_core.errors import FractureCoreError
 from fracture_core.metrics.operating_points import OperatingPoint

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import Bundle, list_bundles
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import list_bundles
 from fracture_core.evaluation.predictions import Predictions
 from fracture_core.metrics.formatting import estimate_text, figure, p_text
 from fracture_core.metrics.paired_tests import auc_difference, bootstrap_differences, disagreements, pair

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from fracture_core.data.catalogue import page_of
 from fracture_core.data.thumbnails import thumbnails
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.predictions import Predictions
+from fracture_core.pagination import page_of
 from fracture_core.reporting.threshold_tables import CELL_NAMES, rows_table
 from pages.parts.dataset.cache import fracatlas
 

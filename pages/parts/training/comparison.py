@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fracture_core.bundle.bundle import Bundle, current_bundle, list_bundles
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import current_bundle, list_bundles
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import TARGET, BundleComparison, matched_table
 from fracture_core.jobs.comparison import compare_run

@@ -7,7 +7,7 @@ from typing import get_args
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import DEFAULT_BUNDLE, list_bundles
+from fracture_core.bundle.loading import DEFAULT_BUNDLE, list_bundles
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from fracture_core.bundle.bundle import current_bundle
+from fracture_core.bundle.loading import current_bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs.history import delete_run, history_rows, note, recipe_differences, rename_run, write_note

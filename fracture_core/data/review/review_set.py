@@ -18,7 +18,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fracture_core.errors import FractureCoreError
+from fracture_core.data.review.verdict import (
+    VERDICTS,
+    ReviewError,
+    Verdict,
+    boxes_within,
+    image_digest,
+    is_digest,
+    parse_verdicts,
+)
 from fracture_core.files import append_durably, atomic_write, exclusive_lock, write_bytes, write_text
 
-FRACTURE, NO_FRACTURE, CANNOT_TELL = VERDICTS = ("fracture", "no fracture", "cannot tell")
 FILE = "verdicts.jsonl"
-_LONGEST_COMMENT, _LONGEST_READER, _MOST_BOXES = 2000, 200, 100
+_LONGEST_COMMENT, _LONGEST_READER = 2000, 200  # characters
 _README = """Verdicts on radiographs, kept by the fracture reader because this folder was chosen as its review folder.
 
 images/ holds the pixels of each film that was given a verdict, without any header or name. verdicts.jsonl holds, for
@@ -40,62 +47,6 @@ place of the patient. secret.key makes those hashes: keep it here, and do not pa
 
 A research demonstrator's data: not a medical record.
 """
-
-
-class ReviewError(FractureCoreError):
-    """A verdict that cannot be kept or read, and why."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One reader's verdict on one film.
-
-    Attributes:
-        image: SHA-256 of the film's pixels, hex; its file is images/<image>.png.
-        verdict: One of VERDICTS.
-        boxes: Fractures as (x, y, width, height) in the film's pixels.
-        comment: A word of the reader's own.
-        reader: Who said it.
-        when: ISO 8601 in UTC.
-        patient: A keyed hash, or "" if the patient is not known.
-        height: Of the film, in pixels.
-        width: Of the film, in pixels.
-        body_part: As the file says it, or "".
-        model: What the model had answered: `bundle`, `probability` (0..1 or None), `logit` and `triage`.
-    """
-
-    image: str
-    verdict: str
-    boxes: tuple[tuple[float, float, float, float], ...] = ()
-    comment: str = ""
-    reader: str = ""
-    when: str = ""
-    patient: str = ""
-    height: int = 0
-    width: int = 0
-    body_part: str = ""
-    model: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, line: str) -> Verdict:
-        """Parse a line of verdicts.jsonl.
-
-        Args:
-            line: One JSON object; unknown keys are ignored.
-
-        Returns:
-            The verdict.
-
-        Raises:
-            ValueError: The line is not a verdict.
-        """
-        data = json.loads(line)
-        known = {one.name: data[one.name] for one in fields(cls) if one.name in data}
-        known["boxes"] = tuple(tuple(float(v) for v in box) for box in known.get("boxes", ()))
-        verdict = cls(**known)
-        if verdict.verdict not in VERDICTS or not _is_digest(verdict.image) or any(len(b) != 4 for b in verdict.boxes):
-            raise ValueError("not a verdict")
-        return verdict
 
 
 class ReviewSet:
@@ -138,7 +89,7 @@ class ReviewSet:
         Raises:
             ReviewError: It is not a digest.
         """
-        if not _is_digest(image):
+        if not is_digest(image):
             raise ReviewError("This does not name a film of the review set.")
         return self.folder / "images" / f"{image}.png"
 
@@ -192,7 +143,7 @@ class ReviewSet:
         entry = Verdict(
             image=image_digest(pixels),
             verdict=verdict,
-            boxes=_within(boxes, height, width),
+            boxes=boxes_within(boxes, height, width),
             comment=comment.strip()[:_LONGEST_COMMENT],
             reader=reader.strip()[:_LONGEST_READER],
             when=datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -224,7 +175,7 @@ class ReviewSet:
             status = self._file.stat()
             stamp = (status.st_size, status.st_mtime_ns)
             if stamp != self._seen[0]:
-                self._seen = (stamp, _parse(self._file.read_bytes()))
+                self._seen = (stamp, parse_verdicts(self._file.read_bytes()))
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -262,18 +213,6 @@ class ReviewSet:
             raise ReviewError(f"The film cannot be removed from {self.folder} ({_reason(error)}).") from error
 
 
-def image_digest(pixels: np.ndarray) -> str:
-    """Return the SHA-256 of an image's pixels and shape: the same whatever file they came from.
-
-    Args:
-        pixels: uint8 (H, W).
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
-
-
 def is_review_folder(folder: Path) -> bool:
     """Return whether a folder contains a review set.
 
@@ -284,23 +223,6 @@ def is_review_folder(folder: Path) -> bool:
         Whether it has the file of verdicts and the folder of images.
     """
     return (folder / FILE).is_file() and (folder / "images").is_dir()
-
-
-def _within(boxes: Sequence[Sequence[float]], height: int, width: int) -> tuple[tuple[float, float, float, float], ...]:
-    """Return the boxes cut to the film; raise ReviewError for what is not a box of it."""
-    if len(boxes) > _MOST_BOXES:
-        raise ReviewError(f"A film takes at most {_MOST_BOXES} boxes.")
-    try:
-        corners = np.array([list(map(float, box)) for box in boxes], float).reshape(len(boxes), 4)
-    except (TypeError, ValueError) as error:
-        raise ReviewError("A box is four numbers: x, y, width and height.") from error
-    corners[:, 2:] += corners[:, :2]
-    corners[:, ::2] = corners[:, ::2].clip(0, width)
-    corners[:, 1::2] = corners[:, 1::2].clip(0, height)
-    corners[:, 2:] -= corners[:, :2]
-    if not (np.isfinite(corners).all() and (corners[:, 2:] >= 1).all()):
-        raise ReviewError("A box must lie on the film and be at least a pixel wide and high.")
-    return tuple((x, y, w, h) for x, y, w, h in corners.round(2).tolist())
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -323,25 +245,11 @@ def _lines(file: Path) -> list[bytes]:
         return []
 
 
-def _parse(data: bytes) -> list[Verdict]:
-    found = []
-    for line in data.splitlines():
-        try:
-            found.append(Verdict.from_json(line.decode("utf-8")))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return found
-
-
 def _image_of(line: bytes) -> str:
     try:
         return str(json.loads(line).get("image", ""))
     except (ValueError, AttributeError):
         return ""
-
-
-def _is_digest(text: object) -> bool:
-    return isinstance(text, str) and len(text) == 64 and set(text) <= set("0123456789abcdef")
 
 
 def _reason(error: BaseException) -> str:

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from fracture_core.data.review_export import EXPORTS, export_review, label_table, readers_agreement, reviewed_films
-from fracture_core.data.review_set import ReviewError, ReviewSet
+from fracture_core.data.review.export import EXPORTS, export_review, label_table, readers_agreement, reviewed_films
+from fracture_core.data.review.review_set import ReviewSet
+from fracture_core.data.review.verdict import ReviewError
 from fracture_core.data.user_dataset import OwnDataset
 
 BOX = (4.0, 6.0, 10.0, 12.0)

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fracture_core.data.review_set import FILE, ReviewError, ReviewSet, image_digest, is_review_folder
+from fracture_core.data.review.review_set import FILE, ReviewSet, is_review_folder
+from fracture_core.data.review.verdict import ReviewError, image_digest
 from fracture_core.imaging.radiograph import read_radiograph
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +119,7 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path):
 WRITER = """
 import sys
 import numpy as np
-from fracture_core.data.review_set import ReviewSet
+from fracture_core.data.review.review_set import ReviewSet
 review = ReviewSet(sys.argv[1])
 for k in range(10**6):
     film = np.full((64, 64), k % 251, np.uint8)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from fracture_core.data.review_set import CANNOT_TELL, FRACTURE, NO_FRACTURE, ReviewError, ReviewSet, Verdict
+from fracture_core.data.review.review_set import ReviewSet
+from fracture_core.data.review.verdict import CANNOT_TELL, FRACTURE, NO_FRACTURE, ReviewError, Verdict
 from fracture_core.files import write_text
 from fracture_core.metrics.agreement import Agreement, agreement
 
