@@ -94,6 +94,7 @@ class Recipe:
     fast_path: bool = False  # train on cached features of the frozen blocks
     views: int = 4  # augmented views per image if features are cached, including the plain one
     test_time_views: tuple[View, ...] = ("plain",)
+    test_time_sizes: tuple[int, ...] = ()  # smaller sides, pixels, at which each view is read as well
     seed: int = 42
     augmentation: Augmentation = field(default_factory=Augmentation)
 
@@ -113,6 +114,8 @@ class Recipe:
             raise RecipeError(f"trainable_blocks is {self.trainable_blocks}; above 1 it must be a whole number.")
         if not self.test_time_views or not set(self.test_time_views) <= set(get_args(View)):
             raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip.")
+        if any(not _is_a(n, int) or n % 32 or not 0 < n < self.image_size for n in self.test_time_sizes):
+            raise RecipeError(f"test_time_sizes is {self.test_time_sizes!r}; use multiples of 32 below image_size.")
         if self.fast_path and (self.trainable_blocks is None or self.mixup):
             raise RecipeError("fast_path needs frozen blocks (set trainable_blocks) and no mixup.")
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
@@ -162,8 +165,9 @@ class Recipe:
         try:
             augmentation = Augmentation(**data.pop("augmentation", {}))
             views = tuple(data.pop("test_time_views", ("plain",)))
+            sizes = tuple(data.pop("test_time_sizes", ()))
             data.pop("about", None)  # free text in recipe files
-            return cls(**data, augmentation=augmentation, test_time_views=views)
+            return cls(**data, augmentation=augmentation, test_time_views=views, test_time_sizes=sizes)
         except TypeError as error:
             raise RecipeError(f"The recipe has a setting that this version does not know ({error}).") from error
 

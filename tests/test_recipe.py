@@ -26,6 +26,7 @@ SOUND = st.fixed_dictionaries(
         "epochs": st.integers(1, 10_000),
         "early_stopping": st.none() | st.integers(1, 9),
         "test_time_views": st.sampled_from([("plain",), ("plain", "flip")]),
+        "test_time_sizes": st.just(()),
         "augmentation": st.builds(Augmentation, rotation=st.floats(0, 180), horizontal_flip=st.booleans()),
     }
 )
@@ -66,6 +67,9 @@ def test_wild_data_is_a_recipe_or_a_sentence(data):
         ("trainable_blocks", 1.5, "whole number"),
         ("test_time_views", (), "plain, flip"),
         ("test_time_views", ("zoom",), "plain, flip"),
+        ("test_time_sizes", (100,), "multiples of 32"),
+        ("test_time_sizes", (224,), "below image_size"),
+        ("test_time_sizes", ("96",), "multiples of 32"),
         ("name", "../up", "cannot name"),
         ("seed", -1, "from 0"),
         ("augmentation", {"rotation": 10}, "an object"),

@@ -22,7 +22,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.imaging.letterbox import Placement
 
-#: Points of the resampled map along the side of a cell.
+#: Points of the resampled map along the side of a cell of the first view.
 _FINER = 4
 
 
@@ -35,6 +35,8 @@ class HeatmapMethod(ABC):
 
     title: ClassVar[str]
     sentence: ClassVar[str]
+    #: Whether a cell's evidence is its share of a whole, so that finer cells have less each.
+    shares: ClassVar[bool] = True
 
     @abstractmethod
     def evidence(self, outputs: Mapping[str, np.ndarray], head: EvidenceHead) -> np.ndarray:
@@ -147,6 +149,7 @@ class Localiser(HeatmapMethod):
     cell that is surely clean adds nothing, so a clean radiograph looks clean.
     """
 
+    shares = False
     title = "Localiser"
     sentence = "Learned from radiologists' boxes: the model's confidence that each region contains a fracture."
 
@@ -194,8 +197,8 @@ def heatmap(
 ) -> np.ndarray:
     """Return one radiograph's evidence at each of its pixels, interpolated between cells, never rescaled.
 
-    The score is the mean over the views that the network reads (plain, mirrored), so its evidence is the mean of
-    theirs, each view computed by itself and turned back.
+    The score is the mean over the views that the network reads (plain, mirrored, smaller), so its evidence is the mean
+    of theirs, each view computed by itself and turned back.
 
     Args:
         method: One of `METHODS`.
@@ -215,24 +218,28 @@ def heatmap(
     chosen = METHODS[method]
     if not all(chosen.available(view, head) for view in views):
         raise HeatmapError(f"This network has no output for the heatmap {chosen.title!r}; choose another method.")
-    evidence = np.mean([chosen.evidence(view, head) for view in views], axis=0, dtype=np.float32)
-    return placement.map_to_radiograph(_smooth(evidence), shape)
+    cells = [chosen.evidence(view, head) for view in views]
+    first = cells[0]
+    height, width = (_FINER * n for n in first.shape)
+    # A coarser cell's share stands for several of the first view's.
+    shares = [one * np.float32(one.size / first.size) if chosen.shares else one for one in cells]
+    smooth = np.mean([_smooth(one, height, width) for one in shares], axis=0, dtype=np.float32)
+    return placement.map_to_radiograph(smooth, shape)
 
 
-def _smooth(evidence: np.ndarray) -> np.ndarray:
-    """Resample cells, float32 (h, w), on a grid `_FINER` times as fine by cubic B-splines.
+def _smooth(evidence: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resample cells, float32 (h, w), on a finer grid, float32 (height, width), by cubic B-splines.
 
     Bilinear interpolation has its peaks at the middles of cells, which are larger than many fractures; a spline's peak
     moves towards the stronger neighbour. Unlike bicubic interpolation it stays within the values of the cells.
     """
-    height, width = evidence.shape
-    return _spline(height) @ evidence @ _spline(width).T
+    return _spline(evidence.shape[0], height) @ evidence @ _spline(evidence.shape[1], width).T
 
 
 @cache
-def _spline(cells: int) -> np.ndarray:
-    """Return the weights of `cells` cells at each point of the finer grid: float32 (cells * _FINER, cells)."""
-    where = (np.arange(cells * _FINER) + 0.5) / _FINER - 0.5
+def _spline(cells: int, points: int) -> np.ndarray:
+    """Return the weights of `cells` cells at each of `points` points of a finer grid: float32 (points, cells)."""
+    where = (np.arange(points) + 0.5) * (cells / points) - 0.5
     first = np.floor(where).astype(int)
     t = where - first
     weights = np.zeros((len(where), cells), np.float32)

@@ -7,8 +7,9 @@
     models/NAME/mlserver_runtime.py  what runs the network there
     models/NAME/config.pbtxt             for Triton: --model-repository FOLDER/models
 
-NAME holds the bundle's hash, so an app never takes another network's answers for those of its own. What only this
-side does (letterbox, calibration, thresholds, heatmaps) stays here; a server sees images and gives numbers.
+NAME holds the bundle's hash, so an app never takes another network's answers for those of its own. A network that reads
+at several sizes is there once for each, the size in its name. What only this side does (letterbox, calibration,
+thresholds, heatmaps) stays here; a server sees images and gives numbers.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.inference.engine import Engine
+from fracture_core.inference.evidence_layer import with_evidence
 
 #: The network's one input.
 INPUT = "radiograph"
@@ -32,16 +34,18 @@ class ExportError(FractureCoreError):
     """A folder that an export cannot be written to."""
 
 
-def served_name(bundle: Bundle) -> str:
+def served_name(bundle: Bundle, size: int | None = None) -> str:
     """Return the name under which servers offer the bundle's network: its own, and the first digits of its hash.
 
     Args:
         bundle: The bundle.
+        size: Side of the images, in pixels; the name says it where it is not the recipe's image size.
 
     Returns:
         The name.
     """
-    return f"{bundle.name}-{bundle.sha256[:12]}"
+    name = f"{bundle.name}-{bundle.sha256[:12]}"
+    return name if size in (None, bundle.recipe.image_size) else f"{name}-{size}"
 
 
 def export(bundle: Bundle, folder: str | os.PathLike[str]) -> Path:
@@ -59,18 +63,26 @@ def export(bundle: Bundle, folder: str | os.PathLike[str]) -> Path:
     Raises:
         ExportError: The folder cannot be written.
     """
-    folder, name = Path(folder), served_name(bundle)
-    engine, own = Engine(bundle.graph, bundle.weights()), folder / "models" / name
+    folder, weights = Path(folder), bundle.weights()
+    graph = with_evidence(bundle.graph)
     try:
-        engine.export(own / "1" / "model.xml")
-        write_text(own / _RUNTIME.name, _RUNTIME.read_text("utf-8"))
-        write_text(own / "config.pbtxt", _for_triton(name, engine))
-        _write_json(own / "model-settings.json", _for_mlserver(name, engine))
+        for size in bundle.recipe.test_time_sizes:
+            _write_network(folder, served_name(bundle, size), Engine(graph.at_size(size), weights))
+        own = _write_network(folder, served_name(bundle), Engine(graph, weights))
         # On this machine alone, and in one process, which uses every core as it is.
         _write_json(folder / "settings.json", {"debug": False, "host": "127.0.0.1", "parallel_workers": 0})
         _write_json(folder / "config.json", _for_openvino_model_server(folder))
     except OSError as error:
         raise ExportError(f"The export cannot be written to {folder} ({error.strerror}).") from error
+    return own
+
+
+def _write_network(folder: Path, name: str, engine: Engine) -> Path:
+    own = folder / "models" / name
+    engine.export(own / "1" / "model.xml")
+    write_text(own / _RUNTIME.name, _RUNTIME.read_text("utf-8"))
+    write_text(own / "config.pbtxt", _for_triton(name, engine))
+    _write_json(own / "model-settings.json", _for_mlserver(name, engine))
     return own
 
 

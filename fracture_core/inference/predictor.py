@@ -21,12 +21,14 @@ from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import BLANK_WARNING, Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
 from fracture_core.inference.cautions import cautions, unlike_validated
-from fracture_core.inference.engine import ready_engine
+from fracture_core.inference.engine import Engine, TensorFlowEngine, ready_engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.model_export import served_name
-from fracture_core.inference.remote_engine import reading_engine
-from fracture_core.inference.scorer import Scorer
+from fracture_core.inference.remote_engine import RemoteEngine, reading_engine
+from fracture_core.inference.scorer import Scorer, scoring_engines
 from fracture_core.metrics.operating_points import OperatingPoint, answer
+from fracture_core.network.graph import Graph
+from fracture_core.recipe import Recipe
 
 #: Longest side, in pixels, of the map that boxes are found in; evidence is smooth.
 _MAP_SIDE = 512
@@ -159,9 +161,14 @@ class Predictor:
         self.bundle = bundle
         weights = bundle.weights()
         self.head = evidence_head(bundle.graph, weights)
-        local = ready_engine(with_evidence(bundle.graph), weights, bundle.recipe, threads=threads)
-        bundle.check_features(local.shapes)
-        self.scorer = Scorer(reading_engine(local, served_name(bundle)), bundle.recipe)
+
+        def engine(graph: Graph, recipe: Recipe) -> Engine | TensorFlowEngine | RemoteEngine:
+            local = ready_engine(graph, weights, recipe, threads=threads)
+            return reading_engine(local, served_name(bundle, recipe.image_size))
+
+        whole, smaller = scoring_engines(with_evidence(bundle.graph), bundle.recipe, engine)
+        bundle.check_features(whole.shapes)
+        self.scorer = Scorer(whole, bundle.recipe, smaller)
 
     @property
     def default_method(self) -> str:

@@ -121,6 +121,11 @@ class RemoteEngine:
         """What to say of this thread's last run: "" where the server did it, else why this computer did."""
         return getattr(self._mine, "remark", "")
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each output for one image, by name: (h, w, C) or (C,)."""
+        return self._local.shapes
+
     def run(self, squares: np.ndarray) -> dict[str, np.ndarray]:
         """Run the network as `Engine.run` does.
 

@@ -1,10 +1,11 @@
-"""Scoring letterboxed images with a network: the recipe's test-time views, and whole folders."""
+"""Scoring letterboxed images with a network: the recipe's test-time views and sizes, and whole folders."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, appearance
@@ -15,31 +16,41 @@ from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine, TensorFlowEngine
 from fracture_core.inference.remote_engine import RemoteEngine
+from fracture_core.network.graph import Graph
 from fracture_core.recipe import Recipe
 
 _AVERAGED = ("logit", "global_logit", "cells")
 
 
-class Scorer:
-    """A network on the engine, with the views that its recipe averages; thread-safe."""
+AnyEngine = Engine | TensorFlowEngine | RemoteEngine
 
-    def __init__(self, engine: Engine | TensorFlowEngine | RemoteEngine, recipe: Recipe):
+
+class Scorer:
+    """A network on the engine, with the views and sizes that its recipe averages; thread-safe.
+
+    `smaller` holds the same network for each of the recipe's `test_time_sizes`; `scoring_engines` makes them.
+    """
+
+    def __init__(self, engine: AnyEngine, recipe: Recipe, smaller: Sequence[AnyEngine] = ()):
+        if tuple(one.graph.input_size[0] for one in smaller) != recipe.test_time_sizes:
+            raise ValueError(f"The recipe reads at {recipe.test_time_sizes} as well: give an engine for each size.")
         self.recipe = recipe
         self.size = engine.graph.input_size[0]
-        self._engine = engine
+        self._engines = (engine, *smaller)
 
     def first_view(self) -> Scorer:
-        """Return a scorer of the same network that uses only the first of the recipe's views.
+        """Return a scorer of the same network that uses only the first of the recipe's views, at its full size.
 
         Returns:
             The scorer, which shares this one's engine.
         """
-        return Scorer(self._engine, self.recipe.replace(test_time_views=self.recipe.test_time_views[:1]))
+        recipe = self.recipe.replace(test_time_views=self.recipe.test_time_views[:1], test_time_sizes=())
+        return Scorer(self._engines[0], recipe)
 
     @property
     def remark(self) -> str:
         """What the engine has to say of this thread's last score, "" where all went as it should."""
-        return getattr(self._engine, "remark", "")
+        return next(filter(None, (getattr(engine, "remark", "") for engine in self._engines)), "")
 
     def fit(self, pixels: np.ndarray) -> tuple[np.ndarray, Placement]:
         """Letterbox a radiograph as the recipe's training images were.
@@ -64,7 +75,7 @@ class Scorer:
         return self.score_views(squares)[0]
 
     def score_views(self, squares: np.ndarray) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
-        """Score letterboxed images, in every view that the recipe averages.
+        """Score letterboxed images, in every view and at every size that the recipe averages.
 
         Args:
             squares: uint8 (n, S, S), 0..255.
@@ -72,20 +83,25 @@ class Scorer:
         Returns:
             What holds of each image, float32: `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A),
             `scope` (n, F) and, with a localiser, `cells` (n, S/8, S/8) logits; logits and cells are means over the
-            views, the others the first view's. Then every view's own outputs, turned upright, maps (n, h, w, C)
-            among them.
+            views and sizes, the others the first view's. Then every view's own outputs, size by size, turned upright,
+            maps (n, h, w, C) among them; those of a smaller size have fewer cells.
 
         Raises:
             EngineError: The images are not what the network reads.
         """
-        views = [_upright(self._engine.run(_view(squares, view)), view) for view in self.recipe.test_time_views]
+        views = [
+            _upright(engine.run(_view(_reduced(squares, engine.graph.input_size[0]), view)), view)
+            for engine in self._engines
+            for view in self.recipe.test_time_views
+        ]
         outputs = dict(views[0])
         middle = outputs.pop(MIDDLE_MAP, None)
         outputs["appearance"] = outputs["embedding"] if middle is None else appearance(middle)
         outputs["scope"] = scope_features(views[0], squares)
         if len(views) > 1:
             for name in set(_AVERAGED) & set(outputs):
-                outputs[name] = np.asarray(np.mean([o[name] for o in views], axis=0, dtype=np.float32))
+                values = [_resized(o[name], outputs[name].shape) for o in views]
+                outputs[name] = np.asarray(np.mean(values, axis=0, dtype=np.float32))
         return outputs, views
 
     def score_files(
@@ -117,6 +133,40 @@ class Scorer:
             if progress:
                 progress(done, len(paths))
         return {name: np.concatenate(parts) for name, parts in kept.items()}
+
+
+def scoring_engines(
+    graph: Graph, recipe: Recipe, make: Callable[[Graph, Recipe], AnyEngine]
+) -> tuple[AnyEngine, list[AnyEngine]]:
+    """Return the engines of a scorer: the network's own, and one for each of the recipe's smaller sizes.
+
+    Args:
+        graph: The network, at the recipe's image size.
+        recipe: Its recipe.
+        make: Called with the network and the recipe at each size; returns an engine.
+
+    Returns:
+        The engine at the image size, and those of `test_time_sizes`.
+    """
+    smaller = [
+        make(graph.at_size(size), recipe.replace(image_size=size, test_time_sizes=()))
+        for size in recipe.test_time_sizes
+    ]
+    return make(graph, recipe), smaller
+
+
+def _reduced(squares: np.ndarray, size: int) -> np.ndarray:
+    """Reduce images uint8 (n, S, S) to a side of `size` pixels, each pixel the mean of those it covers."""
+    if squares.shape[1:] == (size, size):
+        return squares
+    return np.stack([cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA) for square in squares])
+
+
+def _resized(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Interpolate maps of cells (n, h, w) to another number of cells; anything else has the shape already."""
+    if values.shape == shape:
+        return values
+    return np.stack([cv2.resize(np.ascontiguousarray(one), shape[:0:-1]) for one in values])
 
 
 def _view(squares: np.ndarray, view: str) -> np.ndarray:

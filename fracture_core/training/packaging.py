@@ -24,7 +24,7 @@ from fracture_core.evaluation.scoring import predict_split
 from fracture_core.files import atomic_write, write_text
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
-from fracture_core.inference.scorer import Scorer
+from fracture_core.inference.scorer import Scorer, scoring_engines
 from fracture_core.metrics.calibration import fit_temperature
 from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import default_operating_points
@@ -82,7 +82,8 @@ def package(
     # Everything below is computed with the weights as they will be shipped, rounding included.
     weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
     graph = graph.with_outputs({MIDDLE_MAP: BACKBONES[recipe.backbone].middle})
-    scorer = Scorer(Engine(with_evidence(graph), weights), recipe)
+    engine, smaller = scoring_engines(with_evidence(graph), recipe, lambda graph, _: Engine(graph, weights))
+    scorer = Scorer(engine, recipe, smaller)
     table, held = predict_split(scorer, evidence_head(graph, weights), dataset, split, progress=progress)
     offset, temperature = _calibrate(table[table["split"] == "val"])
     key = _bias_of_logit(graph)

@@ -36,7 +36,7 @@ _HELP = {
     "crop_to_field": "Crop unexposed borders and empty margins.",
 }
 _STEPS = {"image_size": 32, "trainable_blocks": 0.25}
-_ELSEWHERE = {"name", "start", "augmentation", "test_time_views"}
+_ELSEWHERE = {"name", "start", "augmentation", "test_time_views", "test_time_sizes"}
 
 
 @dataclass(frozen=True)

@@ -230,3 +230,32 @@ def test_what_cannot_be_drawn_is_said() -> None:
     without = {name: values for name, values in outputs.items() if name != "cells"}
     with pytest.raises(HeatmapError, match="Localiser"):
         heatmap("localiser", [without], head, placement, (SIZE, SIZE))
+
+
+@pytest.mark.parametrize("method", GRADIENT_METHODS)
+def test_a_coarser_views_shares_keep_their_sum(method: str) -> None:
+    """The evidence of a view with fewer cells is spread over the finer ones, not counted once for each."""
+    rng = np.random.default_rng(3)
+    head = PooledCellsHead(kernel=rng.normal(size=8).astype(np.float32), share=1.5)
+    views = [
+        {"cells_mix": rng.random((n, n, 8), np.float32), "cells": rng.normal(size=(n, n)).astype(np.float32)}
+        for n in (12, 6)
+    ]
+    _, placement = letterbox(np.zeros((96, 96), np.uint8), 96)
+    together = heatmap(method, views, head, placement, (96, 96))
+    by_cell = [METHODS[method].evidence(view, head) for view in views]
+    assert together.sum() * (12 / 96) ** 2 == pytest.approx(np.mean([one.sum() for one in by_cell]), rel=0.05)
+
+
+def test_views_of_two_sizes_point_at_the_same_spot() -> None:
+    head = PooledCellsHead(kernel=np.ones(4, np.float32), share=1.0)
+    views = []
+    for n in (12, 6):
+        cells = np.full((n, n), -5, np.float32)
+        cells[n // 3 * 2 - 1, n // 2] = 3
+        views.append({"cells_mix": np.maximum(cells, 0)[..., None].repeat(4, 2) / 4, "cells": cells})
+    _, placement = letterbox(np.zeros((96, 96), np.uint8), 96)
+    for method in (*GRADIENT_METHODS, "localiser"):
+        row, column = np.unravel_index(heatmap(method, views, head, placement, (96, 96)).argmax(), (96, 96))
+        assert 50 <= row <= 64, method
+        assert 46 <= column <= 60, method

@@ -14,7 +14,8 @@ from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.assessment import BLANK, UNFAMILIAR, not_read
 from fracture_core.inference.engine import Engine
-from fracture_core.inference.predictor import Failure, Finding, load_predictor
+from fracture_core.inference.predictor import Failure, Finding, Predictor, load_predictor
+from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import FINDINGS, triage
 
@@ -84,8 +85,6 @@ def test_a_bad_file_never_stops_the_rest(reader, files, tmp_path):
 
 
 def test_flipped_views_are_averaged(small_models, files):
-    from fracture_core.inference.scorer import Scorer
-
     bundle = load_predictor("small", small_models).bundle
     square, _ = letterbox(read_radiograph(files[0]).pixels, 64)
     engine = Engine(bundle.graph, bundle.weights())
@@ -95,6 +94,37 @@ def test_flipped_views_are_averaged(small_models, files):
     averaged = both.score(square[None])
     assert averaged["logit"] == pytest.approx((plain["logit"] + mirrored["logit"]) / 2, abs=1e-5)
     assert averaged["cells"] == pytest.approx((plain["cells"] + mirrored["cells"][:, :, ::-1]) / 2, abs=1e-4)
+
+
+def test_several_sizes_are_averaged(small_models, files):
+    bundle = load_predictor("small", small_models).bundle
+    recipe = bundle.recipe.replace(test_time_views=("plain", "flip"), test_time_sizes=(32,))
+    predictor = Predictor(dataclasses.replace(bundle, recipe=recipe))
+    radiograph = read_radiograph(files[0])
+    square, _ = letterbox(radiograph.pixels, 64)
+    logits, cells = [], []
+    for size in (64, 32):
+        engine = Engine(bundle.graph.at_size(size), bundle.weights())
+        reduced = cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA)
+        for mirrored in (False, True):
+            outputs = engine.run(np.ascontiguousarray(reduced[:, ::-1] if mirrored else reduced)[None])
+            found = outputs["cells"][0, :, :, 0]
+            logits.append(float(outputs["logit"][0, 0]))
+            cells.append(cv2.resize(np.ascontiguousarray(found[:, ::-1] if mirrored else found), (8, 8)))
+    finding = predictor.predict(radiograph)
+    assert finding.logit == pytest.approx(np.mean(logits), abs=1e-4)
+    assert finding.outputs["cells"] == pytest.approx(np.mean(cells, axis=0), abs=1e-3)
+    assert {view["cells"].shape for view in finding.views} == {(8, 8), (4, 4)}
+    for method in finding.methods:
+        assert finding.heatmap(method).shape == radiograph.pixels.shape
+    alone = predictor.scorer.first_view().score(square[None])["logit"]
+    assert float(alone[0]) == pytest.approx(logits[0], abs=1e-4)
+
+
+def test_a_scorer_needs_an_engine_for_each_size(reader):
+    bundle = reader.bundle
+    with pytest.raises(ValueError, match="each size"):
+        Scorer(Engine(bundle.graph, bundle.weights()), bundle.recipe.replace(test_time_sizes=(32,)))
 
 
 def test_small_and_narrow_pictures_are_warned_of(reader):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -20,8 +21,9 @@ from fracture_core.bundle.loading import load_bundle
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine, EngineError
+from fracture_core.inference.evidence_layer import with_evidence
 from fracture_core.inference.model_export import ExportError, export, served_name
-from fracture_core.inference.predictor import load_predictor
+from fracture_core.inference.predictor import Predictor, load_predictor
 from fracture_core.inference.remote_engine import SETTING, RemoteEngine, reading_engine, server_address
 from tests.browser.app import free_port
 from tests.support.networks import pictures
@@ -39,7 +41,21 @@ def bundle(small_models):
 
 @pytest.fixture(scope="module")
 def local(bundle) -> Engine:
-    return Engine(bundle.graph, bundle.weights())
+    return Engine(with_evidence(bundle.graph), bundle.weights())
+
+
+def test_a_server_gives_all_that_the_app_asks_for(bundle, tmp_path):
+    """A network that reads at several sizes is exported at each, with the layer that heatmaps explain."""
+    several = dataclasses.replace(bundle, recipe=bundle.recipe.replace(test_time_sizes=(32,)))
+    export(several, tmp_path)
+    predictor = Predictor(several)
+    for size in (SIZE, 32):
+        settings = json.loads((tmp_path / "models" / served_name(several, size) / "model-settings.json").read_text())
+        offered = {one["name"]: tuple(one["shape"][1:]) for one in settings["outputs"]}
+        network = with_evidence(bundle.graph).at_size(size)
+        assert offered == Engine(network, bundle.weights()).shapes
+        assert settings["inputs"][0]["shape"] == [-1, size, size, 1]
+    assert predictor.scorer.size == SIZE
 
 
 @pytest.fixture(scope="module")
