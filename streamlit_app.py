@@ -11,13 +11,12 @@ keep_uploads_in_memory()
 # Without icons: named ones would make the browser fetch a favicon from a font server.
 pages = [
     st.Page("pages/diagnose.py", title="Diagnose", default=True),
+    st.Page("pages/review.py", title="Review"),
     st.Page("pages/dataset.py", title="Dataset"),
     st.Page("pages/threshold.py", title="Threshold"),
     st.Page("pages/training.py", title="Training"),
     st.Page("pages/model_card.py", title="Model card"),
 ]
-if os.environ.get("FRACTURE_REVIEW_DIR"):
-    pages.insert(1, st.Page("pages/review.py", title="Review"))
 if os.environ.get("FRACTURE_AUDIT_LOG"):
     pages.insert(-1, st.Page("pages/monitoring.py", title="Monitoring"))
 if may_enter():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -14,6 +16,8 @@ INSTALLED = (PACKAGE / "app").is_dir()
 APP = PACKAGE / "app" if INSTALLED else PACKAGE.parent
 #: The recipes that ship with the package.
 RECIPES = PACKAGE / "recipes"
+#: Name of the review folder among the settings.
+REVIEW_FOLDER = "review_folder"
 
 
 def data_folder() -> Path:
@@ -102,13 +106,35 @@ def cache_folder() -> Path:
     return _named("FRACTURE_CACHE_DIR") or Path(platformdirs.user_cache_dir("fracture-reader"))
 
 
+def settings_file() -> Path:
+    """Return the file of what users chose on the page: FRACTURE_SETTINGS, else settings.json in the user's folder."""
+    return _named("FRACTURE_SETTINGS") or Path(platformdirs.user_data_dir("fracture-reader", False)) / "settings.json"
+
+
+def kept_settings() -> dict[str, Any]:
+    """Return what users chose on the page; empty if nothing was, or if the file cannot be read."""
+    try:
+        kept = json.loads(settings_file().read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
 def review_folder() -> Path | None:
-    """Return the folder of the site's verdicts.
+    """Return the folder of the site's verdicts: FRACTURE_REVIEW_DIR, else the one that was chosen on the page.
 
     Returns:
-        FRACTURE_REVIEW_DIR; None if it is not set, which switches reviewing off.
+        The folder, which may not exist yet; None if reviewing is off.
     """
-    return _named("FRACTURE_REVIEW_DIR")
+    if review_folder_by_environment():
+        return None if os.environ["FRACTURE_REVIEW_DIR"].lower() == "off" else _named("FRACTURE_REVIEW_DIR")
+    chosen = kept_settings().get(REVIEW_FOLDER)
+    return expand_user_path(chosen) if chosen and isinstance(chosen, str) else None
+
+
+def review_folder_by_environment() -> bool:
+    """Return whether FRACTURE_REVIEW_DIR decides: it names the folder, or says "off"."""
+    return bool(os.environ.get("FRACTURE_REVIEW_DIR"))
 
 
 def features_folder() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from hypothesis import settings
 # How long one example takes says more of how busy the machine is than of the code.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+# What the person at this machine chose on the app's pages must not reach the tests.
+os.environ["FRACTURE_SETTINGS"] = str(Path(tempfile.gettempdir()) / "no-fracture-settings.json")
+os.environ.pop("FRACTURE_REVIEW_DIR", None)
 
 
 def _folder(variable: str, what: str) -> Path:

@@ -100,10 +100,41 @@ def offered(points: Sequence[OperatingPoint]) -> dict[str, tuple[OperatingPoint,
     by_name = {point.name: point for point in points}
     found = {}
     for point in points:
-        name = point.name.removesuffix(RULE_OUT).removesuffix(RULE_IN)
+        name = pair_name(point)
         out, within = by_name.get(name + RULE_OUT), by_name.get(name + RULE_IN)
         found[name] = (out, within) if name != point.name and out and within else (point, point)
     return found
+
+
+def pair_name(point: OperatingPoint) -> str:
+    """Return the name that a user gave to a saved point, or to the pair it belongs to.
+
+    Args:
+        point: The point.
+
+    Returns:
+        The name.
+    """
+    return point.name.removesuffix(RULE_OUT).removesuffix(RULE_IN)
+
+
+def usable_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, OperatingPoint]]:
+    """Return the saved points as they are used: those of a site on the site's own scale of probability.
+
+    Args:
+        bundle: The bundle.
+
+    Returns:
+        (rule-out, rule-in) by name; a single point appears twice.
+
+    Raises:
+        BundleError: The file of saved points is damaged.
+    """
+    pairs = offered(bundle.chosen_points())
+    return {
+        name: (out.on_site_scale(bundle.temperature), within.on_site_scale(bundle.temperature))
+        for name, (out, within) in pairs.items()
+    }
 
 
 def _check(bundle: Bundle, name: str, note: str) -> None:

@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from fracture_core.cli.common import Commands
     from fracture_core.cli.heatmap_files import HeatmapFiles
     from fracture_core.inference.predictor import Failure, Finding
+    from fracture_core.metrics.operating_points import OperatingPoint
 
 Entry = dict[str, Any]
+Points = tuple["OperatingPoint", "OperatingPoint"]
 
 #: Of an entry in the JSON list. `error` says why a file could not be read, and `heatmap_error` why its finding has no
 #: overlay. Without an answer `assessed` is false, `reason` says why, and there is no probability.
 _FIELDS = (
-    *("file", "finding", "assessed", "reason", "probability", "logit", "warnings"),
+    *("file", "finding", "assessed", "reason", "probability", "logit", "points", "warnings"),
     *("heatmap", "heatmap_error", "error"),
 )
 
@@ -37,6 +39,9 @@ def add_predict_command(commands: Commands) -> None:
     parser = command(commands, "predict", "Assess radiographs: a finding and a probability for each file.", _predict)
     parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG, TIFF, BMP, WebP or DICOM")
     add_bundle(parser)
+    parser.add_argument(
+        "--points", metavar="NAME", help="saved operating points, such as a site's (default: the bundle's own)"
+    )
     parser.add_argument("--heatmap", type=Path, metavar="DIR", help="write overlays (.png) and evidence (.npy) here")
     parser.add_argument("--method", metavar="METHOD", help="heatmap method (default: the bundle's own)")
     parser.add_argument("--frame", type=_number, default=1, metavar="N", help="frame of a DICOM file (default: 1)")
@@ -65,6 +70,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     if arguments.method and arguments.method not in METHODS:
         raise HeatmapError(f"There is no heatmap method {arguments.method!r}; choose one of {', '.join(METHODS)}.")
     reader = load_predictor(arguments.bundle)
+    points = _points(reader.bundle, arguments.points)
     heatmaps = None
     if arguments.heatmap:
         from fracture_core.cli.heatmap_files import HeatmapFiles
@@ -77,13 +83,14 @@ def _predict(arguments: argparse.Namespace) -> int:
             accept_cut_short=arguments.accept_cut_short,
             frame=arguments.frame - 1,
             window=arguments.window - 1,
+            points=points,
         )
         for file in arguments.files:
             # Nothing but the entry outlives its turn: a large radiograph and its heatmap take hundreds of megabytes.
             entry = _entry(file, next(results), heatmaps, arguments.method or reader.default_method)
             entries.append(entry)
             if not arguments.json:
-                _print_entry(entry, reader.bundle)
+                _print_entry(entry, reader.bundle, points)
     if arguments.json:
         print(json.dumps(entries, indent=1))
     return 1 if any(entry["error"] or entry["heatmap_error"] for entry in entries) else 0
@@ -99,7 +106,10 @@ def _entry(file: str, result: Finding | Failure, heatmaps: HeatmapFiles | None, 
     entry |= {"finding": result.triage, "assessed": result.assessed, "warnings": list(result.warnings)}
     if not result.assessed:
         return entry | {"reason": result.not_assessed_reason}
-    entry |= {"probability": result.probability, "logit": result.logit}
+    from fracture_core.reporting.finding_text import site_in_words
+
+    site = site_in_words(result.rule_out, result.rule_in)
+    entry |= {"probability": result.probability, "logit": result.logit, "points": site or "the model's own"}
     if heatmaps is not None:
         try:
             entry["heatmap"] = str(heatmaps.write(result, method, file))
@@ -108,15 +118,31 @@ def _entry(file: str, result: Finding | Failure, heatmaps: HeatmapFiles | None, 
     return entry
 
 
-def _print_entry(entry: Entry, bundle: Bundle) -> None:
+def _points(bundle: Bundle, name: str | None) -> Points:
+    """Return the operating points to use; raise BundleError if none were saved under that name."""
+    from fracture_core.bundle.saved_points import usable_points
+    from fracture_core.bundle.validation import BundleError
+
+    if name is None:
+        return bundle.points["rule_out"], bundle.points["rule_in"]
+    saved = usable_points(bundle)
+    if name not in saved:
+        there = ", ".join(map(repr, saved)) or "none"
+        raise BundleError(f"No operating points named {name!r} are saved beside {bundle.name}; there are: {there}.")
+    return saved[name]
+
+
+def _print_entry(entry: Entry, bundle: Bundle, points: Points) -> None:
     file = printable(entry["file"])
     if entry["error"]:
         print(f"{file}: error: {printable(entry['error'])}", file=sys.stderr, flush=True)
         return
     if entry["assessed"]:
-        out, within = (bundle.points[name].threshold for name in ("rule_out", "rule_in"))
+        out, within = (point.threshold for point in points)
         print(f"{file}: {entry['finding']}, probability {entry['probability']:.3f}")
         print(f"  unlikely below {out:.3f}, likely at {within:.3f} or above ({bundle.version})")
+        if points[1].site is not None:
+            print(f"  {printable(entry['points'])}")
     else:
         print(f"{file}: {entry['finding']}. {entry['reason']}")
     for warning in entry["warnings"]:

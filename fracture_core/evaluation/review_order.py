@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,13 +43,19 @@ def review_order(candidates: Sequence[Candidate], thresholds: Sequence[float]) -
     Returns:
         The keys, the most useful film first.
     """
-    worth = {c.key: _uncertainty(c.probability, thresholds) + _NOVELTY * min(1.0, c.novelty) for c in candidates}
-    left, met, ordered = list(candidates), Counter[str](), []
-    while left:
-        best = max(left, key=lambda one: worth[one.key] * _REPEATED ** met[one.body_part])
-        left.remove(best)
-        met[best.body_part] += 1
-        ordered.append(best.key)
+    parts: dict[str, list[tuple[float, str]]] = {}
+    for one in candidates:
+        worth = _uncertainty(one.probability, thresholds) + _NOVELTY * min(1.0, one.novelty)
+        parts.setdefault(one.body_part, []).append((worth, one.key))
+    # Within a body part the order is that of their worth; only the parts compete.
+    queues = {part: deque(sorted(films, key=lambda film: -film[0])) for part, films in parts.items()}
+    ordered, met = [], Counter[str]()
+    while queues:
+        part = max(queues, key=lambda name: queues[name][0][0] * _REPEATED ** met[name])
+        ordered.append(queues[part].popleft()[1])
+        met[part] += 1
+        if not queues[part]:
+            del queues[part]
     return ordered
 
 

@@ -7,7 +7,7 @@ the second tests them (see `fracture_core.metrics.guarantees`), the third takes 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.metrics.calibration import expected_calibration_error
-from fracture_core.metrics.confusion import checked, sigmoid
-from fracture_core.metrics.guarantees import Promise, consistent_pair, promise
+from fracture_core.metrics.calibration import ReliabilityBin, expected_calibration_error, reliability
+from fracture_core.metrics.confusion import checked
+from fracture_core.metrics.guarantees import Promise, consistent_pair, lower_bound, promise, upper_bound
 from fracture_core.metrics.operating_points import OperatingPoint, TriageGroup, operating_point, triage_groups
+from fracture_core.metrics.score_scale import ScoreScale, SiteRecord
 
 if TYPE_CHECKING:
     from fracture_core.bundle.bundle import Bundle
@@ -29,30 +30,13 @@ SITE = "site"
 _TUNING, _TESTING = 0.4, 0.4
 #: Fewer films of a class than this say too little to fit a scale to.
 _FEWEST = 10
+#: Bins of the reliability diagram of the reporting part, which is small.
+_BINS = 5
 _SLOPES, _OFFSETS = (0.05, 20.0), (-10.0, 10.0)
 
 
 class SiteCalibrationError(FractureCoreError):
     """A site's films do not suffice for a calibration, and why."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A site's score scale: probability = sigmoid(logit / temperature + offset)."""
-
-    temperature: float
-    offset: float
-
-    def probability(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Convert logits to the site's probabilities.
-
-        Args:
-            logits: Floats of any shape.
-
-        Returns:
-            0..1, of the same shape.
-        """
-        return np.asarray(sigmoid(np.asarray(logits, np.float64) / self.temperature + self.offset))
 
 
 @dataclass(frozen=True)
@@ -71,6 +55,7 @@ class SiteCalibration:
         likely: The promise of *likely*.
         points: The rule-out and the rule-in point, on the bundle's own scale of probability.
         ece: Expected calibration error on the reporting part, before and after.
+        reliability: The reliability diagram of the reporting part, before and after.
         before: The triage groups of the reporting part at the bundle's own points.
         after: The same at the site's.
     """
@@ -81,11 +66,12 @@ class SiteCalibration:
     films: dict[str, int]
     fractured: dict[str, int]
     digest: str
-    scale: Scale
+    scale: ScoreScale
     unlikely: Promise
     likely: Promise
     points: tuple[OperatingPoint, OperatingPoint]
     ece: tuple[float, float]
+    reliability: tuple[list[ReliabilityBin], list[ReliabilityBin]]
     before: list[TriageGroup]
     after: list[TriageGroup]
 
@@ -142,7 +128,13 @@ def calibrate_site(
     unlikely = promise("unlikely", alpha, confidence, tuning, testing)
     likely = promise("likely", beta, confidence, tuning, testing)
     created = datetime.now(UTC).isoformat(timespec="seconds")
+    digest = _digest(ids, truth)
     points = _points(unlikely, likely, testing, created)
+    rule_out, rule_in = (
+        replace(point, site=_record(kept, point.threshold, testing, truth, digest, scale))
+        for point, kept in zip(points, (unlikely, likely), strict=True)
+    )
+    scaled = report[0], scale.probability(scores[parts["report"]])
     own = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
     return SiteCalibration(
         name=name,
@@ -150,17 +142,15 @@ def calibrate_site(
         created=created,
         films={"all": truth.size, **{part: int(places.size) for part, places in parts.items()}},
         fractured={"all": int(truth.sum()), **{part: int(truth[places].sum()) for part, places in parts.items()}},
-        digest=_digest(ids, truth),
+        digest=digest,
         scale=scale,
         unlikely=unlikely,
         likely=likely,
-        points=points,
-        ece=(
-            expected_calibration_error(*report),
-            expected_calibration_error(report[0], scale.probability(scores[parts["report"]])),
-        ),
+        points=(rule_out, rule_in),
+        ece=(expected_calibration_error(*report), expected_calibration_error(*scaled)),
+        reliability=(reliability(*report, _BINS), reliability(*scaled, _BINS)),
         before=triage_groups(*report, *own),
-        after=triage_groups(*report, points[0].threshold, points[1].threshold),
+        after=triage_groups(*report, rule_out.threshold, rule_in.threshold),
     )
 
 
@@ -211,7 +201,7 @@ def _divide(truth: NDArray[np.bool_], patients: list[str], seed: int) -> dict[st
     return parts
 
 
-def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> Scale:
+def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> ScoreScale:
     """Fit temperature and offset by maximum likelihood (Platt 1999); bounds hold where the classes are separable."""
     from scipy.optimize import minimize
 
@@ -221,7 +211,7 @@ def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> Scale:
 
     bounds = [(1 / _SLOPES[1], 1 / _SLOPES[0]), _OFFSETS]
     found = minimize(loss, np.array([1.0, 0.0]), bounds=bounds, method="L-BFGS-B").x
-    return Scale(temperature=float(1 / found[0]), offset=float(found[1]))
+    return ScoreScale(temperature=float(1 / found[0]), offset=float(found[1]))
 
 
 def _points(
@@ -251,6 +241,33 @@ def _point(
         probabilities=testing[1],
         split=SITE,
         created=created,
+    )
+
+
+def _record(
+    kept: Promise,
+    threshold: float,
+    testing: tuple[NDArray[np.bool_], NDArray[np.float64]],
+    truth: NDArray[np.bool_],
+    digest: str,
+    scale: ScoreScale,
+) -> SiteRecord:
+    """Return what a point remembers of the site; its group is counted at the threshold that is used."""
+    inside = testing[1] < threshold if kept.group == "unlikely" else testing[1] >= threshold
+    group, fractured = (int(inside.sum()), int((testing[0] & inside).sum())) if kept.holds else (kept.n, kept.fractured)
+    bound = upper_bound if kept.group == "unlikely" else lower_bound
+    return SiteRecord(
+        films=int(truth.size),
+        fractured=int(truth.sum()),
+        digest=digest,
+        temperature=scale.temperature,
+        offset=scale.offset,
+        share=kept.share,
+        confidence=kept.confidence,
+        holds=kept.holds and group > 0,
+        group=group,
+        group_fractured=fractured,
+        bound=bound(fractured, group, kept.confidence),
     )
 
 

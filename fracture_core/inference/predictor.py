@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import RemoteEngine, reading_engine
 from fracture_core.inference.scorer import Scorer, scoring_engines
 from fracture_core.metrics.operating_points import OperatingPoint, answer
+from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.network.graph import Graph
 from fracture_core.recipe import Recipe
 
@@ -46,7 +47,8 @@ class Mark:
 class Finding:
     """What the network says of one radiograph, and how far to trust it.
 
-    `probability` is calibrated, 0..1, and means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the
+    `probability` is calibrated, 0..1, and means nothing unless `assessed`; it is on the scale of the operating points,
+    the bundle's `own_scale` or a site's. `unfamiliarity` above 1 means unlike the
     training data; `scope_margin` below 0 means no limb radiograph (None where the bundle has no scope model).
     """
 
@@ -63,9 +65,23 @@ class Finding:
     placement: Placement = field(repr=False)
     views: Sequence[Mapping[str, np.ndarray]] = field(repr=False)
     head: EvidenceHead = field(repr=False)
+    own_scale: ScoreScale = field(repr=False)
     scope_margin: float | None = None
     levels: DisplayLevels = field(default_factory=lambda: DisplayLevels(full_colour={}, boxes=None), repr=False)
     default_method: str = "grad-cam"
+
+    def at(self, rule_out: OperatingPoint, rule_in: OperatingPoint) -> Finding:
+        """Return the finding at other operating points, with its probability on their scale.
+
+        Args:
+            rule_out: The lower operating point.
+            rule_in: The upper one; the same for a single threshold.
+
+        Returns:
+            The finding.
+        """
+        probability = float((rule_in.scale or self.own_scale).probability(self.logit))
+        return replace(self, rule_out=rule_out, rule_in=rule_in, probability=probability)
 
     @cached_property
     def not_assessed_reason(self) -> str:
@@ -196,7 +212,8 @@ class Predictor:
         outputs = {name: values[0] for name, values in scores.items()}
         remarks = filter(None, [self.scorer.remark])
         logit = float(outputs["logit"])
-        probability = float(self.bundle.probability(logit))
+        own_scale = ScoreScale(self.bundle.temperature)
+        probability = float((rule_in.scale or own_scale).probability(logit))
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
         traits = self.bundle.traits.of(outputs["embedding"])
         scope = self.bundle.scope
@@ -223,6 +240,7 @@ class Predictor:
             views=[{name: values[0] for name, values in view.items()} for view in views],
             head=self.head,
             scope_margin=margin,
+            own_scale=own_scale,
             levels=self.bundle.levels,
             default_method=self.default_method,
         )
@@ -234,6 +252,7 @@ class Predictor:
         accept_cut_short: bool = False,
         frame: int = 0,
         window: int = 0,
+        points: tuple[OperatingPoint, OperatingPoint] | None = None,
     ) -> Iterator[Finding | Failure]:
         """Assess files one after the other; an unreadable one gives a Failure and the rest continue.
 
@@ -242,6 +261,7 @@ class Predictor:
             accept_cut_short: As for `read_radiograph`.
             frame: As for `read_radiograph`.
             window: As for `read_radiograph`.
+            points: The rule-out and the rule-in point; by default the bundle's.
 
         Yields:
             A finding or a failure per file.
@@ -253,7 +273,8 @@ class Predictor:
                 radiograph = read_radiograph(
                     data, name=name, accept_cut_short=accept_cut_short, frame=frame, window=window
                 )
-                result: Finding | Failure = self.predict(radiograph)
+                rule_out, rule_in = points or (None, None)
+                result: Finding | Failure = self.predict(radiograph, rule_out=rule_out, rule_in=rule_in)
             except FractureCoreError as error:
                 result = Failure(name, str(error))
             except MemoryError:

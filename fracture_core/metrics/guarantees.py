@@ -30,6 +30,8 @@ Group = Literal["unlikely", "likely"]
 _PROPOSED = 40
 #: The search for the number of films that would be needed ends here.
 _MOST_FILMS = 1_000_000
+#: By what share of itself the lower of two equal thresholds is lowered; no film lies between.
+_APART = 1e-9
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,11 @@ def consistent_pair(unlikely: Promise, likely: Promise) -> tuple[float | None, f
     if unlikely.threshold is None or likely.threshold is None or unlikely.threshold <= likely.threshold:
         return unlikely.threshold, likely.threshold
     pairs = [(low, high) for low in unlikely.accepted for high in likely.accepted if low <= high]
-    return min(pairs, key=lambda pair: pair[1] - pair[0]) if pairs else (unlikely.threshold, None)
+    if not pairs:
+        return unlikely.threshold, None
+    low, high = min(pairs, key=lambda pair: pair[1] - pair[0])
+    # Twice the same threshold would read as a single one, which gives two answers of other words.
+    return (low * (1 - _APART) if low == high else low), high
 
 
 class _Films:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fracture_core.metrics.confusion import MetricsError, checked, confusion
 from fracture_core.metrics.intervals import IntervalEstimate, wilson
+from fracture_core.metrics.score_scale import ScoreScale, SiteRecord
 from fracture_core.metrics.thresholds import (
     threshold_for_sensitivity,
     threshold_for_specificity,
@@ -33,7 +34,9 @@ class OperatingPoint:
     """A threshold, how it was chosen, and its sensitivity and specificity on the split it was chosen on.
 
     `threshold` is a calibrated probability; `criterion` says in plain words how it was chosen; `sensitivity` and
-    `specificity` are those on `split`; `created` is an ISO 8601 time or empty.
+    `specificity` are those on `split`; `created` is an ISO 8601 time or empty. `site` says which films of a site it was
+    calibrated on, if it was. `scale` is the scale of probability that `threshold` is on: None for the bundle's own, as
+    every saved point is; `on_site_scale` sets it.
     """
 
     name: str
@@ -44,14 +47,30 @@ class OperatingPoint:
     specificity: float
     note: str = ""
     created: str = ""
+    site: SiteRecord | None = None
+    scale: ScoreScale | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a plain dict that fits JSON; `from_dict` is its inverse.
 
         Returns:
-            One entry per field.
+            One entry per field, without `site` and `scale` where they are None.
         """
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def on_site_scale(self, temperature: float) -> OperatingPoint:
+        """Return the point on its site's scale of probability; the same films lie below it.
+
+        Args:
+            temperature: The bundle's, on whose scale the point was saved.
+
+        Returns:
+            The point; itself if it was not calibrated to a site, or is on that scale already.
+        """
+        if self.site is None or self.scale is not None:
+            return self
+        scale = self.site.scale
+        return replace(self, threshold=scale.threshold_from(ScoreScale(temperature), self.threshold), scale=scale)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> OperatingPoint:
@@ -70,6 +89,9 @@ class OperatingPoint:
             known = {field.name: data[field.name] for field in fields(cls) if field.name in data}
             for name in ("threshold", "sensitivity", "specificity"):
                 known[name] = float(data[name])
+            known.pop("scale", None)  # saved points are on the bundle's own scale
+            if known.get("site") is not None:
+                known["site"] = SiteRecord.from_dict(known["site"])
             point = cls(**known)
             if not all(isinstance(getattr(point, name), str) for name in _TEXT_FIELDS):
                 raise TypeError("a text field is not text")

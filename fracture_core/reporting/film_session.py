@@ -14,6 +14,7 @@ from fracture_core.imaging.isolation.decoder import decode_isolated
 from fracture_core.imaging.radiograph import Radiograph, display_name
 from fracture_core.inference.predictor import Failure, Finding, Predictor
 from fracture_core.metrics.operating_points import OperatingPoint
+from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.reporting.worklist import Entry
 
 #: Bytes of pixels and feature maps that the findings of one session may hold; the longest unused are made again.
@@ -128,17 +129,19 @@ class FilmSession:
         """
         return [key for key in self._films if self._id(key, bundle) not in self._entries]
 
-    def entries(self, bundle: str) -> dict[str, Entry]:
+    def entries(self, bundle: str, scale: ScoreScale | None = None) -> dict[str, Entry]:
         """Return the worklist entries of the films that a bundle has assessed.
 
         Args:
             bundle: Name of the bundle.
+            scale: The scale of the operating points in use, if it is not the bundle's own.
 
         Returns:
             Entries by key.
         """
         known = {key: self._entries.get(self._id(key, bundle)) for key in self._films}
-        return {key: replace(entry, reader_finding=self.readings.get(key, "")) for key, entry in known.items() if entry}
+        shown = {key: entry.on_scale(scale) for key, entry in known.items() if entry}
+        return {key: replace(entry, reader_finding=self.readings.get(key, "")) for key, entry in shown.items()}
 
     def ready(self, key: str, bundle: str) -> bool:
         """Return whether a bundle's finding for a film is still in memory.
@@ -172,7 +175,7 @@ class FilmSession:
             self._keep(self._id(key, predictor.bundle.version), found)
         else:
             self._findings.move_to_end(self._id(key, predictor.bundle.version))
-        return found if isinstance(found, Failure) else replace(found, rule_out=rule_out, rule_in=rule_in)
+        return found if isinstance(found, Failure) else found.at(rule_out, rule_in)
 
     def _id(self, key: str, bundle: str) -> tuple:
         return key, bundle, self._films[key].options

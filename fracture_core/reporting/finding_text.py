@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.saved_points import pair_name, usable_points
 from fracture_core.formatting import format_percent
 from fracture_core.inference.assessment import NOT_READ
 from fracture_core.inference.predictor import Finding
 from fracture_core.metrics.calibration import LocalRate, local_rate
 from fracture_core.metrics.operating_points import ABOVE, BELOW, LIKELY, UNLIKELY, OperatingPoint
+from fracture_core.metrics.score_scale import SiteRecord
 
 DISCLAIMER = "Research demonstrator. Not a medical device; not for diagnosis."
 COLOURS_MEAN = "Colour: evidence for a fracture, on one fixed scale for all radiographs."
@@ -70,8 +73,9 @@ def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
     if not finding.assessed:
         return FindingText("not-read", capitalised(words), detail, reason=finding.not_assessed_reason)
     test = bundle.predictions().query("split == 'test'")
-    rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), finding.probability)
-    return FindingText(kind_of(words), capitalised(words), detail, _like_this(rate), rate=rate)
+    own = float(finding.own_scale.probability(finding.logit)) if finding.rule_in.scale else finding.probability
+    rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), own)
+    return FindingText(kind_of(words), capitalised(words), detail, _like_this(rate, finding), rate=rate)
 
 
 def kind_of(words: str) -> str:
@@ -109,6 +113,10 @@ def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> st
         The line.
     """
     low, high = format_percent(rule_out.threshold), format_percent(rule_in.threshold)
+    if rule_out.threshold <= 0 or rule_in.threshold > 1:  # a site's, where something cannot be promised
+        said = [f"unlikely < {low}" if rule_out.threshold > 0 else "never “unlikely”"]
+        said.append(f"likely ≥ {high}" if rule_in.threshold <= 1 else "never “likely”")
+        return f"{capitalised('; '.join(said))}; otherwise indeterminate."
     if rule_out.threshold == rule_in.threshold:
         return f"Look again at {high} or above."
     if rule_out.threshold > rule_in.threshold:
@@ -127,6 +135,8 @@ def points_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
         One or two sentences.
     """
     short = thresholds_in_words(rule_out, rule_in)
+    if rule_in.site is not None:
+        return f"{short} {site_in_words(rule_out, rule_in)}"
     if rule_out == rule_in:
         return (
             f"{short} {capitalised(rule_in.name.replace('_', '-'))}: sensitivity {rule_in.sensitivity:.2f}, "
@@ -138,13 +148,83 @@ def points_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
     )
 
 
-def _like_this(rate: LocalRate) -> str:
+def site_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
+    """Say whose films two points were calibrated on, and what can be promised of their groups.
+
+    Args:
+        rule_out: The lower operating point.
+        rule_in: The upper operating point.
+
+    Returns:
+        Some sentences; "" for points that were not calibrated to a site.
+    """
+    if rule_out.site is None or rule_in.site is None:
+        return ""
+    site = rule_in.site
+    head = (
+        f"Calibrated to {pair_name(rule_in)}, {date_in_words(rule_in.created)}: {site.films} labelled films, "
+        f"{site.fractured} fractured (list {site.digest[:12]})."
+    )
+    return f"{head} {_promised(rule_out.site, 'unlikely')} {_promised(site, 'likely')}"
+
+
+def sites_in_words(bundle: Bundle) -> list[str]:
+    """Describe the calibrations to sites that were saved with a bundle.
+
+    Args:
+        bundle: The bundle.
+
+    Returns:
+        One text a calibration, oldest first.
+
+    Raises:
+        BundleError: The file of saved points is damaged.
+    """
+    return [points_in_words(*pair) for pair in usable_points(bundle).values() if pair[1].site is not None]
+
+
+def _promised(site: SiteRecord, group: str) -> str:
+    bound = "at most" if group == "unlikely" else "at least"
+    if not site.holds:
+        return f"“{capitalised(group)}” is never said: {bound} {site.share:.1%} fractured cannot be promised."
+    return (
+        f"Of films called {group}, {bound} {site.bound:.1%} are fractured with {site.confidence:.0%} confidence "
+        f"(promised {site.share:.1%}; {site.group_fractured} of {site.group} in the testing films)."
+    )
+
+
+def probability_in_words(finding: Finding) -> str:
+    """Return the probability, and whose scale it is on if that is a site's.
+
+    Args:
+        finding: The finding.
+
+    Returns:
+        For example "43 %", or "31 %, calibrated to Ward 7".
+    """
+    share = format_percent(finding.probability)
+    return share if finding.rule_in.scale is None else f"{share}, calibrated to {pair_name(finding.rule_in)}"
+
+
+def date_in_words(when: str) -> str:
+    """Return the date of an ISO 8601 time, such as "26 November 2026"; what is no such time unchanged."""
+    try:
+        moment = datetime.fromisoformat(when)
+    except ValueError:
+        return when
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def _like_this(rate: LocalRate, finding: Finding) -> str:
     if not rate.n:
         return "There are no test radiographs to compare with."
     low, high = (f"{100 * bound:.0f}" for bound in (rate.rate.low, rate.rate.high))
+    first, last = rate.lowest, rate.highest
+    if (scale := finding.rule_in.scale) is not None:
+        first, last = (scale.threshold_from(finding.own_scale, end) for end in (first, last))
     return (
-        f"In the test set, {rate.fractured} of {rate.n} films with a similar score ({format_percent(rate.lowest)} to "
-        f"{format_percent(rate.highest)}) were fractured (95 % CI {low} to {high} %)."
+        f"In the test set, {rate.fractured} of {rate.n} films with a similar score ({format_percent(first)} to "
+        f"{format_percent(last)}) were fractured (95 % CI {low} to {high} %)."
     )
 
 

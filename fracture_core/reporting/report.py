@@ -13,7 +13,6 @@ import numpy as np
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.explain.overlay import overlay, to_png
-from fracture_core.formatting import format_percent
 from fracture_core.imaging.letterbox import shrink
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import (
@@ -23,6 +22,7 @@ from fracture_core.reporting.finding_text import (
     LIMITS,
     FindingText,
     explain_finding,
+    probability_in_words,
 )
 from fracture_core.reporting.fonts.text_runs import markup
 from fracture_core.reporting.patient_text import patient_lines
@@ -208,7 +208,7 @@ def _verdict(finding: Finding, words: FindingText, styles: dict, notes: Sequence
     if words.reason:
         headline = Paragraph(f"<b>{markup(words.headline)}</b>", styles["verdict"])
         return [headline, Paragraph(markup(words.reason), styles["body"])]
-    text = f"<b>{markup(words.headline)}</b>, probability {format_percent(finding.probability)}"
+    text = f"<b>{markup(words.headline)}</b>, probability {markup(probability_in_words(finding))}"
     said = [Paragraph(text, styles["verdict"]), Paragraph(markup(words.like_this), styles["body"])]
     warnings = [*notes, *finding.warnings]
     return said + [Paragraph(markup(f"Warning: {warning}"), styles["body"]) for warning in warnings]

@@ -1,15 +1,14 @@
-"""Prepare the Review page: films that wait for a verdict, and reviewed films."""
+"""Prepare reading and review: films that wait for a verdict, verdicts, and reviewed films."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from fracture_core.data.review.export import ReviewedFilm, reviewed_films
 from fracture_core.data.review.review_set import ReviewSet
-from fracture_core.data.review.verdict import VERDICTS, Verdict, image_digest
+from fracture_core.data.review.verdict import VERDICTS, Verdict
 from fracture_core.data.thumbnails import to_jpeg
 from fracture_core.evaluation.review_order import Candidate, review_order
 from fracture_core.explain.overlay import overlay, thumbnail
@@ -17,102 +16,105 @@ from fracture_core.imaging.dicom.identifiers import dicom_identifiers
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.film_session import Film
+from fracture_core.reporting.worklist import Entry
 
 #: How films are ordered.
-BY_ARRIVAL, BY_VALUE = ORDERS = ("As they came", "Most instructive first")
+PLAIN, BY_VALUE = ORDERS = ("Most suspicious first", "Most instructive first")
 #: What the filters of the browser offer beside the verdicts.
 DISAGREEMENT, AGAINST_MODEL = "Readers disagree", "Differs from the model"
 FILTERS = (*(verdict.capitalize() for verdict in VERDICTS), DISAGREEMENT, AGAINST_MODEL)
 
 
-@dataclass(frozen=True, eq=False)
-class WaitingFilm:
-    """A film of the session with its finding; `digest` names its pixels in the review set."""
-
-    film: Film
-    finding: Finding
-    digest: str
-
-    @classmethod
-    def of(cls, film: Film, finding: Finding) -> WaitingFilm:
-        """Return a film that is waiting for a verdict.
-
-        Args:
-            film: The film.
-            finding: The model's finding.
-
-        Returns:
-            The waiting film.
-        """
-        return cls(film=film, finding=finding, digest=image_digest(finding.radiograph.pixels))
-
-
-def ordered(films: Sequence[WaitingFilm], order: str, thresholds: Sequence[float]) -> list[WaitingFilm]:
-    """Sort films.
+def read_by(review: ReviewSet, entries: Mapping[str, Entry], reader: str) -> dict[str, Verdict]:
+    """Return a reader's latest verdict on each of the session's films that has one.
 
     Args:
-        films: The films.
-        order: One of ORDERS.
-        thresholds: The operating points' thresholds.
+        review: The review set.
+        entries: The worklist's entries by key.
+        reader: The reader.
 
     Returns:
-        The films in order.
+        Verdicts by key.
     """
-    if order != BY_VALUE:
-        return list(films)
-    candidates = [
-        Candidate(
-            key=str(place),
-            probability=one.finding.probability if one.finding.assessed else None,
-            novelty=one.finding.unfamiliarity,
-            body_part=getattr(one.finding.radiograph.header, "body_part", None) or "",
-        )
-        for place, one in enumerate(films)
+    found = {key: own_verdict(review, entry.pixels, reader) for key, entry in entries.items() if entry.pixels}
+    return {key: verdict for key, verdict in found.items() if verdict is not None}
+
+
+def instructive_order(
+    entries: Mapping[str, Entry], thresholds: Sequence[float], read: Collection[str] = ()
+) -> list[str]:
+    """Order a worklist by what a verdict would teach most: films without one first, files without an image last.
+
+    Args:
+        entries: The worklist's entries by key, in the plain order.
+        thresholds: The operating points' thresholds, on the entries' scale of probability.
+        read: Keys of the films that have a verdict already; they keep the plain order.
+
+    Returns:
+        The keys.
+    """
+    waiting = [
+        Candidate(key, entry.probability if entry.assessed else None, entry.novelty, entry.body_part)
+        for key, entry in entries.items()
+        if entry.pixels and key not in read
     ]
-    return [films[int(key)] for key in review_order(candidates, thresholds)]
+    first = review_order(waiting, thresholds)
+    later = sorted((key for key in entries if key not in set(first)), key=lambda key: not entries[key].pixels)
+    return [*first, *later]
 
 
 def keep_verdict(
     review: ReviewSet,
-    waiting: WaitingFilm,
+    film: Film,
+    finding: Finding,
     verdict: str,
     *,
     reader: str,
     boxes: Sequence[Sequence[float]] = (),
     comment: str = "",
 ) -> tuple[Verdict, str]:
-    """Keep a reader's verdict on a film with the model's answer.
+    """Keep a verdict on a film of the session, with the model's answer at this moment.
 
     Args:
-        review: Where it is kept.
-        waiting: The film.
+        review: The review set.
+        film: The film.
+        finding: What the model found on it.
         verdict: One of VERDICTS.
-        reader: Who says it.
+        reader: The reader.
         boxes: Fractures as (x, y, width, height) in pixels.
         comment: A word of the reader's own.
 
     Returns:
-        The verdict as it was kept, and what to say of it: that others had said something else, "" if not.
+        The verdict as kept, and a sentence on the verdicts that it stands beside, else "".
 
     Raises:
         ReviewError: It cannot be kept.
     """
-    finding = waiting.finding
-    model = {"bundle": finding.bundle, "triage": finding.triage, "logit": round(finding.logit, 6)}
+    model: dict[str, object] = {"bundle": finding.bundle, "triage": finding.triage, "logit": round(finding.logit, 6)}
     model["probability"] = round(finding.probability, 6) if finding.assessed else None
-    before = {v.reader: v.verdict for v in review.of(waiting.digest) if v.reader != reader.strip()}
     kept = review.add(
         finding.radiograph.pixels,
         verdict,
         reader=reader,
         boxes=boxes,
         comment=comment,
-        patient=_patient(waiting.film.data),
+        patient=_patient(film.data),
         body_part=getattr(finding.radiograph.header, "body_part", None) or "",
         model=model,
     )
-    others = [f"{name or 'another reader'}: {said}" for name, said in before.items() if said != verdict]
-    return kept, f"Kept beside what others said of this film ({'; '.join(others)})." if others else ""
+    return kept, _beside(review.of(kept.image), kept)
+
+
+def _beside(verdicts: Sequence[Verdict], kept: Verdict) -> str:
+    """Say which verdicts on the same film the newest one stands beside; "" if there are none."""
+    others = {v.reader: v.verdict for v in verdicts if v.reader != kept.reader}
+    if others:
+        said = "; ".join(f"{name or 'another reader'}: {verdict}" for name, verdict in others.items())
+        agreed = "agrees with" if set(others.values()) == {kept.verdict} else "differs from"
+        return f"Second reading: both verdicts are kept. Yours, {kept.verdict}, {agreed} {said}."
+    if sum(v.reader == kept.reader for v in verdicts) > 1:
+        return f"Changed to {kept.verdict}; the earlier verdict is kept too."
+    return ""
 
 
 def own_verdict(review: ReviewSet, digest: str, reader: str) -> Verdict | None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
+from fracture_core.bundle.saved_points import pair_name
+from fracture_core.data.review.verdict import image_digest
 from fracture_core.explain.overlay import thumbnail, to_png
 from fracture_core.inference.assessment import not_read
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.metrics.operating_points import OperatingPoint, answer
+from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.reporting.audit_log import AuditLine
-from fracture_core.reporting.finding_text import UNOPENED
+from fracture_core.reporting.finding_text import UNOPENED, site_in_words
 
 COLUMNS = (
     *("file", "finding", "reason", "probability", "logit", "warnings", "error"),
-    *("sha256", "bundle", "rule_out", "rule_in", "reader_finding"),
+    *("sha256", "bundle", "rule_out", "rule_in", "points", "reader_finding"),
 )
 
 
@@ -25,7 +28,8 @@ class Entry:
     """What a worklist keeps of a file that was read: no pixels but a thumbnail (PNG), so that many fit in memory.
 
     `reason` says why a file that was read got no answer, `error` why it could not be read; both "" otherwise.
-    `reader_finding` is what the person at the screen found.
+    `reader_finding` is what the person at the screen found, `novelty` the out-of-distribution score, `body_part` what
+    the file says, and `pixels` the digest that names the image in a review set.
     """
 
     name: str
@@ -39,6 +43,9 @@ class Entry:
     thumbnail: bytes = field(default=b"", repr=False)
     reader_finding: str = ""
     truncated: bool = False
+    novelty: float = 0.0
+    body_part: str = ""
+    pixels: str = ""
 
     @classmethod
     def of(cls, result: Finding | Failure) -> Entry:
@@ -61,12 +68,21 @@ class Entry:
             sha256=result.radiograph.sha256,
             bundle=result.bundle,
             thumbnail=to_png(thumbnail(result.radiograph.pixels)),
+            novelty=result.unfamiliarity,
+            body_part=getattr(result.radiograph.header, "body_part", None) or "",
+            pixels=image_digest(result.radiograph.pixels),
         )
 
     @property
     def assessed(self) -> bool:
         """Whether the model gave an answer; if not, nobody has read this radiograph."""
         return not self.reason and not self.error
+
+    def on_scale(self, scale: ScoreScale | None) -> Entry:
+        """Return the entry with its probability on a scale; None leaves it on the bundle's own."""
+        if scale is None or self.logit is None:
+            return self
+        return replace(self, probability=float(scale.probability(self.logit)))
 
     def finding(self, rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
         """Return the finding in words.
@@ -99,7 +115,9 @@ class Entry:
         if self.error:
             return None
         probability = None if self.reason else self.probability
-        return AuditLine(who, self.sha256, self.bundle, self.finding(rule_out, rule_in), probability)
+        # A site's points give probabilities on another scale: whoever watches the log must not mix the two.
+        model = self.bundle if rule_in.scale is None else f"{self.bundle}, calibrated to {pair_name(rule_in)}"
+        return AuditLine(who, self.sha256, model, self.finding(rule_out, rule_in), probability)
 
 
 def worklist(entries: Sequence[Entry], rule_out: OperatingPoint, rule_in: OperatingPoint) -> pd.DataFrame:
@@ -128,6 +146,7 @@ def worklist(entries: Sequence[Entry], rule_out: OperatingPoint, rule_in: Operat
                 "bundle": entry.bundle,
                 "rule_out": rule_out.threshold,
                 "rule_in": rule_in.threshold,
+                "points": site_in_words(rule_out, rule_in) or "the model's own scale",
                 "reader_finding": entry.reader_finding,
                 "thumbnail": entry.thumbnail,
             }
@@ -159,6 +178,6 @@ def to_csv(table: pd.DataFrame) -> str:
         The CSV text.
     """
     kept = table[list(COLUMNS)].copy()
-    for column in ("file", "reason", "warnings", "error"):
+    for column in ("file", "reason", "warnings", "error", "points"):
         kept[column] = [f"'{text}" if text[:1] in tuple("=+-@\t\r") and text else text for text in kept[column]]
     return kept.to_csv(index=False, float_format="%.6f", lineterminator="\n")

@@ -9,33 +9,37 @@ import pytest
 from PIL import Image
 
 from fracture_core.data.review.review_set import ReviewSet
+from fracture_core.data.review.verdict import image_digest
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.predictor import load_predictor
+from fracture_core.inference.predictor import Finding, load_predictor
 from fracture_core.reporting.film_session import Film
 from fracture_core.reporting.review_session import (
     AGAINST_MODEL,
-    BY_ARRIVAL,
-    BY_VALUE,
     DISAGREEMENT,
-    WaitingFilm,
     chosen_films,
+    instructive_order,
     keep_verdict,
-    ordered,
     own_verdict,
+    read_by,
     reviewed_picture,
 )
+from fracture_core.reporting.worklist import Entry
 from tests.support import dicom_files
 
 
-@pytest.fixture
-def films(small_models) -> list[WaitingFilm]:
+@pytest.fixture(scope="module")
+def films(small_models) -> list[tuple[Film, Finding]]:
     predictor = load_predictor("small", small_models)
     made = []
     for path in sorted((small_models.parent / "data" / "images").glob("*/*.jpg"))[:5]:
         data = path.read_bytes()
         film = Film(key=path.name, name=path.name, data=data)
-        made.append(WaitingFilm.of(film, predictor.predict(read_radiograph(data, name=path.name))))
+        made.append((film, predictor.predict(read_radiograph(data, name=path.name))))
     return made
+
+
+def digest(read: tuple[Film, Finding]) -> str:
+    return image_digest(read[1].radiograph.pixels)
 
 
 @pytest.fixture
@@ -44,46 +48,55 @@ def review(tmp_path) -> ReviewSet:
 
 
 def test_the_models_answer_at_that_time_is_kept(films, review):
-    kept, said = keep_verdict(review, films[0], "fracture", reader="a", boxes=[(1, 2, 9, 9)])
-    finding = films[0].finding
+    kept, said = keep_verdict(review, *films[0], "fracture", reader="a", boxes=[(1, 2, 9, 9)])
+    finding = films[0][1]
     assert kept.model["bundle"] == finding.bundle and kept.model["triage"] == finding.triage and said == ""
     assert kept.model["probability"] == pytest.approx(finding.probability, abs=1e-6)
-    assert own_verdict(review, films[0].digest, "a") == kept and own_verdict(review, films[0].digest, "b") is None
+    assert own_verdict(review, digest(films[0]), "a") == kept and own_verdict(review, digest(films[0]), "b") is None
 
 
 def test_a_reader_is_told_that_another_one_said_something_else(films, review):
-    keep_verdict(review, films[0], "fracture", reader="a")
-    assert "a: fracture" in keep_verdict(review, films[0], "no fracture", reader="b")[1]
-    assert keep_verdict(review, films[0], "fracture", reader="a")[1].count("b: no fracture") == 1
+    keep_verdict(review, *films[0], "fracture", reader="a")
+    said = keep_verdict(review, *films[0], "no fracture", reader="b")[1]
+    assert "both verdicts are kept" in said and "no fracture, differs from a: fracture" in said
+    assert "differs from b: no fracture" in keep_verdict(review, *films[0], "fracture", reader="a")[1]
+    assert "agrees with a: fracture" in keep_verdict(review, *films[0], "fracture", reader="b")[1]
+    keep_verdict(review, *films[1], "fracture", reader="a")
+    assert "earlier verdict is kept too" in keep_verdict(review, *films[1], "cannot tell", reader="a")[1]
+    keep_verdict(review, *films[0], "no fracture", reader="b")
     assert [film.disagreement for film in chosen_films(review, [DISAGREEMENT])] == [True]
 
 
 def test_patients_of_dicom_files_are_hashed(films, review):
     pixels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
     data = dicom_files.file_bytes(dicom_files.dataset(pixels, PatientID="4711", PatientName="Doe^Jo"))
-    waiting = WaitingFilm(film=Film(key="d", name="d.dcm", data=data), finding=films[0].finding, digest=films[0].digest)
-    kept, _ = keep_verdict(review, waiting, "fracture", reader="a")
+    kept, _ = keep_verdict(review, Film(key="d", name="d.dcm", data=data), films[0][1], "fracture", reader="a")
     assert kept.patient == review.patient_hash("4711") != ""
 
 
 def test_films_are_filtered_and_the_newest_comes_first(films, review):
-    for number, waiting in enumerate(films[:4]):
-        keep_verdict(review, waiting, ("fracture", "no fracture")[number % 2], reader="ab"[number // 2])
-    assert [film.image for film in chosen_films(review, [])] == [one.digest for one in films[3::-1]]
+    for number, one in enumerate(films[:4]):
+        keep_verdict(review, *one, ("fracture", "no fracture")[number % 2], reader="ab"[number // 2])
+    assert [film.image for film in chosen_films(review, [])] == [digest(one) for one in films[3::-1]]
     assert {film.label for film in chosen_films(review, ["Fracture"])} == {1}
     assert len(chosen_films(review, ["Fracture", "No fracture"], "a")) == 2
     assert all(film.model_disagrees for film in chosen_films(review, [AGAINST_MODEL]))
 
 
-def test_orders_hold_every_film_once(films):
-    assert ordered(films, BY_ARRIVAL, (0.1, 0.5)) == films
-    assert sorted(one.digest for one in ordered(films, BY_VALUE, (0.1, 0.5))) == sorted(one.digest for one in films)
+def test_films_with_a_verdict_and_files_without_an_image_come_last(films, review):
+    entries = {film.key: Entry.of(finding) for film, finding in films}
+    entries["broken"] = Entry("broken", error="It cannot be read.")
+    keep_verdict(review, *films[2], "fracture", reader="a")
+    read = read_by(review, entries, "a")
+    assert list(read) == [films[2][0].key] and read_by(review, entries, "b") == {}
+    order = instructive_order(entries, (0.1, 0.5), read)
+    assert sorted(order) == sorted(entries) and order[-2:] == [films[2][0].key, "broken"]
 
 
 def test_the_picture_shows_the_boxes(films, review):
-    keep_verdict(review, films[0], "fracture", reader="a", boxes=[(10, 10, 40, 40)])
+    keep_verdict(review, *films[0], "fracture", reader="a", boxes=[(10, 10, 40, 40)])
     with_box = reviewed_picture(review, chosen_films(review, [])[0])
     picture = np.asarray(Image.open(io.BytesIO(with_box)).convert("RGB"), int)
     assert picture.shape == (160, 160, 3) and (picture[..., 2] - picture[..., 0] > 60).any()
-    review.path(films[0].digest).unlink()
+    review.path(digest(films[0])).unlink()
     assert reviewed_picture(review, chosen_films(review, [])[0]) == b""

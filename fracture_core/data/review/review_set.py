@@ -26,6 +26,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from fracture_core.data.review.log import VerdictLog
 from fracture_core.data.review.verdict import (
     VERDICTS,
     ReviewError,
@@ -33,7 +34,6 @@ from fracture_core.data.review.verdict import (
     boxes_within,
     image_digest,
     is_digest,
-    parse_verdicts,
 )
 from fracture_core.files import append_durably, atomic_write, exclusive_lock, write_bytes, write_text
 
@@ -61,7 +61,7 @@ class ReviewSet:
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = Path(folder).absolute()
-        self._seen: tuple[tuple[int, int], list[Verdict]] = ((-1, -1), [])
+        self._log = VerdictLog(self._file)
         try:
             (self.folder / "images").mkdir(parents=True, exist_ok=True)
             with exclusive_lock(self._file):
@@ -171,16 +171,7 @@ class ReviewSet:
         Raises:
             ReviewError: The file cannot be read.
         """
-        try:
-            status = self._file.stat()
-            stamp = (status.st_size, status.st_mtime_ns)
-            if stamp != self._seen[0]:
-                self._seen = (stamp, parse_verdicts(self._file.read_bytes()))
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise ReviewError(f"The verdicts in {self.folder} cannot be read ({_reason(error)}).") from error
-        return list(self._seen[1])
+        return self._log.verdicts()
 
     def of(self, image: str) -> list[Verdict]:
         """Return the verdicts on one film.
@@ -191,7 +182,7 @@ class ReviewSet:
         Returns:
             The verdicts, oldest first.
         """
-        return [verdict for verdict in self.verdicts() if verdict.image == image]
+        return self._log.of(image)
 
     def delete(self, image: str) -> None:
         """Remove a film and all verdicts on it for good.

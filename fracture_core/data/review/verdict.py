@@ -125,21 +125,3 @@ def boxes_within(
     if not (np.isfinite(corners).all() and (corners[:, 2:] >= 1).all()):
         raise ReviewError("A box must lie on the film and be at least a pixel wide and high.")
     return tuple((x, y, w, h) for x, y, w, h in corners.round(2).tolist())
-
-
-def parse_verdicts(data: bytes) -> list[Verdict]:
-    """Parse verdicts.jsonl. Lines that a crash truncated are skipped.
-
-    Args:
-        data: The file.
-
-    Returns:
-        The verdicts in the order of the lines.
-    """
-    verdicts = []
-    for line in data.splitlines():
-        try:
-            verdicts.append(Verdict.from_json(line.decode("utf-8")))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue
-    return verdicts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +16,7 @@ from fracture_core.data.dataset_statistics import Survey, survey
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import SplitError, project_split
 from fracture_core.data.thumbnails import make_all
+from fracture_core.metrics.score_scale import ScoreScale
 
 _Key = tuple[str, int]
 
@@ -35,6 +36,12 @@ class Sources:
     def survey(self) -> Survey:
         """Sizes of images and boxes, read from the headers at the first call."""
         return _survey(self.key)
+
+    def on_scale(self, scale: ScoreScale | None) -> Sources:
+        """Give the same with the model's probabilities on the scale of the operating points in use."""
+        if scale is None:
+            return self
+        return replace(self, table=self.table.assign(probability=scale.probability(self.table["logit"])))
 
 
 def sources(bundle: Bundle | None) -> Sources:

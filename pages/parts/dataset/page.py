@@ -35,6 +35,7 @@ def dataset_page() -> None:
         return
     if choice is not None:
         warm(choice.bundle)
+        found = found.on_scale(choice.rule_in.scale)
     section = st.segmented_control(
         "Section",
         [BROWSE, MAKEUP, MAP, AUDIT, SUSPECTS, WRONG, POINTING],

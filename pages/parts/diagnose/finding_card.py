@@ -9,7 +9,7 @@ import streamlit as st
 
 from fracture_core.formatting import format_percent
 from fracture_core.inference.predictor import Finding
-from fracture_core.reporting.finding_text import WAYS_FORWARD, FindingText
+from fracture_core.reporting.finding_text import WAYS_FORWARD, FindingText, probability_in_words
 
 # Blue, orange and vermilion of Okabe and Ito 2008 are told apart by every kind of colour vision; shape says it again.
 SHAPES = {
@@ -50,7 +50,7 @@ def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()
     if words.reason:
         show_not_read(words.headline, words.reason, notes)
         return
-    body = f'<p class="share">Probability {format_percent(finding.probability)}</p>{_scale(finding)}'
+    body = f'<p class="share">Probability {escape(probability_in_words(finding))}</p>{_scale(finding)}'
     alike = f'<p class="alike">{escape(words.like_this)}</p>'
     _card(words.kind, words.headline, body, alike + _cautions([*notes, *finding.warnings]))
 
@@ -85,6 +85,7 @@ def _scale(finding: Finding) -> str:
     low, high = sorted((finding.rule_out.threshold, finding.rule_in.threshold))
     if finding.rule_out.threshold > finding.rule_in.threshold:
         low = high = finding.rule_in.threshold
+    high = min(high, 1.0)  # a site's point that calls no film likely lies beyond the scale
     zones = (("unlikely", 0.0, low), ("indeterminate", low, high), ("likely", high, 1.0))
     bars = "".join(f'<i style="flex:{end - start:.4f} 0 0;--zone:{SHAPES[kind][0]}"></i>' for kind, start, end in zones)
     label = (

@@ -22,6 +22,7 @@ from pages.parts.diagnose.layout import DESK_STYLE
 from pages.parts.diagnose.tools_pane import tools_pane, truncated_choice, your_reading
 from pages.parts.diagnose.uploads import film_session
 from pages.parts.diagnose.worklist_pane import worklist_pane
+from pages.parts.review.reading import begin_reading, order_switch, reading_pane, verdict_options, worklist_keys
 from pages.parts.shared.audit_gate import recorded
 from pages.parts.shared.engine_queue import engine_turn
 from pages.parts.shared.predictor_cache import predictor, warm
@@ -89,23 +90,28 @@ def _work(
     slot: DeltaGenerator,
     panes: Sequence[DeltaGenerator],
 ) -> None:
-    entries = films.entries(choice.bundle.version)
+    entries = films.entries(choice.bundle.version, choice.rule_in.scale)
     if not recorded(list(entries.values()), choice):
         return
+    reading = begin_reading(films, entries)
+    entries = reading.entries if reading else entries
     place = list(entries)
-    ordered = [place[i] for i in worklist_order(list(entries.values()))]
+    ordered = worklist_keys(reading, [place[i] for i in worklist_order(list(entries.values()))], choice)
     key = _opened_key(ordered)
     # Prepared before anything is drawn: an answer never stands beside another film's image.
     opened = _open(films, choice, key, slot)
     with bar:
         _bar(films, choice, entries, ordered, key)
+        if len(ordered) > 1:
+            order_switch(reading)
     with panes[0]:
         worklist_pane(ordered, [entries[one] for one in ordered], choice, key)
     with panes[1]:
-        _film(films, opened, choice, key)
+        _film(films, opened, choice, key, verdict_options(reading, opened.result, key, ordered))
     with panes[2]:
         _answer(opened)
-        your_reading(films, key)
+        if not reading_pane(reading):
+            your_reading(films, key)
     with panes[3]:
         tools_pane(films, opened.result, opened.reference, choice, key)
         if said := notice():
@@ -163,7 +169,7 @@ def _bar(films: FilmSession, choice: Choice, entries: dict[str, Entry], ordered:
     st.button("Clear all", on_click=_clear, args=(films,), icon=":material/delete:", help="Remove all radiographs.")
 
 
-def _film(films: FilmSession, opened: Opened, choice: Choice, key: str) -> None:
+def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict: dict[str, Any]) -> None:
     name = escape_markdown(opened.result.name if isinstance(opened.result, Failure) else opened.result.radiograph.name)
     st.markdown(f"**{name}**")
     if opened.picture is None:
@@ -173,7 +179,8 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str) -> None:
     def read_again(adjustment) -> None:
         films.set_options(key, adjustments=(*films.film(key).options.adjustments, adjustment))
 
-    viewer(opened.picture, examples.shown_boxes(films.film(key), opened.reference), on_read_again=read_again)
+    boxes = examples.shown_boxes(films.film(key), opened.reference)
+    viewer(opened.picture, boxes, on_read_again=read_again, **verdict)
 
 
 def _answer(opened: Opened) -> None:

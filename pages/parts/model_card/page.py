@@ -21,6 +21,7 @@ from fracture_core.metrics.operating_points import triage_groups
 from fracture_core.metrics.subgroups import subgroup_table
 from fracture_core.paths import models_folder
 from fracture_core.reporting.claim import claim_items
+from fracture_core.reporting.finding_text import sites_in_words
 from fracture_core.reporting.model_summary import INTENDED_USE, NOT_FOR, headline, recipe_table, side_by_side
 from fracture_core.reporting.threshold_charts import curve_chart, matrix_chart, reliability_chart, subgroup_chart
 from fracture_core.reporting.threshold_tables import CELL_NAMES
@@ -43,6 +44,7 @@ def card(bundle: Bundle) -> None:
     _curves(bundle, test)
     _films(bundle, test)
     _text(bundle)
+    _sites(bundle)
     _training(bundle)
     _claim(bundle, splits)
     _files(bundle)
@@ -152,6 +154,15 @@ def _text(bundle: Bundle) -> None:
             st.markdown(text.replace("![", "["))
 
 
+def _sites(bundle: Bundle) -> None:
+    """Print the calibrations to sites that were saved with the model, where there are any."""
+    if said := sites_in_words(bundle):
+        st.subheader("Calibrated to sites", anchor=False)
+        st.caption("Chosen as the operating point in the sidebar, these points and their probabilities are used.")
+        for one in said:
+            st.markdown(f"- {escape_markdown(one)}")
+
+
 def _training(bundle: Bundle) -> None:
     rows = bundle.history().to_dict("records")
     if rows:
@@ -184,8 +195,8 @@ def _files(bundle: Bundle) -> None:
         f"Version {bundle.version}, created {escape_markdown(bundle.created)}. A model is loaded only if every file "
         "matches its SHA-256."
     )
-    st.download_button(
-        "The card as Markdown", bundle.card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore"
-    )
+    sites = "".join(f"- {one}\n" for one in sites_in_words(bundle))
+    card = f"{bundle.card.rstrip()}\n\n## Calibrated to sites\n\n{sites}" if sites else bundle.card
+    st.download_button("The card as Markdown", card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore")
     with st.expander("SHA-256 of each file"):
         st.code("\n".join(f"{digest}  {name}" for name, digest in bundle.manifest["files"].items()), language=None)

@@ -11,11 +11,11 @@ import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
-from fracture_core.bundle.saved_points import offered as saved
+from fracture_core.bundle.saved_points import usable_points
 from fracture_core.errors import FractureCoreError
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.paths import models_folder
-from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words, thresholds_in_words
+from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words, site_in_words, thresholds_in_words
 
 THREE_ANSWERS = "Three categories"
 ONE_THRESHOLD = "One threshold"
@@ -60,6 +60,8 @@ def choose() -> Choice:
             escape_markdown(thresholds_in_words(rule_out, rule_in)),
             help=escape_markdown(points_in_words(rule_out, rule_in)),
         )
+        if site := site_in_words(rule_out, rule_in):
+            st.caption(escape_markdown(site))
         st.caption(escape_markdown(f"{bundle.version}, created {bundle.created[:10]}"))
     return Choice(bundle, rule_out, rule_in)
 
@@ -71,9 +73,19 @@ def operating_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, Operatin
         THREE_ANSWERS: (own["rule_out"], own["rule_in"]),
         ONE_THRESHOLD: (own["single"], own["single"]),
     }
-    offered |= {f"Saved: {name}": pair for name, pair in saved(bundle.chosen_points()).items()}
+    offered |= {saved_label(name, pair): pair for name, pair in usable_points(bundle).items()}
     version, point = st.session_state.get(IN_USE, ("", None))
     return offered | {in_use_label(point): (point, point)} if version == bundle.version else offered
+
+
+def saved_label(name: str, pair: tuple[OperatingPoint, OperatingPoint]) -> str:
+    """Return what saved points are offered under."""
+    return f"{'Saved' if pair[1].site is None else 'Site'}: {name}"
+
+
+def use_saved(name: str, pair: tuple[OperatingPoint, OperatingPoint]) -> None:
+    """Use saved points on every page of this session; call it before the sidebar is drawn."""
+    st.session_state["operating_point"] = saved_label(name, pair)
 
 
 def use_here(bundle: Bundle, point: OperatingPoint) -> None:

@@ -16,6 +16,7 @@ export default function (component) {
   let viewer = viewers.get(parentElement);
   if (!viewer) viewers.set(parentElement, (viewer = new Viewer(parentElement)));
   viewer.readAgain = (how) => setTriggerValue("read", how);
+  viewer.sendVerdict = (verdict) => setTriggerValue("verdict", verdict);
   viewer.show(data);
   return () => {
     viewer.close();
@@ -56,7 +57,10 @@ class Viewer {
     if (fresh) {
       this.state = { ...REST };
       this.measuring.clear();
-      this.measuring.tool = null;
+      // Who draws boxes goes on drawing them on the next film.
+      if (this.measuring.tool !== "outline") this.measuring.tool = null;
+      this.outlines = null;
+      this.reviewed = null;
       // Swiping begins left of what the model marks, so that the mark is seen whole.
       const box = this.layer()?.marks[0]?.box;
       this.split = box ? Math.round(Math.max(5, Math.min(50, (100 * box[0]) / data.width - 8))) : 50;
@@ -83,6 +87,7 @@ class Viewer {
       this.one("svg.polygons"), data.polygons.map((points) => ({ d: `M${points.join(" ")}Z`, stroke: "#5fd38d" })));
     this.one(".scale i").style.backgroundImage = `linear-gradient(90deg, ${data.legend.join(",")})`;
     this.drawnLayer = null;
+    this.showReview(data.review);
     this.draw();
   }
 
@@ -125,6 +130,7 @@ class Viewer {
     this.place();
     this.drawLayers();
     this.drawMeasures();
+    this.drawOutlines();
   }
 
   controls() {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +19,12 @@ from fracture_core.inference.predictor import Finding, Mark
 from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, kind_of
 
 _HERE = Path(__file__).parent
+_SCRIPTS = ("viewer_tools.js", "viewer.js", "viewer_input.js", "viewer_review.js")
 _component = st.components.v2.component(
     "radiograph_viewer",
     html=(_HERE / "viewer.html").read_text("utf-8"),
     css=(_HERE / "viewer.css").read_text("utf-8"),
-    js="\n".join((_HERE / name).read_text("utf-8") for name in ("viewer_tools.js", "viewer.js", "viewer_input.js")),
+    js="\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS),
 )
 
 
@@ -78,6 +79,8 @@ def viewer(
     polygons: Sequence[np.ndarray] | None = None,
     *,
     on_read_again: Callable[[Adjustment], None] | None = None,
+    review: Mapping[str, object] | None = None,
+    on_verdict: Callable[[dict], None] | None = None,
 ) -> None:
     """Draw a viewer.
 
@@ -86,11 +89,15 @@ def viewer(
         boxes: the dataset's own, (n, 4): x, y, width, height in pixels.
         polygons: the dataset's own, each (k, 2).
         on_read_again: called with what the user cropped and turned; without it nothing can be read again.
+        review: the reader's verdict so far (`film`, `round`, `failed`, `reader`, `given`, `boxes`, `comment`); without
+            it no verdict can be given.
+        on_verdict: called with a verdict: `film`, `round` and `failed` as in `review`, `verdict`, `boxes`, `comment`.
     """
     drawn = {
         "boxes": [] if boxes is None else np.asarray(boxes, float).round(1).tolist(),
         "polygons": [np.asarray(points, float).round(1).tolist() for points in polygons or ()],
         "again": on_read_again is not None,
+        "review": dict(review) if review is not None else None,
     }
 
     def read_again() -> None:
@@ -99,7 +106,12 @@ def viewer(
             crop = tuple(int(value) for value in wish["crop"]) if wish.get("crop") else None
             on_read_again(Adjustment(crop, bool(wish.get("mirrored")), int(wish.get("turns", 0)) % 4))
 
-    _component(data=picture | drawn, key="viewer", on_read_change=read_again)
+    def verdict() -> None:
+        given = st.session_state["viewer"].get("verdict")
+        if on_verdict is not None and given:
+            on_verdict(given)
+
+    _component(data=picture | drawn, key="viewer", on_read_change=read_again, on_verdict_change=verdict)
 
 
 def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, object]:

@@ -6,10 +6,10 @@ const TOOLS = { m: "ruler", a: "angle", c: "crop" };
 
 Object.assign(Viewer.prototype, {
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || !this.data) return;
+    if (!this.data) return;
     const target = event.composedPath()[0];
     const typing = target.closest?.("input:not([type=range]):not([type=checkbox]):not([type=radio]), textarea, select, [contenteditable=true]");
-    if (typing) return;
+    if (typing || this.reviewKey(event) || event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
     const preset = Object.keys(PRESETS)["1234".indexOf(key)];
     if (TOGGLES[key]) this.toggle(TOGGLES[key]);
@@ -42,6 +42,7 @@ Object.assign(Viewer.prototype, {
     document.addEventListener("keydown", (event) => this.key(event), options);
     document.addEventListener("fullscreenchange", () => this.draw(), options);
     this.root.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && event.target.matches(".comment")) this.visiblePort()?.focus();
       const bar = event.target.closest("[role=toolbar]");
       if (bar) this.walk(event, bar);
       // Arrow keys that move one of our own controls must not turn to the next radiograph as well.
@@ -51,7 +52,7 @@ Object.assign(Viewer.prototype, {
     this.root.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
-      const { view, toggle, act, tool, preset } = button.dataset;
+      const { view, toggle, act, tool, preset, verdict, outline } = button.dataset;
       const bar = button.closest("[role=toolbar]");
       if (bar) this.rove(bar, button);
       if (view) {
@@ -60,10 +61,13 @@ Object.assign(Viewer.prototype, {
       } else if (toggle) this.toggle(toggle);
       else if (tool) this.pick(tool);
       else if (preset) this.preset(preset);
+      else if (verdict) this.give(verdict);
+      else if (outline) this.outline(outline);
       else this.act(act);
     }, options);
     this.root.addEventListener("input", (event) => {
       const { range } = event.target.dataset;
+      if (event.target.matches(".comment")) return this.keepDraft();
       if (range === "method" || range === "opacity") preferences[range] = event.target.value;
       else this.state[range] = Number(event.target.value);
       this.draw();
@@ -129,13 +133,16 @@ Object.assign(Viewer.prototype, {
     port.addEventListener("pointerdown", (event) => {
       this.pointers.set(event.pointerId, event);
       port.setPointerCapture(event.pointerId);
-      if (this.measuring.tool && event.button === 0) this.measuring.down(this.toImage(at(event)));
+      if (this.outlinePointer("down", event, at(event))) return;
+      if (this.measuring.tool && this.measuring.tool !== "outline" && event.button === 0) this.measuring.down(this.toImage(at(event)));
       else port.classList.add("held");
       this.draw();
     }, options);
     const release = (event) => {
+      const drawn = this.outlinePointer("up", event, at(event));
       this.pointers.delete(event.pointerId);
       port.classList.remove("held");
+      if (drawn) return;
       if (this.measuring.tool && event.button === 0) this.measuring.up();
       this.draw();
     };
@@ -143,10 +150,13 @@ Object.assign(Viewer.prototype, {
     port.addEventListener("pointercancel", release, options);
     port.addEventListener("pointermove", (event) => {
       const held = this.pointers.has(event.pointerId);
-      if (!this.measuring.tool || event.buttons === 2) this.drag(event, port);
+      if (this.outlinePointer("move", event, at(event))) return;
+      const pinched = this.measuring.tool === "outline" && this.pointers.size > 1;
+      if (!this.measuring.tool || event.buttons === 2 || pinched) this.drag(event, port);
       else if (this.measuring.move(this.toImage(at(event)), held)) this.draw();
     }, options);
     port.addEventListener("keydown", (event) => {
+      if (this.outlineKey(event)) return;
       const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
       if (!step || !event.shiftKey) return;
       event.preventDefault();

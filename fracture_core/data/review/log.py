@@ -1,0 +1,88 @@
+"""Read verdicts.jsonl, of which only what was added since is read again."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from fracture_core.data.review.verdict import ReviewError, Verdict
+
+#: Bytes before the place where reading goes on that must be as they were.
+_COMPARED = 256
+
+
+class VerdictLog:
+    """The verdicts of one file, which only grows; when a film is deleted another file takes its place.
+
+    Thread-safe; other processes may append.
+
+    Args:
+        path: verdicts.jsonl, which need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._inode, self._offset, self._end = -1, 0, b""
+        self._verdicts: list[Verdict] = []
+        self._by_image: dict[str, list[Verdict]] = {}
+
+    def verdicts(self) -> list[Verdict]:
+        """Return every verdict, oldest first; lines that a crash truncated are passed over.
+
+        Raises:
+            ReviewError: The file cannot be read.
+        """
+        with self._lock:
+            self._read()
+            return list(self._verdicts)
+
+    def of(self, image: str) -> list[Verdict]:
+        """Return the verdicts on one film, oldest first.
+
+        Args:
+            image: The digest of its pixels.
+
+        Raises:
+            ReviewError: The file cannot be read.
+        """
+        with self._lock:
+            self._read()
+            return list(self._by_image.get(image, ()))
+
+    def _read(self) -> None:
+        try:
+            with self._path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                if status.st_ino != self._inode or status.st_size < self._offset:
+                    self._start_again(status.st_ino)
+                # A file number can come again after two deletions; the last line, which says when, cannot.
+                file.seek(self._offset - len(self._end))
+                if file.read(len(self._end)) != self._end:
+                    self._start_again(status.st_ino)
+                file.seek(self._offset)
+                added = file.read()
+        except FileNotFoundError:
+            self._start_again(-1)
+            return
+        except OSError as error:
+            raise ReviewError(f"The verdicts in {self._path.parent} cannot be read ({error.strerror}).") from error
+        # A line without its end is still being written, or was cut short: it is looked at again with what follows.
+        whole = added[: added.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        self._end = (self._end + whole)[-_COMPARED:]
+        for line in whole.splitlines():
+            self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            verdict = Verdict.from_json(line.decode("utf-8"))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return
+        self._verdicts.append(verdict)
+        self._by_image.setdefault(verdict.image, []).append(verdict)
+
+    def _start_again(self, inode: int) -> None:
+        self._inode, self._offset, self._end = inode, 0, b""
+        self._verdicts, self._by_image = [], {}

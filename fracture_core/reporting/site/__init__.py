@@ -1,0 +1,1 @@
+"""Words and charts of a calibration to a site."""
