@@ -18,7 +18,7 @@ from fracture_core.data.review.review_set import FILE, ReviewSet, is_review_fold
 from fracture_core.data.review.verdict import ReviewError, image_digest
 from fracture_core.imaging.radiograph import read_radiograph
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FILM = np.arange(60 * 40, dtype=np.uint8).reshape(60, 40)
 
 
