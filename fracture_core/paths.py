@@ -107,12 +107,20 @@ def cache_folder() -> Path:
 
 
 def settings_file() -> Path:
-    """Return the file of what users chose on the page: FRACTURE_SETTINGS, else settings.json in the user's folder."""
+    """Return the file of what users chose on the page.
+
+    Returns:
+        FRACTURE_SETTINGS, else settings.json in the user's data folder; it may not exist.
+    """
     return _named("FRACTURE_SETTINGS") or Path(platformdirs.user_data_dir("fracture-reader", False)) / "settings.json"
 
 
 def kept_settings() -> dict[str, Any]:
-    """Return what users chose on the page; empty if nothing was, or if the file cannot be read."""
+    """Return what users chose on the page.
+
+    Returns:
+        Values by name; empty if nothing was chosen, or if the file cannot be read.
+    """
     try:
         kept = json.loads(settings_file().read_text("utf-8"))
     except (OSError, ValueError):
@@ -133,7 +141,11 @@ def review_folder() -> Path | None:
 
 
 def review_folder_by_environment() -> bool:
-    """Return whether FRACTURE_REVIEW_DIR decides: it names the folder, or says "off"."""
+    """Return whether FRACTURE_REVIEW_DIR decides on the review folder.
+
+    Returns:
+        True if it names the folder, or says "off".
+    """
     return bool(os.environ.get("FRACTURE_REVIEW_DIR"))
 
 

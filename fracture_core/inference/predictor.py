@@ -47,9 +47,9 @@ class Mark:
 class Finding:
     """What the network says of one radiograph, and how far to trust it.
 
-    `probability` is calibrated, 0..1, and means nothing unless `assessed`; it is on the scale of the operating points,
-    the bundle's `own_scale` or a site's. `unfamiliarity` above 1 means unlike the
-    training data; `scope_margin` below 0 means no limb radiograph (None where the bundle has no scope model).
+    `probability` is calibrated, 0..1, on the scale of the operating points (the bundle's `own_scale` or a site's), and
+    means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the training data; `scope_margin` below 0 means
+    no limb radiograph (None where the bundle has no scope model).
     """
 
     radiograph: Radiograph
@@ -80,8 +80,8 @@ class Finding:
         Returns:
             The finding.
         """
-        probability = float((rule_in.scale or self.own_scale).probability(self.logit))
-        return replace(self, rule_out=rule_out, rule_in=rule_in, probability=probability)
+        scale = rule_in.scale or self.own_scale
+        return replace(self, rule_out=rule_out, rule_in=rule_in, probability=float(scale.probability(self.logit)))
 
     @cached_property
     def not_assessed_reason(self) -> str:
@@ -213,7 +213,6 @@ class Predictor:
         remarks = filter(None, [self.scorer.remark])
         logit = float(outputs["logit"])
         own_scale = ScoreScale(self.bundle.temperature)
-        probability = float((rule_in.scale or own_scale).probability(logit))
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
         traits = self.bundle.traits.of(outputs["embedding"])
         scope = self.bundle.scope
@@ -227,7 +226,7 @@ class Predictor:
             doubts.append(unlike_validated(scope.differences(outputs["scope"]), self.bundle.elsewhere))
         return Finding(
             radiograph=radiograph,
-            probability=probability,
+            probability=float((rule_in.scale or own_scale).probability(logit)),
             logit=logit,
             warnings=(*noted, *doubts, *remarks),
             unfamiliarity=unfamiliarity,
@@ -273,8 +272,7 @@ class Predictor:
                 radiograph = read_radiograph(
                     data, name=name, accept_cut_short=accept_cut_short, frame=frame, window=window
                 )
-                rule_out, rule_in = points or (None, None)
-                result: Finding | Failure = self.predict(radiograph, rule_out=rule_out, rule_in=rule_in)
+                result: Finding | Failure = self.predict(radiograph).at(*points) if points else self.predict(radiograph)
             except FractureCoreError as error:
                 result = Failure(name, str(error))
             except MemoryError:

@@ -207,7 +207,14 @@ def probability_in_words(finding: Finding) -> str:
 
 
 def date_in_words(when: str) -> str:
-    """Return the date of an ISO 8601 time, such as "26 November 2026"; what is no such time unchanged."""
+    """Return the date of a time in words.
+
+    Args:
+        when: ISO 8601.
+
+    Returns:
+        For example "26 November 2026"; what is no such time unchanged.
+    """
     try:
         moment = datetime.fromisoformat(when)
     except ValueError:

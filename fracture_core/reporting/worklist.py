@@ -79,7 +79,14 @@ class Entry:
         return not self.reason and not self.error
 
     def on_scale(self, scale: ScoreScale | None) -> Entry:
-        """Return the entry with its probability on a scale; None leaves it on the bundle's own."""
+        """Return the entry with its probability on a scale.
+
+        Args:
+            scale: A site's scale; None leaves it on the bundle's own.
+
+        Returns:
+            The entry.
+        """
         if scale is None or self.logit is None:
             return self
         return replace(self, probability=float(scale.probability(self.logit)))

@@ -29,7 +29,10 @@ class VerdictLog:
         self._by_image: dict[str, list[Verdict]] = {}
 
     def verdicts(self) -> list[Verdict]:
-        """Return every verdict, oldest first; lines that a crash truncated are passed over.
+        """Return every verdict; lines that a crash truncated are passed over.
+
+        Returns:
+            The verdicts, oldest first.
 
         Raises:
             ReviewError: The file cannot be read.
@@ -39,10 +42,13 @@ class VerdictLog:
             return list(self._verdicts)
 
     def of(self, image: str) -> list[Verdict]:
-        """Return the verdicts on one film, oldest first.
+        """Return the verdicts on one film.
 
         Args:
             image: The digest of its pixels.
+
+        Returns:
+            The verdicts, oldest first.
 
         Raises:
             ReviewError: The file cannot be read.
