@@ -48,8 +48,8 @@ class Finding:
     """What the network says of one radiograph, and how far to trust it.
 
     `probability` is calibrated, 0..1, on the scale of the operating points (the bundle's `own_scale` or a site's), and
-    means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the training data; `scope_margin` below 0 means
-    no limb radiograph (None where the bundle has no scope model).
+    means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the training data; `scope_margin` below 0
+    means no limb radiograph (None where the bundle has no scope model).
     """
 
     radiograph: Radiograph
