@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
-from fracture_core.data.review.export import ReviewedFilm, reviewed_films
+from fracture_core.data.review.export import ReviewedFilm
 from fracture_core.data.review.review_set import ReviewSet
-from fracture_core.data.review.verdict import VERDICTS, Verdict
+from fracture_core.data.review.verdict import ReviewError, Verdict
 from fracture_core.data.thumbnails import to_jpeg
 from fracture_core.evaluation.review_order import Candidate, review_order
 from fracture_core.explain.overlay import overlay, thumbnail
@@ -20,9 +22,6 @@ from fracture_core.reporting.worklist import Entry
 
 #: How films are ordered.
 PLAIN, BY_VALUE = ORDERS = ("Most suspicious first", "Most instructive first")
-#: What the filters of the browser offer beside the verdicts.
-DISAGREEMENT, AGAINST_MODEL = "Readers disagree", "Differs from the model"
-FILTERS = (*(verdict.capitalize() for verdict in VERDICTS), DISAGREEMENT, AGAINST_MODEL)
 
 
 def read_by(review: ReviewSet, entries: Mapping[str, Entry], reader: str) -> dict[str, Verdict]:
@@ -132,23 +131,91 @@ def own_verdict(review: ReviewSet, digest: str, reader: str) -> Verdict | None:
     return mine[-1] if mine else None
 
 
-def chosen_films(review: ReviewSet, wanted: Sequence[str], reader: str = "") -> list[ReviewedFilm]:
-    """Filter reviewed films, newest first.
+@dataclass(frozen=True)
+class ReviewFilters:
+    """Which reviewed films to show: all of the fields must fit, and within `verdicts` any one.
+
+    Attributes:
+        verdicts: Some of VERDICTS; empty for all.
+        readers_disagree: Only films on which readers differ.
+        against_model: Only films whose label contradicts what the model had answered.
+        reader: Only films read by this reader; "" for all.
+        first: Only films with a verdict on or after this day (UTC); None for all.
+        last: Only films with a verdict on or before this day (UTC); None for all.
+    """
+
+    verdicts: Sequence[str] = ()
+    readers_disagree: bool = False
+    against_model: bool = False
+    reader: str = ""
+    first: date | None = None
+    last: date | None = None
+
+    def fit(self, film: ReviewedFilm) -> bool:
+        """Return whether a film passes.
+
+        Args:
+            film: The film.
+
+        Returns:
+            Whether one of its readers' latest verdicts fits, and the film what is asked of it as a whole.
+        """
+        if self.readers_disagree and not film.disagreement:
+            return False
+        if self.against_model and film.model_disagrees is not True:
+            return False
+        return any(self._fits(verdict) for verdict in film.latest)
+
+    def _fits(self, verdict: Verdict) -> bool:
+        day = verdict.when[:10]
+        return (
+            (not self.verdicts or verdict.verdict in self.verdicts)
+            and (not self.reader or verdict.reader == self.reader)
+            and (self.first is None or day >= self.first.isoformat())
+            and (self.last is None or day <= self.last.isoformat())
+        )
+
+
+def revise_verdict(
+    review: ReviewSet,
+    film: ReviewedFilm,
+    verdict: str,
+    *,
+    reader: str,
+    boxes: Sequence[Sequence[float]] = (),
+    comment: str = "",
+) -> tuple[Verdict, str]:
+    """Add a verdict to a film of the review set; earlier ones are kept.
 
     Args:
         review: The review set.
-        wanted: Some of FILTERS; a film must pass any of them.
-        reader: Only films read by this reader; "" for all.
+        film: The film.
+        verdict: One of VERDICTS.
+        reader: The reader.
+        boxes: Fractures as (x, y, width, height) in pixels.
+        comment: A word of the reader's own.
 
     Returns:
-        The films.
+        The verdict as kept, and a sentence on the verdicts that it stands beside, else "".
+
+    Raises:
+        ReviewError: The film's file is missing or damaged, or the verdict cannot be kept.
     """
-    return [
-        film
-        for film in reversed(reviewed_films(review.verdicts()))
-        if (not wanted or any(_passes(film, one) for one in wanted))
-        and (not reader or any(verdict.reader == reader for verdict in film.latest))
-    ]
+    try:
+        pixels = read_radiograph(review.path(film.image)).pixels
+    except UnreadableRadiograph as error:
+        raise ReviewError(f"The film cannot be read from the review folder. {error}") from error
+    newest = film.newest
+    kept = review.add(
+        pixels,
+        verdict,
+        reader=reader,
+        boxes=boxes,
+        comment=comment,
+        body_part=newest.body_part,
+        model=newest.model,
+    )
+    return kept, _beside(review.of(kept.image), kept)
 
 
 def reviewed_picture(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> bytes:
@@ -168,14 +235,6 @@ def reviewed_picture(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> 
         return b""
     drawn = overlay(pixels, np.zeros(pixels.shape, np.float32), "localiser", boxes=np.array(film.boxes).reshape(-1, 4))
     return to_jpeg(np.stack([thumbnail(np.ascontiguousarray(drawn[..., k]), side) for k in range(3)], axis=-1))
-
-
-def _passes(film: ReviewedFilm, wanted: str) -> bool:
-    if wanted == DISAGREEMENT:
-        return film.disagreement
-    if wanted == AGAINST_MODEL:
-        return film.model_disagrees is True
-    return any(verdict.verdict == wanted.lower() for verdict in film.latest)
 
 
 def _patient(data: bytes) -> str:

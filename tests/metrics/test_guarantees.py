@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from fracture_core.metrics.confusion import MetricsError, sigmoid
+from fracture_core.metrics import guarantees as module
+from fracture_core.metrics.confusion import MetricsError, checked, sigmoid
 from fracture_core.metrics.guarantees import Promise, consistent_pair, lower_bound, promise, upper_bound
 
 SITES = 2000
@@ -108,3 +109,41 @@ def test_no_films_are_refused():
     films, none = (np.array([0, 1]), np.array([0.1, 0.9])), (np.empty(0, int), np.empty(0))
     with pytest.raises(MetricsError, match="needs films"):
         promise("likely", 0.8, 0.9, films, none)
+
+
+def _certified_by_mapie(group: str, share: float, confidence: float, films, thresholds: list[float]) -> list[float]:
+    """Return the thresholds that MAPIE certifies, tested in this order on these films."""
+    risk_control = pytest.importorskip("mapie.risk_control")
+    labels, probabilities = films
+    if group == "likely":
+        scores, risk, predicted = probabilities, "precision", thresholds
+    else:  # of the films predicted positive by 1 - p > 1 - threshold, at least 1 - share are not fractured
+        labels, scores, share, risk = 1 - labels, 1 - probabilities, 1 - share, "precision"
+        predicted = [float(np.nextafter(1 - threshold, 2)) for threshold in thresholds]
+    controller = risk_control.BinaryClassificationController(
+        predict_function=lambda x: np.column_stack([1 - x[:, 0], x[:, 0]]),
+        risk=risk,
+        target_level=share,
+        confidence_level=confidence,
+        list_predict_params=np.array(predicted),
+        fwer_method="fixed_sequence",
+    )
+    controller.calibrate(scores[:, None], labels)
+    return [thresholds[predicted.index(kept)] for kept in controller.valid_predict_params]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("group", "share"), [("unlikely", 0.05), ("unlikely", 0.15), ("likely", 0.6), ("likely", 0.8)])
+def test_what_mapie_certifies_is_promised_too(group, share):
+    """MAPIE tests the same sequence with Hoeffding's and Bentkus's bound, which is wider than the exact test here."""
+    site, certified, promised = Site(0.3, 2.5), 0, 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        tuning, testing = site.films(700, rng), site.films(700, rng)
+        kept = promise(group, share, 0.9, tuning, testing)
+        proposals = module._proposals(module._Films(group, *checked(*tuning)), 700, share, 0.9)
+        theirs = _certified_by_mapie(group, share, 0.9, testing, proposals)
+        assert theirs == proposals[: len(theirs)]  # a sequence that is tested in order
+        assert theirs == list(kept.accepted[: len(theirs)])
+        certified, promised = certified + len(theirs), promised + len(kept.accepted)
+    assert 0 < certified <= promised <= 2.5 * certified + 12

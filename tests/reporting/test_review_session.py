@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fracture_core.data.review.export import reviewed_films
 from fracture_core.data.review.review_set import ReviewSet
-from fracture_core.data.review.verdict import image_digest
+from fracture_core.data.review.verdict import ReviewError, image_digest
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Finding, load_predictor
 from fracture_core.reporting.film_session import Film
 from fracture_core.reporting.review_session import (
-    AGAINST_MODEL,
-    DISAGREEMENT,
-    chosen_films,
+    ReviewFilters,
     instructive_order,
     keep_verdict,
     own_verdict,
     read_by,
     reviewed_picture,
+    revise_verdict,
 )
 from fracture_core.reporting.worklist import Entry
 from tests.support import dicom_files
@@ -64,7 +65,7 @@ def test_a_reader_is_told_that_another_one_said_something_else(films, review):
     keep_verdict(review, *films[1], "fracture", reader="a")
     assert "earlier verdict is kept too" in keep_verdict(review, *films[1], "cannot tell", reader="a")[1]
     keep_verdict(review, *films[0], "no fracture", reader="b")
-    assert [film.disagreement for film in chosen_films(review, [DISAGREEMENT])] == [True]
+    assert [film.disagreement for film in reviewed_films(review.verdicts())] == [True, False]
 
 
 def test_patients_of_dicom_files_are_hashed(films, review):
@@ -74,13 +75,38 @@ def test_patients_of_dicom_files_are_hashed(films, review):
     assert kept.patient == review.patient_hash("4711") != ""
 
 
-def test_films_are_filtered_and_the_newest_comes_first(films, review):
+def kept(review: ReviewSet, **wanted) -> list[str]:
+    filters = ReviewFilters(**wanted)
+    return [film.image for film in reviewed_films(review.verdicts()) if filters.fit(film)]
+
+
+def test_films_are_filtered_by_verdict_reader_day_and_disagreement(films, review):
     for number, one in enumerate(films[:4]):
         keep_verdict(review, *one, ("fracture", "no fracture")[number % 2], reader="ab"[number // 2])
-    assert [film.image for film in chosen_films(review, [])] == [digest(one) for one in films[3::-1]]
-    assert {film.label for film in chosen_films(review, ["Fracture"])} == {1}
-    assert len(chosen_films(review, ["Fracture", "No fracture"], "a")) == 2
-    assert all(film.model_disagrees for film in chosen_films(review, [AGAINST_MODEL]))
+    names = [digest(one) for one in films]
+    assert kept(review) == names[:4]
+    assert kept(review, verdicts=["fracture"]) == [names[0], names[2]]
+    assert kept(review, verdicts=["fracture", "no fracture"], reader="a") == names[:2]
+    assert kept(review, readers_disagree=True) == []
+    keep_verdict(review, *films[0], "cannot tell", reader="b")
+    assert kept(review, readers_disagree=True) == [names[0]]
+    today = datetime.now(UTC).date()
+    assert kept(review, first=today - timedelta(1), last=today + timedelta(1)) == names[:4]
+    assert kept(review, first=today + timedelta(2)) == kept(review, last=today - timedelta(2)) == []
+    contradicted = [f.image for f in reviewed_films(review.verdicts()) if f.model_disagrees]
+    assert kept(review, against_model=True) == contradicted
+
+
+def test_a_verdict_is_revised_and_the_earlier_one_kept(films, review):
+    first, _ = keep_verdict(review, *films[0], "fracture", reader="a", boxes=[(1, 2, 9, 9)])
+    (film,) = reviewed_films(review.verdicts())
+    second, said = revise_verdict(review, film, "fracture", reader="a", boxes=[(3, 4, 8, 8)], comment="smaller")
+    assert second.image == first.image and second.model == first.model and "earlier verdict is kept" in said
+    assert review.of(first.image) == [first, second]
+    assert reviewed_films(review.verdicts())[0].boxes == ((3, 4, 8, 8),)
+    review.path(first.image).unlink()
+    with pytest.raises(ReviewError, match="cannot be read"):
+        revise_verdict(review, film, "fracture", reader="a")
 
 
 def test_films_with_a_verdict_and_files_without_an_image_come_last(films, review):
@@ -95,8 +121,8 @@ def test_films_with_a_verdict_and_files_without_an_image_come_last(films, review
 
 def test_the_picture_shows_the_boxes(films, review):
     keep_verdict(review, *films[0], "fracture", reader="a", boxes=[(10, 10, 40, 40)])
-    with_box = reviewed_picture(review, chosen_films(review, [])[0])
+    with_box = reviewed_picture(review, reviewed_films(review.verdicts())[0])
     picture = np.asarray(Image.open(io.BytesIO(with_box)).convert("RGB"), int)
     assert picture.shape == (160, 160, 3) and (picture[..., 2] - picture[..., 0] > 60).any()
     review.path(digest(films[0])).unlink()
-    assert reviewed_picture(review, chosen_films(review, [])[0]) == b""
+    assert reviewed_picture(review, reviewed_films(review.verdicts())[0]) == b""

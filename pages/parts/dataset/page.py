@@ -17,6 +17,7 @@ from pages.parts.dataset.localisation import localisation
 from pages.parts.dataset.map_section import map_of_images, suspects
 from pages.parts.dataset.misclassified import wrong
 from pages.parts.dataset.rail import BROWSE
+from pages.parts.review.dataset import review_shown
 from pages.parts.shared.predictor_cache import warm
 from pages.parts.shared.sidebar import choose
 
@@ -28,6 +29,8 @@ def dataset_page() -> None:
     """Draw the section that the address names; where FracAtlas is missing, how to get it."""
     # Without a model there is still a dataset to look through.
     choice = choose() if list_bundles(models_folder()) else None
+    if review_shown():
+        return
     try:
         found = sources(choice.bundle if choice else None)
     except DatasetError as error:

@@ -1,80 +1,128 @@
-"""Look through the review set: filter, take out, export, and see how far readers agree."""
+"""Look through the review set: filter, open, edit, delete, export, and see how far readers agree."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import streamlit as st
 
 from fracture_core.data.review.export import EXPORTS, ReviewedFilm, export_review, readers_agreement, reviewed_films
-from fracture_core.data.review.review_set import ReviewSet
-from fracture_core.pagination import page_of
-from fracture_core.reporting.review_session import FILTERS, chosen_films, reviewed_picture
+from fracture_core.data.review.review_set import FILE, ReviewSet
+from fracture_core.data.review.verdict import VERDICTS
+from fracture_core.metrics.agreement import Agreement
+from fracture_core.paths import expand_user_path
+from fracture_core.reporting.review_session import ReviewFilters, reviewed_picture
+from pages.parts.dataset.tiles import leaf
+from pages.parts.review.film_view import OPEN, film_view, open_film
 from pages.parts.shared.gallery import Tile, gallery
 from pages.parts.shared.sidebar import escape_markdown
 
 _A_PAGE = 24
+_DISAGREEMENT = ("Readers disagree", "Differs from the model")
+_FORMS = {
+    "folders": "one folder per class",
+    "csv": "CSV (labels.csv and images)",
+    "coco": "COCO JSON",
+    "yolo": "YOLO",
+}
 
 
 def browse(review: ReviewSet) -> None:
-    """Draw the section."""
-    films = reviewed_films(review.verdicts())
+    """Draw the filters and the grid, or the one film that is open."""
+    films, agreements = _films(review.folder, _stamp(review), review)
     if not films:
         st.info("No verdicts yet.")
         return
-    readers = sorted({verdict.reader for film in films for verdict in film.latest})
-    wanted = st.pills("Show", FILTERS, selection_mode="multi", key="review_filters")
-    reader = st.selectbox("Reader", ["", *readers], format_func=lambda name: name or "all", key="review_by")
-    shown = chosen_films(review, wanted, reader)
+    filters = _filters(films)
+    shown = [film for film in reversed(films) if filters.fit(film)]
+    opened = next((film for film in films if film.image == st.session_state.get(OPEN)), None)
+    if opened is not None:
+        film_view(review, opened, [film.image for film in shown])
+        return
     labels = [film.label for film in shown]
     st.markdown(
-        f"**{len(shown)} of {len(films)} films**: {labels.count(1)} with a fracture, {labels.count(0)} without, "
+        f"**{len(shown):,} of {len(films):,} films**: {labels.count(1)} with a fracture, {labels.count(0)} without, "
         f"{labels.count(None)} without a label"
     )
-    for (one, other), pair in readers_agreement(films).items():
-        st.caption(
-            f"{escape_markdown(one)} and {escape_markdown(other)}: the same verdict on {pair.agreed} of {pair.n} "
-            f"films, Cohen's kappa {pair.kappa}"
-        )
-    number = st.number_input("Page", 1, page_of(shown, 1, _A_PAGE).pages, key="review_page") if shown else 1
-    page = page_of(shown, int(number), _A_PAGE)
-    gallery([_tile(review, film) for film in page.ids], "review_gallery", _open)
-    opened = next((film for film in films if film.image == st.session_state.get("review_open")), None)
-    if opened is not None:
-        _film(review, opened)
+    place, page = leaf(shown, _A_PAGE, "review_page")
+    with place:
+        gallery([_tile(review, film) for film in page.ids], "review_gallery", open_film)
+    _agreement(agreements)
     _export(review)
+
+
+def _filters(films: Sequence[ReviewedFilm]) -> ReviewFilters:
+    readers = sorted({verdict.reader for film in films for verdict in film.latest})
+    with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
+        verdicts = st.pills(
+            "Verdict", VERDICTS, selection_mode="multi", key="review_filters", format_func=str.capitalize
+        )
+        against = st.pills("Disagreement", _DISAGREEMENT, selection_mode="multi", key="review_against")
+        reader = st.selectbox(
+            "Reader", ["", *readers], format_func=lambda name: name or "all", key="review_by", width=170
+        )
+        first = st.date_input("From", None, key="review_first", width=140)
+        last = st.date_input("To", None, key="review_last", width=140)
+    return ReviewFilters(
+        verdicts=verdicts,
+        readers_disagree=_DISAGREEMENT[0] in against,
+        against_model=_DISAGREEMENT[1] in against,
+        reader=reader or "",
+        first=first if isinstance(first, date) else None,
+        last=last if isinstance(last, date) else None,
+    )
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _films(
+    folder: Path, stamp: tuple[int, int], _review: ReviewSet
+) -> tuple[list[ReviewedFilm], dict[tuple[str, str], Agreement]]:
+    """Return the films and their readers' agreement, grouped again only when a verdict came or went."""
+    films = reviewed_films(_review.verdicts())
+    return films, readers_agreement(films)
+
+
+def _stamp(review: ReviewSet) -> tuple[int, int]:
+    try:
+        status = (review.folder / FILE).stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _tile(review: ReviewSet, film: ReviewedFilm) -> Tile:
     words = ", ".join(f"{verdict.reader or '?'}: {verdict.verdict}" for verdict in film.latest)
-    return Tile(film.image, _picture(review.folder, film.image, film, review), words, marked=film.disagreement)
+    badge = {1: "fracture", 0: "no fracture", None: "no label"}[film.label]
+    name = f"{film.newest.when[:10]}"
+    picture = _picture(review.folder, film.image, film.boxes, film, review)
+    return Tile(film.image, picture, words, marked=film.disagreement, badge=badge, name=name)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _picture(folder: Path, image: str, _film: ReviewedFilm, _review: ReviewSet) -> bytes:
+def _picture(folder: Path, image: str, boxes: Sequence, _film: ReviewedFilm, _review: ReviewSet) -> bytes:
+    # In memory alone: the review folder is the only place where pixels are written.
     return reviewed_picture(_review, _film)
 
 
-def _open(image: str) -> None:
-    st.session_state["review_open"] = image
-
-
-def _film(review: ReviewSet, film: ReviewedFilm) -> None:
-    with st.container(border=True):
-        for verdict in review.of(film.image):
-            said = f"**{verdict.verdict}**, {len(verdict.boxes)} boxes" if verdict.boxes else f"**{verdict.verdict}**"
-            st.markdown(f"{escape_markdown(verdict.reader or '?')}, {verdict.when[:16].replace('T', ' ')}: {said}")
-            if verdict.comment:
-                st.caption(escape_markdown(verdict.comment))
-        sure = st.checkbox("Permanently delete this film and its verdicts", key=f"sure {film.image}")
-        st.button("Delete", disabled=not sure, on_click=review.delete, args=(film.image,), icon=":material/delete:")
+def _agreement(agreements: dict[tuple[str, str], Agreement]) -> None:
+    for (one, other), pair in agreements.items():
+        st.caption(
+            f"Second readings: {escape_markdown(one)} and {escape_markdown(other)} gave the same verdict on "
+            f"{pair.agreed} of {pair.n} films, Cohen's kappa {pair.kappa} (95 % CI)"
+        )
 
 
 def _export(review: ReviewSet) -> None:
     with st.expander("Export"):
-        kind = st.selectbox("As", list(EXPORTS), key="review_export_kind")
-        st.caption("Written into a folder on the server, which must be empty or new.")
+        kind = st.selectbox("As", list(_FORMS), format_func=_FORMS.__getitem__, key="review_export_kind")
+        st.caption(
+            "Films with a label (fracture, or no fracture, and no two readers against each other) are written into a "
+            "folder on the computer that runs this app, which must be empty or new. Keyed hashes of patients go with "
+            "the CSV; the key stays."
+        )
         folder = st.text_input("Folder", key="review_export_folder")
-        if st.button("Export", disabled=not folder.strip()):
-            count = export_review(review, Path(folder.strip()).expanduser(), kind)
+        if st.button("Export", disabled=not folder.strip() or kind not in EXPORTS):
+            count = export_review(review, expand_user_path(folder.strip()), kind)
             st.success(f"{count} films written.")

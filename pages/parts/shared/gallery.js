@@ -17,7 +17,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     } else picture.append(make("span", "", "This file cannot be shown."));
     const text = make("div", "text");
     const id = make("div", "id");
-    id.append(make("span", "", tile.id), make("span", "badge", tile.badge));
+    id.append(make("span", "", tile.name), make("span", "badge", tile.badge));
     text.append(id, make("div", "words", tile.words));
     button.append(picture, text);
     button.onclick = () => setTriggerValue("picked", tile.id);

@@ -20,13 +20,17 @@ _component = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Tile:
-    """One image (JPEG, b"" where there is none) with its id, a line in words, and whether it is marked."""
+    """One image (JPEG, b"" where there is none) with its id, a line in words, and whether it is marked.
+
+    `name` stands in place of the id on screen.
+    """
 
     image_id: str
     picture: bytes
     words: str
     marked: bool = False
     badge: str = ""
+    name: str = ""
 
 
 def gallery(tiles: Sequence[Tile], key: str, on_pick: Callable[[str], None], *, width: int = 132) -> None:
@@ -41,6 +45,7 @@ def gallery(tiles: Sequence[Tile], key: str, on_pick: Callable[[str], None], *, 
         {
             "id": tile.image_id,
             "src": f"data:image/jpeg;base64,{b64encode(tile.picture).decode()}" if tile.picture else "",
+            "name": tile.name or tile.image_id,
             "words": tile.words,
             "badge": tile.badge,
             "marked": tile.marked,
