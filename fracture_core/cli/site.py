@@ -76,7 +76,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         print(f"  {before.triage:18} {'  ->  '.join(cells)}")
     print(f"  calibration error  {calibration.ece[0]:.3f}  ->  {calibration.ece[1]:.3f}")
     if arguments.name:
-        print(f"Saved as {arguments.name!r}: choose it as the operating point in the app's sidebar.")
+        print(f"Saved as {arguments.name!r}: choose it in the app's sidebar, or with `predict --points`.")
     return 0
 
 

@@ -10,12 +10,14 @@ import resource
 import shutil
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from fracture_core.data.review.review_set import FILE, ReviewSet
 from tests.browser.app import ROOT, Server
 from tests.support import dicom_files as dicom
 from tests.support.miniature import picture
@@ -32,6 +34,20 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="watc
 def guarded(small_models, tmp_path_factory) -> Iterator[tuple[Server, Path]]:
     """A server whose home, temporary and cache folders are our own, and these folders' parent."""
     root = tmp_path_factory.mktemp("guarded")
+    with started(small_models, root) as running:
+        yield running, root
+
+
+@pytest.fixture(scope="module")
+def reviewing(small_models, tmp_path_factory) -> Iterator[tuple[Server, Path]]:
+    """The same, with a review folder beside the others."""
+    root = tmp_path_factory.mktemp("reviewing")
+    with started(small_models, root, FRACTURE_REVIEW_DIR=str(root / "review")) as running:
+        yield running, root
+
+
+@contextmanager
+def started(small_models, root: Path, **more: str) -> Iterator[Server]:
     for name in FOLDERS:
         (root / name).mkdir()
     shutil.copytree(small_models, root / "models")
@@ -42,11 +58,13 @@ def guarded(small_models, tmp_path_factory) -> Iterator[tuple[Server, Path]]:
         XDG_CACHE_HOME=str(root / "cache"),
         XDG_CONFIG_HOME=str(root / "config"),
         FRACTURE_CACHE_DIR=str(root / "cache" / "fracture"),
+        FRACTURE_SETTINGS=str(root / "config" / "settings.json"),
         FRACTURE_MODELS_DIR=str(root / "models"),
         FRACATLAS_DIR=str(root / "none"),
+        **more,
     )
     running.wait()
-    yield running, root
+    yield running
     running.stop()
 
 
@@ -172,6 +190,46 @@ def test_an_upload_leaves_nothing_on_disk_in_the_log_or_in_another_session(brows
     assert not [trace for trace in given_away for frame in heard if trace in frame]
     for page in [*pages, other]:
         page.context.close()
+
+
+def test_with_reviewing_on_a_verdict_writes_what_is_listed_and_nothing_else(browser, reviewing, uploads):
+    server, root = reviewing
+    (uploads / "warm.png").write_bytes(noise("warm"))
+    drop(browser, server, uploads / "warm.png").context.close()
+    review, png = root / "review", noise("fourth")
+    before = snapshot(root)
+    listed = {"README.txt", "secret.key", f".{FILE}.lock"}
+    assert {path.name for path in review.rglob("*") if path.is_file()} == listed
+    made = dicom.dataset(picture(5), PatientName="Zwiebelfisch^Odalinde", PatientID="MRN-777123")
+    film = dicom.file_bytes(made)
+    (uploads / "flumadiddle.png").write_bytes(png)
+    (uploads / "gardyloo.dcm").write_bytes(film)
+    moment = (uploads / "gardyloo.dcm").stat().st_mtime
+
+    unread = drop(browser, server, uploads / "flumadiddle.png")
+    page = drop(browser, server, uploads / "gardyloo.dcm")
+    name = page.get_by_label("Your name or initials")
+    name.fill("AB")
+    name.press("Enter")
+    page.get_by_text("0 of 1 read").wait_for(timeout=WAIT)
+    page.locator(".port:visible").first.focus()
+    page.keyboard.press("y")
+    page.get_by_text("1 of 1 read").wait_for(timeout=WAIT)
+
+    (entry,) = ReviewSet(review).verdicts()
+    written = {str(path.relative_to(review)) for path in review.rglob("*") if path.is_file()}
+    assert written == {*listed, FILE, f"images/{entry.image}.png"}
+    assert snapshot(root) == before
+    assert (entry.verdict, entry.reader, len(entry.patient)) == ("fracture", "AB", 32)
+    assert (review / "images" / f"{entry.image}.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    # Nothing of the film that had no verdict, and no identifier of the one that had, in the folder or anywhere else.
+    identifiers = [b"Zwiebelfisch", b"Odalinde", b"MRN-777123", b"gardyloo", b"flumadiddle"]
+    given_away = [*traces(png), *identifiers]
+    places = [*changed_since(moment, uploads), *(path for path in review.rglob("*") if path.is_file())]
+    assert [path for path in places for data in [_bytes(path)] for trace in given_away if trace in data] == []
+    assert not [trace for trace in given_away if trace in server.log.read_bytes()]
+    for one in (unread, page):
+        one.context.close()
 
 
 def _bytes(path: Path) -> bytes:

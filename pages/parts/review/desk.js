@@ -170,7 +170,8 @@ class Desk {
     if (typing || event.altKey) return;
     if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") { event.preventDefault(); this.undo(); return; }
     if (event.ctrlKey || event.metaKey) return;
-    const verdict = { 1: "fracture", 2: "no fracture", 3: "cannot tell" }[event.key];
+    const keys = { y: "fracture", n: "no fracture", u: "cannot tell", 1: "fracture", 2: "no fracture", 3: "cannot tell" };
+    const verdict = keys[event.key.toLowerCase()];
     if (verdict) { event.preventDefault(); this.give(verdict); }
   }
 

@@ -1,0 +1,248 @@
+"""A hospital's way through the app in a real browser: choose a folder, read films, browse, calibrate, report."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from fracture_core.bundle.loading import load_bundle
+from fracture_core.data.review.export import reviewed_films
+from fracture_core.data.review.review_set import FILE, ReviewSet
+from fracture_core.evaluation.elsewhere import ElsewhereError, elsewhere_folder
+from fracture_core.inference.predictor import load_predictor
+from fracture_core.metrics.score_scale import ScoreScale
+from tests.browser.app import ROOT, Server
+
+WAIT = 180_000
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+KEYS = {1: "y", 0: "n"}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A film on the reader's machine, and what the reader will say of it."""
+
+    path: Path
+    label: int
+
+
+@pytest.fixture(scope="module")
+def films(fracatlas_dir, tmp_path_factory) -> list[Labelled]:
+    """Forty films: 24 of FracAtlas's validation part, half of them fractured, and 16 from elsewhere."""
+    try:
+        folder = elsewhere_folder()
+    except ElsewhereError as missing:
+        pytest.skip(str(missing))
+    table = load_bundle(root=ROOT / "models").predictions().query("split == 'val'")
+    chosen = []
+    for label, place in ((1, "Fractured"), (0, "Non_fractured")):
+        for name in table[table["label"] == label]["image_id"][:12]:
+            chosen.append(Labelled(fracatlas_dir / "images" / place / f"{name}.jpg", label))
+    with (folder / "list.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for fractured, label in (("1", 1), ("0?", 0)):
+        chosen += [Labelled(folder / row["file"], label) for row in rows if row["fractured"] == fractured][:8]
+    assert len(chosen) == 40 and all(film.path.is_file() for film in chosen)
+    return chosen
+
+
+@pytest.fixture(scope="module")
+def hospital(films, tmp_path_factory):
+    """The app with the shipped bundles, nothing chosen yet, and the folders that it may write to."""
+    root = tmp_path_factory.mktemp("hospital")
+    shutil.copytree(ROOT / "models", root / "models", ignore=shutil.ignore_patterns("current.json", "chosen_points*"))
+    environment = {
+        "FRACTURE_MODELS_DIR": str(root / "models"),
+        "FRACTURE_SETTINGS": str(root / "settings" / "settings.json"),
+        "FRACTURE_CACHE_DIR": str(root / "cache"),
+        "FRACATLAS_DIR": os.environ["FRACATLAS_DIR"],
+    }
+    running = Server(root / "log", **environment)
+    running.wait()
+    yield running, root, environment
+    running.stop()
+
+
+def shot(page, name: str) -> None:
+    """Keep a screenshot where FRACTURE_SCREENSHOTS names a folder, to look at."""
+    if folder := os.environ.get("FRACTURE_SCREENSHOTS"):
+        page.wait_for_timeout(1500)
+        page.screenshot(path=str(Path(folder) / f"{name}.png"))
+
+
+def draw_box(page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag in the viewer; places are shares of the pane's sides."""
+    frame = page.locator(".port:visible").first.bounding_box()
+    points = [(frame["x"] + x * frame["width"], frame["y"] + y * frame["height"]) for x, y in (start, end)]
+    page.mouse.move(*points[0])
+    page.mouse.down()
+    page.mouse.move(*points[1], steps=5)
+    page.mouse.up()
+
+
+def boxes(page) -> list[list[float]]:
+    return json.loads(page.locator(".viewer").get_attribute("data-outlines"))
+
+
+def link(page, name: str) -> None:
+    page.get_by_role("link", name=name, exact=True).click()
+
+
+def test_from_nothing_to_the_sites_points_on_a_report(browser, hospital, films):
+    server, root, environment = hospital
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(server.url)
+    page.locator("input[type=file]").wait_for(state="attached", timeout=WAIT)
+    choose_a_folder(page, root)
+    read_the_films(page, films)
+    review = ReviewSet(root / "review")
+    check_what_was_kept(review, films)
+    browse(page)
+    calibrate(page)
+    check_the_report(page, root, films)
+    assert not faults
+
+    server.stop()  # the choice of the folder outlives the app
+    again = Server(root / "log-2", **environment)
+    try:
+        again.wait()
+        page.goto(again.url)
+        link(page, "Review")
+        page.get_by_label("Your name or initials").wait_for(timeout=WAIT)
+        page.get_by_role("button", name="Review folder").click()
+        page.get_by_role("button", name="Switch reviewing off").click()
+        page.get_by_text("Reviewing is off").wait_for(timeout=WAIT)
+        assert json.loads((root / "settings" / "settings.json").read_text()) == {}
+        assert len(review.verdicts()) == 40
+    finally:
+        context.close()
+        again.stop()
+
+
+def choose_a_folder(page, root: Path) -> None:
+    link(page, "Review")
+    page.get_by_text("What will be written there").wait_for(timeout=WAIT)
+    shot(page, "1-folder")
+    assert not (root / "review").exists() and not (root / "settings").exists()
+    field = page.get_by_label("Review folder", exact=True)
+    field.fill(str(root / "review"))
+    field.press("Enter")
+    page.get_by_role("button", name="Write verdicts there").click()
+    page.get_by_label("Your name or initials").wait_for(timeout=WAIT)
+    link(page, "Diagnose")
+    page.locator("input[type=file]").wait_for(state="attached", timeout=WAIT)
+
+
+def read_the_films(page, films: list[Labelled]) -> None:
+    page.locator("input[type=file]").set_input_files([str(film.path) for film in films])
+    page.locator(".worklist .row, .list .row").nth(39).wait_for(state="attached", timeout=4 * WAIT)
+    name = page.get_by_label("Your name or initials")
+    name.wait_for(timeout=WAIT)
+    name.fill("AB")
+    name.press("Enter")
+    page.get_by_text("0 of 40 read").wait_for(timeout=WAIT)
+    labels = {film.path.name: film.label for film in films}
+    drawn = 0
+    for done in range(40):
+        open_row = page.locator(".row[aria-selected=true]")
+        film = open_row.get_attribute("title").split(": ")[0]
+        if labels[film] and drawn < 2:
+            if not drawn:
+                page.locator(".port:visible").first.focus()
+                page.keyboard.press("d")
+            draw_box(page, (0.42, 0.4), (0.55, 0.6))
+            assert len(boxes(page)) == 1
+            drawn += 1
+            shot(page, f"2-box-{drawn}")
+        page.keyboard.press(KEYS[labels[film]])
+        page.get_by_text(f"{done + 1} of 40 read").wait_for(timeout=WAIT)
+    shot(page, "3-read")
+    page.get_by_text("Most instructive first").click()
+    page.get_by_text("1 of 40", exact=False).first.wait_for(timeout=WAIT)
+
+
+def check_what_was_kept(review: ReviewSet, films: list[Labelled]) -> None:
+    verdicts = review.verdicts()
+    assert len(verdicts) == 40 and {verdict.reader for verdict in verdicts} == {"AB"}
+    assert sum(verdict.verdict == "fracture" for verdict in verdicts) == sum(film.label for film in films)
+    assert [len(verdict.boxes) for verdict in verdicts].count(1) == 2
+    assert len(list((review.folder / "images").glob("*.png"))) == len(reviewed_films(verdicts))
+    written = {path.relative_to(review.folder).parts[0] for path in review.folder.rglob("*") if path.is_file()}
+    assert written == {"README.txt", "secret.key", "images", FILE, f".{FILE}.lock"}
+
+
+def browse(page) -> None:
+    link(page, "Dataset")
+    page.get_by_text("Review set", exact=True).click()
+    page.get_by_text("40 of 40 films").wait_for(timeout=WAIT)
+    shot(page, "4-browse")
+    page.get_by_text("No fracture", exact=True).first.click()
+    page.get_by_text("20 of 40 films").wait_for(timeout=WAIT)
+    page.locator(".gallery button").first.click()
+    page.get_by_role("heading", name="Verdicts").wait_for(timeout=WAIT)
+    page.locator(".viewer .plain img").wait_for(state="attached", timeout=WAIT)
+    shot(page, "5-film")
+    page.get_by_role("button", name="Back to the grid").click()
+    page.get_by_text("20 of 40 films").wait_for(timeout=WAIT)
+
+
+def calibrate(page) -> None:
+    link(page, "Review")
+    page.get_by_text("Calibrate to your site", exact=True).click()
+    page.get_by_text("40 films have a label: 20 fractured, 20 not.").wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Assess the films").click()
+    for label, value in (("Unlikely: fractured", "30"), ("Likely: fractured", "50"), ("Confidence of", "60")):
+        field = page.get_by_label(label, exact=False).first
+        field.wait_for(timeout=2 * WAIT)
+        field.fill(value)
+        field.press("Tab")
+    page.get_by_role("button", name="Calibrate", exact=True).click()
+    page.get_by_role("heading", name="What can be promised").wait_for(timeout=WAIT)
+    page.get_by_text("films that took no part").first.wait_for(timeout=WAIT)
+    shot(page, "6-calibrated")
+    name = page.get_by_label("Name", exact=True)
+    name.fill("Ward 7")
+    name.press("Enter")
+    page.get_by_role("button", name="Save with the model").click()
+    page.get_by_text("Saved as Ward 7 and in use now").wait_for(timeout=WAIT)
+    page.locator("[data-testid=stSidebar]").get_by_text("Calibrated to Ward 7").first.wait_for(timeout=WAIT)
+    shot(page, "7-saved")
+
+
+def check_the_report(page, root: Path, films: list[Labelled]) -> None:
+    link(page, "Diagnose")
+    page.locator(".answer .share").get_by_text("calibrated to Ward 7").wait_for(timeout=WAIT)
+    shot(page, "8-diagnose")
+    page.get_by_role("button", name="Report").click()
+    with page.expect_download(timeout=WAIT) as got:
+        page.get_by_role("button", name="PDF").click()
+    text = " ".join(one.extract_text() for one in PdfReader(got.value.path()).pages)
+    text = " ".join(text.split())
+    assert "Calibrated to Ward 7" in text and "40 labelled films, 20 fractured" in text
+    page.keyboard.press("Escape")
+    with page.expect_download(timeout=WAIT) as got:
+        page.get_by_role("button", name="Download as CSV").click()
+    rows = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text("utf-8"))))
+    assert len(rows) == 40 and all("Ward 7" in row["points"] for row in rows)
+    (entry,) = json.loads(next((root / "models").glob("*/site_calibrations.json")).read_text())
+    scale = ScoreScale(entry["scale"]["temperature"], entry["scale"]["offset"])
+    for row in rows:
+        if row["probability"]:
+            expected = float(scale.probability(float(row["logit"])))
+            assert float(row["probability"]) == pytest.approx(expected, abs=2e-6)
+    page.get_by_role("link", name="Model card", exact=True).click()
+    page.get_by_role("heading", name="Calibrated to sites").wait_for(timeout=WAIT)
+    shot(page, "9-card")
+    name = next((root / "models").glob("*/site_calibrations.json")).parent.name
+    assert load_predictor(name, root / "models").bundle.chosen_points()[0].site.digest == entry["digest"]
