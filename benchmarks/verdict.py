@@ -59,8 +59,10 @@ def measure(page, server: Server, paths: list[str]) -> tuple[float, float]:
         page.wait_for_timeout(3000)  # what came before shall not be counted
         before = server.processor()
         for text in said:
+            shown = page.locator(".viewer").get_attribute("data-review")
             page.keyboard.press(key)
             page.get_by_text(text, exact=key == "ArrowRight").first.wait_for(timeout=_WAIT)
+            page.locator(f".viewer:not([data-review='{shown}'])").wait_for(timeout=_WAIT)
         page.wait_for_timeout(2000)
         spent.append((server.processor() - before) / len(said))
     return spent[0], spent[1]

@@ -35,8 +35,8 @@ def read_by(review: ReviewSet, entries: Mapping[str, Entry], reader: str) -> dic
     Returns:
         Verdicts by key.
     """
-    found = {key: own_verdict(review, entry.pixels, reader) for key, entry in entries.items() if entry.pixels}
-    return {key: verdict for key, verdict in found.items() if verdict is not None}
+    found = review.latest(reader.strip(), [entry.pixels for entry in entries.values() if entry.pixels])
+    return {key: found[entry.pixels] for key, entry in entries.items() if entry.pixels in found}
 
 
 def instructive_order(

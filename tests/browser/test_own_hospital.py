@@ -165,8 +165,10 @@ def read_the_films(page, films: list[Labelled]) -> None:
             assert len(boxes(page)) == 1
             drawn += 1
             shot(page, f"2-box-{drawn}")
+        before = page.locator(".viewer").get_attribute("data-review")
         page.keyboard.press(KEYS[labels[film]])
         page.get_by_text(f"{done + 1} of 40 read").wait_for(timeout=WAIT)
+        page.locator(f".viewer:not([data-review='{before}'])").wait_for(timeout=WAIT)
     shot(page, "3-read")
     page.get_by_text("Most instructive first").click()
     page.get_by_text("1 of 40", exact=False).first.wait_for(timeout=WAIT)
@@ -203,7 +205,7 @@ def calibrate(page) -> None:
     page.get_by_text("40 films have a label: 20 fractured, 20 not.").wait_for(timeout=WAIT)
     page.get_by_role("button", name="Assess the films").click()
     for label, value in (("Unlikely: fractured", "30"), ("Likely: fractured", "50"), ("Confidence of", "60")):
-        field = page.get_by_label(label, exact=False).first
+        field = page.get_by_role("spinbutton", name=label)
         field.wait_for(timeout=2 * WAIT)
         field.fill(value)
         field.press("Tab")

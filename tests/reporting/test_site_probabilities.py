@@ -91,7 +91,7 @@ def test_answers_are_the_same_on_both_scales(site):
 
 
 def test_the_command_line_says_the_same(site, small_models, own_models, monkeypatch, capsys):
-    predictor, points, _ = site
+    _, points, _ = site
     monkeypatch.setenv("FRACTURE_MODELS_DIR", str(own_models))
     parser = argparse.ArgumentParser()
     add_predict_command(parser.add_subparsers())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from fracture_core.data.review.verdict import ReviewError, Verdict
@@ -56,6 +57,24 @@ class VerdictLog:
         with self._lock:
             self._read()
             return list(self._by_image.get(image, ()))
+
+    def latest(self, reader: str, images: Iterable[str]) -> dict[str, Verdict]:
+        """Return a reader's latest verdict on each of some films.
+
+        Args:
+            reader: The reader.
+            images: The digests of the films' pixels.
+
+        Returns:
+            Verdicts by digest, of the films that the reader has read.
+
+        Raises:
+            ReviewError: The file cannot be read.
+        """
+        with self._lock:
+            self._read()
+            mine = {i: [v for v in self._by_image.get(i, ()) if v.reader == reader] for i in images}
+        return {image: verdicts[-1] for image, verdicts in mine.items() if verdicts}
 
     def _read(self) -> None:
         try:

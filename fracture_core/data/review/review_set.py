@@ -17,7 +17,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -183,6 +183,18 @@ class ReviewSet:
             The verdicts, oldest first.
         """
         return self._log.of(image)
+
+    def latest(self, reader: str, images: Iterable[str]) -> dict[str, Verdict]:
+        """Return a reader's latest verdict on each of some films.
+
+        Args:
+            reader: The reader.
+            images: SHA-256 of the films' pixels.
+
+        Returns:
+            Verdicts by digest, of the films that the reader has read.
+        """
+        return self._log.latest(reader, images)
 
     def delete(self, image: str) -> None:
         """Remove a film and all verdicts on it for good.

@@ -122,6 +122,7 @@ Object.assign(Viewer.prototype, {
     this.review = review;
     if (this.reviewed !== name) {
       this.reviewed = name;
+      this.root.dataset.review = name;
       const kept = drafts.get(name);
       this.outlines = new Outlines(this.data.width, this.data.height, kept?.boxes ?? review.boxes);
       this.one(".comment").value = kept?.comment ?? review.comment;
