@@ -44,8 +44,9 @@ def begin_reading(films: FilmSession, entries: Mapping[str, Entry]) -> Reading |
     except ReviewError as error:
         st.error(escape_markdown(str(error)))
         return None
-    for key, verdict in read.items():
-        films.readings[key] = capitalised(verdict.verdict)
+    # This reader's alone: what another one said at the same screen must not lead the next.
+    films.readings.clear()
+    films.readings.update({key: capitalised(verdict.verdict) for key, verdict in read.items()})
     marked = {key: replace(entry, reader_finding=films.readings.get(key, "")) for key, entry in entries.items()}
     return Reading(films, marked, reader, review, read)
 
