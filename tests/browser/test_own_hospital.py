@@ -22,7 +22,7 @@ from fracture_core.metrics.score_scale import ScoreScale
 from tests.browser.app import ROOT, Server
 
 WAIT = 180_000
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(1800)]
 KEYS = {1: "y", 0: "n"}
 
 
