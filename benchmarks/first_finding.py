@@ -19,8 +19,10 @@ from pathlib import Path
 from fracture_core.data.fracatlas import FracAtlas
 from tests.browser.app import Server, chromium
 
-_SHOWN = """name => document.querySelector(".answer") && [...document.querySelectorAll(".stBidiComponent *")].some(
-    element => element.shadowRoot?.querySelector(".plain .stage > img")?.alt.includes(name))"""
+_SHOWN = """name => document.querySelector(".answer")?.checkVisibility({ visibilityProperty: true })
+  && [...document.querySelectorAll(".stBidiComponent *")].some(
+    element => element.shadowRoot?.querySelector(".plain .stage > img")?.alt.includes(name)
+      && element.shadowRoot.querySelector(".viewer").checkVisibility({ visibilityProperty: true }))"""
 
 
 def wait_for_finding(page, name: str) -> None:

@@ -33,6 +33,14 @@ WAYS_FORWARD = (
     "Read it yourself. If it is a limb radiograph, crop away borders, labels or other views, or turn it upright, "
     "and have it read again; or try another model."
 )
+#: What each kind of answer means, in a sentence for whoever sees it for the first time.
+MEANINGS = {
+    "likely": "The model sees signs of a fracture.",
+    "indeterminate": "The score lies between the two thresholds: the model cannot tell.",
+    "unlikely": "The model sees few signs of a fracture, but it misses some.",
+    "above": "The score is at or above the threshold.",
+    "below": "The score is below the threshold, but the model misses some fractures.",
+}
 #: The kinds of answer, by their words.
 _KINDS = {LIKELY: "likely", UNLIKELY: "unlikely", ABOVE: "above", BELOW: "below"}
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from fracture_core.formatting import format_percent
 from fracture_core.inference.predictor import Finding
-from fracture_core.reporting.finding_text import WAYS_FORWARD, FindingText, probability_in_words
+from fracture_core.reporting.finding_text import MEANINGS, WAYS_FORWARD, FindingText, probability_in_words
 
 # Blue, orange and vermilion of Okabe and Ito 2008 are told apart by every kind of colour vision; shape says it again.
 SHAPES = {
@@ -50,7 +50,8 @@ def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()
     if words.reason:
         show_not_read(words.headline, words.reason, notes)
         return
-    body = f'<p class="share">Probability {escape(probability_in_words(finding))}</p>{_scale(finding)}'
+    share = f'<p class="share">Probability {escape(probability_in_words(finding))}</p>'
+    body = f"{share}<p>{escape(MEANINGS[words.kind])}</p>{_scale(finding)}"
     alike = f'<p class="alike">{escape(words.like_this)}</p>'
     _card(words.kind, words.headline, body, alike + _cautions([*notes, *finding.warnings]))
 

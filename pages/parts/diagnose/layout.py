@@ -13,6 +13,9 @@ DESK_STYLE = """<style>
 .st-key-desk > :has(> .st-key-film-pane) { grid-area: film; min-height: var(--desk-height); }
 .st-key-desk > :has(> .st-key-answer-pane) { grid-area: answer; }
 .st-key-desk > :has(> .st-key-tools-pane) { grid-area: tools; }
+.st-key-desk:has(.st-key-assessing :is(.stProgress, .stAlert)) :is(.st-key-film-pane, .st-key-answer-pane,
+  .st-key-tools-pane) { visibility: hidden; }
+.st-key-assessing { visibility: visible; }
 .st-key-film-pane, .st-key-film-pane .stVerticalBlock { gap: .2rem; }
 .st-key-answer-pane, .st-key-tools-pane, .st-key-answer-pane .stVerticalBlock, .st-key-tools-pane .stVerticalBlock {
   gap: .5rem; }
@@ -27,8 +30,11 @@ DESK_STYLE = """<style>
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p { font-size: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p::after { content: "Add"; font-size: .875rem; }
 @media (max-width: 1100px) {
-  :root { --desk-height: calc(100dvh - 15.5rem); --worklist-height: 8.2rem;
-    --viewer-height: max(420px, calc(100dvh - 17.5rem)); }
+  :root { --desk-height: calc(100dvh - 16rem); --worklist-height: 8.2rem;
+    --viewer-height: max(420px, calc(100dvh - 18rem)); }
+  .st-key-topbar { gap: .35rem !important; }
+  .st-key-topbar button { padding: .1rem .45rem; min-height: 2rem; }
+  .st-key-topbar button p { font-size: .8125rem; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr) 17rem; grid-template-rows: auto auto 1fr;
     grid-template-areas: "list list" "film answer" "film tools"; }
 }

@@ -56,18 +56,18 @@ def diagnose(bar: DeltaGenerator) -> None:
     desk = st.container(key="desk")
     with desk:
         panes = [st.container(key=f"{name}-pane") for name in ("worklist", "film", "answer", "tools")]
-    slot = panes[2].empty()
-    # While something new is assessed, what was open leaves the screen: nobody shall take its answer for that of the
-    # next film. At other times the viewer stays as it is.
-    fresh = bool(films.unread(choice.bundle.version))
-    bodies = [pane.empty() if fresh else pane.container() for pane in panes[1:]]
+    # While this slot says something, what was open is not to be seen (see DESK_STYLE): nobody shall take its answer for
+    # that of the next film. It stays where it is, as a viewer made anew would take longer than the network.
+    with panes[2]:
+        busy = st.container(key="assessing")
+    slot = busy.empty()
     try:
         _read_new(films, choice, slot)
-        _work(films, choice, bar, slot, [panes[0], *(body.container() if fresh else body for body in bodies)])
+        _work(films, choice, bar, slot, panes)
+        slot.empty()
     except QueueFullError as full:
-        with panes[2]:
-            st.warning(str(full), icon=":material/hourglass:")
-            st.button("Try again", icon=":material/refresh:")
+        slot.warning(str(full), icon=":material/hourglass:")
+        busy.button("Try again", icon=":material/refresh:")
     disclaimer(small=True)
 
 
@@ -79,8 +79,6 @@ def _read_new(films: FilmSession, choice: Choice, slot: DeltaGenerator) -> None:
             count = f" {done + 1} of {len(new)}" if len(new) > 1 else ""
             slot.progress(done / len(new), f"Assessing{count} …")
             films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
-    if new:
-        slot.empty()
 
 
 def _work(

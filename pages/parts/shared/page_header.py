@@ -8,6 +8,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.pages_manager import PagesManager
 
+from pages.parts.shared.collection import spare_what_is_loaded
+
 # An image of our own: an icon given by name would be fetched from a font server.
 _ICON = Path(__file__).with_name("icon.png")
 _ASKED = "asked_by_address"
@@ -46,6 +48,7 @@ def page_header(title: str, *, wide: bool = False) -> DeltaGenerator:
     A `wide` page uses the whole window; its title stands in a bar at the top, which is returned for what else belongs
     there.
     """
+    spare_what_is_loaded()
     if PagesManager.uses_pages_directory:
         # A server whose first visitor comes by a page's own address takes the folder named pages for the page list
         # and runs this file alone. Once told, it runs streamlit_app.py, which knows the list.

@@ -267,7 +267,7 @@ class Viewer {
     for (const name of ["boxes", "polygons"]) this.one(`svg.${name}`).style.display = preferences[name] ? "block" : "none";
     const shown = on ? `with the evidence for a fracture, ${layer.title}` : "without overlay";
     this.one(".drawn .stage > img").alt = `Radiograph ${this.data.name} ${shown}. ${this.data.words}`;
-    const nothing = layer && !layer.contours.length ? "No region stands out. " : "";
+    const nothing = layer && !layer.contours.length && !layer.marks.length ? "No region stands out. " : "";
     const caption = on ? `${nothing}${layer.title}: ${layer.sentence} ${this.data.meaning}` : "Overlay off.";
     const legend = this.one(".legend");
     if (on) legend.style.minHeight = "";

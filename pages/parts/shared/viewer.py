@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from fracture_core.explain.boxes import BOXES_FROM
 from fracture_core.explain.gradcam import METHODS
 from fracture_core.explain.overlay import colour_layer, contour_paths, legend_stops, to_png
 from fracture_core.explain.peak import peak_box
@@ -31,7 +32,7 @@ _component = st.components.v2.component(
 #: The others are for research: they draw much the same.
 _OFFERED = ("grad-cam", "localiser")
 #: Longest side of the coloured layer, in pixels; evidence is smooth, so the browser enlarges it without loss.
-_LAYER_SIDE = 384
+_LAYER_SIDE = 256
 #: Longest side of the map behind outlines and boxes, in pixels.
 _MAP_SIDE = 512
 
@@ -131,11 +132,13 @@ def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, ob
         }
         for number, mark in enumerate(marks)
     ]
+    # What is said of the heatmap on screen must hold of the boxes as well.
+    whose = f" The boxes are the {METHODS[BOXES_FROM].title.lower()}'s." if found and method != BOXES_FROM else ""
     strongest = {"box": box, "label": "Strongest evidence", "dotted": kind not in ("likely", "above")}
     return {
         "method": method,
         "title": METHODS[method].title,
-        "sentence": METHODS[method].sentence,
+        "sentence": METHODS[method].sentence + whose,
         "png": _data_url(to_png(colour_layer(evidence, full, longest=_LAYER_SIDE))),
         "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, full)],
         "size": [evidence.shape[1], evidence.shape[0]],
