@@ -1,4 +1,4 @@
-"""Every page in every state that a visitor meets: how to get there."""
+"""Every page in every state that a visitor meets, in the order of a walk through the app."""
 
 from __future__ import annotations
 
@@ -7,162 +7,155 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WAIT = 180_000
+Step = Callable[["Visit"], None]
 
 
 @dataclass(frozen=True)
-class Films:
-    """Files to upload: some that the model answers, one that it does not, one that cannot be opened."""
+class Visit:
+    """A browser's page on a running app, and what there is to upload.
 
+    Attributes:
+        page: Playwright's page.
+        url: The app's address.
+        answered: Films that the model answers.
+        not_read: A film that it does not.
+        unopened: A file that is no film.
+        point: The operating point that gives the answered films all three answers; "" for the default one.
+    """
+
+    page: object
+    url: str
     answered: tuple[Path, ...]
     not_read: Path
     unopened: Path
-    #: What to choose as the operating point, so that the answered ones get all three answers; "" for the default.
     point: str = ""
 
 
 def settled(page) -> None:
     """Wait until the server has nothing more to draw and the page has drawn it."""
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=WAIT)
-    page.wait_for_timeout(600)
-    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=WAIT)
+    idle = page.locator("[data-testid=stApp][data-test-script-state=notRunning]")
+    idle.wait_for(timeout=WAIT)
+    page.wait_for_timeout(500)
+    idle.wait_for(timeout=WAIT)
 
 
-def at(page, url: str, path: str = "") -> None:
-    """Open a page by its address."""
-    page.goto(f"{url}/{path}")
-    page.locator("[data-testid=stApp]").wait_for(timeout=WAIT)
-    page.locator("h1").first.wait_for(timeout=WAIT)
-    settled(page)
+def at(path: str, wait_for: str = "h1") -> Step:
+    """Return a step that opens a page by its address."""
 
-
-def _uploaded(page, url: str, films: Films) -> None:
-    at(page, url)
-    if films.point:
-        page.get_by_role("combobox", name="Operating point").click()
-        page.get_by_role("option", name=films.point).click()
-        settled(page)
-    every = [*films.answered, films.not_read, films.unopened]
-    page.locator("input[type=file]").first.set_input_files([str(path) for path in every])
-    page.get_by_text(f"of {len(every)}", exact=True).or_(page.get_by_text(f"1 of {len(every)}")).first.wait_for(
-        timeout=WAIT
-    )
-    page.locator(".answer").wait_for(timeout=WAIT)
-    settled(page)
-
-
-def _row(kind: str) -> Callable:
-    def go(page, url: str, films: Films) -> None:
-        _uploaded(page, url, films)
-        row = page.locator(f"[role=listbox] .row.{kind}")
-        (row.filter(has_text=films.unopened.name) if kind == "unopened" else row).first.click()
-        settled(page)
+    def go(visit: Visit) -> None:
+        visit.page.goto(f"{visit.url}/{path}")
+        visit.page.locator(wait_for).first.wait_for(timeout=WAIT)
 
     return go
 
 
-def _unopened(page, url: str, films: Films) -> None:
-    _uploaded(page, url, films)
-    page.locator("[role=listbox] .row", has_text=films.unopened.name).click()
-    settled(page)
-
-
-def _not_read(page, url: str, films: Films) -> None:
-    _uploaded(page, url, films)
-    page.locator("[role=listbox] .row", has_text=films.not_read.name).click()
-    settled(page)
-
-
-def _then(first: Callable, *steps: Callable) -> Callable:
-    def go(page, url: str, films: Films) -> None:
-        first(page, url, films)
-        for step in steps:
-            step(page)
-            settled(page)
-
-    return go
-
-
-def _by_address(path: str, *steps: Callable, busy: str = "") -> Callable:
-    def go(page, url: str, films: Films) -> None:
-        at(page, url, path)
-        if busy:
-            page.locator(busy).first.wait_for(timeout=WAIT)
-            settled(page)
-        for step in steps:
-            step(page)
-            settled(page)
-
-    return go
-
-
-def press(*keys: str) -> Callable:
+def press(*keys: str) -> Step:
     """Return a step that presses keys."""
-    return lambda page: [page.locator("body").press(key) for key in keys]
+    return lambda visit: [visit.page.locator("body").press(key) for key in keys]
 
 
-def click(role: str, name: str, *, exact: bool = False) -> Callable:
+def click(role: str, name: str) -> Step:
     """Return a step that clicks what has this role and name."""
-    return lambda page: page.get_by_role(role, name=name, exact=exact).first.click()
+    return lambda visit: visit.page.get_by_role(role, name=name).first.click()
 
 
-def _review(page, url: str, films: Films) -> None:
-    _uploaded(page, url, films)
-    page.get_by_role("link", name="Review").click()
-    name = page.get_by_label("Your name or initials")
+def click_at(selector: str) -> Step:
+    """Return a step that clicks the first of what a selector finds."""
+    return lambda visit: visit.page.locator(selector).first.click()
+
+
+def click_text(text: str) -> Step:
+    """Return a step that clicks a text."""
+    return lambda visit: visit.page.get_by_text(text, exact=True).first.click()
+
+
+def _upload(visit: Visit) -> None:
+    page = visit.page
+    if visit.point:
+        page.get_by_role("combobox", name="Operating point").click()
+        page.get_by_role("option", name=visit.point).click()
+        settled(page)
+    every = [*visit.answered, visit.not_read, visit.unopened]
+    page.locator("input[type=file]").first.set_input_files([str(path) for path in every])
+    page.get_by_text(f"of {len(every)}").first.wait_for(timeout=WAIT)
+    page.locator(".answer").wait_for(timeout=WAIT)
+
+
+def _row(words: str) -> Step:
+    """Return a step that opens the first film of the worklist with this kind of answer, or this name."""
+
+    def go(visit: Visit) -> None:
+        rows = visit.page.locator("[role=listbox] .row")
+        kind = visit.page.locator(f"[role=listbox] .row.{words}")
+        (rows.filter(has_text=getattr(visit, words).name) if hasattr(visit, words) else kind).first.click()
+
+    return go
+
+
+def _sign(visit: Visit) -> None:
+    name = visit.page.get_by_label("Your name or initials")
     name.wait_for(timeout=WAIT)
     name.fill("ward7")
     name.press("Enter")
-    page.locator(".desk .film img").wait_for(timeout=WAIT)
-    settled(page)
+    visit.page.locator(".desk .film img").wait_for(timeout=WAIT)
 
 
 _LIVE = ".live[aria-busy=false]"
-_TABS = ("Suggestions", "Triage", "Prevalence", "Calibration", "Subgroups", "Compare", "Save")
+_TABS = ("Radiographs", "Suggestions", "Triage", "Prevalence", "Calibration", "Subgroups", "Compare", "Save")
 _SECTIONS = ("Composition", "Map", "Data audit", "Suspect labels", "Misclassified", "Localisation accuracy")
 
-
-def _first_image(page) -> None:
-    page.locator(".gallery button").first.click()
-    page.locator(".viewer img").first.wait_for(state="attached", timeout=WAIT)
-
-
-#: (page, state) of everything.
-SCENES: dict[str, Callable] = {
-    "diagnose empty": _by_address("", busy=".gallery button"),
-    "diagnose likely": _row("likely"),
-    "diagnose indeterminate": _row("indeterminate"),
-    "diagnose unlikely": _row("unlikely"),
-    "diagnose not read": _not_read,
-    "diagnose unopened": _unopened,
-    "diagnose keys": _then(_row("likely"), press("?")),
-    "diagnose window": _then(_row("likely"), press("w")),
-    "diagnose crop": _then(_row("likely"), press("r", "c")),
-    "diagnose swipe": _then(_row("likely"), lambda page: page.locator("[data-view=swipe]").click(), press("l")),
-    "diagnose report": _then(_row("likely"), click("button", "Report")),
-    "diagnose one threshold": _then(
-        _uploaded,
-        click("combobox", "Operating point"),
-        click("option", "One threshold"),
-        press("ArrowRight", "ArrowRight"),
-    ),
-    "threshold": _by_address("threshold", busy=_LIVE),
-    "threshold cell": _by_address("threshold", lambda page: page.locator(".cell-FN").click(), busy=_LIVE),
-    "threshold test": _by_address("threshold", lambda page: page.get_by_text("Test (check here)").click(), busy=_LIVE),
-    **{f"threshold {tab}": _by_address("threshold", click("tab", tab), busy=_LIVE) for tab in _TABS},
-    "dataset": _by_address("dataset"),
-    "dataset image": _by_address("dataset", _first_image),
-    "dataset nothing found": _by_address("dataset?ids=nothing"),
-    **{
-        f"dataset {name}": _by_address(
-            "dataset", lambda page, name=name: page.get_by_text(name, exact=True).first.click()
-        )
-        for name in _SECTIONS
-    },
-    "training": _by_address("training"),
-    "training result": _by_address("training?training_section=result"),
-    "training runs": _by_address("training?training_section=history"),
-    "model card": _by_address("model_card"),
-    "review": _review,
-    "review empty": _by_address("review"),
-    "monitoring": _by_address("monitoring"),
+#: Walks by the page they begin at; each is a list of (state, step that leads to it).
+WALKS: dict[str, list[tuple[str, Step]]] = {
+    "diagnose": [
+        ("empty", at("", ".gallery button")),
+        ("uploaded", _upload),
+        ("likely", _row("likely")),
+        ("keys", press("?")),
+        ("window", press("w")),
+        ("swipe", lambda visit: (press("Escape", "l")(visit), click_at("[data-view=swipe]")(visit))),
+        ("side by side", click_at("[data-view=side]")),
+        ("turned, to be cropped", press("r", "c")),
+        ("indeterminate", lambda visit: (press("Escape", "0")(visit), _row("indeterminate")(visit))),
+        ("report", click("button", "Report")),
+        ("unlikely", lambda visit: (press("Escape")(visit), _row("unlikely")(visit))),
+        ("not read", _row("not_read")),
+        ("not opened", _row("unopened")),
+        ("operating points", click("combobox", "Operating point")),
+        ("one threshold", click("option", "One threshold")),
+        ("one threshold, answered", press("ArrowRight", "ArrowRight")),
+        ("review, nobody named", click("link", "Review")),
+        ("review", _sign),
+        ("review, what was kept", click_text("Browse")),
+    ],
+    "threshold": [
+        ("validation", at("threshold", _LIVE)),
+        ("a cell", click_at(".cell-TN")),
+        *((tab, click("tab", tab)) for tab in _TABS),
+        ("test, locked", click_text("Test (check here)")),
+        ("test, unlocked", click_text("Allow changes on the test set")),
+    ],
+    "dataset": [
+        ("browse", at("dataset", ".gallery button")),
+        ("one image", click_at(".gallery button")),
+        ("nothing found", at("dataset?ids=nothing-of-this-name")),
+        *((name, lambda visit, name=name: (at("dataset")(visit), click_text(name)(visit))) for name in _SECTIONS),
+    ],
+    "training": [
+        ("new run", at("training")),
+        ("result", at("training?training_section=result")),
+        ("all runs", at("training?training_section=history")),
+    ],
+    "model card": [("model card", at("model_card", "[data-testid=stPlotlyChart]"))],
+    "monitoring": [("monitoring", at("monitoring"))],
 }
+#: What a machine without dataset, runs, films and audit log shows.
+EMPTY: list[tuple[str, Step]] = [
+    ("diagnose", at("", ".gallery button")),
+    ("dataset", at("dataset")),
+    ("threshold, a cell", lambda visit: (at("threshold", _LIVE)(visit), click_at(".cell-TN")(visit))),
+    ("training", at("training")),
+    ("training, result", at("training?training_section=result")),
+    ("training, all runs", at("training?training_section=history")),
+    ("monitoring", at("monitoring")),
+    ("review", at("review")),
+]

@@ -21,6 +21,13 @@ _STYLE = """<style>
 section.stSidebar[data-collapsed="false"] { width: 15.5rem !important; }
 section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
 [data-testid="stSidebarContent"] { padding-left: 0; padding-right: 0; }
+/* White words on the dark theme's own colour are too faint. */
+.stMain button[kind^="primary"] { background: #1a6a9f; border-color: #1a6a9f; color: #fff; }
+.stTabs [role="tablist"] { flex-wrap: wrap; overflow: visible; }
+@media (max-width: 1100px) {
+  .stTable :is(td, th) { white-space: normal !important; overflow-wrap: anywhere; hyphens: auto; padding: .25rem; }
+}
+@media (max-width: 640px) { .stTable :is(td, th), .stTable :is(td, th) p { font-size: .72rem !important; } }
 /* A session's first run may be told another theme than the browser ends up with; the page's own colour is right. */
 .js-plotly-plot :is(.xtick, .ytick, .legend, .annotation) text, .js-plotly-plot :is(.xtitle, .ytitle) {
   fill: currentColor !important; }

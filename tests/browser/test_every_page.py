@@ -1,0 +1,117 @@
+"""Every page in every state: nothing that keeps people out, nothing cut off, nothing that scrolls sideways."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.saved_points import save_pair
+from tests.browser.app import Server
+from tests.browser.looks import cut_off, serious_findings
+from tests.browser.scenes import EMPTY, WALKS, Step, Visit, settled
+
+pytestmark = pytest.mark.slow
+THEMES = ("dark", "light")
+DESK, TABLET, PHONE = (1440, 900), (820, 1180), (390, 844)
+POINT = "All three answers"
+
+
+@pytest.fixture(scope="module")
+def models(vocal_models, findings, known, tmp_path_factory) -> Path:
+    """The small bundle with two saved thresholds between which the answers of three films fall apart."""
+    models = tmp_path_factory.mktemp("every-page") / "models"
+    shutil.copytree(vocal_models, models)
+    bundle = load_bundle("small", models)
+    shares = sorted(findings[path].probability for path in known)
+    low, high = ((shares[at] + shares[at + 1]) / 2 for at in (0, len(shares) - 2))
+    single = bundle.points["single"]
+    save_pair(bundle, replace(single, threshold=low), replace(single, threshold=high), POINT)
+    return models
+
+
+@pytest.fixture(scope="module", params=THEMES)
+def themed(request, models, small_models, tmp_path_factory) -> Iterator[dict[str, Server]]:
+    """The app in one theme, with everything there is to show, and with nothing."""
+    folder = tmp_path_factory.mktemp(f"every-page-{request.param}")
+    shutil.copytree(small_models.parent / "run", folder / "runs" / "a-run")
+    places = {
+        "furnished": {
+            "FRACATLAS_DIR": str(small_models.parent / "data"),
+            "FRACTURE_RUNS_DIR": str(folder / "runs"),
+            "FRACTURE_AUDIT_LOG": str(folder / "audit.csv"),
+            "FRACTURE_REVIEW_DIR": str(folder / "review"),
+        },
+        "empty": {
+            "FRACATLAS_DIR": str(folder / "no-dataset"),
+            "FRACTURE_RUNS_DIR": str(folder / "no-runs"),
+            "FRACTURE_AUDIT_LOG": str(folder / "nothing-yet.csv"),
+            "FRACTURE_REVIEW_DIR": str(folder / "nothing-kept"),
+        },
+    }
+    theme = ("--theme.base", f".streamlit/{request.param}.toml")
+    running = {
+        name: Server(folder / f"{name}.log", *theme, FRACTURE_MODELS_DIR=str(models), **there)
+        for name, there in places.items()
+    }
+    for server in running.values():
+        server.wait()
+    yield running
+    for server in running.values():
+        server.stop()
+
+
+@pytest.fixture
+def visit(browser, known, findings, tmp_path):
+    """What makes a visit to a server."""
+    blank, text = tmp_path / "blank.png", tmp_path / "letter.txt"
+    Image.new("L", (300, 400), 90).save(blank)
+    text.write_text("Dear colleague,\n")
+    ordered = sorted(known, key=lambda path: findings[path].probability)
+    films = (ordered[0], ordered[len(ordered) // 2], ordered[-1])
+    context = browser.new_context(viewport={"width": DESK[0], "height": DESK[1]})
+    page = context.new_page()
+    yield lambda server: Visit(page, server.url, films, blank, text, f"Saved: {POINT}")
+    context.close()
+
+
+def faults(visit: Visit, state: str, step: Step) -> list[str]:
+    """Go to a state; return what is wrong with it, at three widths."""
+    page, found = visit.page, []
+    step(visit)
+    settled(page)
+    for size in (TABLET, PHONE, DESK):
+        page.set_viewport_size({"width": size[0], "height": size[1]})
+        page.wait_for_timeout(400)
+        wrong = cut_off(page) if size != DESK else []
+        wrong += serious_findings(page) if size != TABLET else []
+        found += [f"{state}, {size[0]} px: {one}" for one in wrong]
+    return found
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_everybody_can_use_it_and_nothing_is_cut_off(visit, themed, walk):
+    there = visit(themed["furnished"])
+    assert not [fault for state, step in WALKS[walk] for fault in faults(there, state, step)]
+
+
+def test_what_is_empty_can_be_used_as_well(visit, themed):
+    there = visit(themed["empty"])
+    assert not [fault for state, step in EMPTY for fault in faults(there, state, step)]
+
+
+def test_a_tablet_shows_a_film_without_scrolling(visit, themed):
+    there = visit(themed["furnished"])
+    there.page.set_viewport_size({"width": TABLET[0], "height": TABLET[1]})
+    there.page.goto(there.url)
+    there.page.locator("input[type=file]").first.wait_for(state="attached")
+    there.page.locator("input[type=file]").first.set_input_files([str(path) for path in there.answered])
+    there.page.locator(".viewer .heat").wait_for(state="attached", timeout=180_000)
+    settled(there.page)
+    main = there.page.locator("[data-testid=stMain]")
+    assert main.evaluate("m => m.scrollHeight - m.clientHeight") <= 0
