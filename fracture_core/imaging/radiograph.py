@@ -164,7 +164,7 @@ def is_blank(pixels: np.ndarray) -> bool:
     """
     step = max(1, max(pixels.shape) // _BLANK_SAMPLES)
     # NumPy's bincount would first make each sample eight bytes.
-    counts = cv2.calcHist([np.ascontiguousarray(pixels[::step, ::step])], [0], None, [256], [0, 256])[:, 0]
+    counts = cv2.calcHist([np.ascontiguousarray(pixels[::step, ::step])], [0], None, [256], [0, 256]).ravel()
     low, high = np.searchsorted(np.cumsum(counts) / counts.sum(), (0.005, 0.995))
     return bool(high - low <= _BLANK_SPREAD)
 
