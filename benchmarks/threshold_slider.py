@@ -75,6 +75,20 @@ def slider(bundle: str, moves: int) -> None:
             say(f"release, {split}, {tab}", *timed(app, move), 100)
 
 
+def releases(page, server: Server, times: int = 12) -> None:
+    """Print what one release costs the server behind a real browser, from its message to the end of the run."""
+    page.evaluate(_LISTEN)
+    page.wait_for_timeout(2000)
+    before, waits = server.processor(), []
+    for number in range(times):
+        waits.append(page.evaluate(_RELEASE, 0.03 + 0.04 * number))
+        page.wait_for_timeout(500)
+    print(
+        f"release, in a browser    wall {statistics.median(waits):4.0f} ms, slowest {max(waits):4.0f} ms   "
+        f"processor {1000 * (server.processor() - before) / times:4.0f} ms, all the server's   (bar 100 ms)"
+    )
+
+
 def frames(seconds: float = 3.0) -> None:
     """Drag the slider in Chromium, on the test set, and print how often a second matrix and marks moved."""
     if not find_chromium():
@@ -90,6 +104,7 @@ def frames(seconds: float = 3.0) -> None:
             page.get_by_text("Test (check here)").click()
             page.get_by_text("Allow changes on the test set").click()
             page.locator(".live[aria-busy=false][data-locked=false]").wait_for(timeout=180_000)
+            releases(page, server)
             drawn, shown, work = page.evaluate(_DRAG, seconds)
             print(
                 f"dragging, on test        {drawn:.0f} frames a second, {shown:.0f} with a new matrix (bar 30); "
@@ -99,6 +114,20 @@ def frames(seconds: float = 3.0) -> None:
             server.stop()
 
 
+#: Keeps when the page was last told something, and when it told something.
+_LISTEN = """() => {
+  window.told = 0;
+  const state = document.querySelector("[data-testid=stApp]");
+  new MutationObserver(() => { if (state.dataset.testScriptState === "notRunning") window.told = performance.now(); })
+    .observe(state, { attributes: true, attributeFilter: ["data-test-script-state"] });
+}"""
+#: Lets the slider go at a threshold; milliseconds until the server has drawn all that depends on it.
+_RELEASE = """async (threshold) => {
+  const { live } = document.querySelector(".live"), began = performance.now();
+  live.release({ threshold });
+  while (window.told < began && performance.now() - began < 20000) await new Promise((done) => setTimeout(done, 2));
+  return window.told - began;
+}"""
 #: Moves the slider a little in every frame, as a finger does, and counts frames, frames with new counts, and the
 #: milliseconds that one update takes.
 _DRAG = """async (seconds) => {

@@ -6,7 +6,9 @@ page_header("Threshold")
 
 # Imported here, not above: the page is on screen before the libraries behind it are in memory.
 from pages.parts.shared.sidebar import choose, disclaimer  # noqa: E402
-from pages.parts.threshold.page import lab  # noqa: E402
+from pages.parts.threshold.page import lab, scores  # noqa: E402
 
-lab(choose())
+choice = choose()
+scores(choice.bundle)
+lab(choice)
 disclaimer()

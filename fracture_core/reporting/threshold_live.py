@@ -78,9 +78,9 @@ def open_films_text(entries: Iterable[Entry], present: float, threshold: float) 
         threshold: The new threshold.
 
     Returns:
-        A sentence; "" if no film has a probability.
+        A sentence; "" if no film has an answer.
     """
-    known = [entry.probability for entry in entries if entry.probability is not None]
+    known = [entry.probability for entry in entries if entry.assessed and entry.probability is not None]
     if not known:
         return ""
     changed = sum((p >= present) != (p >= threshold) for p in known)

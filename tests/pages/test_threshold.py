@@ -163,13 +163,17 @@ def test_the_address_keeps_the_threshold_and_who_may_rely_on_it(app, own_models)
     assert "set on the test set" in text(shared)
 
 
-def test_one_threshold_for_every_split_goes_to_the_browser_once(app, small):
+def test_the_scores_of_both_splits_go_to_the_browser_once(app, small):
     sent = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "threshold_scores"]
-    scores = json.loads(sent[0].json)
-    assert sorted(scores["fractured"] + scores["others"]) == sorted(small["val"].probabilities.tolist())
+    for split, one in zip(("val", "test"), sent, strict=True):
+        scores = json.loads(one.json)
+        assert f"-{split}-" in scores["key"]
+        assert sorted(scores["fractured"] + scores["others"]) == sorted(small[split].probabilities.tolist())
+    assert state(app)["scores"] == json.loads(sent[0].json)["key"]
     move(app, 0.3)
     again = [one.proto for one in app.get("bidi_component") if one.proto.component_name == "threshold_scores"]
-    assert again[0].SerializeToString() == sent[0].SerializeToString()  # so that Streamlit sends a reference alone
+    # So that Streamlit sends a reference alone where the whole page is drawn again.
+    assert [one.SerializeToString() for one in again] == [one.SerializeToString() for one in sent]
 
 
 def test_nobody_chooses_on_test_unknowingly(app, small, own_models):

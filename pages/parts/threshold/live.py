@@ -1,7 +1,7 @@
 """The part of the Threshold page that follows the finger: two components and plotly.js, all served by this app.
 
-The scores of a split and the charts go to the browser once, in a message of their own that Streamlit does not repeat
-while it stays the same; each release of the slider costs a small one.
+The scores of both splits and the charts go to the browser once, outside the fragment that a release of the slider draws
+again; each release costs a small message.
 """
 
 from __future__ import annotations
@@ -33,16 +33,24 @@ _live = st.components.v2.component(
 )
 
 
-def live(key: str, scores: Mapping[str, Any], state: Mapping[str, Any], tell: Callable[[str, Any], None]) -> None:
-    """Draw slider, confusion matrix, metrics, radiographs of the open cell, and curves.
+def hand_over(key: str, scores: Mapping[str, Any]) -> None:
+    """Give the browser what stays the same while the threshold moves.
 
     Args:
         key: Names the scores; another split or model has another.
         scores: From `live_scores`.
+    """
+    _scores(data={"key": key, **scores}, key=f"scores {key}")
+
+
+def live(key: str, state: Mapping[str, Any], tell: Callable[[str, Any], None]) -> None:
+    """Draw slider, confusion matrix, metrics, radiographs of the open cell, and curves.
+
+    Args:
+        key: Names the scores, which were handed over.
         state: What a release changes: "threshold", "locked", "cell", "table" and "films".
         tell: Called with what the user did, "moved", "cell", "page" or "film", and its value.
     """
-    _scores(data={"key": key, **scores}, key="live_scores")
     fixed = {"scores": key, "plotly": _plotly_address(), "config": CONFIG}
 
     def heard(event: str) -> Callable[[], None]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
+
 import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.evaluation.predictions import Predictions
+from fracture_core.evaluation.predictions import SPLITS, Predictions
 from fracture_core.reporting.threshold_live import live_table, open_films_text
 from fracture_core.reporting.threshold_tables import figures_csv
 from pages.parts.shared.sidebar import Choice, use_here
 from pages.parts.threshold.confusion_cell import films
-from pages.parts.threshold.live import live
+from pages.parts.threshold.live import hand_over, live
 from pages.parts.threshold.state import (
     CELL,
     PAGE,
@@ -26,6 +28,20 @@ from pages.parts.threshold.state import (
     unlocked,
 )
 from pages.parts.threshold.tabs import tabs
+
+
+def scores(bundle: Bundle) -> None:
+    """Give the browser the scores of both splits, before `lab` is drawn and outside of it."""
+    points = points_of(bundle)
+    with st.container(key="scores"):
+        for split in SPLITS:
+            hand_over(_scores_key(bundle, split), scores_of(bundle.version, split, points, bundle))
+
+
+def _scores_key(bundle: Bundle, split: str) -> str:
+    # A point that was saved, renamed or deleted makes other scores: its mark is on the charts.
+    named = ",".join(point.name for point in points_of(bundle))
+    return f"{bundle.version}-{split}-{zlib.crc32(named.encode())}"
 
 
 @st.fragment
@@ -73,10 +89,8 @@ def _say_which(shown: Predictions, setting: Setting, *, locked: bool) -> None:
 
 def _live(bundle: Bundle, shown: Predictions, setting: Setting, *, locked: bool) -> None:
     threshold, cell = min(setting.threshold, 1.0), st.session_state.get(CELL)
-    points = points_of(bundle)
     live(
-        f"{bundle.version}-{shown.split}-{len(points)}",
-        scores_of(bundle.version, shown.split, points, bundle),
+        _scores_key(bundle, shown.split),
         {
             "threshold": threshold,
             "locked": locked,
