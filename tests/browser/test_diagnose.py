@@ -329,9 +329,17 @@ def test_a_part_can_be_cropped_turned_and_read_again(opened, known, findings):
 
 
 def test_keys_are_listed_and_tools_are_one_tab_stop_each(opened):
+    helper = opened.locator(".rail [data-act=help]")
+    helper.focus()
+    helper.press("Enter")
+    assert opened.get_by_role("dialog", name="Keys").is_visible()
+    assert opened.locator(".keys button:focus").count() == 1  # a dialog takes the focus, and gives it back
+    opened.keyboard.press("Escape")
+    assert not opened.get_by_role("dialog", name="Keys").is_visible()
+    assert opened.locator(".rail [data-act=help]:focus").count() == 1
     opened.keyboard.press("?")
     assert opened.get_by_role("dialog", name="Keys").is_visible()
-    opened.keyboard.press("Escape")
+    opened.keyboard.press("?")
     assert not opened.get_by_role("dialog", name="Keys").is_visible()
     for bar in opened.locator(".viewer [role=toolbar]").all():
         stops = bar.locator("button, select, input").evaluate_all("all => all.filter(e => e.tabIndex === 0).length")

@@ -358,6 +358,15 @@ class Viewer {
     const panel = this.one(selector);
     panel.hidden = !panel.hidden;
     for (const other of this.root.querySelectorAll(".panel.window, .panel.keys")) if (other !== panel) other.hidden = true;
+    if (panel.hidden) return this.goBack();
+    this.cameFrom = this.root.getRootNode().activeElement;
+    panel.querySelector("input, button:not([data-preset])").focus({ preventScroll: true });
+  }
+
+  // Where the keyboard was before a panel opened.
+  goBack() {
+    if (this.root.contains(this.cameFrom)) this.cameFrom.focus({ preventScroll: true });
+    this.cameFrom = null;
   }
 
   fullScreen() {
@@ -369,7 +378,9 @@ class Viewer {
     this.measuring.choose(this.measuring.tool);
     this.measuring.crop = null;
     if (turnBack) Object.assign(this.state, { turns: 0, mirrored: false });
-    for (const panel of this.root.querySelectorAll(".panel.window, .panel.keys")) panel.hidden = true;
+    const open = [...this.root.querySelectorAll(".panel.window, .panel.keys")].filter((panel) => !panel.hidden);
+    for (const panel of open) panel.hidden = true;
+    if (open.length) this.goBack();
   }
 
   sendReading() {
