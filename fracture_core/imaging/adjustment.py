@@ -53,7 +53,12 @@ class Adjustment:
             pixels = pixels[:, ::-1]
         pixels = np.ascontiguousarray(np.rot90(pixels, -self.quarter_turns))
         pixels.flags.writeable = False
-        return replace(radiograph, pixels=pixels, warnings=(*radiograph.warnings, *self._sentences(pixels)))
+        warnings = (*radiograph.warnings, *self._sentences(pixels))
+        header = radiograph.header
+        if header is not None and header.pixel_spacing and self.quarter_turns % 2:
+            across, down = header.pixel_spacing
+            header = replace(header, pixel_spacing=(down, across))
+        return replace(radiograph, pixels=pixels, warnings=warnings, header=header)
 
     def _sentences(self, pixels: np.ndarray) -> list[str]:
         turned = {1: "turned by 90° clockwise", 2: "turned by 180°", 3: "turned by 90° counter-clockwise"}

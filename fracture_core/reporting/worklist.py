@@ -15,7 +15,7 @@ from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.metrics.operating_points import OperatingPoint, answer
 from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.reporting.audit_log import AuditLine
-from fracture_core.reporting.finding_text import UNOPENED, site_in_words
+from fracture_core.reporting.finding_text import TRUNCATED, UNOPENED, site_in_words
 
 COLUMNS = (
     *("file", "finding", "reason", "probability", "logit", "warnings", "error"),
@@ -102,7 +102,7 @@ class Entry:
             The words.
         """
         if self.error:
-            return UNOPENED
+            return TRUNCATED if self.truncated else UNOPENED
         if self.reason:
             return not_read(self.reason)
         assert self.probability is not None  # both are None, or an assessed entry has one

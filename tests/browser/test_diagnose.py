@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from fracture_core.formatting import format_percent
 from fracture_core.reporting.finding_text import DISCLAIMER, capitalised
+from tests.support import dicom_files as made
 
 WAIT = 90_000
 
@@ -306,6 +307,28 @@ def test_ruler_and_angle_measure_the_image_not_the_screen(opened):
         opened.mouse.down()
         opened.mouse.up()
     assert label.inner_text() == "90°"
+
+
+def test_the_ruler_says_millimetres_where_the_file_has_them(page, tmp_path):
+    film = made.dataset(np.tile(np.arange(0, 4000, 10, dtype=np.uint16), (500, 1)), PixelSpacing=["0.5", "0.25"])
+    path = tmp_path / "spaced.dcm"
+    path.write_bytes(made.file_bytes(film))
+    upload(page, path)
+    port = page.locator(".drawn .port")
+    port.wait_for(timeout=WAIT)
+    page.wait_for_timeout(1000)
+    box = port.bounding_box()
+    scale = port.locator(".stage").first.evaluate("s => new DOMMatrix(s.style.transform).a")
+    page.keyboard.press("m")
+    for (dx, dy), millimetres in (((120, 0), 0.25 * 120 / scale), ((0, 120), 0.5 * 120 / scale)):
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + dx, y + dy, steps=3)
+        page.mouse.up()
+        said = page.locator(".drawn .labels .measure").last.inner_text()
+        assert said.endswith(" mm")
+        assert float(said.split()[0]) == pytest.approx(millimetres, abs=0.3)
 
 
 def test_a_part_can_be_cropped_turned_and_read_again(opened, known, findings):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from fracture_core.imaging.adjustment import Adjustment
+from fracture_core.imaging.dicom.header import DicomHeader
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.radiograph import Radiograph
 
@@ -38,3 +39,10 @@ def test_a_crop_is_cut_at_the_images_edge_and_said():
 def test_a_part_too_small_to_show_bone_is_refused(crop):
     with pytest.raises(UnreadableRadiograph, match="too small"):
         Adjustment(crop=crop).apply(RADIOGRAPH)
+
+
+@pytest.mark.parametrize(("turns", "spacing"), [(0, (0.1, 0.2)), (1, (0.2, 0.1)), (2, (0.1, 0.2)), (3, (0.2, 0.1))])
+def test_millimetres_turn_with_the_image(turns, spacing):
+    header = DicomHeader("CR", "", "", "", 1, (), pixel_spacing=(0.1, 0.2))
+    radiograph = Radiograph(np.zeros((40, 60), np.uint8), "a", "", "DICOM", header=header)
+    assert Adjustment(quarter_turns=turns).apply(radiograph).header.pixel_spacing == spacing

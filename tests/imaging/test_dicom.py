@@ -119,6 +119,26 @@ def test_header_facts_without_the_patient() -> None:
     assert "Doe" not in repr(radiograph) and "12345" not in repr(radiograph)
 
 
+@pytest.mark.parametrize(
+    ("patient", "detector", "spacing", "at_detector"),
+    [
+        (["0.2", "0.1"], None, (0.1, 0.2), False),  # DICOM names the distance between rows first
+        (None, ["0.15", "0.15"], (0.15, 0.15), True),
+        (["0.15", "0.15"], ["0.15", "0.15"], (0.15, 0.15), True),  # not calibrated
+        (["0.12", "0.12"], ["0.15", "0.15"], (0.12, 0.12), False),
+        (["0.000", "0.000"], None, None, False),
+        (["-1", "1"], None, None, False),
+        (["0.2"], None, None, False),
+        (None, None, None, False),
+    ],
+)
+def test_millimetres_are_the_patients_where_the_file_has_them(patient, detector, spacing, at_detector) -> None:
+    given = {"PixelSpacing": patient, "ImagerPixelSpacing": detector}
+    held = {keyword: value for keyword, value in given.items() if value}
+    header = read_radiograph(made.file_bytes(made.dataset(RAMP, **WINDOW, **held))).header
+    assert (header.pixel_spacing, header.spacing_at_detector) == (spacing, at_detector)
+
+
 def test_identifiers_only_for_who_asks() -> None:
     data = made.file_bytes(made.dataset(RAMP, **WINDOW, PatientBirthDate="19700101"))
     found = dicom_identifiers(data)

@@ -38,6 +38,11 @@ def test_what_nobody_has_read_comes_first_then_the_most_suspicious():
     assert table["probability"].isna().tolist() == [True, True, False, False, False]
 
 
+def test_a_file_that_can_be_read_in_part_is_not_called_unopened():
+    entry = Entry("short", error="The bottom half is missing.", truncated=True)
+    assert entry.finding(OUT, IN) == "not read: part of the file is missing"
+
+
 def test_csv_reads_back_and_starts_no_formula():
     entries = [read('=HYPERLINK("x")', 0.7, warnings=("Cut short, a third is missing.",)), read('b,\n"c', 0.1)]
     rows = list(csv.DictReader(io.StringIO(to_csv(worklist(entries, OUT, IN)))))

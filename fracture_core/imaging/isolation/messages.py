@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO
@@ -185,6 +186,14 @@ def _check_types(kind: type, told: Mapping[str, object]) -> None:
             raise TypeError(field.name)
         if isinstance(value, tuple) and expected is tuple and not all(isinstance(words, str) for words in value):
             raise TypeError(field.name)
+        if str(field.type) == "tuple[float, float] | None" and value is not None and not _is_pair(value):
+            raise TypeError(field.name)
+
+
+def _is_pair(value: object) -> bool:
+    """Return whether a value is two lengths."""
+    pair = isinstance(value, tuple) and len(value) == 2 and all(type(one) in (int, float) for one in value)
+    return pair and all(math.isfinite(one) and one > 0 for one in value)  # type: ignore[attr-defined]
 
 
 def _is_plain(value: object) -> bool:

@@ -13,14 +13,14 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
         return
     if not st.toggle("Show patient details (DICOM header)", key=f"identity {radiograph.sha256}"):
         return
-    from fracture_core.imaging.dicom.identifiers import identifier_name
+    from fracture_core.reporting.patient_text import patient_lines
 
     found = identifiers(data)
     if not found:
         st.caption("Not stated in the file.")
         return
     # Not a table or Markdown: the words come from a file.
-    st.code("\n".join(f"{identifier_name(keyword)}: {words}" for keyword, words in found.items()), language=None)
+    st.code("\n".join(f"{label}: {words}" for label, words in patient_lines(found)), language=None)
 
 
 def identifiers(data: bytes) -> dict[str, str]:

@@ -14,7 +14,7 @@ from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.inference.remote_engine import notice
 from fracture_core.reporting.demo_cases import ReferenceLabel
 from fracture_core.reporting.film_session import FilmSession
-from fracture_core.reporting.finding_text import UNOPENED, FindingText, capitalised, explain_finding
+from fracture_core.reporting.finding_text import TRUNCATED, UNOPENED, FindingText, capitalised, explain_finding
 from fracture_core.reporting.worklist import Entry, to_csv, worklist, worklist_order
 from pages.parts.diagnose import examples
 from pages.parts.diagnose.finding_card import show_finding, show_not_read
@@ -171,7 +171,9 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
     name = escape_markdown(opened.result.name if isinstance(opened.result, Failure) else opened.result.radiograph.name)
     st.markdown(f"**{name}**")
     if opened.picture is None:
-        st.container(key="no-film").caption("This file has no image to show.")
+        partly = isinstance(opened.result, Failure) and opened.result.truncated
+        words = "Part of this image is missing. Turn on “Read truncated files” to see the rest."
+        st.container(key="no-film").caption(words if partly else "This file has no image to show.")
         return
 
     def read_again(adjustment) -> None:
@@ -184,7 +186,8 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
 def _answer(opened: Opened) -> None:
     if isinstance(opened.result, Failure):
         ways = "View it elsewhere, or export it again from its source."
-        show_not_read(capitalised(UNOPENED), opened.result.error, ways_forward=ways)
+        headline = TRUNCATED if opened.result.truncated else UNOPENED
+        show_not_read(capitalised(headline), opened.result.error, ways_forward=ways)
         return
     seen = opened.reference.seen_note if opened.reference else ""
     show_finding(opened.result, opened.words, [seen] if seen else [])

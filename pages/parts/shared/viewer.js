@@ -177,7 +177,7 @@ class Viewer {
     const turned = turns || mirrored ? "as it is turned" : "";
     panel.querySelector(".what").textContent = part
       ? `Part of ${part[2]} × ${part[3]} pixels ${turned}`
-      : cropping ? `Drag over the part to assess, or assess what is shown ${turned}` : `The model assessed it as it was before`;
+      : cropping ? `Drag over the part to assess, or assess what is shown ${turned}` : `Turned on screen only: the model assessed it as it was`;
     panel.querySelector("[data-act=again]").textContent = part
       ? "Assess this part" : cropping ? "Assess what is shown" : "Assess as turned";
   }
@@ -309,7 +309,7 @@ class Viewer {
     }
     const labels = shapes.map((shape) => {
       const [x, y] = this.toScreen(shape.points[shape.kind === "angle" ? 1 : shape.points.length - 1]);
-      return { at: [x + 8, y + 6], words: measureWords(shape, this.data.spacing), kind: "measure" };
+      return { at: [x + 8, y + 6], words: measureWords(shape, this.data), kind: "measure" };
     });
     for (const layer of this.root.querySelectorAll(".labels:not(.model)")) this.label(layer, labels);
   }

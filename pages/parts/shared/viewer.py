@@ -56,6 +56,7 @@ def picture(finding: Finding, data: bytes = b"") -> dict[str, object]:
 def plain_picture(radiograph: Radiograph, data: bytes = b"") -> dict[str, object]:
     """Return everything that the viewer draws of a radiograph that no model has read; `data` as in `picture`."""
     height, width = radiograph.pixels.shape
+    header = radiograph.header
     # A browser draws a plain grey JPEG as it was read; packing large detectors' pixels again would take longer than
     # reading them.
     jpeg = data if radiograph.format == "JPEG" and not radiograph.missing and data and shows_as_read(data) else b""
@@ -64,7 +65,8 @@ def plain_picture(radiograph: Radiograph, data: bytes = b"") -> dict[str, object
         "name": radiograph.name,
         "width": width,
         "height": height,
-        "spacing": getattr(radiograph.header, "pixel_spacing", None),
+        "spacing": header.pixel_spacing if header else None,
+        "atDetector": bool(header and header.spacing_at_detector),
         "original": _data_url(jpeg, "jpeg") if jpeg else _data_url(to_png(radiograph.pixels)),
         "layers": [],
         "legend": legend_stops(),

@@ -99,11 +99,12 @@ class Measuring {
   }
 }
 
-function measureWords({ kind, points }, spacing) {
+// Millimetres where the file has a pixel spacing; those of a detector are a little more than the bone's own.
+function measureWords({ kind, points }, { spacing, atDetector }) {
   if (kind === "ruler") {
     const [[ax, ay], [bx, by]] = points;
     if (!spacing) return `${Math.hypot(bx - ax, by - ay).toFixed(0)} px`;
-    return `${Math.hypot((bx - ax) * spacing[0], (by - ay) * spacing[1]).toFixed(1)} mm`;
+    return `${Math.hypot((bx - ax) * spacing[0], (by - ay) * spacing[1]).toFixed(1)} mm${atDetector ? " at the detector" : ""}`;
   }
   if (points.length < 3) return "";
   const [sx, sy] = spacing ?? [1, 1];

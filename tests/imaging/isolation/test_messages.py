@@ -24,6 +24,14 @@ PIXELS = np.zeros((200, 150), np.uint8)
 FACTS = {"name": "x", "sha256": "ab", "length": 3}
 
 
+SPACED = {
+    **dict.fromkeys(("modality", "body_part", "view", "laterality"), ""),
+    "number_of_frames": 1,
+    "windows": [],
+    "pixel_spacing": [0.1, 0.2],
+}
+
+
 def travelled(message: dict) -> dict:
     stream = io.BytesIO()
     send(stream, message)
@@ -74,6 +82,12 @@ def test_a_radiograph_travels_whole_and_only_whole(kind):
     ):
         with pytest.raises(BrokenMessageError):
             radiograph_from(message | {"fields": message["fields"] | change}, PIXELS, **FACTS)
+    for spacing in ("0.1", [0.1], [0.1, 0.1, 0.1], [0.1, "b"], [0.1, 0], [0.1, -1], [0.1, float("nan")], [True, 1]):
+        header = SPACED | {"pixel_spacing": spacing}
+        with pytest.raises(BrokenMessageError):
+            radiograph_from(message | {"fields": message["fields"] | {"header": header}}, PIXELS, **FACTS)
+    whole = radiograph_from(message | {"fields": message["fields"] | {"header": SPACED}}, PIXELS, **FACTS)
+    assert whole.header.pixel_spacing == (0.1, 0.2)
     with pytest.raises(BrokenMessageError):
         radiograph_from({"shape": [200, 150]}, PIXELS, **FACTS)
 
