@@ -81,6 +81,11 @@ def _upload(visit: Visit) -> None:
     page.locator(".answer").wait_for(timeout=WAIT)
 
 
+def _one_threshold(visit: Visit) -> None:
+    visit.page.get_by_role("combobox", name="Operating point").click()
+    visit.page.get_by_role("option", name="One threshold").click()
+
+
 def _row(words: str) -> Step:
     """Return a step that opens the first film of the worklist with this kind of answer, or this name."""
 
@@ -120,8 +125,7 @@ WALKS: dict[str, list[tuple[str, Step]]] = {
         ("unlikely", lambda visit: (press("Escape")(visit), _row("unlikely")(visit))),
         ("not read", _row("not_read")),
         ("not opened", _row("unopened")),
-        ("operating points", click("combobox", "Operating point")),
-        ("one threshold", click("option", "One threshold")),
+        ("one threshold", _one_threshold),
         ("one threshold, answered", press("ArrowRight", "ArrowRight")),
         ("review, nobody named", click("link", "Review")),
         ("review", _sign),

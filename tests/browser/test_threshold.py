@@ -152,6 +152,19 @@ def test_a_click_anywhere_on_the_scores_goes_there(opened, val):
         wait_for_matrix(opened, val.confusion(low + gap / 2))
 
 
+def test_the_cells_can_be_picked_where_they_are_drawn_after_the_window_was_turned(opened):
+    for width in (390, 1000):
+        opened.set_viewport_size({"width": width, "height": 900})
+        opened.wait_for_timeout(1000)
+        frame = opened.locator(".live-frame").bounding_box()
+        for cell, (column, row) in {"TP": (0, 0), "FN": (1, 0), "FP": (0, 1), "TN": (1, 1)}.items():
+            button = opened.locator(f".cell-{cell}").bounding_box()
+            count = opened.locator("[data-plot=matrix] .annotation[data-index]").nth(2 * row + column).bounding_box()
+            assert button["x"] < count["x"] and count["x"] + count["width"] < button["x"] + button["width"]
+            assert button["y"] < count["y"] and count["y"] + count["height"] < button["y"] + button["height"]
+            assert frame["x"] <= button["x"] and button["x"] + button["width"] <= frame["x"] + frame["width"]
+
+
 def test_on_test_the_slider_is_locked_until_asked_for(opened):
     opened.get_by_text("Test (check here)").click()
     opened.locator(".live[data-locked=true]").wait_for(timeout=WAIT)

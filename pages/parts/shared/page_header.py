@@ -25,9 +25,13 @@ section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
 .stMain button[kind^="primary"] { background: #1a6a9f; border-color: #1a6a9f; color: #fff; }
 .stTabs [role="tablist"] { flex-wrap: wrap; overflow: visible; }
 @media (max-width: 1100px) {
-  .stTable :is(td, th) { white-space: normal !important; overflow-wrap: anywhere; hyphens: auto; padding: .25rem; }
+  .stTable table { width: 100%; table-layout: fixed; }
+  .stTable :is(td, th) { white-space: normal !important; overflow-wrap: anywhere; hyphens: auto; min-width: 0;
+    padding: .25rem; }
+  [data-testid="stMetricValue"] { font-size: 1.4rem; }
+  [data-testid="stMetricValue"] * { white-space: normal; overflow: visible; text-overflow: clip; }
 }
-@media (max-width: 640px) { .stTable :is(td, th), .stTable :is(td, th) p { font-size: .72rem !important; } }
+@media (max-width: 640px) { .stTable :is(td, th), .stTable :is(td, th) p { font-size: .68rem !important; } }
 /* A session's first run may be told another theme than the browser ends up with; the page's own colour is right. */
 .js-plotly-plot :is(.xtick, .ytick, .legend, .annotation) text, .js-plotly-plot :is(.xtitle, .ytitle) {
   fill: currentColor !important; }

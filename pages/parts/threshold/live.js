@@ -27,7 +27,7 @@ class Live {
       root.querySelector(".live-cells").append(button);
     }
     for (const kind of CURVES) this.listen(kind, this.plot(kind));
-    new ResizeObserver(() => this.ready && this.layout()).observe(root);
+    new ResizeObserver(() => this.ready && this.resize()).observe(root);
   }
 
   /** What the server says now. Its metrics stand until the next move. */
@@ -234,12 +234,25 @@ class Live {
       const { data, layout } = structuredClone(figures[kind]);
       const clear = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true };
       layout.font = { ...layout.font, color: this.ink, family: getComputedStyle(this.root).fontFamily, size: 12 };
-      const config = { ...this.data.config, responsive: true };
+      const config = { ...this.data.config };
       config.toImageButtonOptions = { ...config.toImageButtonOptions, filename: `${kind}-${this.data.scores}` };
       await this.Plotly.react(this.plot(kind), data, { ...layout, ...clear }, config);
     }
     this.drawn = { roc: [0, 0], "precision-recall": [0, 0], histogram: [0, 0] };
     this.ready = true;
+    this.width = this.root.clientWidth;
+    this.layout();
+  }
+
+  /** Fit the plots to a new width first: the buttons lie where plotly has drawn the cells. */
+  async resize() {
+    const width = this.root.clientWidth;
+    if (width !== this.width) {
+      this.width = width;
+      await Promise.allSettled(["matrix", ...CURVES].map((kind) => this.Plotly.Plots.resize(this.plot(kind))));
+      if (width !== this.width) return; // overtaken by the next change
+      this.show();
+    }
     this.layout();
   }
 
