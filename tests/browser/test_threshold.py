@@ -159,7 +159,8 @@ def test_the_cells_can_be_picked_where_they_are_drawn_after_the_window_was_turne
         frame = opened.locator(".live-frame").bounding_box()
         for cell, (column, row) in {"TP": (0, 0), "FN": (1, 0), "FP": (0, 1), "TN": (1, 1)}.items():
             button = opened.locator(f".cell-{cell}").bounding_box()
-            count = opened.locator("[data-plot=matrix] .annotation[data-index]").nth(2 * row + column).bounding_box()
+            note = f'[data-plot=matrix] .annotation[data-index="{2 * row + column}"]'
+            count = opened.locator(note).bounding_box()
             assert button["x"] < count["x"] and count["x"] + count["width"] < button["x"] + button["width"]
             assert button["y"] < count["y"] and count["y"] + count["height"] < button["y"] + button["height"]
             assert frame["x"] <= button["x"] and button["x"] + button["width"] <= frame["x"] + frame["width"]
