@@ -81,13 +81,15 @@ def visit(browser, known, findings, tmp_path):
 
 
 def faults(visit: Visit, state: str, step: Step) -> list[str]:
-    """Go to a state; return what is wrong with it, at three widths."""
+    """Go to a state on a desk's screen; return what is wrong with it, there and at two smaller sizes."""
     page, found = visit.page, []
+    page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
     step(visit)
     settled(page)
-    for size in (TABLET, PHONE, DESK):
-        page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.wait_for_timeout(400)
+    for size in (DESK, TABLET, PHONE):
+        if size != DESK:
+            page.set_viewport_size({"width": size[0], "height": size[1]})
+            page.wait_for_timeout(500)
         wrong = cut_off(page) if size != DESK else []
         wrong += serious_findings(page) if size != TABLET else []
         found += [f"{state}, {size[0]} px: {one}" for one in wrong]
