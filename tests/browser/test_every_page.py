@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.saved_points import save_pair
 from tests.browser.app import Server
 from tests.browser.looks import cut_off, serious_findings
