@@ -21,7 +21,7 @@ DESK_STYLE = """<style>
   gap: .5rem; }
 .st-key-answer-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
 .st-key-no-film { min-height: var(--viewer-height); background: #000; border-radius: 6px; padding: 1rem; }
-.st-key-no-film p { color: #b8c2ca; }
+.st-key-no-film .stCaptionContainer, .st-key-no-film .stCaptionContainer p { color: #b8c2ca !important; opacity: 1; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] { padding: 0; border: 0; background: none; min-height: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 .st-key-add-films, .st-key-add-films * { min-width: 0; }
@@ -30,8 +30,8 @@ DESK_STYLE = """<style>
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p { font-size: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p::after { content: "Add"; font-size: .875rem; }
 @media (max-width: 1100px) {
-  :root { --desk-height: calc(100dvh - 16rem); --worklist-height: 8.2rem;
-    --viewer-height: max(420px, calc(100dvh - 18rem)); }
+  :root { --desk-height: calc(100dvh - 16.4rem); --worklist-height: 8.2rem;
+    --viewer-height: max(420px, calc(100dvh - 18.4rem)); }
   .st-key-topbar { gap: .35rem !important; padding-right: 3rem; }
   .st-key-topbar button [data-testid="stIconMaterial"] { display: none; }
   .st-key-add-films button [data-testid="stIconMaterial"], .st-key-topbar kbd { display: none; }

@@ -23,9 +23,10 @@ section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
 [data-testid="stSidebarContent"] { padding-left: 0; padding-right: 0; }
 /* White words on the dark theme's own colour are too faint. */
 .stMain button[kind^="primary"] { background: #1a6a9f; border-color: #1a6a9f; color: #fff; }
+[data-testid="stPageLink"] a, [data-testid="stPageLink"] a * { white-space: normal; overflow: visible; }
 .stTabs [role="tablist"] { flex-wrap: wrap; overflow: visible; }
 @media (max-width: 1100px) {
-  .stTable table { width: 100%; table-layout: fixed; }
+  .stTable table { width: calc(100% - 2px); table-layout: fixed; }
   .stTable :is(td, th) { white-space: normal !important; overflow-wrap: anywhere; hyphens: auto; min-width: 0;
     padding: .25rem; }
   [data-testid="stMetricValue"] { font-size: 1.4rem; }
