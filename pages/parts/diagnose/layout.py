@@ -21,7 +21,8 @@ DESK_STYLE = """<style>
   gap: .5rem; }
 .st-key-answer-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
 .st-key-no-film { min-height: var(--viewer-height); background: #000; border-radius: 6px; padding: 1rem; }
-.st-key-no-film .stCaptionContainer, .st-key-no-film .stCaptionContainer p { color: #b8c2ca !important; opacity: 1; }
+.st-key-no-film [data-testid="stCaptionContainer"], .st-key-no-film [data-testid="stCaptionContainer"] p {
+  color: #b8c2ca !important; opacity: 1; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] { padding: 0; border: 0; background: none; min-height: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 .st-key-add-films, .st-key-add-films * { min-width: 0; }
