@@ -34,8 +34,8 @@ DESK_STYLE = """<style>
   :root { --desk-height: calc(100dvh - 16.4rem); --worklist-height: 8.2rem;
     --viewer-height: max(420px, calc(100dvh - 18.4rem)); }
   .st-key-topbar { gap: .35rem !important; padding-right: 3rem; }
-  .st-key-topbar button [data-testid="stIconMaterial"] { display: none; }
-  .st-key-add-films button [data-testid="stIconMaterial"], .st-key-topbar kbd { display: none; }
+  .st-key-topbar button :is(span, div):has(> [data-testid="stIconMaterial"]:only-child),
+  .st-key-topbar button [data-testid="stIconMaterial"], .st-key-topbar kbd { display: none; }
   .st-key-topbar button { padding: .1rem .45rem; min-height: 2rem; }
   .st-key-topbar button p { font-size: .8125rem; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr) 17rem; grid-template-rows: auto auto 1fr;
