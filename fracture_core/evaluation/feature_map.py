@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.image_features import features_key, image_features
 from fracture_core.files import atomic_write
 from fracture_core.paths import cache_folder
 
@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from fracture_core.inference.scorer import Scorer
 
 METHODS = ("t-SNE", "PCA")
-_BATCH, _COMPONENTS, _NEIGHBOURS = 64, 50, 8
-_VERSION = 1
+_COMPONENTS, _NEIGHBOURS = 50, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +72,7 @@ def feature_map(
         scorer: The network; an image that it cannot read is left out.
         version: Of the model, so that another one gets a map of its own.
         paths: The images' files by id.
-        progress: Called with images done and images in all.
+        progress: Called with images done and images in all; when they are equal, the images are being arranged.
         stop: Asked before each batch.
 
     Returns:
@@ -82,44 +81,12 @@ def feature_map(
     file = _file(version, paths)
     kept = _load(file)
     if kept is None:
-        ids, features = _features(scorer, paths, progress, stop)
-        if ids is None:
+        features = image_features(scorer, version, paths, progress=progress, stop=stop)
+        if features is None or stop():
             return None
-        kept = _project(ids, features)
+        kept = _project(features.ids, features.embedding.astype(np.float64))
         _save(file, kept)
     return kept
-
-
-def _features(
-    scorer: Scorer,
-    paths: Mapping[str, Path],
-    progress: Callable[[int, int], None] | None,
-    stop: Callable[[], bool],
-) -> tuple[list[str] | None, NDArray[np.float64]]:
-    every, ids, parts = list(paths), [], []
-    for start in range(0, len(every), _BATCH):
-        if stop():
-            return None, np.empty((0, 0))
-        for batch in _readable(scorer, {one: paths[one] for one in every[start : start + _BATCH]}):
-            ids += list(batch)
-            parts.append(scorer.score_files(list(batch.values()), ("embedding",), batch=_BATCH)["embedding"])
-        if progress:
-            progress(min(start + _BATCH, len(every)), len(every))
-    return ids, np.concatenate(parts).astype(np.float64)
-
-
-def _readable(scorer: Scorer, batch: dict[str, Path]) -> list[dict[str, Path]]:
-    """The batch whole or, if a file of it cannot be read, the others one by one."""
-    from fracture_core.imaging.radiograph import read_radiograph
-
-    found = []
-    for image_id, path in batch.items():
-        try:
-            read_radiograph(path, accept_cut_short=True)
-        except (OSError, FractureCoreError):
-            continue
-        found.append(image_id)
-    return [{one: batch[one] for one in found}] if found else []
 
 
 def _project(ids: Sequence[str], features: NDArray[np.float64]) -> FeatureMap:
@@ -148,15 +115,7 @@ def is_kept(version: str, paths: Mapping[str, Path]) -> bool:
 
 
 def _file(version: str, paths: Mapping[str, Path]) -> Path:
-    return cache_folder() / "maps" / f"{_key(version, paths)}.npz"
-
-
-def _key(version: str, paths: Mapping[str, Path]) -> str:
-    parts = [f"{_VERSION} {version}"]
-    for image_id, path in paths.items():
-        status = path.stat() if path.exists() else None
-        parts.append(f"{image_id} {status and (status.st_size, status.st_mtime_ns)}")
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    return cache_folder() / "maps" / f"{features_key(version, paths)}.npz"
 
 
 def _save(file: Path, found: FeatureMap) -> None:
@@ -187,5 +146,5 @@ def _load(file: Path) -> FeatureMap | None:
                 centre=data["centre"],
                 axes=data["axes"],
             )
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, BadZipFile):
         return None

@@ -1,67 +1,178 @@
-"""Images whose label the features of the others contradict confidently (confident learning, Northcutt et al. 2021)."""
+"""Images whose label the others contradict confidently (confident learning, Northcutt et al. 2021).
+
+Nothing that judges a label may have learned from it. Labels of images that a network was trained on are in its late
+layers: there the judges read a map in its middle, which knows the labels far less. Images that no network was trained
+on are judged by the networks' own answers. `studies.suspect_labels` measures how many planted errors each way finds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from fracture_core.evaluation.feature_map import FeatureMap
+from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.image_features import ImageFeatures
 
-_FOLDS = 5
+FOLDS, REPEATS = 5, 3
+_COMPONENTS = 150
+#: Inverse strength of the penalty on the weights of the many components, and of the few answers.
+_MANY, _FEW = 0.01, 1.0
+#: What a confidence may fall short of a threshold by and still reach it, as in cleanlab.
+_TOLERANCE = 1e-6
 
 
-def suspect_labels(found: FeatureMap, labels: Mapping[str, int], groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+class SuspectLabelsError(FractureCoreError):
+    """Too few images of a class to judge their labels by."""
+
+
+def suspect_labels(
+    features: Sequence[ImageFeatures],
+    labels: Mapping[str, int],
+    groups: Mapping[str, Sequence[str]],
+    trained_on: Collection[str],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
     """Return the images with a suspect label, the most suspect first.
 
-    Each image is judged by a logistic regression on the features of the other folds. Duplicates share a fold.
-
     Args:
-        found: Features of the images.
+        features: Of each network, of the images that it could read.
         labels: The reference label of each image, 0 or 1.
-        groups: The duplicates of an image, itself among them, for images that have any.
+        groups: The duplicates of an image, or the images of its patient, itself among them, for images that have any.
+        trained_on: The images whose label any of the networks learned from, in training.
+        progress: Called with steps done and steps in all.
 
     Returns:
-        Columns image_id, label, probability (of a fracture, by the other folds) and margin (-1..0, the lower the more
-        suspect).
+        Columns image_id, label, probability (of a fracture, by judges that saw neither the image nor its group),
+        margin (-1..0, the lower the more suspect), trained_on (whether a network learned from the label).
+
+    Raises:
+        SuspectLabelsError: A class has fewer images, or groups, than there are folds.
     """
-    ids = [image_id for image_id in found.ids if image_id in labels]
-    rows = [place for place, image_id in enumerate(found.ids) if image_id in labels]
+    table = judged_labels(features, labels, groups, trained_on, progress=progress)
+    return table[table.pop("suspect")].sort_values(["margin", "image_id"], ignore_index=True)
+
+
+def judged_labels(
+    features: Sequence[ImageFeatures],
+    labels: Mapping[str, int],
+    groups: Mapping[str, Sequence[str]],
+    trained_on: Collection[str],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> pd.DataFrame:
+    """Judge the label of every image.
+
+    Args:
+        features: As of `suspect_labels`.
+        labels: As of `suspect_labels`.
+        groups: As of `suspect_labels`.
+        trained_on: As of `suspect_labels`.
+        progress: As of `suspect_labels`.
+
+    Returns:
+        The columns of `suspect_labels` and suspect, one row per image that every network could read.
+
+    Raises:
+        SuspectLabelsError: As of `suspect_labels`.
+    """
+    shared = set(labels).intersection(*(one.ids for one in features))
+    ids = [image_id for image_id in features[0].ids if image_id in shared]
+    rows = [[place for place, image_id in enumerate(one.ids) if image_id in shared] for one in features]
     truth = np.array([labels[image_id] for image_id in ids])
-    names = [min(groups.get(image_id, (image_id,))) for image_id in ids]
-    probabilities = out_of_fold(found.components[rows], truth, names)
-    suspects = confident_errors(truth, np.stack([1 - probabilities, probabilities], 1))
-    margin = np.where(truth == 1, 1, -1) * (2 * probabilities - 1)
-    table = pd.DataFrame({"image_id": ids, "label": truth, "probability": probabilities, "margin": margin})
-    return table[suspects].sort_values(["margin", "image_id"], ignore_index=True)
+    names = np.array([min(groups.get(image_id, (image_id,))) for image_id in ids])
+    trained = np.array([image_id in trained_on for image_id in ids], bool)
+    middle = np.concatenate([one.appearance[row] for one, row in zip(features, rows, strict=True)], axis=1)
+    answers = np.stack([one.logit[row] for one, row in zip(features, rows, strict=True)], axis=1)
+    probabilities = out_of_fold(components(middle), truth, names, strength=_MANY, progress=progress)
+    if _enough(truth[~trained], names[~trained]):
+        probabilities[~trained] = out_of_fold(answers[~trained], truth[~trained], names[~trained], strength=_FEW)
+    suspect = np.zeros(len(ids), bool)
+    for part in (trained, ~trained):  # judged in different ways, so each by thresholds of its own
+        suspect[part] = confident_errors(truth[part], np.stack([1 - probabilities[part], probabilities[part]], 1))
+    return pd.DataFrame(
+        {
+            "image_id": ids,
+            "label": truth,
+            "probability": probabilities,
+            "margin": np.where(truth == 1, 1, -1) * (2 * probabilities - 1),
+            "trained_on": trained,
+            "suspect": suspect,
+        }
+    )
 
 
-def out_of_fold(features: NDArray[np.floating], labels: ArrayLike, groups: Sequence[str]) -> NDArray[np.float64]:
-    """Compute each image's probability of a fracture with models that saw neither it nor its duplicates.
+def components(features: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the strongest principal components of standardised features, each of variance 1.
+
+    Args:
+        features: (n, C).
+
+    Returns:
+        (n, c), with c at most 150.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.preprocessing import StandardScaler
+
+    scaled = StandardScaler().fit_transform(features.astype(np.float64))
+    count = min(_COMPONENTS, len(features) - 1, features.shape[1])
+    solver = "randomized" if count < min(features.shape) // 2 else "full"
+    pca = PCA(count, whiten=True, svd_solver=solver, random_state=0)
+    return np.asarray(pca.fit_transform(scaled), np.float64)
+
+
+def out_of_fold(
+    features: NDArray[np.floating],
+    labels: ArrayLike,
+    groups: ArrayLike,
+    *,
+    strength: float = 1.0,
+    repeats: int = REPEATS,
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float64]:
+    """Return the probability of a fracture of each image, by logistic regressions that did not see its group.
 
     Args:
         features: (n, c).
         labels: 0 or 1, (n,).
         groups: Name of each image's group of duplicates, (n,).
+        strength: scikit-learn's C.
+        repeats: How often the images are dealt into folds anew; the probabilities are means.
+        progress: Called with folds done and folds in all.
 
     Returns:
-        float64 (n,), 0 to 1.
+        0..1, (n,).
+
+    Raises:
+        SuspectLabelsError: A class has fewer groups than there are folds.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+    from sklearn.model_selection import StratifiedGroupKFold
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=0)
-    predicted = cross_val_predict(model, features, labels, groups=groups, cv=folds, method="predict_proba")
-    return np.asarray(predicted[:, 1], np.float64)
+    truth, names = np.asarray(labels), np.asarray(groups)
+    if not _enough(truth, names):
+        raise SuspectLabelsError(f"At least {FOLDS} images with a fracture and {FOLDS} without are needed.")
+    total = np.zeros(len(truth))
+    for seed in range(repeats):
+        folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+        for fold, (others, own) in enumerate(folds.split(features, truth, names), 1):
+            model = LogisticRegression(C=strength, max_iter=1000).fit(features[others], truth[others])
+            total[own] += model.predict_proba(features[own])[:, 1]
+            if progress:
+                progress(seed * FOLDS + fold, repeats * FOLDS)
+    return total / repeats
+
+
+def _enough(labels: NDArray[np.integer], groups: NDArray[np.str_]) -> bool:
+    """Return whether each class has groups enough for every fold to hold one and leave one."""
+    return all(len(np.unique(groups[labels == kind])) >= FOLDS for kind in (0, 1))
 
 
 def confident_errors(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.bool_]:
-    """Find the images that are counted off the diagonal of the confident joint.
+    """Return which images are counted off the diagonal of the confident joint, (n,).
 
     An image counts for the class whose probability is at or above that class's threshold, the mean probability that
     images of the class get for it; of several such classes for the likeliest.
@@ -71,10 +182,10 @@ def confident_errors(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.
         probabilities: Out-of-fold probabilities of both classes, (n, 2).
 
     Returns:
-        bool (n,).
+        Whether each image's label is suspect, (n,).
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     thresholds = np.array([probabilities[labels == k, k].mean() if (labels == k).any() else np.inf for k in (0, 1)])
-    above = probabilities >= thresholds - 1e-6
+    above = probabilities >= thresholds - _TOLERANCE
     likeliest = np.where(above, probabilities, -1).argmax(axis=1)
     return np.asarray(above.any(axis=1) & (likeliest != labels))

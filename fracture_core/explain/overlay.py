@@ -26,7 +26,7 @@ CONTOUR_LEVELS = (0.25, 0.5, 0.75)
 #: Below this share nothing is coloured: the haze of a network that is unsure everywhere says nothing about a place.
 _HAZE = 0.08
 _PALE, _STRONG = np.array([255, 224, 92]), np.array([222, 66, 0])
-_BOX_COLOUR = (86, 180, 233)
+BOX_COLOUR = (86, 180, 233)
 _LONGEST = 512
 _BAND_PIXELS = 1 << 20
 
@@ -163,7 +163,7 @@ def overlay(
             cv2.polylines(drawn, [np.rint(ring).astype(np.int32)], True, colour, thickness, cv2.LINE_AA)
     for x, y, w, h in np.asarray(boxes if boxes is not None else [], np.float32).reshape(-1, 4):
         corners = [tuple(round(float(v)) for v in p) for p in ((x, y), (x + w, y + h))]
-        cv2.rectangle(drawn, *corners, _BOX_COLOUR, thickness)
+        cv2.rectangle(drawn, *corners, BOX_COLOUR, thickness)
     return drawn
 
 

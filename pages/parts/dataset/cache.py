@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,11 @@ class Sources:
     audit: Audit | None
     auditing: TaskState
     bundle: Bundle | None
+
+    @cached_property
+    def paths(self) -> dict[str, Path]:
+        """The images' files by id."""
+        return {image_id: self.dataset.path(image_id) for image_id in self.dataset.table.index}
 
     @property
     def survey(self) -> Survey:

@@ -14,9 +14,10 @@ from pages.parts.dataset.download import offer_download
 from pages.parts.dataset.grid import browse
 from pages.parts.dataset.image_view import close_image, opened, show_image
 from pages.parts.dataset.localisation import localisation
-from pages.parts.dataset.map_section import map_of_images, suspects
+from pages.parts.dataset.map_section import map_of_images
 from pages.parts.dataset.misclassified import wrong
 from pages.parts.dataset.rail import BROWSE
+from pages.parts.dataset.suspects_section import suspects
 from pages.parts.review.dataset import review_shown
 from pages.parts.shared.predictor_cache import warm
 from pages.parts.shared.sidebar import choose

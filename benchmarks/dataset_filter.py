@@ -1,0 +1,111 @@
+"""How long a change of filter on the Dataset page takes, in a real browser: this checkout, and others beside it.
+
+    FRACATLAS_DIR=/path/to/FracAtlas python -m benchmarks.dataset_filter [FOLDER ...] [--rounds N] [--cache FOLDER]
+
+From a press on a choice of the filters to the new number of radiographs and the new first tile on screen. The apps run
+side by side and take turns, so that whatever else the machine does slows all alike: compare the ratios. Each audits the
+dataset and makes its thumbnails first, which takes minutes; with --cache that is kept for the next time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from playwright.sync_api import Page
+
+from fracture_core.data.catalogue import Filters, catalogue, select
+from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
+from tests.browser.app import ROOT, Server, chromium
+
+#: Choices that are pressed in turn, by any of the names that a version of the page gives them, and the filters after.
+STEPS = (
+    ("fractured", Filters(labels=["fractured"])),
+    ("upper limb|hand", Filters(labels=["fractured"], parts=["hand"])),
+    ("lateral", Filters(labels=["fractured"], parts=["hand"], views=["lateral"])),
+    ("fractured", Filters(parts=["hand"], views=["lateral"])),
+    ("lateral", Filters(parts=["hand"])),
+    ("upper limb|hand", Filters()),
+)
+_SHOWN = """([words, first]) => {
+  const said = document.body.innerText.includes(words);
+  for (const host of document.querySelectorAll(".stBidiComponent *")) {
+    const tile = host.shadowRoot?.querySelector(".gallery .id, .gallery button");
+    if (tile) return said && tile.textContent.includes(first);
+  }
+  const tile = document.querySelector(".gallery .id, .gallery button");
+  return said && tile && tile.textContent.includes(first);
+}"""
+_QUIET = """() => !document.querySelector("[data-testid=stProgress]")
+  && document.querySelector("[data-test-script-state]")?.dataset.testScriptState !== "running" """
+
+
+def open_page(browser, server: Server) -> Page:
+    """Open the Dataset page and wait until the audit is over."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    page.goto(f"{server.url}/dataset")
+    page.locator(".gallery").first.wait_for(state="attached", timeout=600_000)
+    page.wait_for_function(_QUIET, timeout=1_200_000, polling=1000)
+    page.wait_for_timeout(2000)
+    return page
+
+
+def change(page: Page, server: Server, name: str, number: int, of: int, first: str) -> tuple[float, float]:
+    """Press a choice; return seconds until its images are shown, and the server's seconds of processor time."""
+    choice = page.get_by_role("button", name=re.compile(rf"^(✓ )?({name})( [\d,]+)?$", re.IGNORECASE)).first
+    before, used = time.perf_counter(), server.processor()
+    choice.click(timeout=60_000)
+    page.wait_for_function(_SHOWN, arg=[f"{number:,} of {of:,} radiographs", first], polling="raf", timeout=60_000)
+    waited = time.perf_counter() - before
+    page.wait_for_timeout(400)
+    return waited, server.processor() - used
+
+
+def measure(browser, servers: dict[str, Server], rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Return the seconds of every change by app, the first round, which warms up, left out."""
+    table = catalogue(FracAtlas(find_fracatlas()))
+    pages = {name: open_page(browser, server) for name, server in servers.items()}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+    for number in range(rounds + 1):
+        for name, filters in STEPS:
+            ids = select(table, filters)
+            for app, page in pages.items():
+                taken = change(page, servers[app], name, len(ids), len(table), ids[0])
+                found[app] += [taken] if number else []
+    return found
+
+
+def main() -> None:
+    """Start every app, measure, and print the medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("others", nargs="*", type=Path, metavar="FOLDER", help="other checkouts of this project")
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--cache", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        servers = {}
+        try:
+            for place, checkout in enumerate([ROOT, *options.others]):
+                cache = (options.cache or Path(folder)) / f"{place}"
+                server = Server(Path(folder) / f"log{place}", folder=checkout, FRACTURE_CACHE_DIR=str(cache.resolve()))
+                servers["this checkout" if place == 0 else str(checkout)] = server
+                server.wait()
+            found = measure(browser, servers, options.rounds)
+        finally:
+            for server in servers.values():
+                server.stop()
+    reference = statistics.median(wall for wall, _ in found["this checkout"])
+    for name, taken in found.items():
+        wall, processor = zip(*taken, strict=True)
+        print(
+            f"{name:40s} {statistics.median(wall):6.2f} s median, {max(wall):6.2f} s slowest of {len(wall)}, "
+            f"{statistics.median(processor):6.2f} s processor, x {statistics.median(wall) / reference:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
