@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import BundleComparison
 from fracture_core.files import write_text
+from fracture_core.jobs.control import read_json
 from fracture_core.jobs.history import bundle_of
 from fracture_core.jobs.status import find_run
 from fracture_core.paths import models_folder
@@ -38,6 +40,35 @@ def objections(found: BundleComparison) -> tuple[str, ...]:
             f"Only {n} test images were compared; at least {FEWEST_TEST_IMAGES} are needed to offer it for use."
         )
     return tuple(said)
+
+
+def restorable(from_runs: Collection[str], root: Path | None = None) -> list[str]:
+    """Return the bundles that can be put in use, or back in use, without being compared first.
+
+    A run's bundle is offered beside its comparison, where its objections are known.
+
+    Args:
+        from_runs: Names of the bundles that runs on this machine made.
+        root: The folder of the bundles; by default the user's.
+
+    Returns:
+        Names: the bundle that was in use before, and those that no run made and that were tested on enough images.
+    """
+    current = current_bundle(root)
+    before = read_json(Path(root or models_folder()) / CURRENT_FILE).get("before")
+    return [
+        name
+        for name in list_bundles(root)
+        if name != current and (name == before or (name not in from_runs and _tested(name, root)))
+    ]
+
+
+def _tested(name: str, root: Path | None) -> bool:
+    try:
+        table = load_bundle(name, root).predictions()
+    except FractureCoreError:
+        return True  # a damaged bundle is refused with a reason when it is chosen
+    return int((table["split"] == "test").sum()) >= FEWEST_TEST_IMAGES
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def _results(bundle: Bundle, test: Predictions) -> dict[int, str]:
     return {
         30: f"Subgroups by body part, view and hardware: {rated} of {len(rows)} are large enough for rates.",
         32: f"AUC {estimate_text(test.auc)} on {len(test)} test radiographs.",
-        33: "See docs/ for measurements on radiographs from elsewhere, where there are any.",
+        33: _external(bundle),
         37: f"AUC {estimate_text(test.auc)}; average precision {estimate_text(test.average_precision)}.",
         38: f"At the threshold {point.threshold:.3f} from validation: sensitivity {estimate_text(sensitivity)}, "
         f"specificity {estimate_text(specificity)}.",
@@ -126,6 +126,18 @@ def _results(bundle: Bundle, test: Predictions) -> dict[int, str]:
         "Dataset page.",
         40: "See Limits on this page.",
     }
+
+
+def _external(bundle: Bundle) -> str:
+    measured = bundle.elsewhere
+    if not measured:
+        return NOT_REPORTED
+    flagged, fractured = measured["flagged"], measured["fractured"]
+    return (
+        f"Films of other sources: {flagged} of {fractured} fractures flagged at the single threshold "
+        f"({estimate_text(wilson(flagged, fractured))}); {measured['limbs_not_assessed']} of {measured['limbs']} limb "
+        f"radiographs called out of scope. Labels as collected."
+    )
 
 
 _ASKS = (

@@ -32,6 +32,8 @@ COLOURINGS: Mapping[str, Mapping[str, str]] = {
         "several or none": GREY,
     },
     "Split": dict(zip(SPLITS, (GREY, GREEN, BLUE, PURPLE), strict=True)),
+    # FracAtlas does not name the hospital: files of one origin have one size.
+    "Source (image size)": {"373 x 454": BLUE, "2304 x 2880": VERMILION, "1760 x 2140": GREEN, "other": GREY},
     "Model's answer": {"correct": GREEN, "wrong": VERMILION, "indeterminate": BLUE, "no prediction": GREY},
 }
 
@@ -196,7 +198,7 @@ def map_chart(
 
     Args:
         found: Where each image lies.
-        table: A catalogue with outcomes.
+        table: A catalogue with outcomes; to be coloured by source, with width and height in pixels too.
         method: One of `feature_map.METHODS`.
         colouring: One of COLOURINGS.
         others: Features of other films by name, such as those open on the Diagnose page.
@@ -247,5 +249,9 @@ def _values(table: pd.DataFrame, colouring: str) -> np.ndarray:
         shown = table[list(PARTS)].to_numpy() > 0
         names = np.array([PART_NAMES[part] for part in PARTS])[shown.argmax(axis=1)]
         return np.where(shown.sum(axis=1) == 1, names, "several or none")
+    if colouring == "Source (image size)":
+        sides = np.sort(table[["width", "height"]].to_numpy(int), axis=1)
+        names = np.array([f"{short} x {long}" for short, long in sides])
+        return np.where(np.isin(names, list(COLOURINGS[colouring])), names, "other")
     outcome = table["outcome"].to_numpy(str) if "outcome" in table else np.full(len(table), "")
     return np.where(outcome == "", "no prediction", outcome)

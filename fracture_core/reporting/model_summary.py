@@ -65,6 +65,42 @@ def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> dict[str, 
     return columns
 
 
+def elsewhere_table(bundle: Bundle, test: Predictions) -> pd.DataFrame:
+    """Tabulate what a model reaches on films of other sources beside what it reaches on its own test set.
+
+    Args:
+        bundle: The model.
+        test: Its test predictions.
+
+    Returns:
+        Columns Measure, Own test set and Other sources; no rows if nothing was measured elsewhere.
+    """
+    measured = bundle.elsewhere
+    if not measured:
+        return pd.DataFrame(columns=["Measure", "Own test set", "Other sources"])
+    matrix = test.confusion(bundle.points["single"].threshold)
+    known = bundle.validation_hits
+    method = max(known, key=lambda name: (known[name], name == "grad-cam"), default="")  # as the predictor shows it
+    hits = test.table.get(f"hit_{method}", pd.Series(dtype=float)).dropna()
+    rows = [
+        ("Fractures flagged at the single threshold", (matrix.tp, matrix.positives), ("flagged", "fractured")),
+        ("Hottest point of the heatmap in a box", (int(hits.sum()), len(hits)), ("hits", "boxed")),
+        ("Limb radiographs called out of scope", None, ("limbs_not_assessed", "limbs")),
+        ("Other pictures called out of scope", None, ("others_not_assessed", "others")),
+    ]
+    return pd.DataFrame(
+        [
+            (name, _counted(*own) if own else "–", _counted(*(measured[key] for key in keys)))
+            for name, own, keys in rows
+        ],
+        columns=["Measure", "Own test set", "Other sources"],
+    )
+
+
+def _counted(k: int, n: int) -> str:
+    return f"{k} of {n}: {estimate_text(wilson(k, n))}" if n else "–"
+
+
 def recipe_table(recipe: Recipe) -> pd.DataFrame:
     """Tabulate the settings of a recipe in words.
 

@@ -21,7 +21,7 @@ STATES = {
     "stopping": "stopping …",
     "finished": "finished",
     "trained": "trained, packaging pending",
-    "stopped": "cancelled",
+    "stopped": "stopped",
     "failed": "failed",
     "interrupted": "interrupted",
 }

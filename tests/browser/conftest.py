@@ -44,6 +44,7 @@ def server(small_models, vocal_models, tmp_path_factory) -> Iterator[Server]:
     running = Server(
         folder / "log",
         FRACTURE_MODELS_DIR=str(vocal_models),
+        FRACTURE_CACHE_DIR=str(folder / "cache"),
         FRACATLAS_DIR=str(small_models.parent / "data"),
     )
     running.wait()

@@ -117,7 +117,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     until(page, run, lambda found: len(losses(run)) > early)
 
     press(page, "cancel")
-    page.get_by_role("heading", name="-mine: cancelled").wait_for(timeout=WAIT)
+    page.get_by_role("heading", name="-mine: stopped").wait_for(timeout=WAIT)
     stopped = status(run)
     assert stopped.state == "stopped" and 0 < stopped.epoch < 20 and not RunFolder(run).finished
 

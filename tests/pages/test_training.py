@@ -116,7 +116,7 @@ def test_a_run_at_work_is_watched_from_its_folder_alone(root):
         app.button(key="cancel").click().run()
         assert get_request(run) == "stop" and {"stop_at_once"} <= keys(app) and "cancel" not in keys(app)
     app.run()  # the process is gone, as after "Stop now": its user did that, and the page says so
-    assert "cancelled by a user" in text(app) and "resume" in keys(app)
+    assert "stopped by a user" in text(app) and "resume" in keys(app)
     set_request(run, None)
     app.run()
     assert "interrupted" in text(app) and "resume" in keys(app)

@@ -11,7 +11,7 @@ from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.evaluation.predictions import split_predictions
 from fracture_core.metrics.formatting import figure
 from fracture_core.paths import APP
-from fracture_core.reporting.claim import claim_items
+from fracture_core.reporting.claim import NOT_REPORTED, claim_items
 
 SHIPPED = APP / "models"
 NAMES = list_bundles(SHIPPED)
@@ -38,3 +38,13 @@ def test_each_figure_is_still_the_models(name):
     assert f"{len(val)} for validation, {len(test)} for test" in answers[35]
     assert f"{int(np.sum(val['label']))} of {len(val)} in validation, {int(truth.sum())} of {len(test)}" in answers[36]
     assert f"{bundle.recipe.image_size} px" in answers[22] and bundle.recipe.backbone in answers[22]
+    elsewhere = bundle.manifest["provenance"].get("elsewhere")
+    if elsewhere:
+        k, n = elsewhere["flagged"], elsewhere["fractured"]
+        low, high = binomtest(k, n).proportion_ci(method="wilson")
+        assert (
+            f"{k} of {n} fractures flagged" in answers[33]
+            and f"({k / n:.3f} ({low:.3f}\u00a0to\u00a0{high:.3f}))" in answers[33]
+        )
+    else:
+        assert answers[33] == NOT_REPORTED

@@ -38,6 +38,9 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
         method = _one("Method", METHODS, "map_by")
         colouring = _one("Colour", tuple(COLOURINGS), "colour")
     table = with_outcomes(sources.table, choice.rule_out.threshold, choice.rule_in.threshold)
+    if colouring.startswith("Source"):
+        table = table.join(sources.survey.pictures[["width", "height"]])
+        st.caption("FracAtlas does not say which hospital a radiograph is from. Files of one origin have one size.")
     figure = map_chart(found, table, method, colouring, _open_films(choice))
     alt = f"Every radiograph by the network's features, {method}, coloured by {colouring.lower()}"
     ids = draw_selectable(figure, "feature_map", height=560, alt=alt)

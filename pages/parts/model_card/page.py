@@ -22,7 +22,14 @@ from fracture_core.metrics.subgroups import subgroup_table
 from fracture_core.paths import models_folder
 from fracture_core.reporting.claim import claim_items
 from fracture_core.reporting.finding_text import sites_in_words
-from fracture_core.reporting.model_summary import INTENDED_USE, NOT_FOR, headline, recipe_table, side_by_side
+from fracture_core.reporting.model_summary import (
+    INTENDED_USE,
+    NOT_FOR,
+    elsewhere_table,
+    headline,
+    recipe_table,
+    side_by_side,
+)
 from fracture_core.reporting.threshold_charts import curve_chart, matrix_chart, reliability_chart, subgroup_chart
 from fracture_core.reporting.threshold_tables import CELL_NAMES
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
@@ -33,7 +40,15 @@ from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.threshold.state import predictions_of
 
 #: Sections of the card that this page draws instead of printing.
-_DRAWN = ("", "Figures", "The three answers on test", "Metrics", "Performance by triage category", "Subgroups")
+_DRAWN = (
+    "",
+    "Figures",
+    "The three answers on test",
+    "Metrics",
+    "Performance by triage category",
+    "Subgroups",
+    "Films of other sources",
+)
 
 
 def card(bundle: Bundle) -> None:
@@ -42,6 +57,7 @@ def card(bundle: Bundle) -> None:
     test = splits["test"]
     _first_screen(bundle, test)
     _curves(bundle, test)
+    _elsewhere(bundle, test)
     _films(bundle, test)
     _text(bundle)
     _sites(bundle)
@@ -115,6 +131,16 @@ def _curves(bundle: Bundle, test: Predictions) -> None:
     for column, zone in zip(st.columns(3), zones, strict=True):
         column.metric(zone.triage.capitalize(), f"{zone.n}", border=True)
         column.caption(f"{zone.fractured} with a fracture: {estimate_text(zone.fracture_rate)}")
+
+
+def _elsewhere(bundle: Bundle, test: Predictions) -> None:
+    """Draw what the model reaches on other sources beside its own test set, where that was measured."""
+    rows = elsewhere_table(bundle, test)
+    if rows.empty:
+        return
+    st.subheader("Beside radiographs of other sources", anchor=False)
+    st.caption("Read as an upload would be; thresholds from validation. Labels as collected: a trend, not a truth.")
+    st.table(rows, border="horizontal", hide_index=True)
 
 
 def _films(bundle: Bundle, test: Predictions) -> None:

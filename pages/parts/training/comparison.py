@@ -13,7 +13,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import TARGET, BundleComparison, matched_table
 from fracture_core.jobs.comparison import compare_run
 from fracture_core.jobs.history import bundle_of
-from fracture_core.jobs.promotion import objections, promote
+from fracture_core.jobs.promotion import objections, promote, restorable
 from fracture_core.jobs.status import RunStatus, losses
 from fracture_core.metrics.formatting import estimate_text, figure, p_text
 from fracture_core.paths import models_folder
@@ -28,8 +28,8 @@ from pages.parts.training.worst_errors import worst
 
 def result(runs: list[RunStatus]) -> None:
     """Draw the comparison of one finished run, and which bundle is in use."""
-    _in_use()
     finished = {run.name: (run.run, name) for run in runs if (name := bundle_of(run.run, models_folder()))}
+    _in_use({name for _, name in finished.values()})
     if not finished:
         st.info("No run has finished yet. Finished runs are compared here with the model in use.")
         return
@@ -50,13 +50,12 @@ def result(runs: list[RunStatus]) -> None:
     _learning(run)
 
 
-def _in_use() -> None:
-    """Say which bundle is in use, and offer every other: a promotion, or one taken back."""
+def _in_use(from_runs: set[str]) -> None:
+    """Say which bundle is in use, and offer those that need no comparison: a promotion taken back, or a shipped one."""
     names, current = list_bundles(models_folder()), current_bundle(models_folder())
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="in_use"):
         st.markdown(f"**In use: {escape_markdown(current)}**" if current in names else "**No model is in use yet.**")
-        others = [name for name in names if name != current]
-        if others:
+        if others := restorable(from_runs, models_folder()):
             other = st.selectbox("Other models", others, key="training_other", label_visibility="collapsed", width=280)
             _confirmed("Use this one instead", other, "use_other")
     if said := st.session_state.pop("training_promoted", None):

@@ -1,4 +1,4 @@
-"""The run at work, read from its folder once a second; the buttons that pause, cancel and resume it."""
+"""The run at work, read from its folder once a second; the buttons that pause, stop and resume it."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def _buttons(run: Path, found: RunStatus, *, pausing: bool) -> None:
         if stopping:
             _button("Stop now", "dangerous", job.kill, run, key="stop_at_once")
         else:
-            _button("Cancel", "stop", job.cancel, run, key="cancel")
+            _button("Stop", "stop", job.cancel, run, key="cancel")
         st.caption(
-            "The run continues if you leave this page, close the browser or restart the app. Cancelling leaves a "
+            "The run continues if you leave this page, close the browser or restart the app. Stopping leaves a "
             "checkpoint to resume from; pausing keeps the process in memory. Both take effect after the current step."
         )
 
@@ -95,7 +95,7 @@ def _stopped(run: Path) -> None:
         st.warning(escape_markdown(found.error))
     else:
         if found.state == "stopped":
-            st.markdown("It was cancelled by a user of this app.")
+            st.markdown("It was stopped by a user of this app.")
         st.markdown("It can be resumed from its last checkpoint and gives the same result as an uninterrupted run.")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         _button("Resume", "play_arrow", job.resume, run, key="resume", type="primary")
