@@ -3,8 +3,9 @@
     FRACATLAS_DIR=/path/to/FracAtlas python -m benchmarks.dataset_filter [FOLDER ...] [--rounds N] [--cache FOLDER]
 
 From a press on a choice of the filters to the new number of radiographs and the new first tile on screen. The apps run
-side by side and take turns, so that whatever else the machine does slows all alike: compare the ratios. Each audits the
-dataset and makes its thumbnails first, which takes minutes; with --cache that is kept for the next time.
+side by side and take turns, so that whatever else the machine does slows all alike: compare the ratios, and the work of
+server and browser, which nobody else's work is part of. Each app audits the dataset and makes its thumbnails first,
+which takes minutes; with --cache that is kept for the next time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import re
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Page
@@ -21,6 +23,16 @@ from playwright.sync_api import Page
 from fracture_core.data.catalogue import Filters, catalogue, select
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from tests.browser.app import ROOT, Server, chromium
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Seconds: on the clock, of the server's processor time, and of work of the page's main thread."""
+
+    wall: float
+    server: float
+    browser: float
+
 
 #: Choices that are pressed in turn, by any of the names that a version of the page gives them, and the filters after.
 STEPS = (
@@ -32,13 +44,11 @@ STEPS = (
     ("upper limb|hand", Filters()),
 )
 _SHOWN = """([words, first]) => {
-  const said = document.body.innerText.includes(words);
-  for (const host of document.querySelectorAll(".stBidiComponent *")) {
-    const tile = host.shadowRoot?.querySelector(".gallery .id, .gallery button");
-    if (tile) return said && tile.textContent.includes(first);
-  }
-  const tile = document.querySelector(".gallery .id, .gallery button");
-  return said && tile && tile.textContent.includes(first);
+  const said = [...document.querySelectorAll("[data-testid=stMarkdownContainer] p")].some(
+    (one) => one.textContent.startsWith(words));
+  const hosts = [document, ...[...document.querySelectorAll(".stBidiComponent *")].map((one) => one.shadowRoot)];
+  const tile = said && hosts.map((one) => one?.querySelector(".gallery button")).find(Boolean);
+  return Boolean(tile) && tile.textContent.includes(first);
 }"""
 _QUIET = """() => !document.querySelector("[data-testid=stProgress]")
   && document.querySelector("[data-test-script-state]")?.dataset.testScriptState !== "running" """
@@ -54,27 +64,39 @@ def open_page(browser, server: Server) -> Page:
     return page
 
 
-def change(page: Page, server: Server, name: str, number: int, of: int, first: str) -> tuple[float, float]:
-    """Press a choice; return seconds until its images are shown, and the server's seconds of processor time."""
+def change(page: Page, server: Server, name: str, number: int, of: int, first: str) -> Taken:
+    """Press a choice and wait until its images are shown."""
     choice = page.get_by_role("button", name=re.compile(rf"^(✓ )?({name})( [\d,]+)?$", re.IGNORECASE)).first
-    before, used = time.perf_counter(), server.processor()
+    used, drawn = server.processor(), _busy(page)
+    before = time.perf_counter()
     choice.click(timeout=60_000)
     page.wait_for_function(_SHOWN, arg=[f"{number:,} of {of:,} radiographs", first], polling="raf", timeout=60_000)
     waited = time.perf_counter() - before
     page.wait_for_timeout(400)
-    return waited, server.processor() - used
+    return Taken(waited, server.processor() - used, _busy(page) - drawn)
 
 
-def measure(browser, servers: dict[str, Server], rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Return the seconds of every change by app, the first round, which warms up, left out."""
+def _busy(page: Page) -> float:
+    """Return the seconds for which the page's main thread has been at work."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    session.detach()
+    return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+
+
+def measure(browser, servers: dict[str, Server], rounds: int) -> dict[str, list[Taken]]:
+    """Return what every change took by app; the first round warms up and is left out."""
     table = catalogue(FracAtlas(find_fracatlas()))
     pages = {name: open_page(browser, server) for name, server in servers.items()}
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+    found: dict[str, list[Taken]] = {name: [] for name in servers}
     for number in range(rounds + 1):
-        for name, filters in STEPS:
+        for place, (name, filters) in enumerate(STEPS):
             ids = select(table, filters)
-            for app, page in pages.items():
-                taken = change(page, servers[app], name, len(ids), len(table), ids[0])
+            # Each app goes first as often as the others.
+            turns = list(pages) if (number + place) % 2 else list(pages)[::-1]
+            for app in turns:
+                taken = change(pages[app], servers[app], name, len(ids), len(table), ids[0])
                 found[app] += [taken] if number else []
     return found
 
@@ -98,13 +120,17 @@ def main() -> None:
         finally:
             for server in servers.values():
                 server.stop()
-    reference = statistics.median(wall for wall, _ in found["this checkout"])
+    reference = found["this checkout"]
     for name, taken in found.items():
-        wall, processor = zip(*taken, strict=True)
-        print(
-            f"{name:40s} {statistics.median(wall):6.2f} s median, {max(wall):6.2f} s slowest of {len(wall)}, "
-            f"{statistics.median(processor):6.2f} s processor, x {statistics.median(wall) / reference:.2f}"
+        figures = "   ".join(
+            f"{key} {_middle(taken, key):5.2f} s (x {_middle(taken, key) / _middle(reference, key):.2f})"
+            for key in ("wall", "server", "browser")
         )
+        print(f"{name:40s} {figures}   median of {len(taken)}")
+
+
+def _middle(taken: list[Taken], key: str) -> float:
+    return statistics.median(getattr(one, key) for one in taken)
 
 
 if __name__ == "__main__":
