@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -105,6 +106,16 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page.locator(".st-key-chart_live_auc .js-plotly-plot").first.wait_for(timeout=WAIT)
     assert page.locator("[data-testid=stMetricValue]").first.inner_text() == "Running"
 
+    # Pause is answered at once, holds the run where it is, and gives it back.
+    press(page, "pause")
+    page.get_by_role("heading", name=re.compile("-mine: paus")).wait_for(timeout=5_000)
+    until(page, run, lambda found: found.state == "paused")
+    page.get_by_role("heading", name="-mine: paused").wait_for(timeout=WAIT)
+    assert page.locator(".stepper li.current").inner_text().endswith("Train")
+    assert page.get_by_text(re.compile(r"^Running for ")).count() == 1
+    press(page, "go_on")
+    page.get_by_role("heading", name="-mine: running").wait_for(timeout=WAIT)
+
     # The app ends and starts again; the run did not notice, and the new app knows it.
     trainer_server.stop()
     assert status(run).alive
@@ -117,6 +128,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     until(page, run, lambda found: len(losses(run)) > early)
 
     press(page, "cancel")
+    page.get_by_role("heading", name=re.compile("-mine: stopp")).wait_for(timeout=5_000)
     page.get_by_role("heading", name="-mine: stopped").wait_for(timeout=WAIT)
     stopped = status(run)
     assert stopped.state == "stopped" and 0 < stopped.epoch < 20 and not RunFolder(run).finished
