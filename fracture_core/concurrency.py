@@ -120,7 +120,8 @@ class BackgroundTask(Generic[Result]):
             _log.exception("A background task failed.")
             self._end("failed", "It failed unexpectedly; the server's log has the details.")
         else:
-            self._end("done", result=result)
+            # A task that notices by itself that it is to stop may simply return nothing.
+            self._end("stopped" if stop.is_set() and result is None else "done", result=result)
 
     def _end(self, state: str, error: str = "", result: Result | None = None) -> None:
         with self._lock:

@@ -90,6 +90,15 @@ def test_work_stops_at_its_next_step_and_begins_again():
     assert len(runs) == 2
 
 
+def test_work_that_returns_nothing_when_stopped_was_stopped_and_begins_again():
+    work = BackgroundTask(lambda step, stop: None if stop.wait(0.5) else "whole")
+    work.start()
+    work.cancel()
+    assert work.join(10).state == "stopped" and work.result is None
+    work.start()
+    assert work.join(10).state == "done" and work.result == "whole"
+
+
 @pytest.mark.parametrize(
     ("error", "said"), [(FractureCoreError("No room."), "No room."), (KeyError("x"), "failed unexpectedly")]
 )
