@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fracture_core.bundle.bundle import Bundle, load_bundle
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.audit import Audit, audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.image_features import ImageFeatures, image_features

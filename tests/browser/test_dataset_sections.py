@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.catalogue import Filters, catalogue, select, with_outcomes
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split

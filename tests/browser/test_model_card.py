@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.evaluation.predictions import split_predictions
 from fracture_core.metrics.formatting import figure
 from fracture_core.reporting.model_summary import INTENDED_USE, NOT_FOR, headline

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fracture_core.bundle.bundle import load_bundle
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.split import Split
 from fracture_core.jobs.control import Job, StatusWriter
 from fracture_core.recipe import Recipe

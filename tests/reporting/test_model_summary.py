@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sklearn import metrics as sk
 
-from fracture_core.bundle.bundle import list_bundles, load_bundle
+from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.evaluation.predictions import split_predictions
 from fracture_core.inference.predictor import Predictor
 from fracture_core.paths import APP

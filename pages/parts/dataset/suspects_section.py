@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from fracture_core.bundle.bundle import Bundle, list_bundles
+from fracture_core.bundle.bundle import Bundle
+from fracture_core.bundle.loading import list_bundles
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.catalogue import LABELS
 from fracture_core.errors import FractureCoreError
