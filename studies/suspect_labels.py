@@ -21,7 +21,7 @@ from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.audit import Audit, audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.image_features import ImageFeatures, image_features
-from fracture_core.evaluation.suspect_labels import FOLDS, REPEATS, judged_labels
+from fracture_core.evaluation.suspect_labels import FOLDS, REPEATS, components, judged_labels
 from fracture_core.evaluation.suspect_list import duplicate_groups, trained_images
 from fracture_core.files import write_text
 from fracture_core.inference.engine import Engine
@@ -67,16 +67,24 @@ def judges(
         The app's way first.
     """
     every = set(features[0].ids)
-    last = [replace(one, appearance=one.embedding) for one in features]
+    middle = _reduced(features)
+    last = _reduced([replace(one, appearance=one.embedding) for one in features])
     made = [
-        Judge("the app: answers, or the middle layers where a network was trained", features, trained_on),
-        Judge("the middle layers everywhere", features, every),
+        Judge("the app: answers, or the middle layers where a network was trained", middle, trained_on),
+        Judge("the middle layers everywhere", middle, every),
         Judge("the last layers everywhere", last, every),
-        Judge("the networks' answers everywhere", features, set()),
+        Judge("the networks' answers everywhere", middle, set()),
     ]
     if never_taught is not None:
-        made.append(Judge("the middle of a network that knows ImageNet alone", [never_taught], every))
+        made.append(Judge("the middle of a network that knows ImageNet alone", _reduced([never_taught]), every))
     return tuple(made)
+
+
+def _reduced(features: Sequence[ImageFeatures]) -> list[ImageFeatures]:
+    """Put the components of all networks' maps in the first one's place: the draws need not compute them anew."""
+    together = components(np.concatenate([one.appearance for one in features], axis=1)).astype(np.float32)
+    first, *others = features
+    return [replace(first, appearance=together), *(replace(one, appearance=one.appearance[:, :0]) for one in others)]
 
 
 def flipped(labels: Mapping[str, int], share: float, seed: int) -> tuple[dict[str, int], set[str]]:
@@ -231,7 +239,7 @@ def _never_taught(bundle: Bundle, paths: Mapping[str, Path]) -> ImageFeatures | 
         return None
     weights = dict(bundle.weights())
     weights |= {key: array for key, array in published.items() if key in weights}
-    scorer = Scorer(Engine(bundle.graph, weights), bundle.recipe)
+    scorer = Scorer(Engine(bundle.graph, weights), bundle.recipe.replace(test_time_sizes=()))
     return image_features(scorer, f"ImageNet {bundle.recipe.backbone}", paths, progress=_told("ImageNet"))
 
 
