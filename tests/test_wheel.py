@@ -110,6 +110,9 @@ def test_it_holds_the_app_and_the_bundles_inside_the_package(wheel):
     assert {path.name for path in (PROJECT / "fracture_core" / "recipes").glob("*.json")} == {
         Path(name).name for name in names if name.startswith("fracture_core/recipes/")
     }
+    fonts = {name.rpartition("/")[2][:-4] for name in names if name.endswith(".ttf")}
+    assert fonts
+    assert {f"fracture_core/reporting/fonts/LICENCE-{font}.txt" for font in fonts} <= names
     unwanted = ("tests/", "secrets.toml", "current.json", "chosen_points.json", ".lock", ".pyc")
     assert [name for name in names if any(part in name for part in unwanted)] == []
 

@@ -6,6 +6,7 @@ import io
 import re
 import unicodedata
 from html import unescape
+from pathlib import Path
 
 import numpy as np
 import pypdfium2
@@ -14,6 +15,7 @@ from pypdf import PdfReader
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.platypus import Paragraph, SimpleDocTemplate
 
+from fracture_core.reporting.fonts import text_runs
 from fracture_core.reporting.fonts.text_runs import CANNOT_BE_PRINTED, markup
 
 NAMES = {
@@ -106,3 +108,12 @@ def test_markup_and_control_characters_in_a_name_are_only_text():
             or "א" in words
         )
         assert np.frombuffer(pdf(words), np.uint8).size
+
+
+def test_each_font_has_its_licence_text_beside_it():
+    folder = Path(text_runs.__file__).parent
+    fonts = sorted(folder.glob("*.ttf"))
+    assert fonts
+    for font in fonts:
+        words = (folder / f"LICENCE-{font.stem}.txt").read_text("utf-8")
+        assert len(words) > 3000 and ("AS IS" in words)
