@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fracture_core.cli.common import add_bundle, command
 from fracture_core.cli.streams import printable, silent_libraries
 from fracture_core.errors import FractureCoreError
+from fracture_core.imaging.format_names import ANY_FORMAT
 
 if TYPE_CHECKING:
     from fracture_core.bundle.bundle import Bundle
@@ -37,7 +38,7 @@ def add_predict_command(commands: Commands) -> None:
         commands: Where commands are added.
     """
     parser = command(commands, "predict", "Assess radiographs: a finding and a probability for each file.", _predict)
-    parser.add_argument("files", nargs="+", metavar="FILE", help="JPEG, PNG, TIFF, BMP, WebP or DICOM")
+    parser.add_argument("files", nargs="+", metavar="FILE", help=ANY_FORMAT)
     add_bundle(parser)
     parser.add_argument(
         "--points", metavar="NAME", help="saved operating points, such as a site's (default: the bundle's own)"
@@ -52,7 +53,7 @@ def add_predict_command(commands: Commands) -> None:
         "--accept-cut-short",
         "--accept-truncated",
         action="store_true",
-        help="read truncated files as far as they go",
+        help="read truncated files as far as they go, where their format allows it",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 

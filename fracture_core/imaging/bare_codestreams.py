@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import imagecodecs
 import numpy as np
 
-from fracture_core.formatting import format_percent
-from fracture_core.imaging.codestreams import jpeg_2000_lacks, jpeg_2000_shape
 from fracture_core.imaging.greyscale import flatten, window_floats, window_integers
+from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, jpeg_2000_shape
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
+from fracture_core.imaging.truncation import blacken_missing, lacks_detail
 
-#: Largest image, in pixels, and longest stream, in bytes: some 9 million are decoded in a second, whatever they show.
+#: Largest image, in pixels.
 MAX_COMPRESSED_PIXELS = 20_000_000
-MAX_JPEG_2000_BYTES = 12_000_000
 
 
-def read_jpeg_2000(data: bytes) -> DecodedImage:
+def read_jpeg_2000(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
     """Decode a JPEG 2000 file, bare or in its box, to grey.
 
     Args:
         data: The file.
+        accept_cut_short: Read a truncated file as far as whole tiles and packets go.
 
     Returns:
         The image.
@@ -29,12 +31,17 @@ def read_jpeg_2000(data: bytes) -> DecodedImage:
     """
     height, width, samples = jpeg_2000_shape(data)
     check_size(width, height, samples * 2, max_pixels=MAX_COMPRESSED_PIXELS)
-    check_jpeg_2000(data)
     try:
-        stored = imagecodecs.jpeg2k_decode(data, numthreads=1)
+        stream = decode_jpeg_2000(data)
+    except UnreadableRadiograph:
+        raise
     except Exception as error:  # whatever the decoder trips over, the reader is told one thing
         raise _damaged("JPEG 2000") from error
-    return _decoded(stored, (height, width))
+    image = _decoded(stream.values, (height, width))
+    missing, truncated = blacken_missing(image.pixels, stream.present, accept=accept_cut_short)
+    if stream.coarse:
+        missing, truncated = lacks_detail(height, missing, truncated, accept=accept_cut_short)
+    return replace(image, warnings=truncated + image.warnings, missing=missing)
 
 
 def read_jpeg_xl(data: bytes) -> DecodedImage:
@@ -62,27 +69,6 @@ def read_jpeg_xl(data: bytes) -> DecodedImage:
     if stored.shape[:2] not in ((height, width), (width, height)):
         raise _damaged("JPEG XL")
     return _decoded(stored, stored.shape[:2])
-
-
-def check_jpeg_2000(data: bytes) -> None:
-    """Check that a JPEG 2000 stream can be decoded in time and is complete.
-
-    Args:
-        data: The stream.
-
-    Raises:
-        UnreadableRadiograph: It is too long, or truncated.
-    """
-    if len(data) > MAX_JPEG_2000_BYTES:
-        raise UnreadableRadiograph(
-            f"The JPEG 2000 data are {len(data) / 1e6:.0f} MB; the limit is {MAX_JPEG_2000_BYTES / 1e6:.0f} MB. "
-            "Please export the image uncompressed or at a smaller size."
-        )
-    if missing := jpeg_2000_lacks(data):
-        raise UnreadableRadiograph(
-            f"The file is truncated: {format_percent(missing)} of its data are missing. "
-            "JPEG 2000 cannot be read in part. Please export or send it again."
-        )
 
 
 def _damaged(kind: str) -> UnreadableRadiograph:

@@ -6,14 +6,11 @@ for all three. Every decoder writes into memory that was set to zero before, so 
 
 from __future__ import annotations
 
-import struct
-
 import imagecodecs
 import numpy as np
 
 from fracture_core.imaging.jpeg_damage import rows_present
 from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader
-from fracture_core.imaging.limits import UnreadableRadiograph
 
 Samples = tuple[np.ndarray, np.ndarray]
 
@@ -107,56 +104,3 @@ def _written(data: bytes, into: np.ndarray) -> bool:
     except imagecodecs.JpeglsError:
         return False
     return True
-
-
-def jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
-    """Return the size of a JPEG 2000 stream, bare or in its box (SIZ, ITU-T T.800 A.5.1).
-
-    Args:
-        data: The stream.
-
-    Returns:
-        Rows, columns and samples per pixel.
-
-    Raises:
-        UnreadableRadiograph: There is no stream.
-    """
-    start = data.find(b"\xff\x4f\xff\x51")
-    if start < 0 or len(data) < start + 42:
-        raise UnreadableRadiograph("The JPEG 2000 image is damaged: it has no header.")
-    right, bottom, left, top, *_, samples = struct.unpack_from(">8IH", data, start + 8)
-    return bottom - top, right - left, samples
-
-
-def jpeg_2000_transforms(data: bytes) -> bool:
-    """Return whether a JPEG 2000 stream uses a colour transform, so that decoding gives RGB.
-
-    Args:
-        data: The stream.
-
-    Returns:
-        Whether it does (COD, multiple component transformation).
-    """
-    style = data.find(b"\xff\x52", max(data.find(b"\xff\x4f\xff\x51"), 0))
-    return style >= 0 and len(data) > style + 8 and data[style + 8] != 0
-
-
-def jpeg_2000_lacks(data: bytes) -> float:
-    """Return how much of a JPEG 2000 stream's coded data is missing at its end.
-
-    Tile-parts state their length; a stream that lacks some of them cannot be decoded in part.
-
-    Args:
-        data: The stream.
-
-    Returns:
-        Share of the coded data, 0.0 (complete) to 1.
-    """
-    place = data.find(b"\xff\x90", max(data.find(b"\xff\x4f\xff\x51"), 0))
-    first = place
-    while place >= 0 and place + 12 <= len(data) and data[place : place + 2] == b"\xff\x90":
-        (length,) = struct.unpack_from(">I", data, place + 6)
-        if length == 0:
-            return 0.0  # to the end of the data
-        place += length
-    return (place - len(data)) / (place - first) if place > len(data) > first >= 0 else 0.0

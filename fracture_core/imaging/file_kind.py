@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fracture_core.imaging.format_names import ALL_FORMATS
 from fracture_core.imaging.jpeg_header import is_jpeg_ls
 from fracture_core.imaging.limits import UnreadableRadiograph
 
@@ -34,11 +35,6 @@ _OTHERS = (
     (re.compile(rb"\{\\rtf|\xd0\xcf\x11\xe0"), "an office document"),
 )
 _HEIC = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|hevx|mif1|msf1)", re.DOTALL)
-KINDS = "JPEG, PNG, TIFF, BMP, WebP, AVIF, JPEG 2000, JPEG XL and DICOM"
-_HEIC_SENTENCE = (
-    "This is a HEIC photo, which cannot be read here. Export it as JPEG: on an iPhone, choose Settings > Camera > "
-    "Formats > Most Compatible, or share it by e-mail; on a computer, open it and save it as JPEG."
-)
 
 
 def file_kind(data: bytes) -> str:
@@ -69,11 +65,11 @@ def file_kind(data: bytes) -> str:
     if _AVIF.match(head):
         return "AVIF"
     if _HEIC.match(head):
-        raise UnreadableRadiograph(_HEIC_SENTENCE)
+        return "HEIC"
     for pattern, what in _OTHERS:
         if pattern.match(head):
-            raise UnreadableRadiograph(f"This is {what}, not a radiograph. Supported: {KINDS}.")
-    raise UnreadableRadiograph(f"This file is not an image the app can read. Supported: {KINDS}.")
+            raise UnreadableRadiograph(f"This is {what}, not a radiograph. Supported: {ALL_FORMATS}.")
+    raise UnreadableRadiograph(f"This file is not an image the app can read. Supported: {ALL_FORMATS}.")
 
 
 def _is_dicom(data: bytes) -> bool:

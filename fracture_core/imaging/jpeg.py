@@ -7,6 +7,7 @@ import io
 import numpy as np
 from PIL import JpegImagePlugin
 
+from fracture_core.imaging.appearance.screen_photo import tint_warnings
 from fracture_core.imaging.codestreams import decode_jpeg
 from fracture_core.imaging.exif import turned
 from fracture_core.imaging.greyscale import (
@@ -20,14 +21,12 @@ from fracture_core.imaging.greyscale import (
 from fracture_core.imaging.jpeg_damage import rows_present
 from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader, read_header
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
-from fracture_core.imaging.screen_photo import tint_warnings
-from fracture_core.imaging.truncation import blacken_missing, refuse_or_warn
+from fracture_core.imaging.truncation import blacken_missing, lacks_detail
 
 #: A progressive file repeats its passes over the whole image; passes x pixels beyond this would take seconds.
 MAX_SCANNED_PIXELS = 400_000_000
 #: Frame headers that every program decodes: baseline, extended and progressive, Huffman coded.
 _EVERYWHERE = (0xC0, 0xC1, 0xC2)
-_FINE_DETAIL = "The file is truncated: the whole image is present, but without fine detail."
 DAMAGED = "The JPEG image is damaged and cannot be decoded."
 
 
@@ -49,8 +48,7 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
     grey, present, warnings = _decode(data, header)
     missing, truncated = blacken_missing(grey, present, accept=accept_cut_short, damaged=bool(header.flaws))
     if not header.complete:
-        missing = missing or 1 / header.height
-        truncated = truncated or refuse_or_warn(_FINE_DETAIL, missing, accept=accept_cut_short)
+        missing, truncated = lacks_detail(header.height, missing, truncated, accept=accept_cut_short)
     grey = turned(grey, header.orientation)
     warnings = size_warnings(*grey.shape[::-1]) + truncated + pixel_shape_warnings(header.pixel_shape) + warnings
     return DecodedImage(pixels=grey, warnings=warnings, missing=missing)

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from fracture_core.imaging.appearance.screen_photo import moire_warnings
 from fracture_core.imaging.bare_codestreams import read_jpeg_2000, read_jpeg_xl
 from fracture_core.imaging.file_kind import file_kind
 from fracture_core.imaging.greyscale import COLOUR_WARNING
 from fracture_core.imaging.jpeg import read_jpeg
 from fracture_core.imaging.limits import MAX_BYTES, DecodedImage, UnreadableRadiograph
-from fracture_core.imaging.raster import read_raster
-from fracture_core.imaging.screen_photo import moire_warnings
+from fracture_core.imaging.raster.reader import read_raster
 from fracture_core.imaging.tiff.reader import read_tiff
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ __all__ = ["Radiograph", "UnreadableRadiograph", "read_radiograph"]
 #: Longest display name, in characters.
 MAX_NAME = 80
 #: Formats of cameras and of programs that capture the screen.
-_PHOTOS = ("JPEG", "PNG", "WebP", "AVIF")
+_PHOTOS = ("JPEG", "PNG", "WebP", "AVIF", "HEIC")
 #: Widest spread of grey levels, of 255, within which 99 % of a blank image lie; the flattest real radiographs have 100.
 _BLANK_SPREAD = 8
 #: Every n-th row and column of a large image is looked at: about this many along its longer side.
@@ -50,7 +50,8 @@ class Radiograph:
         pixels: uint8 (H, W), 0 black (air) to 255 white (bone), upright as displayed, C-contiguous, read-only.
         name: For display only, no path.
         sha256: Of the file's bytes, hexadecimal.
-        format: "JPEG", "JPEG-LS", "PNG", "TIFF", "BMP", "WebP", "AVIF", "JPEG 2000", "JPEG XL" or "DICOM".
+        format: "JPEG", "JPEG-LS", "PNG", "TIFF", "BMP", "WebP", "AVIF", "HEIC", "JPEG 2000", "JPEG XL" or
+            "DICOM".
         warnings: Sentences about the file, for whoever reads the radiograph.
         missing: Share of the rows, 0 to 1, that the file lacks; they are black.
         header: What a DICOM header says, patients' identifiers left out; else None.
@@ -147,7 +148,7 @@ def _decoded(data: bytes, kind: str, *, accept_cut_short: bool) -> DecodedImage:
                 "The TIFF image is damaged and cannot be decoded. Please export or send it again."
             ) from error
     if kind == "JPEG 2000":
-        return read_jpeg_2000(data)
+        return read_jpeg_2000(data, accept_cut_short=accept_cut_short)
     if kind == "JPEG XL":
         return read_jpeg_xl(data)
     return read_raster(data, kind, accept_cut_short=accept_cut_short)

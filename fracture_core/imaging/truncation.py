@@ -10,6 +10,8 @@ import numpy as np
 from fracture_core.formatting import format_percent
 from fracture_core.imaging.limits import UnreadableRadiograph
 
+NOTHING_THERE = "The file is truncated: it contains no image data."
+FINE_DETAIL = "The file is truncated: the whole image is present, but without fine detail."
 _AGAIN = "Please export or send it again."
 
 
@@ -35,7 +37,7 @@ def blacken_missing(
     if not present.any():
         if damaged:
             raise UnreadableRadiograph("The image is damaged and cannot be decoded. Please export or send it again.")
-        raise UnreadableRadiograph("The file is truncated: it contains no image data.")
+        raise UnreadableRadiograph(NOTHING_THERE)
     missing = 1 - float(present.mean())
     rows = np.flatnonzero(~present)
     at_bottom = rows[0] + len(rows) == len(present)
@@ -63,3 +65,24 @@ def refuse_or_warn(sentence: str, missing: float, *, accept: bool) -> tuple[str,
     if not accept:
         raise UnreadableRadiograph(f"{sentence} {_AGAIN}", missing=missing)
     return (sentence,)
+
+
+def lacks_detail(
+    height: int, missing: float, truncated: tuple[str, ...], *, accept: bool
+) -> tuple[float, tuple[str, ...]]:
+    """Return what is to be said of an image whose rows are there, but lack the fine detail that came last in the file.
+
+    Args:
+        height: Of the image, in pixels.
+        missing: Share of the rows that is missing, 0 to 1.
+        truncated: The warnings about those rows; where there are none, the detail is worth one.
+        accept: Whether an incomplete image is accepted.
+
+    Returns:
+        The share that is missing, at least that of one row, and the warnings.
+
+    Raises:
+        UnreadableRadiograph: `accept` is false.
+    """
+    missing = missing or 1 / height
+    return missing, truncated or refuse_or_warn(FINE_DETAIL, missing, accept=accept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -13,6 +14,8 @@ from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiogra
 from tests.support.made_pictures import assert_contract, encoded, phantom
 
 PHANTOM = phantom()
+#: The same, as a telephone would write it.
+HEIC = Path(__file__).parents[1] / "fixtures" / "phantom.heic"
 DEEP = PHANTOM.astype(np.uint16) * 16
 COLOUR = np.dstack([PHANTOM] * 3)
 
@@ -59,6 +62,50 @@ def test_what_cannot_be_read_in_part_offers_no_part(data: bytes) -> None:
         assert caught.value.missing is None
 
 
+@pytest.mark.parametrize("share", [0.5, 0.7, 0.95])
+def test_a_truncated_lossy_webp_keeps_its_first_rows(share: float) -> None:
+    data = encoded(PHANTOM, "WebP", quality=90)
+    whole = read_radiograph(data).pixels
+    cut = data[: int(len(data) * share)]
+    with pytest.raises(UnreadableRadiograph, match=r"truncated: the bottom \d+ % of the image is missing") as caught:
+        read_radiograph(cut)
+    radiograph = read_radiograph(cut, accept_cut_short=True)
+    assert 0 < radiograph.missing == pytest.approx(caught.value.missing) and radiograph.missing < 0.95
+    held = round(200 * (1 - radiograph.missing))
+    np.testing.assert_array_equal(radiograph.pixels[:held], whole[:held])
+    assert not radiograph.pixels[held:].any()
+
+
+def test_a_webp_that_lacks_only_what_follows_the_image_is_whole() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(PHANTOM, "WebP", quality=90, exif=exif)
+    radiograph = read_radiograph(data[:-5])
+    assert radiograph.missing == 0 and any("which way is up" in sentence for sentence in radiograph.warnings)
+    np.testing.assert_array_equal(radiograph.pixels, read_radiograph(encoded(PHANTOM, "WebP", quality=90)).pixels)
+
+
+def test_truncated_jpeg_2000_in_tiles_keeps_its_first_rows_of_tiles() -> None:
+    data = encoded(PHANTOM, "JPEG2000", tile_size=(64, 64), irreversible=False)
+    cut = data[: len(data) * 3 // 4]
+    with pytest.raises(UnreadableRadiograph, match="truncated: the bottom 36 % of the image is missing"):
+        read_radiograph(cut)
+    radiograph = read_radiograph(cut, accept_cut_short=True)
+    np.testing.assert_array_equal(radiograph.pixels[:128], PHANTOM[:128])
+    assert not radiograph.pixels[128:].any()
+
+
+def test_truncated_jpeg_2000_that_lists_its_packets_keeps_what_is_coarse() -> None:
+    data = encoded(PHANTOM, "JPEG2000", plt=True, irreversible=False)
+    cut = data[: len(data) * 3 // 4]
+    with pytest.raises(UnreadableRadiograph, match="whole image is present, but without fine detail") as caught:
+        read_radiograph(cut)
+    assert caught.value.missing
+    radiograph = read_radiograph(cut, accept_cut_short=True)
+    assert np.abs(radiograph.pixels.astype(int) - PHANTOM).mean() < 10
+    assert radiograph.warnings == (str(caught.value).removesuffix(" Please export or send it again."),)
+
+
 @pytest.mark.parametrize("samples", [PHANTOM, DEEP, COLOUR], ids=["8 bit", "16 bit", "colour"])
 def test_a_cut_jpeg_ls_file_keeps_its_first_rows(samples: np.ndarray) -> None:
     data = imagecodecs.jpegls_encode(samples)
@@ -101,9 +148,23 @@ def test_a_cut_bmp_keeps_what_is_there() -> None:
     np.testing.assert_array_equal(radiograph.pixels[80:], PHANTOM[80:])
 
 
-def test_a_heic_photo_is_told_how_to_become_a_jpeg() -> None:
-    with pytest.raises(UnreadableRadiograph, match=r"HEIC photo.*Export it as JPEG"):
-        read_radiograph(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(400))
+def test_a_heic_photo_is_read() -> None:
+    data = HEIC.read_bytes()
+    radiograph = read_radiograph(data)
+    assert_contract(radiograph)
+    assert radiograph.format == "HEIC" and radiograph.warnings == ()
+    np.testing.assert_allclose(radiograph.pixels.astype(int), PHANTOM, atol=4)
+    with pytest.raises(UnreadableRadiograph, match=r"truncated: 50 % .* HEIC cannot be read in part") as caught:
+        read_radiograph(data[: len(data) // 2], accept_cut_short=True)
+    assert caught.value.missing is None
+
+
+def test_a_heic_photo_that_cannot_be_read_is_told_how_to_become_a_jpeg() -> None:
+    data = bytearray(HEIC.read_bytes())
+    place = data.index(b"hvcC")
+    data[place : place + 4] = b"xxxx"
+    with pytest.raises(UnreadableRadiograph, match=r"HEIC photo cannot be decoded.*Export it as JPEG"):
+        read_radiograph(bytes(data))
 
 
 def test_same_file_same_answer_whatever_was_read_before() -> None:

@@ -78,19 +78,60 @@ def test_an_end_that_is_missing_alone_loses_nothing() -> None:
     assert radiograph.missing == 0 and radiograph.warnings == ()
 
 
-def test_an_interlaced_file_is_read_whole_or_not_at_all() -> None:
-    # The rows of the seven passes of Adam7, one after the other.
-    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
-    lines = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in passes for row in PHANTOM[y::dy, x::dx])
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 150, 200, 8, 0, 0, 0, 1))
+#: The passes of Adam7: first column and row, and the steps between.
+PASSES = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
 
-    def made(data: bytes) -> bytes:
-        return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
-    np.testing.assert_array_equal(read_radiograph(made(lines)).pixels, PHANTOM)
-    with pytest.raises(UnreadableRadiograph, match="interlaced PNG cannot be read in part") as caught:
-        read_radiograph(made(lines[: len(lines) // 2]), accept_cut_short=True)
-    assert caught.value.missing is None
+def interlaced(rows: np.ndarray, depth: int, colour: int, passes: int, lines: int = 10**6) -> bytes:
+    """An interlaced PNG that holds so many passes, and of the last one so many lines."""
+    data = rows.astype(">u2") if depth == 16 else rows
+    each = [[b"\0" + row.tobytes() for row in data[y::dy, x::dx]] for x, y, dx, dy in PASSES[:passes]]
+    each[-1] = each[-1][:lines]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", rows.shape[1], rows.shape[0], depth, colour, 0, 0, 1))
+    pixels = chunk(b"IDAT", zlib.compress(b"".join(line for held in each for line in held)))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_interlaced_file_shows_its_first_passes(kind: str) -> None:
+    rows, depth, colour = KINDS[kind]
+    whole = read_radiograph(interlaced(rows, depth, colour, 7))
+    np.testing.assert_allclose(whole.pixels.astype(int), PHANTOM, atol=1)
+    assert whole.warnings == () and whole.missing == 0
+    data = interlaced(rows, depth, colour, 5)
+    with pytest.raises(UnreadableRadiograph, match="whole image is present, but without fine detail") as caught:
+        read_radiograph(data)
+    assert caught.value.missing == pytest.approx(1 / 200)
+    radiograph = read_radiograph(data, accept_cut_short=True)
+    # Five passes are every other pixel of every other row, and stand for their neighbours.
+    np.testing.assert_allclose(radiograph.pixels[::2, ::2].astype(int), PHANTOM[::2, ::2], atol=1)
+    np.testing.assert_array_equal(radiograph.pixels[1::2, 1::2], radiograph.pixels[::2, ::2])
+
+
+def test_an_interlaced_file_that_lacks_lines_of_its_first_pass_lacks_rows() -> None:
+    data = interlaced(PHANTOM, 8, 0, 1, lines=15)
+    with pytest.raises(UnreadableRadiograph, match="the bottom 40 % of the image is missing"):
+        read_radiograph(data)
+    radiograph = read_radiograph(data, accept_cut_short=True)
+    assert radiograph.missing == pytest.approx(0.4) and not radiograph.pixels[120:].any()
+    np.testing.assert_array_equal(radiograph.pixels[:120:8, ::8], PHANTOM[:120:8, ::8])
+    with pytest.raises(UnreadableRadiograph, match="contains no image data"):
+        read_radiograph(interlaced(PHANTOM, 8, 0, 1, lines=0), accept_cut_short=True)
+
+
+def test_a_damaged_chunk_loses_what_follows_it_and_no_more() -> None:
+    lines = zlib.compressobj()
+    pieces = [lines.compress(b"\0" + row.tobytes()) + lines.flush(zlib.Z_SYNC_FLUSH) for row in PHANTOM]
+    body = [chunk(b"IDAT", piece) for piece in pieces] + [chunk(b"IDAT", lines.flush())]
+    wrong = bytearray(body[120])
+    wrong[8:12] = b"\xff\xff\xff\xff"
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 150, 200, 8, 0, 0, 0, 0))
+    data = b"\x89PNG\r\n\x1a\n" + header + b"".join([*body[:120], bytes(wrong), *body[121:]]) + chunk(b"IEND", b"")
+    with pytest.raises(UnreadableRadiograph, match="damaged: the bottom 40 % of the image cannot be decoded"):
+        read_radiograph(data)
+    radiograph = read_radiograph(data, accept_cut_short=True)
+    np.testing.assert_array_equal(radiograph.pixels[:120], PHANTOM[:120])
+    assert not radiograph.pixels[120:].any()
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

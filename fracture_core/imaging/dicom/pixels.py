@@ -8,18 +8,19 @@ the header's before it is decoded. Where the two disagree about what a sample is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import imagecodecs
 import numpy as np
 from pydicom.uid import UID
 
-from fracture_core.imaging.bare_codestreams import MAX_COMPRESSED_PIXELS, check_jpeg_2000
-from fracture_core.imaging.codestreams import decode_jpeg, jpeg_2000_shape, jpeg_2000_transforms
+from fracture_core.imaging.bare_codestreams import MAX_COMPRESSED_PIXELS
+from fracture_core.imaging.codestreams import decode_jpeg
 from fracture_core.imaging.dicom.dataset import DicomFile
 from fracture_core.imaging.dicom.encapsulation import compressed_frame
 from fracture_core.imaging.dicom.native import deflated_samples, native_samples, rle_samples
 from fracture_core.imaging.dicom.pixel_format import PixelFormat
+from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, jpeg_2000_shape, jpeg_2000_transforms
 from fracture_core.imaging.jpeg_header import read_header
 from fracture_core.imaging.limits import UnreadableRadiograph, check_size
 
@@ -47,6 +48,7 @@ class Frame:
         damaged: Whether rows are lost because data are wrong.
         colour: "RGB" or "YBR_FULL" for three samples, as they are now; "" for one.
         warnings: Sentences.
+        coarse: Whether the rows that are there lack fine detail, which came last in the file.
     """
 
     values: np.ndarray
@@ -54,6 +56,7 @@ class Frame:
     damaged: bool = False
     colour: str = ""
     warnings: tuple[str, ...] = field(default=())
+    coarse: bool = False
 
 
 def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) -> Frame:
@@ -214,7 +217,8 @@ def _jpeg(data: bytes, form: PixelFormat) -> Frame:
     values, present = decode_jpeg(data, header, colour="YCBCR" if in_ycbcr else "RGB")
     # Transformed colour comes out as RGB; lossless colour as it is coded.
     colour = ("RGB" if form.samples == 1 else _colour(values, form.photometric)) if header.lossless else "RGB"
-    return _compressed(values, present, form, colour, warnings, damaged=bool(header.flaws))
+    frame = _compressed(values, present, form, colour, warnings, damaged=bool(header.flaws))
+    return replace(frame, coarse=not header.complete)
 
 
 def _jpeg_2000(data: bytes, form: PixelFormat) -> Frame:
@@ -223,10 +227,10 @@ def _jpeg_2000(data: bytes, form: PixelFormat) -> Frame:
     except UnreadableRadiograph as error:
         raise UnreadableRadiograph(_NO_HEADER) from error
     warnings = _agreement(shape, form)
-    check_jpeg_2000(data)
-    values = imagecodecs.jpeg2k_decode(data, numthreads=1)
-    colour = "RGB" if jpeg_2000_transforms(data) else _colour(values, form.photometric)
-    return _compressed(values, np.ones(form.rows, bool), form, colour, warnings)
+    stream = decode_jpeg_2000(data)
+    colour = "RGB" if jpeg_2000_transforms(data) else _colour(stream.values, form.photometric)
+    frame = _compressed(stream.values, stream.present, form, colour, warnings)
+    return replace(frame, coarse=stream.coarse)
 
 
 def _jpeg_xl(data: bytes, form: PixelFormat) -> Frame:

@@ -19,7 +19,7 @@ from fracture_core.imaging.limits import (
     UnreadableRadiograph,
     size_warnings,
 )
-from fracture_core.imaging.truncation import blacken_missing
+from fracture_core.imaging.truncation import blacken_missing, lacks_detail
 
 _DAMAGED = "The DICOM file is damaged and cannot be read. Please export or send it again."
 #: Where a header gives the size of a pixel (height, then width), the most certain first.
@@ -99,6 +99,8 @@ def _image(
     else:
         grey, shown = _grey_scale(dataset, form, choices).show(stored.values, window, stored.present)
     missing, lost = blacken_missing(grey, stored.present, accept=accept, damaged=stored.damaged)
+    if stored.coarse:
+        missing, lost = lacks_detail(form.rows, missing, lost, accept=accept)
     grey, resampled = _square_pixels(grey, dataset)
     warnings = (
         *size_warnings(form.columns, form.rows),

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import imagecodecs
 import numpy as np
 
-from fracture_core.imaging.codestreams import decode_jpeg, jpeg_2000_shape
+from fracture_core.imaging.codestreams import decode_jpeg
+from fracture_core.imaging.jpeg_2000 import jpeg_2000_shape
 from fracture_core.imaging.jpeg_header import JpegHeader, read_header
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.packbits import unpack_bits

@@ -8,10 +8,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from fracture_core.imaging.format_names import ANY_FORMAT
+
 if TYPE_CHECKING:
     from fracture_core.reporting.film_session import FilmSession
 
-_LABEL = "Radiographs (JPEG, PNG, TIFF, BMP, WebP or DICOM; one or several)"
+_LABEL = f"Radiographs ({ANY_FORMAT}; one or several)"
 _HELP = "Files are held in memory for this session, until you clear them, and are never written to disk."
 
 

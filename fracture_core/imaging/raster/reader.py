@@ -1,4 +1,4 @@
-"""PNG, BMP, WebP and AVIF to grey, by Pillow's decoders.
+"""PNG, BMP, WebP, AVIF and HEIC to grey, by Pillow's decoders and libheif.
 
 They are built directly, one per format: `Image.open` would try others, and its own size check comes later and laxer
 than ours. Each is given only what was found whole.
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import AvifImagePlugin, BmpImagePlugin, Image, ImageFile, PngImagePlugin, WebPImagePlugin
 
-from fracture_core.formatting import format_percent
+from fracture_core.imaging.appearance.screen_photo import tint_warnings
 from fracture_core.imaging.exif import exif_orientation, hexadecimal_profile, turned, xmp_orientation
 from fracture_core.imaging.greyscale import (
     ALL_TRANSPARENT_WARNING,
@@ -28,9 +28,13 @@ from fracture_core.imaging.greyscale import (
     window_integers,
 )
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
-from fracture_core.imaging.png import PngStructure, completed, png_structure
-from fracture_core.imaging.screen_photo import tint_warnings
-from fracture_core.imaging.truncation import blacken_missing
+from fracture_core.imaging.raster.boxes import check_boxes, largest_size
+from fracture_core.imaging.raster.heic import open_heic
+from fracture_core.imaging.raster.interlacing import filled_in
+from fracture_core.imaging.raster.png import PngStructure, completed, png_structure
+from fracture_core.imaging.raster.webp import BYTES_PER_PIXEL as WEBP_BYTES_PER_PIXEL
+from fracture_core.imaging.raster.webp import is_truncated, webp_as_far_as_it_goes, webp_size
+from fracture_core.imaging.truncation import blacken_missing, lacks_detail
 
 # Damage is told in our sentences; Pillow's own notes on it would only fill a server's log.
 python_warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -42,20 +46,18 @@ _READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "AVIF": AvifImagePlugin.AvifImageFile,
 }
 _BYTES_PER_PIXEL = {"1": 1, "L": 1, "P": 5, "LA": 4, "PA": 5, "I;16": 2, "I": 4, "F": 4}
-#: Pillow decodes WebP as an animation: two canvases and two copies of a frame, 4 bytes each. AVIF is planes and RGBA.
-_ANIMATION_BYTES_PER_PIXEL = 10
 SEVERAL_PAGES = "The file holds several pages or frames; only the first is read."
 
 Grey = tuple[np.ndarray, tuple[str, ...]]
 
 
 def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> DecodedImage:
-    """Decode a "PNG", "BMP", "WebP" or "AVIF" file to grey.
+    """Decode a "PNG", "BMP", "WebP", "AVIF" or "HEIC" file to grey.
 
     Args:
         data: The file.
         kind: Its format.
-        accept_cut_short: Read a PNG or BMP file that lacks rows as far as it goes, its missing rows black (air).
+        accept_cut_short: Read a truncated PNG, BMP or lossy WebP file as far as it goes, its missing rows black (air).
 
     Returns:
         The image.
@@ -64,22 +66,26 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
         UnreadableRadiograph: The file contains no image, is too large, damaged, or truncated.
     """
     structure = png_structure(data) if kind == "PNG" else None
-    present: np.ndarray | None
-    if structure is not None:
-        whole, present = data, structure.present
-        if not structure.ended or structure.rows < structure.height:
-            whole = completed(structure)
-    elif kind == "BMP":
-        whole, present = _bmp_completed(data)
-    else:
-        _check_riff(data) if kind == "WebP" else check_size(*_avif_size(data), _ANIMATION_BYTES_PER_PIXEL)
-        whole, present = data, None
+    lost: tuple[str, ...] = ()
+    present: np.ndarray | None = None
+    whole = data
     try:
-        with _READERS[kind](io.BytesIO(whole)) as image:
-            _check_size(image, structure)
-            grey, warnings = _read(image, whole, structure)
-            # A completed file holds rows alone; what the original says before its rows still counts.
-            orientation = _orientation(image if whole is data else _READERS[kind](io.BytesIO(data)))
+        if structure is not None and not (structure.ended and structure.whole):
+            whole = completed(structure)
+        elif kind == "BMP":
+            whole, present = _bmp_completed(data)
+        elif kind == "WebP":
+            webp_size(data)
+            if is_truncated(data):
+                whole, present, lost = webp_as_far_as_it_goes(data, lambda file: _decoded(file, "WebP", None)[0])
+        elif kind in ("AVIF", "HEIC"):
+            check_size(*largest_size(data, kind), WEBP_BYTES_PER_PIXEL)
+            check_boxes(data, kind)
+        grey, warnings = _decoded(whole, kind, structure)
+        # A completed file holds rows alone; what the original says before its rows still counts.
+        orientation = (
+            1 if kind == "HEIC" else _orientation(_READERS[kind](io.BytesIO(whole if kind == "WebP" else data)))
+        )
     except UnreadableRadiograph:
         raise
     except Exception as error:  # decoders meet damage in every way there is; the reader is told one thing
@@ -88,12 +94,31 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
             f"The {kind} image is {'truncated' if short else 'damaged'} and cannot be decoded. "
             "Please export or send it again."
         ) from error
-    missing, lost = (0.0, ()) if present is None else blacken_missing(grey, present, accept=accept_cut_short)
+    missing, truncated = _completeness(grey, structure, present, accept=accept_cut_short)
     grey = turned(grey, orientation)
     shape = pixel_shape_warnings(structure.pixel_shape) if structure else ()
-    return DecodedImage(
-        pixels=grey, warnings=size_warnings(*grey.shape[::-1]) + lost + shape + warnings, missing=missing
-    )
+    return DecodedImage(grey, size_warnings(*grey.shape[::-1]) + truncated + lost + shape + warnings, missing)
+
+
+def _decoded(data: bytes, kind: str, structure: PngStructure | None) -> Grey:
+    with open_heic(data) if kind == "HEIC" else _READERS[kind](io.BytesIO(data)) as image:
+        _check_size(image, structure)
+        return _read(image, data, structure)
+
+
+def _completeness(
+    grey: np.ndarray, structure: PngStructure | None, present: np.ndarray | None, *, accept: bool
+) -> tuple[float, tuple[str, ...]]:
+    """Blacken or refuse rows that are missing; return their share and the warnings."""
+    coarse = False
+    if structure is not None and not structure.whole:
+        coarse = structure.interlaced
+        present = filled_in(grey, structure.held) if coarse else np.arange(structure.height) < structure.held[0]
+    if present is None:
+        return 0.0, ()
+    damaged = structure is not None and structure.damaged
+    missing, truncated = blacken_missing(grey, present, accept=accept, damaged=damaged)
+    return lacks_detail(len(grey), missing, truncated, accept=accept) if coarse else (missing, truncated)
 
 
 def _check_size(image: ImageFile.ImageFile, structure: PngStructure | None) -> None:
@@ -128,43 +153,6 @@ def _bmp_completed(data: bytes) -> tuple[bytes, np.ndarray | None]:
     rows = np.arange(abs(height)) < max(len(data) - start, 0) // stride
     # Rows are stored from the bottom up unless the height is negative.
     return data + bytes(lacking), rows if height < 0 else rows[::-1]
-
-
-def _check_riff(data: bytes) -> None:
-    """Refuse a WebP file that is too large, or that says it is longer than it is."""
-    if len(data) < 30:
-        raise UnreadableRadiograph("The WebP image is truncated and cannot be decoded. Please export or send it again.")
-    check_size(*_webp_size(data), _ANIMATION_BYTES_PER_PIXEL)
-    stated = 8 + int.from_bytes(data[4:8], "little")
-    if stated > len(data):
-        raise UnreadableRadiograph(
-            f"The file is truncated: {format_percent(1 - len(data) / stated)} of its data are missing. "
-            "WebP cannot be read in part. Please export or send it again."
-        )
-
-
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of a WebP canvas, read here because Pillow allocates the canvas as it opens the file."""
-    kind, body = data[12:16], data[20:30]
-    if kind == b"VP8X":
-        return int.from_bytes(body[4:7], "little") + 1, int.from_bytes(body[7:10], "little") + 1
-    if kind == b"VP8L":
-        bits = int.from_bytes(body[1:5], "little")
-        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-    width, height = struct.unpack_from("<HH", body, 6)
-    return width & 0x3FFF, height & 0x3FFF
-
-
-def _avif_size(data: bytes) -> tuple[int, int]:
-    """Return the largest width and height that an AVIF file's properties give (ISO/IEC 23008-12, ispe)."""
-    sizes: list[tuple[int, int]] = []
-    place = data.find(b"ispe")
-    while place >= 0 and place + 16 <= len(data) and len(sizes) < 64:
-        sizes.append(struct.unpack_from(">II", data, place + 8))
-        place = data.find(b"ispe", place + 4)
-    if not sizes:
-        raise UnreadableRadiograph("The AVIF image is damaged: the file does not state its size.")
-    return max(sizes, key=lambda size: size[0] * size[1])
 
 
 def _orientation(image: ImageFile.ImageFile) -> int:

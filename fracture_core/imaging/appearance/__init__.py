@@ -1,0 +1,1 @@
+"""What an image looks like, beyond what its file says: a photo of a screen, or a film on its side."""
