@@ -310,7 +310,8 @@ def test_ruler_and_angle_measure_the_image_not_the_screen(opened):
 
 
 def test_the_ruler_says_millimetres_where_the_file_has_them(page, tmp_path):
-    film = made.dataset(np.tile(np.arange(0, 4000, 10, dtype=np.uint16), (500, 1)), PixelSpacing=["0.5", "0.25"])
+    spaced = {"PixelSpacing": ["0.5", "0.25"], "PixelSpacingCalibrationType": "GEOMETRY"}
+    film = made.dataset(np.tile(np.arange(0, 4000, 10, dtype=np.uint16), (500, 1)), **spaced)
     path = tmp_path / "spaced.dcm"
     path.write_bytes(made.file_bytes(film))
     upload(page, path)
@@ -320,7 +321,8 @@ def test_the_ruler_says_millimetres_where_the_file_has_them(page, tmp_path):
     box = port.bounding_box()
     scale = port.locator(".stage").first.evaluate("s => new DOMMatrix(s.style.transform).a")
     page.keyboard.press("m")
-    for (dx, dy), millimetres in (((120, 0), 0.25 * 120 / scale), ((0, 120), 0.5 * 120 / scale)):
+    # Its rows were doubled, so that its pixels are square.
+    for (dx, dy), millimetres in (((120, 0), 0.25 * 120 / scale), ((0, 120), 0.25 * 120 / scale)):
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         page.mouse.move(x, y)
         page.mouse.down()

@@ -122,7 +122,8 @@ def test_header_facts_without_the_patient() -> None:
 @pytest.mark.parametrize(
     ("patient", "detector", "spacing", "at_detector"),
     [
-        (["0.2", "0.1"], None, (0.1, 0.2), False),  # DICOM names the distance between rows first
+        (["0.2", "0.1"], ["0.3", "0.3"], (0.1, 0.1), False),  # rows that were added to make its pixels square
+        (["0.2", "0.2"], None, (0.2, 0.2), True),  # nothing says that it was corrected
         (None, ["0.15", "0.15"], (0.15, 0.15), True),
         (["0.15", "0.15"], ["0.15", "0.15"], (0.15, 0.15), True),  # not calibrated
         (["0.12", "0.12"], ["0.15", "0.15"], (0.12, 0.12), False),

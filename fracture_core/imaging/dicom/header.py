@@ -39,8 +39,6 @@ _MODALITIES = {
 #: Words in the names of object classes that no plain radiograph has.
 _OTHER_CLASSES = ("CT ", "MR ", "Ultrasound", "Nuclear", "Positron")
 _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
-#: Between these, in millimetres, lie the pixels of detectors and of films scanned coarsely.
-_FINEST, _COARSEST = 0.005, 5.0
 _NO_PIXELS = "This DICOM file contains no image"
 
 
@@ -54,7 +52,7 @@ class DicomHeader:
         laterality: "L", "R", "B" or "".
         windows: Names of the VOI LUTs and windows that the file offers, in the order in which `window` of
             `read_radiograph` counts them; empty where there is nothing to choose.
-        pixel_spacing: Millimetres from one pixel to the next, (across, down), or None.
+        pixel_spacing: Millimetres from one pixel of the image as it is shown to the next, (across, down), or None.
         spacing_at_detector: Whether they were measured at the detector, where the anatomy is somewhat magnified.
     """
 
@@ -111,8 +109,6 @@ def read_header(dataset: Dataset, choices: list[VoiTransform]) -> DicomHeader:
     view = value(dataset, "ViewPosition") or _meaning(dataset, "ViewCodeSequence")
     part = value(dataset, "BodyPartExamined") or _meaning(dataset, "AnatomicRegionSequence")
     side = text(value(dataset, "ImageLaterality") or value(dataset, "Laterality")).upper()
-    # Without a calibration both say the same (PS3.3 10.7.1.3).
-    patient, detector = _spacing(dataset, "PixelSpacing"), _spacing(dataset, "ImagerPixelSpacing")
     return DicomHeader(
         modality=text(value(dataset, "Modality")).upper()[:16],
         body_part=text(part),
@@ -120,18 +116,7 @@ def read_header(dataset: Dataset, choices: list[VoiTransform]) -> DicomHeader:
         laterality=side if side in ("L", "R", "B") else "",
         number_of_frames=max(integer(dataset, "NumberOfFrames", 1), 1),
         windows=tuple(choice.name for choice in choices),
-        pixel_spacing=patient or detector,
-        spacing_at_detector=detector is not None and patient in (None, detector),
     )
-
-
-def _spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
-    """Return a spacing in millimetres, (across, down), None where there is none that a radiograph can have."""
-    found = numbers(dataset, keyword)
-    if len(found) != 2 or any(one is None or not _FINEST <= one <= _COARSEST for one in found):
-        return None
-    down, across = (float(one) for one in found if one is not None)
-    return across, down
 
 
 def _meaning(dataset: Dataset, keyword: str) -> str:

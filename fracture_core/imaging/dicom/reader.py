@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from pydicom.dataset import Dataset
@@ -11,6 +13,7 @@ from fracture_core.imaging.dicom.dataset import DicomFile, numbers, open_file, s
 from fracture_core.imaging.dicom.header import RADIOGRAPHS, DicomHeader, check_kind, lut, read_header, voi_choices
 from fracture_core.imaging.dicom.pixel_format import PixelFormat, pixel_format
 from fracture_core.imaging.dicom.pixels import Frame, is_native, stored_frame, syntax_name
+from fracture_core.imaging.dicom.spacing import pixel_spacing
 from fracture_core.imaging.dicom.voi import GreyScale, VoiTransform
 from fracture_core.imaging.limits import (
     MAX_PIXELS,
@@ -59,7 +62,9 @@ def read_dicom(
                 f"There is no frame {frame + 1} in this file; it holds {header.number_of_frames}."
             )
         stored = _decoded(file, form, frame, header.number_of_frames)
-        return _image(file.dataset, header, form, stored, choices, frame, window, accept_cut_short), header
+        image = _image(file.dataset, header, form, stored, choices, frame, window, accept_cut_short)
+        spacing, at_detector = pixel_spacing(file.dataset, form.shape[:2], image.pixels.shape)
+        return image, replace(header, pixel_spacing=spacing, spacing_at_detector=at_detector)
     except UnreadableRadiograph:
         raise
     except Exception as error:  # pydicom meets damage in every way there is
