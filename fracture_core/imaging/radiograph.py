@@ -108,6 +108,29 @@ def read_radiograph(
     else:
         data = _read_file(source)
         name = name if name is not None else os.fspath(source)
+    options = {"accept_cut_short": accept_cut_short, "frame": frame, "window": window}
+    return radiograph_of(data, name, hashlib.sha256(data).hexdigest(), **options)
+
+
+def radiograph_of(
+    data: bytes, name: str | None, sha256: str, *, accept_cut_short: bool = False, frame: int = 0, window: int = 0
+) -> Radiograph:
+    """Decode a file's bytes whose hash is known; otherwise like `read_radiograph`.
+
+    Args:
+        data: The file.
+        name: For display.
+        sha256: Of the file, hexadecimal.
+        accept_cut_short: Read a truncated or damaged file as far as it goes, its missing rows black.
+        frame: Which frame of a DICOM file, from 0.
+        window: Which of the windows and VOI LUTs that its header lists, from 0.
+
+    Returns:
+        The radiograph.
+
+    Raises:
+        UnreadableRadiograph: The file cannot be read; nothing else is raised.
+    """
     kind = file_kind(data)
     header = None
     if kind == "DICOM":
@@ -127,7 +150,7 @@ def read_radiograph(
     return Radiograph(
         pixels=pixels,
         name=display_name(name),
-        sha256=hashlib.sha256(data).hexdigest(),
+        sha256=sha256,
         format=kind,
         warnings=(*warnings, BLANK_WARNING) if is_blank(pixels) else warnings,
         missing=image.missing,

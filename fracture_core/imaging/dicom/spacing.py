@@ -23,8 +23,8 @@ def pixel_spacing(
         shown: Rows and columns of the image as it is shown, resampled to square pixels or not.
 
     Returns:
-        Millimetres across and down, None where the file does not give them; and whether they hold at the detector, which
-        magnifies the anatomy, or were corrected for that.
+        Millimetres across and down, None where the file does not give them; and whether they hold at the detector,
+        which magnifies the anatomy, or were corrected for that.
     """
     own, imager = _sizes(dataset, "PixelSpacing"), _sizes(dataset, "ImagerPixelSpacing")
     sizes = own or imager or _sizes(dataset, "NominalScannedPixelSpacing")

@@ -20,6 +20,8 @@ from fracture_core.imaging.isolation.messages import BrokenMessageError, Message
 from fracture_core.imaging.limits import MAX_PIXELS
 
 _START_TIMEOUT_S = 180
+#: What a pipe holds before its writer has to wait, in bytes: the most that Linux grants everyone.
+_PIPE_BYTES = 1 << 20
 #: All that a worker is told of the server's environment; passwords and keys stand in the rest.
 _ENVIRONMENT = (
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "SYSTEMROOT", "WINDIR", "TEMP", "TMP", "TMPDIR", "PYTHONHOME"),
@@ -63,6 +65,7 @@ class DecoderProcess:
             self._close_shared()
             raise DecoderDiedError(NO_DECODER) from error
         self._requests, self._answers = cast(BinaryIO, self._process.stdin), cast(BinaryIO, self._process.stdout)
+        _enlarge(self._requests)
 
     @property
     def alive(self) -> bool:
@@ -167,6 +170,14 @@ class DecoderProcess:
         if self._shared is not None:
             os.close(self._shared)
             self._shared = None
+
+
+def _enlarge(pipe: BinaryIO) -> None:
+    """Let a pipe hold most files whole, so that the two processes do not take turns over each."""
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _shared_memory() -> int | None:
