@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from fracture_core.imaging.appearance.orientation import quarter_turns_to_upright
 from fracture_core.imaging.appearance.screen_photo import moire_warnings
 from fracture_core.imaging.bare_codestreams import read_jpeg_2000, read_jpeg_xl
 from fracture_core.imaging.file_kind import file_kind
@@ -71,6 +72,11 @@ class Radiograph:
     def blank(self) -> bool:
         """Whether the image shows nothing: next to all of it has the same grey. Nothing can be said of it."""
         return is_blank(self.pixels)
+
+    @cached_property
+    def turns_to_upright(self) -> int:
+        """Clockwise turns by 90 degrees that would probably set it upright: 1 or 3 if it lies on its side, else 0."""
+        return 0 if self.blank else quarter_turns_to_upright(self.pixels)
 
 
 def read_radiograph(

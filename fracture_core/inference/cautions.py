@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fracture_core.imaging.appearance.orientation import SIDEWAYS_WARNING
 from fracture_core.imaging.body_parts import is_limb
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph
@@ -39,6 +40,8 @@ def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str
     part = header.body_part if header else ""
     if is_limb(part) is False:
         yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
+    if radiograph.turns_to_upright:
+        yield SIDEWAYS_WARNING
     if max(radiograph.pixels.shape) < _SMALLEST_SIDE:
         height, width = radiograph.pixels.shape
         yield f"The image is very small ({width} x {height} pixels): a fine fracture line cannot be seen in it."

@@ -56,7 +56,9 @@ def tools_pane(
             icon=":material/undo:",
         )
     if isinstance(result, Finding) and not result.assessed:
-        _ways_forward(films, choice, key)
+        _ways_forward(films, choice, key, result.radiograph.turns_to_upright or 1)
+    elif isinstance(result, Finding) and result.radiograph.turns_to_upright:
+        _turn(films, key, result.radiograph.turns_to_upright)
     with st.container(horizontal=True, gap="small"):
         if isinstance(result, Finding):
             seen = [reference.seen_note] if reference and reference.seen_note else []
@@ -82,15 +84,19 @@ def truncated_choice(films: FilmSession) -> None:
     )
 
 
-def _ways_forward(films: FilmSession, choice: Choice, key: str) -> None:
-    turned = (*films.film(key).options.adjustments, Adjustment(quarter_turns=1))
+def _turn(films: FilmSession, key: str, quarter_turns: int) -> None:
+    turned = (*films.film(key).options.adjustments, Adjustment(quarter_turns=quarter_turns))
     st.button(
         "Rotate by 90° and assess again",
         on_click=films.set_options,
         args=(key,),
         kwargs={"adjustments": turned},
-        icon=":material/rotate_right:",
+        icon=":material/rotate_right:" if quarter_turns == 1 else ":material/rotate_left:",
     )
+
+
+def _ways_forward(films: FilmSession, choice: Choice, key: str, quarter_turns: int) -> None:
+    _turn(films, key, quarter_turns)
     for name in list_bundles(models_folder()):
         if name != choice.bundle.name:
             st.button(f"Try {model_label(name)}", key=f"try {name}", on_click=_use, args=(name,))
