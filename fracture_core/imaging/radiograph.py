@@ -17,10 +17,9 @@ import cv2
 import numpy as np
 
 from fracture_core.imaging.appearance.orientation import quarter_turns_to_upright
-from fracture_core.imaging.appearance.screen_photo import moire_warnings
+from fracture_core.imaging.appearance.screen_photo import shows_moire
 from fracture_core.imaging.bare_codestreams import read_jpeg_2000, read_jpeg_xl
 from fracture_core.imaging.file_kind import file_kind
-from fracture_core.imaging.greyscale import COLOUR_WARNING
 from fracture_core.imaging.jpeg import read_jpeg
 from fracture_core.imaging.limits import MAX_BYTES, DecodedImage, UnreadableRadiograph
 from fracture_core.imaging.raster.reader import read_raster
@@ -35,8 +34,6 @@ __all__ = ["Radiograph", "UnreadableRadiograph", "read_radiograph"]
 
 #: Longest display name, in characters.
 MAX_NAME = 80
-#: Formats of cameras and of programs that capture the screen.
-_PHOTOS = ("JPEG", "PNG", "WebP", "AVIF", "HEIC")
 #: Widest spread of grey levels, of 255, within which 99 % of a blank image lie; the flattest real radiographs have 100.
 _BLANK_SPREAD = 8
 #: Every n-th row and column of a large image is looked at: about this many along its longer side.
@@ -77,6 +74,11 @@ class Radiograph:
     def turns_to_upright(self) -> int:
         """Clockwise turns by 90 degrees that would probably set it upright: 1 or 3 if it lies on its side, else 0."""
         return 0 if self.blank else quarter_turns_to_upright(self.pixels)
+
+    @cached_property
+    def moire(self) -> bool:
+        """Whether a fine pattern lies over it, as in a photo of a screen."""
+        return shows_moire(self.pixels)
 
 
 def read_radiograph(
@@ -146,9 +148,6 @@ def radiograph_of(
         image, header = read_dicom(data, frame=frame, window=window, accept_cut_short=accept_cut_short)
     else:
         image = _decoded(data, kind, accept_cut_short=accept_cut_short)
-    warnings = image.warnings
-    if kind in _PHOTOS and COLOUR_WARNING in warnings:
-        warnings += moire_warnings(image.pixels)
     pixels = np.ascontiguousarray(image.pixels)
     assert pixels.dtype == np.uint8
     assert pixels.ndim == 2
@@ -158,7 +157,7 @@ def radiograph_of(
         name=display_name(name),
         sha256=sha256,
         format=kind,
-        warnings=(*warnings, BLANK_WARNING) if is_blank(pixels) else warnings,
+        warnings=(*image.warnings, BLANK_WARNING) if is_blank(pixels) else image.warnings,
         missing=image.missing,
         header=header,
         length=len(data),

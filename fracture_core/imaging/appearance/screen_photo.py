@@ -6,6 +6,8 @@ Only what can be seen well is said. A photo loses grey levels and detail, and it
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -18,24 +20,29 @@ MOIRE_WARNING = f"A fine regular pattern (moiré) lies over the image, as in a p
 _DARK = 24
 #: Least mean distance from grey, in grey levels, and least agreement of its direction (1: one hue) of a cast.
 _CAST, _ONE_HUE = 5.0, 0.9
-#: Side, in pixels, of the middle of the image that is looked at for a pattern.
-_WINDOW = 512
-#: Frequencies, in cycles per pixel, that moiré has; anti-scatter grids and blocks of JPEG lie on the axes.
-_LOWEST, _HIGHEST, _OFF_AXIS = 0.12, 0.45, 0.03
-#: How far the strongest frequencies stand out of those of their radius, in standard deviations and as a logarithm.
-#: None of 503 radiographs of FracAtlas reaches both; somewhat more than half of those seen through a made-up screen do.
-_DEVIATIONS, _EXCESS = 4.4, 4.2
-_STRONGEST = 6
+#: Side, in pixels, of the parts of an image that are looked at for a pattern, and how many of the five must show it.
+_PART, _ENOUGH = 256, 2
+#: Frequencies, in cycles per pixel, that moiré has. Anti-scatter grids and the blocks of JPEG lie on the axes.
+_LOWEST, _HIGHEST, _OFF_AXIS = 0.10, 0.48, 1.5 / _PART
+#: How far a frequency stands out of its surroundings, as a logarithm. A straight edge stands out too, but along a line
+#: through the middle: what counts is by how much a frequency surpasses those nearer to it and farther out. Of 300
+#: radiographs of FracAtlas none shows it in two parts, of 522 films from elsewhere 3, of 40 made-up photos 32.
+_EXCESS = 1.4
+_SURROUNDINGS, _ALONG = 21, 7
+#: A screen repeats in two directions, an anti-scatter grid in one; degrees between the two.
+_APART = 25
+#: Least standard deviation of a part that shows anything, in grey levels.
+_FLAT = 2.0
 
 
 def tint_warnings(colours: np.ndarray) -> tuple[str, ...]:
-    """Warn of an image in a single hue.
+    """Return the warning that an image in one hue deserves, or none.
 
     Args:
         colours: RGB uint8 (H, W, 3), a small copy of the image.
 
     Returns:
-        One warning, or none.
+        The warning, or none.
     """
     values = colours.astype(np.float32)
     luma = values @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -48,37 +55,78 @@ def tint_warnings(colours: np.ndarray) -> tuple[str, ...]:
     return (TINT_WARNING,) if distance > _CAST and together > _ONE_HUE * distance else ()
 
 
-def moire_warnings(pixels: np.ndarray) -> tuple[str, ...]:
-    """Warn of a regular pattern over an image, as in a photograph of a screen.
+def shows_moire(pixels: np.ndarray) -> bool:
+    """Return whether a fine pattern that repeats in two directions lies over an image.
 
     Args:
         pixels: uint8 (H, W).
 
     Returns:
-        One warning, or none.
+        Whether it does; False for images smaller than 256 pixels.
     """
-    side = min(_WINDOW, *pixels.shape) // 2 * 2
-    if side < 128:
-        return ()
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    part = pixels[top : top + side, left : left + side].astype(np.float32)
-    window, radius, looked_at = _rings(side)
-    strength = np.log(np.abs(np.fft.fftshift(np.fft.fft2((part - part.mean()) * window))) + 1)
-    count = np.bincount(radius)
-    mean = np.bincount(radius, strength.ravel()) / count
-    spread = np.sqrt(np.maximum(np.bincount(radius, strength.ravel() ** 2) / count - mean**2, 1e-6))
-    excess = (strength.ravel() - mean[radius])[looked_at]
-    deviations = excess / spread[radius][looked_at]
-    strongest = (float(np.sort(values)[-_STRONGEST:].mean()) for values in (deviations, excess))
-    return (MOIRE_WARNING,) if next(strongest) > _DEVIATIONS and next(strongest) > _EXCESS else ()
+    found = left = 0
+    parts = list(_parts(pixels))
+    for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
+        found += _repeats(part)
+        if found >= _ENOUGH:
+            return True
+        if found + left < _ENOUGH:
+            return False
+    return False
 
 
-@functools.lru_cache(maxsize=4)
-def _rings(side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a smooth window (side, side), each frequency's radius in whole steps, and which are looked at (flat)."""
-    window = cv2.createHanningWindow((side, side), cv2.CV_32F)
-    rows, columns = np.mgrid[-side // 2 : side // 2, -side // 2 : side // 2]
-    radius = np.hypot(rows, columns)
-    within = (radius > _LOWEST * side) & (radius < _HIGHEST * side)
-    off_axis = (np.abs(rows) > _OFF_AXIS * side) & (np.abs(columns) > _OFF_AXIS * side)
-    return window, radius.astype(int).ravel(), (within & off_axis).ravel()
+def _parts(pixels: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the middle of an image and four parts around it."""
+    height, width = pixels.shape
+    if min(height, width) < _PART:
+        return
+    for down, across in ((0.5, 0.5), (0.25, 0.25), (0.75, 0.75), (0.25, 0.75), (0.75, 0.25)):
+        top, left = round((height - _PART) * down), round((width - _PART) * across)
+        yield pixels[top : top + _PART, left : left + _PART]
+
+
+def _repeats(part: np.ndarray) -> bool:
+    """Return whether two frequencies in different directions stand out of a part, uint8 (256, 256)."""
+    smooth = part.astype(np.float32)
+    if smooth.std() < _FLAT:
+        return False
+    plane = _plane()
+    smooth -= cv2.GaussianBlur(smooth, (0, 0), 8)
+    strength = np.log(np.abs(np.fft.rfft2(smooth * plane.window)) + 1).astype(np.float32)
+    # Half of the plane holds all that is known of a real image; its rows in order of frequency.
+    strength = np.fft.fftshift(strength, axes=0)
+    low, scale = float(strength.min()), 255 / max(float(np.ptp(strength)), 1e-6)
+    levels = ((strength - low) * scale).astype(np.uint8)
+    excess = strength - (cv2.medianBlur(levels, _SURROUNDINGS) / scale + low).astype(np.float32)
+    wide = cv2.dilate(excess, np.ones((3, 3), np.uint8))
+    beside = np.maximum.reduce([cv2.remap(wide, *place, cv2.INTER_LINEAR) for place in plane.along])
+    peaks = np.where(plane.looked_at, excess - np.maximum(beside, 0), 0)
+    strongest = int(np.argmax(peaks))
+    if peaks.flat[strongest] <= _EXCESS:
+        return False
+    turned = np.abs((plane.angle - plane.angle.flat[strongest] + np.pi / 2) % np.pi - np.pi / 2)
+    return bool(peaks[turned > np.deg2rad(_APART)].max() > _EXCESS)
+
+
+class _Plane(NamedTuple):
+    """Of the half plane of frequencies (256, 129): the window, what is looked at, directions, and places along them."""
+
+    window: np.ndarray
+    looked_at: np.ndarray
+    angle: np.ndarray
+    along: tuple[tuple[np.ndarray, np.ndarray], ...]
+
+
+@functools.cache
+def _plane() -> _Plane:
+    down, across = np.mgrid[-_PART // 2 : _PART // 2, 0 : _PART // 2 + 1].astype(np.float32)
+    radius = np.hypot(down, across) + 1e-6
+    frequency = radius / _PART
+    off_axis = (np.abs(down) > _OFF_AXIS * _PART) & (across > _OFF_AXIS * _PART)
+    along = tuple((across * (1 + step / radius), down * (1 + step / radius) + _PART // 2) for step in (_ALONG, -_ALONG))
+    return _Plane(
+        window=cv2.createHanningWindow((_PART, _PART), cv2.CV_32F),
+        looked_at=(frequency > _LOWEST) & (frequency < _HIGHEST) & off_axis,
+        angle=np.arctan2(down, across),
+        along=along,
+    )
