@@ -116,8 +116,8 @@ def read_radiograph(
     else:
         data = _read_file(source)
         name = name if name is not None else os.fspath(source)
-    options = {"accept_cut_short": accept_cut_short, "frame": frame, "window": window}
-    return radiograph_of(data, name, hashlib.sha256(data).hexdigest(), **options)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return radiograph_of(data, name, sha256, accept_cut_short=accept_cut_short, frame=frame, window=window)
 
 
 def radiograph_of(

@@ -121,7 +121,7 @@ def _completeness(
     return lacks_detail(len(grey), missing, truncated, accept=accept) if coarse else (missing, truncated)
 
 
-def _check_size(image: ImageFile.ImageFile, structure: PngStructure | None) -> None:
+def _check_size(image: Image.Image, structure: PngStructure | None) -> None:
     samples = _BYTES_PER_PIXEL.get(image.mode, 4)
     if structure is not None and structure.depth == 16 and structure.colour != 0:
         samples = 2 * (4 if structure.colour == 4 else structure.samples)
@@ -130,7 +130,7 @@ def _check_size(image: ImageFile.ImageFile, structure: PngStructure | None) -> N
         raise ValueError("Pillow and the header disagree about the size.")
 
 
-def _read(image: ImageFile.ImageFile, data: bytes, structure: PngStructure | None) -> Grey:
+def _read(image: Image.Image, data: bytes, structure: PngStructure | None) -> Grey:
     several = bool(getattr(image, "is_animated", False))
     if structure is not None and structure.depth == 16 and structure.colour != 0:
         image.load()  # for the text after the pixels
@@ -155,7 +155,7 @@ def _bmp_completed(data: bytes) -> tuple[bytes, np.ndarray | None]:
     return data + bytes(lacking), rows if height < 0 else rows[::-1]
 
 
-def _orientation(image: ImageFile.ImageFile) -> int:
+def _orientation(image: Image.Image) -> int:
     """Return orientation 1 to 8 from EXIF, else from ImageMagick's profiles, else from XMP."""
     if isinstance(image, AvifImagePlugin.AvifImageFile):
         # Pillow moves AVIF's own turn into EXIF.
@@ -170,7 +170,7 @@ def _orientation(image: ImageFile.ImageFile) -> int:
     return xmp_orientation(packet)
 
 
-def _to_grey(image: ImageFile.ImageFile) -> Grey:
+def _to_grey(image: Image.Image) -> Grey:
     """Load the pixels and return uint8 (H, W), writable, with warnings."""
     image.load()
     if image.mode == "1":
