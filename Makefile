@@ -36,8 +36,11 @@ types: $(TEST)
 coverage: $(TEST)
 	$(PYTEST) --cov --cov-report=term:skip-covered
 
-# Known vulnerabilities of what is locked. Asks PyPI, so it is no part of the tests.
+# Known vulnerabilities of what is locked. Asks pypi.org itself, because mirrors do not have the list; no test needs it.
+PYPI := https://pypi.org/pypi/pip/25.0/json
 audit: $(TEST)
+	@$(VENV)/bin/python -c "import urllib.request; urllib.request.urlopen('$(PYPI)', timeout=20)" 2>/dev/null || { \
+	  echo "make audit needs PyPI's list of known vulnerabilities, and $(PYPI) does not answer here: nothing was checked."; exit 1; }
 	$(VENV)/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
 # dist/: a source archive, and a wheel for `pip install`.

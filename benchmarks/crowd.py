@@ -69,7 +69,7 @@ class Truth:
         pixels, mark = self.of(path)
         shown = session.viewer()
         if shown is None:
-            return f"{path.name}: no picture"
+            return f"{path.name}: no image"
         name, seen = shown
         if name != path.name or not np.array_equal(seen, pixels):
             return f"{path.name}: shows {name}"
@@ -117,11 +117,11 @@ def step(server: Server, sessions: int, rounds: int, files: list[Path], truth: T
         running = [
             pool.submit(visit, v, paths, together, outcome, truth) for v, paths in zip(visitors, chosen, strict=True)
         ]
-        while not all(one.done() for one in running):
+        while not all(session.done() for session in running):
             outcome.memory = max(outcome.memory, server.memory())
             time.sleep(0.2)
-        for one in running:
-            one.result()
+        for session in running:
+            session.result()
     outcome.seconds = time.perf_counter() - before
     for visitor in visitors:
         visitor.close()
@@ -138,11 +138,11 @@ def _row(sessions: int, outcome: Outcome) -> str:
 
 def judge(results: dict[int, Outcome]) -> bool:
     """Print whether the bars are met: twenty at once, no error, 95 % within 1.5 of a fair share of one's wait."""
-    twenty, one = results.get(20), results.get(1)
-    if twenty is None or one is None or not one.waits:
+    twenty, alone = results.get(20), results.get(1)
+    if twenty is None or alone is None or not alone.waits:
         print("The bars need the steps of 1 and of 20 sessions.")
         return False
-    single = one.percentile(95)
+    single = alone.percentile(95)
     ratio = twenty.percentile(95) / single
     clean = not (twenty.errors or twenty.wrong or twenty.turned_away)
     print(f"20 sessions: p95 is {ratio:.1f} x a single one's p95 of {single:.2f} s   (bar 30 x)")
@@ -163,7 +163,7 @@ def main() -> int:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
     steps = [n for n in STEPS if n <= arguments.most]
     if len(files) < max(steps):
-        parser.error(f"{folder} holds {len(files)} pictures, fewer than {max(steps)} sessions")
+        parser.error(f"{folder} holds {len(files)} images, fewer than {max(steps)} sessions")
     truth, results, ended = Truth(load_predictor(arguments.bundle)), {}, time.monotonic() + arguments.seconds
     with tempfile.TemporaryDirectory() as scratch:
         server = Server(Path(scratch) / "log")

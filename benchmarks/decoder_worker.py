@@ -48,8 +48,8 @@ def processor_time(pool: DecoderPool) -> float:
     return time.process_time() + sum(spent) / 1e9
 
 
-def same(one: Radiograph, other: Radiograph) -> bool:
-    return np.array_equal(one.pixels, other.pixels) and one.warnings == other.warnings
+def same(first: Radiograph, other: Radiograph) -> bool:
+    return np.array_equal(first.pixels, other.pixels) and first.warnings == other.warnings
 
 
 def main() -> None:

@@ -29,22 +29,22 @@ def lost_shares(boxes: np.ndarray, field: Field) -> np.ndarray:
 def measure(dataset: FracAtlas, ids: Iterable[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return the area kept and the gain in resolution of every image, float (n, 2), and the lost share of every box."""
 
-    def one(image_id: str) -> tuple[tuple[float, float], np.ndarray]:
+    def measured(image_id: str) -> tuple[tuple[float, float], np.ndarray]:
         pixels = read_radiograph(dataset.path(image_id), accept_cut_short=True).pixels
         field = exposed_field(pixels)
-        kept = field[2] * field[3] / pixels.size, max(pixels.shape) / max(field[2:])
-        return kept, lost_shares(dataset.boxes(image_id), field)
+        area = field[2] * field[3] / pixels.size, max(pixels.shape) / max(field[2:])
+        return area, lost_shares(dataset.boxes(image_id), field)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        kept, lost = zip(*pool.map(one, ids), strict=True)
-    return np.array(kept), np.concatenate(lost)
+        areas, lost = zip(*pool.map(measured, ids), strict=True)
+    return np.array(areas), np.concatenate(lost)
 
 
 def main() -> int:
     """Print the results; exit with 1 if more than one box in a hundred loses over 5 % of its area."""
     dataset = FracAtlas(Path(os.environ["FRACATLAS_DIR"]))
-    kept, lost = measure(dataset, dataset.table.index)
-    area, gain = kept.T
+    areas, lost = measure(dataset, dataset.table.index)
+    area, gain = areas.T
     low, middle, high = np.percentile(gain, [25, 50, 75])
     cut = int((lost > 0.05).sum())
     print(f"{len(area)} images, {np.mean(area < 0.999):.3f} of them cropped")

@@ -117,8 +117,8 @@ def subset(dataset: FracAtlas, images: int) -> tuple[Split, float]:
 
     def drawn(ids: Sequence[str]) -> tuple[str, ...]:
         labels = dataset.table.loc[list(ids), "label"].to_numpy()
-        kept = [rng.permutation(np.flatnonzero(labels == y))[: round(share * (labels == y).sum())] for y in (0, 1)]
-        return tuple(ids[k] for k in sorted(np.concatenate(kept)))
+        chosen = [rng.permutation(np.flatnonzero(labels == y))[: round(share * (labels == y).sum())] for y in (0, 1)]
+        return tuple(ids[k] for k in sorted(np.concatenate(chosen)))
 
     train_ids = drawn(whole.train)
     return Split(train_ids, drawn(whole.val), (), {}), len(whole.train) / len(train_ids)
@@ -183,8 +183,8 @@ def table(runs: Sequence[Run], factor: float) -> list[str]:
 def kept_weights(runs: Sequence[Run], recipe: Recipe, dataset: FracAtlas, ids: Sequence[str]) -> list[str]:
     """Return how each run's weights score the radiographs `ids`, as lines; the second run is the ordinary one."""
     paths = {i: dataset.path(i) for i in ids}
-    pictures = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
-    squares = np.stack([pictures.square(i) for i in ids])
+    images = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
+    squares = np.stack([images.square(i) for i in ids])
     truth = dataset.table.loc[list(ids), "label"].to_numpy()
     scores = []
     for run in runs:
@@ -192,9 +192,9 @@ def kept_weights(runs: Sequence[Run], recipe: Recipe, dataset: FracAtlas, ids: S
         scores.append(Engine(graph, load_weights(run.folder / "weights.safetensors")).run(squares)["logit"][:, 0])
     lines = [f"The weights that were kept, on all {len(ids)} val images: AUC, and less ordinary training's (95 %)"]
     for run, score in zip(runs, scores, strict=True):
-        found = auc_difference(truth, score, scores[1])
-        apart = found.difference
-        lines.append(f"{run.name:18}{found.first:.3f}  {apart.value:+.3f} ({apart.low:+.3f} to {apart.high:+.3f})")
+        difference = auc_difference(truth, score, scores[1])
+        apart = difference.difference
+        lines.append(f"{run.name:18}{difference.first:.3f}  {apart.value:+.3f} ({apart.low:+.3f} to {apart.high:+.3f})")
     reached = min(roc_auc(truth, scores[0]), roc_auc(truth, scores[2])) >= roc_auc(truth, scores[1])
     lines.append(f"bar, AUC on all of val: at least ordinary training's: {_held(reached)}")
     return lines

@@ -51,11 +51,11 @@ def first(browser, files: list[Path], log: Path) -> Server:
     painted = time.perf_counter() - before
     used.append(server.processor())
     upload(page, files[0])
-    found = time.perf_counter() - before
+    seconds = time.perf_counter() - before
     used.append(server.processor())
     print(f"make app -> server answers      {answered:6.2f} s             server's processor time {used[0]:5.2f} s")
     print(f"make app -> page painted        {painted:6.2f} s             server's processor time {used[1]:5.2f} s")
-    print(f"make app -> first finding       {found:6.2f} s  (bar 6 s)  server's processor time {used[2]:5.2f} s")
+    print(f"make app -> first finding       {seconds:6.2f} s  (bar 6 s)  server's processor time {used[2]:5.2f} s")
     waits = []
     for path in files[1:]:
         waits.append(upload(page, path))

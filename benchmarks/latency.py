@@ -73,7 +73,7 @@ def contenders(bundle, path: Path, folder: Path) -> dict[str, Callable[[], objec
     batch = square[None, ..., None].astype(np.float32)
     compiled = tf.function(lambda x: model(x, training=False)["logit"])
     bare = bare_openvino(model)
-    made = {
+    ways = {
         "file -> finding with heatmap": lambda: reader.predict(read_radiograph(path)).heatmap(reader.default_method),
         "bare OpenVINO f32 forward pass": lambda: bare(square),
         "tf.function forward pass": lambda: compiled(tf.constant(batch)).numpy(),
@@ -82,16 +82,16 @@ def contenders(bundle, path: Path, folder: Path) -> dict[str, Callable[[], objec
     }
     try:
         run = onnx_runtime(model, folder)
-        made["ONNX Runtime forward pass"] = lambda: run(square)
+        ways["ONNX Runtime forward pass"] = lambda: run(square)
     except Exception as error:
         print(f"ONNX Runtime left out: {type(error).__name__}: {str(error)[:120]}")
-    return made
+    return ways
 
 
-def take_turns(made: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def take_turns(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
     """Return the median seconds of each, after two warm-up rounds."""
-    times: dict[str, list[float]] = {name: [] for name in made}
-    order = list(made.items())
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    order = list(ways.items())
     for turn in range(rounds + 2):
         # Some runtimes' threads spin for a while after their turn; a pause and a changing order keep that from
         # being charged to whoever comes next.
@@ -146,7 +146,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         medians = take_turns(contenders(bundle, test[0], Path(folder)), arguments.rounds)
     base = medians["bare OpenVINO f32 forward pass"]
-    print(f"\n{bundle.version}, {bundle.recipe.backbone} at {bundle.recipe.image_size} px, one picture")
+    print(f"\n{bundle.version}, {bundle.recipe.backbone} at {bundle.recipe.image_size} px, one image")
     for name, seconds in sorted(medians.items(), key=lambda item: item[1]):
         print(f"  {name:32} {1000 * seconds:8.1f} ms   {seconds / base:6.2f} x bare OpenVINO")
     rates = folder_throughput(bundle, test[: arguments.images])

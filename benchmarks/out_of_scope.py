@@ -30,9 +30,9 @@ Named = tuple[str, bytes]
 _WORDS = ["the", "patient", "fell", "on", "an", "outstretched", "hand", "with", "pain", "over", "distal", "radius"]
 
 
-def png(picture: Image.Image | np.ndarray) -> bytes:
+def png(image: Image.Image | np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    (picture if isinstance(picture, Image.Image) else Image.fromarray(picture)).save(buffer, "PNG")
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -47,7 +47,7 @@ def count(bundle: Bundle, dataset: FracAtlas, split: str) -> tuple[Mapping[str, 
         finding = predictor.predict(read_radiograph(dataset.path(image_id), accept_cut_short=True))
         for method in finding.methods:
             hits[METHODS[method].title] += hottest_point_in_box(finding.heatmap(method), boxes)
-        hits["the picture's middle"] += centre_in_box(finding.radiograph.pixels.shape, boxes)
+        hits["the image centre"] += centre_in_box(finding.radiograph.pixels.shape, boxes)
         for stride in (32, 16, 8):
             cells = bundle.recipe.image_size // stride
             hits[f"any map of {cells} x {cells} cells, at best"] += reachable(finding.placement, boxes, cells)

@@ -34,9 +34,9 @@ def main() -> int:
         for name in ("RUNS", "MODELS", "CACHE"):
             os.environ[f"FRACTURE_{name}_DIR"] = str(root / name.lower())
         os.environ["FRACTURE_TEST_STEP_SECONDS"] = "0.1"
-        found = _kill_and_compare(root, parsed.kills, parsed.epochs, random.Random(parsed.seed))
-    print(json.dumps(found, indent=1))
-    return 0 if found["equal"] else 1
+        failures = _kill_and_compare(root, parsed.kills, parsed.epochs, random.Random(parsed.seed))
+    print(json.dumps(failures, indent=1))
+    return 0 if failures["equal"] else 1
 
 
 def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) -> dict:
@@ -63,7 +63,7 @@ def _kill_and_compare(root: Path, kills: int, epochs: int, dice: random.Random) 
         print(f"kill {number + 1}: {stage}", flush=True)
         job.resume(run)
     _finish(run)
-    digests = [RunFolder(one).record()["weights_sha256"] for one in (whole, run)]
+    digests = [RunFolder(folder).record()["weights_sha256"] for folder in (whole, run)]
     return {"kills": sum(hit.values()), "at": dict(hit), "equal": digests[0] == digests[1], "sha256": digests[0]}
 
 
@@ -78,8 +78,8 @@ def _kill(run: Path) -> str:
         return "finished"
     stage = status(run).stage
     os.kill(holder.pid, signal.SIGKILL)
-    found = job.wait(run, 60)
-    assert found.resumable, found
+    current = job.wait(run, 60)
+    assert current.resumable, current
     return stage
 
 
@@ -87,8 +87,8 @@ def _finish(run: Path) -> None:
     from fracture_core.jobs import launcher as job
     from fracture_core.jobs.status import log_tail
 
-    found = job.wait(run, 3600)
-    assert found.state == "finished", (found, log_tail(run))
+    current = job.wait(run, 3600)
+    assert current.state == "finished", (current, log_tail(run))
 
 
 if __name__ == "__main__":

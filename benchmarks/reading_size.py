@@ -44,8 +44,8 @@ def measure(
     head, logits, hits, boxed, spent = evidence_head(graph, weights), [], 0, 0, 0.0
     for start in range(0, len(ids), 32):
         chunk = ids[start : start + 32]
-        pictures = [read_radiograph(dataset.path(i), accept_cut_short=True).pixels for i in chunk]
-        fitted = [scorer.fit(pixels) for pixels in pictures]
+        images = [read_radiograph(dataset.path(i), accept_cut_short=True).pixels for i in chunk]
+        fitted = [scorer.fit(pixels) for pixels in images]
         squares = np.stack([square for square, _ in fitted])
         began = time.perf_counter()
         outputs, views = scorer.score_views(squares)
@@ -55,7 +55,7 @@ def measure(
             boxes = dataset.boxes(image_id)
             if len(boxes) and "cells" in outputs:
                 own = [{name: values[k] for name, values in view.items()} for view in views]
-                shown = heatmap("grad-cam", own, head, fitted[k][1], pictures[k].shape)
+                shown = heatmap("grad-cam", own, head, fitted[k][1], images[k].shape)
                 hits, boxed = hits + hottest_point_in_box(shown, boxes), boxed + 1
     return np.concatenate(logits), hits, boxed, spent / len(ids)
 

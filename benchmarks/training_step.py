@@ -53,16 +53,16 @@ class Setting:
 def settings() -> dict[str, Setting]:
     """Return every setting by name, the default first."""
     cores = os.cpu_count() or 1
-    made = {"default": Setting()}
-    made |= {f"batch of {n}": Setting(batch=n) for n in (8, 16, 64)}
-    made |= {f"{n} intra-op threads": Setting(intra=n) for n in sorted({1, cores, 2 * cores})}
-    made |= {f"{n} inter-op threads": Setting(inter=n) for n in sorted({1, cores})}
-    made["1x1 convolutions as products"] = Setting(products=True)
-    made["oneDNN off"] = Setting(onednn=False)
-    made["bfloat16 (mixed policy)"] = Setting(policy="mixed_bfloat16")
-    made["XLA"] = Setting(xla=True)
-    made["XLA and bfloat16"] = Setting(xla=True, policy="mixed_bfloat16")
-    return made
+    variants = {"default": Setting()}
+    variants |= {f"batch of {n}": Setting(batch=n) for n in (8, 16, 64)}
+    variants |= {f"{n} intra-op threads": Setting(intra=n) for n in sorted({1, cores, 2 * cores})}
+    variants |= {f"{n} inter-op threads": Setting(inter=n) for n in sorted({1, cores})}
+    variants["1x1 convolutions as products"] = Setting(products=True)
+    variants["oneDNN off"] = Setting(onednn=False)
+    variants["bfloat16 (mixed policy)"] = Setting(policy="mixed_bfloat16")
+    variants["XLA"] = Setting(xla=True)
+    variants["XLA and bfloat16"] = Setting(xla=True, policy="mixed_bfloat16")
+    return variants
 
 
 def work(setting: Setting, size: int) -> None:
@@ -218,7 +218,7 @@ def main() -> None:
     arguments.add_argument("--only", nargs="+", metavar="NAME", help="some of the settings, by name")
     arguments.add_argument("--steps", type=int, default=3, help="of each turn")
     arguments.add_argument("--rounds", type=int, default=4)
-    arguments.add_argument("--size", type=int, default=224, help="side of the picture, in pixels")
+    arguments.add_argument("--size", type=int, default=224, help="side of the image, in pixels")
     arguments.add_argument(
         "--stored", action="store_true", help="what the default recipe trains, from stored activations"
     )
@@ -228,10 +228,10 @@ def main() -> None:
     if arguments.work:
         work(Setting(**json.loads(arguments.work)), arguments.size)
         return
-    made = settings()
-    if unknown := set(arguments.only or ()) - set(made):
-        raise SystemExit(f"There is no setting {sorted(unknown)[0]!r}; there is {', '.join(made)}.")
-    chosen = {name: made[name] for name in arguments.only or made}
+    variants = settings()
+    if unknown := set(arguments.only or ()) - set(variants):
+        raise SystemExit(f"There is no setting {sorted(unknown)[0]!r}; there is {', '.join(variants)}.")
+    chosen = {name: variants[name] for name in arguments.only or variants}
     rows = compare(chosen, arguments.size, arguments.steps, arguments.rounds, arguments.stored)
     block = as_markdown(rows, arguments.size, arguments.steps, arguments.rounds)
     print(f"\n{block}")

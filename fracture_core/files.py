@@ -154,11 +154,11 @@ def exclusive_lock(path: str | os.PathLike[str]) -> Iterator[None]:
         raise TimeoutError(errno.ETIMEDOUT, "another program is using it") from error
 
 
-def swap_paths(one: Path, other: Path) -> bool:
+def swap_paths(first: Path, other: Path) -> bool:
     """Exchange two paths of one file system atomically.
 
     Args:
-        one: The first path; it must exist.
+        first: The first path; it must exist.
         other: The second path; it must exist.
 
     Returns:
@@ -174,9 +174,9 @@ def swap_paths(one: Path, other: Path) -> bool:
     except AttributeError:  # an older C library
         return False
     here, swap = -100, 2  # AT_FDCWD and RENAME_EXCHANGE, linux/fcntl.h and linux/fs.h
-    if rename(here, os.fsencode(one), here, os.fsencode(other), swap) == 0:
+    if rename(here, os.fsencode(first), here, os.fsencode(other), swap) == 0:
         return True
     number = ctypes.get_errno()
     if number in (errno.EINVAL, errno.ENOSYS):  # not supported by the file system or the kernel
         return False
-    raise OSError(number, os.strerror(number), str(one))
+    raise OSError(number, os.strerror(number), str(first))

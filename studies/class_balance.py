@@ -126,8 +126,8 @@ def figures_on_val(folder: Path, recipe: Recipe, dataset: FracAtlas, ids: Sequen
 
     graph = Graph.from_json(json.loads((folder / "network.json").read_text("utf-8")))
     paths = {i: dataset.path(i) for i in dataset.table.index}
-    pictures = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
-    squares = np.stack([pictures.square(i) for i in ids])
+    images = load_image_cache(paths, recipe.image_size, crop_to_field=recipe.crop_to_field)
+    squares = np.stack([images.square(i) for i in ids])
     logits = Engine(graph, load_weights(folder / "weights.safetensors")).run(squares)["logit"][:, 0].astype(np.float64)
     truth = dataset.table.loc[list(ids), "label"].to_numpy()
     scores = sigmoid(logits)

@@ -24,7 +24,7 @@ from fracture_core.bundle.manifest import install
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import Split, project_split
-from fracture_core.evaluation.scoring import predict_split
+from fracture_core.evaluation.predictions_csv import predict_split
 from fracture_core.files import atomic_write
 from fracture_core.inference.predictor import Predictor
 from fracture_core.training.bundle_features import fit_levels, seal
@@ -36,12 +36,12 @@ def refit(bundle: Bundle, dataset: FracAtlas, split: Split, fitted: ScopeFit, fo
     shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
     predictor = Predictor(bundle)
     scored, held = predict_split(predictor.scorer, predictor.head, dataset, split)
-    kept = pd.read_csv(folder / "predictions.csv", dtype={"image_id": str, "split": str})
-    kept = kept[[name for name in kept if not name.startswith("hit_") and name not in ("boxes", "found_boxes")]]
+    old = pd.read_csv(folder / "predictions.csv", dtype={"image_id": str, "split": str})
+    old = old[[name for name in old if not name.startswith("hit_") and name not in ("boxes", "found_boxes")]]
     new = [name for name in scored if name.startswith("hit_") or name in ("boxes", "found_boxes")]
     levels = fit_levels(scored, held)
-    table = kept.merge(scored[["image_id", *new]], on="image_id", validate="one_to_one")
-    if len(table) != len(kept):
+    table = old.merge(scored[["image_id", *new]], on="image_id", validate="one_to_one")
+    if len(table) != len(old):
         raise SystemExit("The dataset lacks images that the bundle was scored on.")
     with atomic_write(folder / "predictions.csv") as temporary:
         table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")

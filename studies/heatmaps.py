@@ -39,23 +39,23 @@ def measure(bundle: Bundle, dataset: Dataset, ids: Sequence[str]) -> dict[str, l
         boxes = dataset.boxes(image_id)
         if len(boxes):
             finding = reader.predict(read_radiograph(dataset.path(image_id), accept_cut_short=True))
-            for method, found in scored.items():
-                found.append(score_heatmap(image_id, finding.heatmap(method), boxes))
+            for method, scores in scored.items():
+                scores.append(score_heatmap(image_id, finding.heatmap(method), boxes))
         print(f"\r{bundle.name}: {done} of {len(ids)}  ", end="", file=sys.stderr, flush=True)
-    return {method: summarise(found) for method, found in scored.items()}
+    return {method: summarise(scores) for method, scores in scored.items()}
 
 
 def section(split: str, rows: dict[str, list[LocalisationRow]]) -> str:
     """Give one bundle's table on one split, as Markdown; the centre's rows stand for all methods."""
     lines = [f"### {split}", "", _HEAD, "|" + "---|" * 6]
-    for method, found in rows.items():
+    for method, summary in rows.items():
         lines += [
             _row(METHODS[method].title, r, estimate_text(r.pointing), estimate_text(r.energy), estimate_text(r.iou))
-            for r in found
+            for r in summary
         ]
     for r in next(iter(rows.values())):
         figures = (r.centre_pointing, r.centre_energy, r.centre_iou)
-        lines.append(_row("the picture's middle", r, *map(estimate_text, figures)))
+        lines.append(_row("the image centre", r, *map(estimate_text, figures)))
     return "\n".join(lines) + "\n"
 
 
@@ -75,12 +75,12 @@ def page(sections: dict[str, list[str]]) -> str:
         "Every fractured image that radiologists outlined. *Hottest point in a box*: the pointing game, without a",
         "margin. *Evidence in the boxes*: which share of all positive evidence lies there (mean). *Overlap*:",
         "intersection over union of the boxes and what is above half of the map's greatest value (mean). The sizes are",
-        "thirds of the images by their largest box, its side given as a share of the picture's. The last rows are a",
-        "map that knows nothing: a bell round the picture's middle. Grad-CAM has one value for 32 pixels of the",
-        "network's picture, more than most of these fractures measure: that is why the pages show the localiser.",
+        "thirds of the images by their largest box, its side given as a share of the image's. The last rows are a",
+        "map that knows nothing: a bell round the image centre. Grad-CAM has one value for 32 pixels of the",
+        "network's input, more than most of these fractures measure: that is why the pages show the localiser.",
     ]
-    for version, found in sections.items():
-        parts += ["", f"## {version}", "", *found]
+    for version, rows in sections.items():
+        parts += ["", f"## {version}", "", *rows]
     return "\n".join(parts).rstrip() + "\n"
 
 

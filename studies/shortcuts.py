@@ -42,10 +42,10 @@ def page(bundle: Bundle, effects: dict[str, list[ProbeResult]], tables: dict[str
         "in category (likely, indeterminate, unlikely) are over the changed images, the AUC over the whole split.",
         "A network that looks at bone only would show zeros throughout.",
     ]
-    for split, found in effects.items():
+    for split, results in effects.items():
         n, fractured = len(tables[split]), int(tables[split]["label"].sum())
         parts += ["", f"## {split}: {n} radiographs, {fractured} fractured", "", _HEAD, "|" + "---|" * 9]
-        parts += [_row(effect) for effect in found]
+        parts += [_row(effect) for effect in results]
         parts += ["", *_hardware(tables[split])]
     parts += ["", *(f"- *{e.probe.name}*: {e.probe.words}." for e in next(iter(effects.values())))]
     parts += [

@@ -113,13 +113,15 @@ def page(bundle: Bundle, site: pd.DataFrame, drawn: list[SiteCalibration], asked
     ]
     probability = np.asarray(bundle.probability(site["logit"].to_numpy()))
     for group, wish in (("unlikely", asked.alpha), ("likely", asked.beta)):
-        kept = [t for d in drawn if (t := (d.unlikely if group == "unlikely" else d.likely).threshold) is not None]
-        found = np.array([true_share(bundle, site, group, t) for t in kept])
-        broken = int((found > wish).sum() if group == "unlikely" else (found < wish).sum())
-        sizes = [np.mean(probability < t) if group == "unlikely" else np.mean(probability >= t) for t in kept]
+        thresholds = [
+            t for d in drawn if (t := (d.unlikely if group == "unlikely" else d.likely).threshold) is not None
+        ]
+        shares = np.array([true_share(bundle, site, group, t) for t in thresholds])
+        broken = int((shares > wish).sum() if group == "unlikely" else (shares < wish).sum())
+        sizes = [np.mean(probability < t) if group == "unlikely" else np.mean(probability >= t) for t in thresholds]
         words = "at most" if group == "unlikely" else "at least"
-        cells = (group, f"{words} {wish:.0%}", len(kept), broken, f"{(1 - asked.confidence) * len(drawn):.0f}")
-        means = [f"{np.nanmean(v):.1%}" if len(v) else "-" for v in (found, np.array(sizes))]
+        cells = (group, f"{words} {wish:.0%}", len(thresholds), broken, f"{(1 - asked.confidence) * len(drawn):.0f}")
+        means = [f"{np.nanmean(v):.1%}" if len(v) else "-" for v in (shares, np.array(sizes))]
         lines.append("| " + " | ".join(map(str, (*cells, *means))) + " |")
     lines += [
         "",

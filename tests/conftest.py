@@ -30,21 +30,28 @@ def _folder(variable: str, what: str) -> Path:
 LONGEST = (
     "browser/test_training.py",
     "browser/test_diagnose.py",
-    "jobs/test_launcher.py",
     "training/test_train.py",
+    "jobs/test_launcher.py",
     "hostile/test_corpus.py",
+    "pretraining/test_pretrain.py",
+    "training/test_distribution.py",
     "browser/test_privacy.py",
     "browser/test_threshold.py",
     "browser/test_dataset.py",
+    "browser/test_review.py",
     "browser/test_login.py",
-    "training/test_distribution.py",
-    "pretraining/test_pretrain.py",
+    "test_wheel.py",
+    "data/test_audit.py",
 )
 REAL_DATA = {"fracatlas_dir", "dicom_dir"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a browser or real data, and put the files that take longest first."""
+    """Mark what needs a browser or real data, and put the files that take longest first.
+
+    Two processes take one file after the other (`--dist loadfile`). After the longest come all others with a test that
+    is slow, and last the quick ones, so that both processes are busy to the end.
+    """
     place = {name: number for number, name in enumerate(LONGEST)}
     folder = Path(__file__).parent
     for item in items:
@@ -55,7 +62,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("dataset")
         if folder / "pages" in item.path.parents:
             item.add_marker("slow")  # each runs the whole app
-    items.sort(key=lambda item: place.get(item.path.relative_to(folder).as_posix(), len(place)))
+    slow = {
+        item.path for item in items if any(item.get_closest_marker(name) for name in ("slow", "browser", "dataset"))
+    }
+
+    def rank(item: pytest.Item) -> int:
+        last = len(place) + (item.path not in slow)
+        return place.get(item.path.relative_to(folder).as_posix(), last)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session")
@@ -112,3 +127,19 @@ def own_models(small_models, tmp_path) -> Path:
     for name in ("small", "other"):
         shutil.copytree(small_models / "small", tmp_path / "models" / name)
     return tmp_path / "models"
+
+
+@pytest.fixture
+def models(small_models, tmp_path) -> Path:
+    """A models folder of the test's own, which may be written to: `small` alone."""
+    shutil.copytree(small_models, tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def interrupted_run(tmp_path, monkeypatch) -> Path:
+    """The folder of a run that stopped after three epochs, the only one among the runs."""
+    from tests.support.runs import write_interrupted_run
+
+    monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
+    return write_interrupted_run(tmp_path / "runs")

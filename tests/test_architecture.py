@@ -42,6 +42,7 @@ FORBIDDEN = {
 }
 MOST_MODULES_IN_A_FOLDER = 20
 MOST_LINES_IN_A_MODULE = 300
+MOST_LINES_IN_A_FUNCTION = 45  # without its docstring
 #: What the diagnose path keeps out of memory: seconds of start-up, and hundreds of megabytes.
 TRAINING_LIBRARIES = {"tensorflow", "keras", "torch", "sklearn", "pandas", "streamlit"}
 #: What the pages may not import: they read widgets and draw, without networks and arithmetic.
@@ -108,6 +109,26 @@ def test_folders_and_modules_stay_small() -> None:
     folders = {folder: sum(path.parent == folder for path in files) for folder in {path.parent for path in files}}
     assert {str(f): n for f, n in folders.items() if n > MOST_MODULES_IN_A_FOLDER + 1} == {}  # `__init__` on top
     long = {str(p): n for p in files if (n := len(p.read_text("utf-8").splitlines())) > MOST_LINES_IN_A_MODULE}
+    assert long == {}
+
+
+def _length(function: ast.FunctionDef) -> int:
+    """Return the lines of a function, its signature counted and its docstring not."""
+    first = function.body[0]
+    text = ast.get_docstring(function, clean=False) is not None
+    documented = first.end_lineno - first.lineno + 1 if text else 0
+    return function.end_lineno - function.lineno + 1 - documented
+
+
+def test_functions_fit_a_screen() -> None:
+    roots = [CORE, PROJECT / "pages", PROJECT / "studies", PROJECT / "benchmarks"]
+    long = {
+        f"{path}:{node.lineno} {node.name}": _length(node)
+        for root in roots
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _length(node) > MOST_LINES_IN_A_FUNCTION
+    }
     assert long == {}
 
 

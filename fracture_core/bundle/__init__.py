@@ -1,1 +1,1 @@
-"""Read and write a finished model on disk."""
+"""A finished model on disk: load, verify, describe and extend it."""

@@ -81,13 +81,13 @@ def sections(card: str) -> Mapping[str, str]:
     Returns:
         The text by heading; what precedes the first heading is under "".
     """
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     heading = ""
     lines: list[str] = []
     for line in [*without_front_matter(card).splitlines(), "## "]:
         if line.startswith("## "):
-            found[heading] = "\n".join(lines).strip()
+            metadata[heading] = "\n".join(lines).strip()
             heading, lines = line.removeprefix("## ").strip(), []
         else:
             lines.append(line)
-    return found
+    return metadata

@@ -44,12 +44,12 @@ class DisplayLevels:
             DisplayLevelsError: The arrays are damaged.
         """
         prefix = "full_colour/"
-        found = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+        levels = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
         boxes = np.asarray(arrays.get("box_levels", np.ones(2)), np.float64)
-        sound = all(level.shape == (1,) and np.isfinite(level).all() and level[0] > 0 for level in found.values())
+        sound = all(level.shape == (1,) and np.isfinite(level).all() and level[0] > 0 for level in levels.values())
         if not sound or boxes.shape != (2,) or not np.isfinite(boxes).all() or not 0 < boxes[0] <= boxes[1]:
             raise DisplayLevelsError("The display levels of this bundle are damaged.")
         return cls(
-            full_colour={name: float(level[0]) for name, level in found.items()},
+            full_colour={name: float(level[0]) for name, level in levels.items()},
             boxes=(float(boxes[0]), float(boxes[1])) if "box_levels" in arrays else None,
         )

@@ -69,9 +69,9 @@ class AttributeClassifier:
         Returns:
             The classifier.
         """
-        found = {key.removeprefix("trait/"): a for key, a in arrays.items() if key.startswith("trait/")}
-        table = np.array(list(found.values()), np.float64).reshape(len(found), -1 if found else 2)
-        return cls(tuple(found), table[:, :-2], table[:, -2], table[:, -1])
+        fitted = {key.removeprefix("trait/"): a for key, a in arrays.items() if key.startswith("trait/")}
+        table = np.array(list(fitted.values()), np.float64).reshape(len(fitted), -1 if fitted else 2)
+        return cls(tuple(fitted), table[:, :-2], table[:, -2], table[:, -1])
 
 
 def fit_traits(

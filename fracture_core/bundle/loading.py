@@ -63,8 +63,8 @@ def list_bundles(root: Path | None = None) -> list[str]:
 
 def _folders(root: Path | None) -> dict[str, Path]:
     """Return the folder of each bundle by name; of two with one name the user's own counts."""
-    found = (path.parent for place in reversed(bundle_folders(root)) for path in place.glob("*/bundle.json"))
-    return {folder.name: folder for folder in found if NAME.fullmatch(folder.name)}
+    folders = (path.parent for place in reversed(bundle_folders(root)) for path in place.glob("*/bundle.json"))
+    return {folder.name: folder for folder in folders if NAME.fullmatch(folder.name)}
 
 
 def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:

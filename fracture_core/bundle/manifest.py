@@ -140,16 +140,16 @@ def install(folder: Path, name: str, root: Path | None = None) -> Path:
         if swap_paths(replaced, target):
             replaced.rename(_free_name(target))
             return target
-        kept = target.rename(_free_name(target))
+        renamed = target.rename(_free_name(target))
         try:
             return replaced.rename(target)
         except OSError:
-            kept.rename(target)
+            renamed.rename(target)
             raise
 
 
 def _free_name(target: Path) -> Path:
     number = 1
-    while (kept := target.with_name(f"{target.name}.{number}")).exists():
+    while (free := target.with_name(f"{target.name}.{number}")).exists():
         number += 1
-    return kept
+    return free

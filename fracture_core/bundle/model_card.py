@@ -135,7 +135,7 @@ def _elsewhere(measured: Mapping[str, Any] | None) -> str:
         "| | share |",
         "|---|---|",
         f"| limb films called out of scope | {share('limbs_not_assessed', 'limbs')} |",
-        f"| other pictures called out of scope | {share('others_not_assessed', 'others')} |",
+        f"| other images called out of scope | {share('others_not_assessed', 'others')} |",
         f"| fractures flagged at the single threshold (no answer is a miss) | {share('flagged', 'fractured')} |",
         f"| heatmap's hottest point in a box | {share('hits', 'boxed')} |",
     ]
@@ -150,7 +150,7 @@ def _scope(fitted: Mapping[str, Any] | None) -> str:
     return (
         "## What is called out of scope\n\n"
         "A logistic regression on the network's features says whether an image is a limb radiograph at all. Fitted on "
-        f"random views of pictures by kind: {numbers}. Of a fifth that was held out: {rates}. Chest, abdomen and skull "
+        f"random views of images by kind: {numbers}. Of a fifth that was held out: {rates}. Chest, abdomen and skull "
         "are projections of few CT volumes and small chest radiographs (NIH Clinical Center): other radiographs of the "
         "trunk may be taken for limbs."
     )

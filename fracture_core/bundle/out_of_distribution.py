@@ -86,14 +86,14 @@ class Familiarity:
             names = ("mean", "directions", "variances")
             mean, directions, variances = (np.asarray(arrays[f"familiarity/{n}"], np.float64) for n in names)
             inside, outside, threshold = map(float, arrays["familiarity/scales"])
-            made = cls(mean, directions, variances, inside, outside, threshold)
-            (channels,), (kept,) = made.mean.shape, made.variances.shape
-            scales = [*made.variances, made.inside_scale, made.outside_scale, made.threshold]
-            if made.directions.shape != (kept, channels) or not np.min(scales) > 0:
+            model = cls(mean, directions, variances, inside, outside, threshold)
+            (channels,), (components,) = model.mean.shape, model.variances.shape
+            scales = [*model.variances, model.inside_scale, model.outside_scale, model.threshold]
+            if model.directions.shape != (components, channels) or not np.min(scales) > 0:
                 raise ValueError("arrays of other shapes, or scales that are not above zero")
         except (KeyError, TypeError, ValueError) as error:
             raise FamiliarityError("The familiarity model of this bundle is damaged.") from error
-        return made
+        return model
 
 
 def appearance(maps: np.ndarray) -> np.ndarray:

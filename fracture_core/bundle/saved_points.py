@@ -98,12 +98,12 @@ def offered(points: Sequence[OperatingPoint]) -> dict[str, tuple[OperatingPoint,
         (rule-out, rule-in) by name; a single point appears twice.
     """
     by_name = {point.name: point for point in points}
-    found = {}
+    pairs = {}
     for point in points:
         name = pair_name(point)
         out, within = by_name.get(name + RULE_OUT), by_name.get(name + RULE_IN)
-        found[name] = (out, within) if name != point.name and out and within else (point, point)
-    return found
+        pairs[name] = (out, within) if name != point.name and out and within else (point, point)
+    return pairs
 
 
 def pair_name(point: OperatingPoint) -> str:

@@ -71,8 +71,8 @@ class HeatmapFiles:
         try:
             evidence = finding.heatmap(method)
             path = self._path(finding, os.path.realpath(file), stem_of(file))
-            picture = to_png(overlay(finding.radiograph.pixels, evidence, finding.full_colour(method)))
-            write_bytes(path, _with_source(picture, finding.radiograph.sha256))
+            image = to_png(overlay(finding.radiograph.pixels, evidence, finding.full_colour(method)))
+            write_bytes(path, _with_source(image, finding.radiograph.sha256))
             with atomic_write(path.with_name(f"{path.name.removesuffix('.png')}.npy")) as temporary:
                 np.save(temporary, evidence, allow_pickle=False)
         except FractureCoreError:
@@ -99,9 +99,9 @@ class HeatmapFiles:
         raise DrawingError(f"Every name for the heatmap of {stem} is taken in {self._folder}.")
 
     def _free(self, name: str, sha256: str) -> bool:
-        picture, evidence = (self._folder / f"{name}{suffix}" for suffix in (".png", ".npy"))
-        if os.path.lexists(picture):
-            with picture.open("rb") as file:
+        image, evidence = (self._folder / f"{name}{suffix}" for suffix in (".png", ".npy"))
+        if os.path.lexists(image):
+            with image.open("rb") as file:
                 return _with_source(file.read(_PNG_HEAD), sha256)[_PNG_HEAD:] == file.read(len(_source_chunk(sha256)))
         return not os.path.lexists(evidence)
 

@@ -70,7 +70,7 @@ def silent_libraries() -> Iterator[None]:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
         try:
-            kept, ours = os.dup(2), sys.stderr
+            terminal, ours = os.dup(2), sys.stderr
             nowhere = os.open(os.devnull, os.O_WRONLY)
         except OSError:  # standard error is closed
             yield
@@ -83,12 +83,12 @@ def silent_libraries() -> Iterator[None]:
         os.dup2(nowhere, 2)
         os.close(nowhere)
         if to_file:
-            sys.stderr = open(kept, "w", buffering=1, encoding=ours.encoding, errors=ours.errors, closefd=False)  # noqa: SIM115 (a descriptor, put back below)
+            sys.stderr = open(terminal, "w", buffering=1, encoding=ours.encoding, errors=ours.errors, closefd=False)  # noqa: SIM115 (a descriptor, put back below)
         try:
             yield
         finally:
             with suppress(OSError):
                 sys.stderr.flush()
             sys.stderr = ours
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(terminal, 2)
+            os.close(terminal)

@@ -16,6 +16,7 @@ from fracture_core.data.dataset import Dataset
 from fracture_core.data.duplicates import DuplicatePair, decode_grey, find_duplicates, group
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.files import file_stamp, write_text
+from fracture_core.imaging.exif import ORIENTATION_TEXT
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.paths import cache_folder
 
@@ -49,15 +50,6 @@ def _repeats(band: np.ndarray) -> bool:
 
 
 _VERSION = 1  # of the findings' meaning; a new one retires every cached audit
-TURNS = {
-    2: "mirrored left to right",
-    3: "turned by 180 degrees",
-    4: "mirrored top to bottom",
-    5: "mirrored and turned by 90 degrees",
-    6: "turned by 90 degrees clockwise",
-    7: "mirrored and turned by 90 degrees",
-    8: "turned by 90 degrees counter-clockwise",
-}
 
 
 @dataclass(frozen=True)
@@ -190,7 +182,7 @@ class Audit:
         lines += ["", f"Conflicting sources: {len(self.conflicts)}."]
         lines += [f"  {i}  {words}" for i, words in self.conflicts.items()]
         lines += ["", f"Rotated by EXIF: {len(self.exif_turns)}."]
-        lines += [f"  {t.image_id}  {TURNS[t.orientation]}. {t.spoiled}".rstrip() for t in self.exif_turns]
+        lines += [f"  {t.image_id}  {ORIENTATION_TEXT[t.orientation]}. {t.spoiled}".rstrip() for t in self.exif_turns]
         return "\n".join(lines)
 
 
@@ -213,13 +205,13 @@ def audit(
         The findings.
     """
     key = _key(dataset)
-    kept = (cache_dir or cache_folder()) / "audit" / f"{key}.json"
+    file = (cache_dir or cache_folder()) / "audit" / f"{key}.json"
     try:
-        return Audit.from_json(kept.read_text("utf-8"))
+        return Audit.from_json(file.read_text("utf-8"))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # never looked, or a file that something else damaged: look
     findings = _look(dataset, progress)
-    write_text(kept, findings.to_json())
+    write_text(file, findings.to_json())
     return findings
 
 
@@ -254,10 +246,10 @@ def _look(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Audi
 def _damage(path: Path) -> tuple[float, float]:
     """(share that the file lacks, share that was overwritten); the latter is not looked for where EXIF turns."""
     try:
-        picture = read_radiograph(path, accept_cut_short=True)
+        image = read_radiograph(path, accept_cut_short=True)
     except UnreadableRadiograph as error:
         raise DatasetError(f"{path.name} is not a readable image: download the dataset again.") from error
-    return picture.missing, 0.0 if picture.missing else repeated_block_share(picture.pixels)
+    return image.missing, 0.0 if image.missing else repeated_block_share(image.pixels)
 
 
 def _any_format(data: bytes, least_side: int | None = None) -> np.ndarray:

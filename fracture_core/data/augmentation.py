@@ -45,7 +45,7 @@ def _geometry(source: int, size: int, a: Augmentation, rng: np.random.Generator)
     return np.column_stack([linear, centre + shift - linear @ middle])
 
 
-def _photometry(picture: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.ndarray:
+def _photometry(image: np.ndarray, a: Augmentation, rng: np.random.Generator) -> np.ndarray:
     brightness, contrast, gamma = (
         1 + rng.uniform(-1, 1) * a.brightness,
         1 + rng.uniform(-1, 1) * a.contrast,
@@ -54,22 +54,22 @@ def _photometry(picture: np.ndarray, a: Augmentation, rng: np.random.Generator) 
     gamma = float(np.exp(rng.uniform(-1, 1) * a.gamma))
     if (brightness, contrast, gamma) != (1.0, 1.0, 1.0):
         # One table serves all three: 256 values are fewer than an image's pixels.
-        mean = float(picture.mean())
+        mean = float(image.mean())
         levels = 255 * (np.arange(256) / 255) ** gamma
         levels = (levels * brightness - mean) * contrast + mean
         # What is black stays black: the letterbox's own border must not move with the exposure.
         levels[0] = 0
-        picture = cv2.LUT(picture, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+        image = cv2.LUT(image, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
     if a.noise and (sigma := rng.uniform(0, a.noise)) > 0.5:
-        noise = rng.standard_normal(picture.shape, dtype=np.float32) * sigma
-        picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
+        noise = rng.standard_normal(image.shape, dtype=np.float32) * sigma
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if a.erase and rng.random() < a.erase:
-        side = picture.shape[0]
+        side = image.shape[0]
         height, width = (int(side * rng.uniform(0.05, 0.25)) for _ in range(2))
         top, left = rng.integers(0, side - height), rng.integers(0, side - width)
-        picture = picture.copy()
-        picture[top : top + height, left : left + width] = rng.integers(0, 256)
-    return picture
+        image = image.copy()
+        image[top : top + height, left : left + width] = rng.integers(0, 256)
+    return image
 
 
 def _move_boxes(boxes: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -82,8 +82,8 @@ def _move_boxes(boxes: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     moved = np.einsum("ij,kjn->kin", matrix[:, :2], corners) + matrix[:, 2][None, :, None] + 0.5
     low = np.clip(moved.min(0), 0, size)
     high = np.clip(moved.max(0), 0, size)
-    kept = ~((high - low) <= 1).any(0)  # UNKNOWN is not a number, and stays
-    return np.concatenate([low, high - low]).T[kept].astype(np.float32)
+    visible = ~((high - low) <= 1).any(0)  # UNKNOWN is not a number, and stays
+    return np.concatenate([low, high - low]).T[visible].astype(np.float32)
 
 
 def cell_targets(boxes: np.ndarray, size: int, cell: int) -> np.ndarray:

@@ -22,9 +22,7 @@ PARTS = ("hand", "leg", "hip", "shoulder")
 #: What FracAtlas's words for body parts mean: an elbow is "hand" there, a foot is "leg".
 PART_NAMES = {"hand": "upper limb", "leg": "lower limb", "hip": "hip", "shoulder": "shoulder"}
 VIEWS = ("frontal", "lateral", "oblique")
-HARDWARE = ("hardware", "no hardware")
 SPLITS = ("train", "val", "test", "left out")
-DEFECT_CHOICES = (*NAMES, "none found")
 COUNTS = ("0", "1", "2", "3 or more")
 #: Whether the model's answer agrees with the reference label.
 OUTCOMES = ("correct", "wrong", "indeterminate")

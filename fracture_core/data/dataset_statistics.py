@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS
-from fracture_core.data.fracatlas import FracAtlas, orientation_and_sizes
+from fracture_core.data.fracatlas import FracAtlas
+from fracture_core.imaging.exif import orientation_and_sizes
 from fracture_core.metrics.intervals import IntervalEstimate, wilson
 from fracture_core.metrics.localisation import PointingRow, pointing_by_size
 
@@ -21,12 +22,12 @@ _CELLS = 24
 class Survey:
     """What headers and annotations tell, without decoding an image.
 
-    `pictures`: by image_id, `width` and `height` (pixels, upright), `orientation` (EXIF 1..8) and `box_size`, the
+    `images`: by image_id, `width` and `height` (pixels, upright), `orientation` (EXIF 1..8) and `box_size`, the
     side of the largest box as a share of the image's (nan without boxes). `boxes`: a row a box, `image_id`, `x`,
     `y` (its middle) and `width`, `height`, all as shares 0..1 of the image's sides.
     """
 
-    pictures: pd.DataFrame
+    images: pd.DataFrame
     boxes: pd.DataFrame
 
 
@@ -42,16 +43,16 @@ def survey(dataset: FracAtlas) -> Survey:
     Raises:
         DatasetError: A file is not an image.
     """
-    pictures, boxes = [], []
+    images, boxes = [], []
     for image_id in dataset.table.index:
         orientation, _, (width, height) = orientation_and_sizes(dataset.path(image_id))
         drawn = dataset.boxes(image_id)
         size = float(np.sqrt((drawn[:, 2] * drawn[:, 3]).max() / (width * height))) if len(drawn) else np.nan
-        pictures.append((width, height, orientation, size))
+        images.append((width, height, orientation, size))
         for x, y, w, h in (drawn / [width, height, width, height]).tolist():
             boxes.append((image_id, x + w / 2, y + h / 2, w, h))
     return Survey(
-        pd.DataFrame(pictures, columns=["width", "height", "orientation", "box_size"], index=dataset.table.index),
+        pd.DataFrame(images, columns=["width", "height", "orientation", "box_size"], index=dataset.table.index),
         pd.DataFrame(boxes, columns=["image_id", "x", "y", "width", "height"]),
     )
 
@@ -127,17 +128,17 @@ def parts_by_split(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).T.fillna(0.0)
 
 
-def sizes(pictures: pd.DataFrame, most: int = 12) -> pd.DataFrame:
+def sizes(images: pd.DataFrame, most: int = 12) -> pd.DataFrame:
     """Count images by size, most frequent first.
 
     Args:
-        pictures: Sizes of the images.
+        images: Sizes of the images.
         most: Number of sizes to list; the others are one row.
 
     Returns:
         `size` as "width x height", and n.
     """
-    names = pictures["width"].astype(str) + " x " + pictures["height"].astype(str)
+    names = images["width"].astype(str) + " x " + images["height"].astype(str)
     counts = names.value_counts(sort=True)
     rows = list(counts.iloc[:most].items())
     if len(counts) > most:
@@ -164,29 +165,29 @@ def box_places(boxes: pd.DataFrame) -> np.ndarray:
     return down.T @ across
 
 
-def pointing(predictions: pd.DataFrame, pictures: pd.DataFrame, split: str) -> dict[str, list[PointingRow]]:
+def pointing(predictions: pd.DataFrame, images: pd.DataFrame, split: str) -> dict[str, list[PointingRow]]:
     """Summarise, for each heatmap method of a bundle's predictions, its pointing game by box size.
 
     Radiographs without boxes, or without a recorded hit, are not counted.
 
     Args:
         predictions: The bundle's predictions.
-        pictures: Sizes of the images.
+        images: Sizes of the images.
         split: "val" or "test".
 
     Returns:
         Rows by method.
     """
     table = predictions[predictions["split"] == split].set_index("image_id")
-    table["box_size"] = pictures["box_size"].reindex(table.index)
-    found = {}
+    table["box_size"] = images["box_size"].reindex(table.index)
+    counts = {}
     for column in table.columns:
         if not column.startswith("hit_") or column == "hit_centre":
             continue
         scored = table.dropna(subset=[column, "hit_centre", "box_size"])
         rows = pointing_by_size(scored[column], scored["hit_centre"], scored["box_size"])
-        found[column.removeprefix("hit_")] = rows
-    return found
+        counts[column.removeprefix("hit_")] = rows
+    return counts
 
 
 def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
@@ -212,6 +213,6 @@ def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
                 f"{100 * row.smallest:.1f} to {100 * row.largest:.1f}" if row.n else "" for row in rows
             ],
             "Heatmap's hottest point in a box": [words(row.pointing) for row in rows],
-            "Picture's middle in a box": [words(row.centre_pointing) for row in rows],
+            "Image centre in a box": [words(row.centre_pointing) for row in rows],
         }
     )

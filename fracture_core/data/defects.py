@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fracture_core.data.audit import TURNS, Audit
+from fracture_core.data.audit import Audit
 from fracture_core.data.duplicates import DuplicatePair
+from fracture_core.imaging.exif import ORIENTATION_TEXT
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def defect_text(audit: Audit, name: str, image_id: str) -> str:
         return audit.conflicts[image_id]
     if name == "EXIF rotation":
         turn = next(turn for turn in audit.exif_turns if turn.image_id == image_id)
-        return f"{TURNS[turn.orientation]}. {turn.spoiled}".strip()
+        return f"{ORIENTATION_TEXT[turn.orientation]}. {turn.spoiled}".strip()
     return ""
 
 

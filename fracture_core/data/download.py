@@ -205,8 +205,8 @@ def _refuse_length(archive: Path, offered: int, size: int) -> None:
 def _check(archive: Path, md5: str) -> None:
     with archive.open("rb") as file:
         # MD5 is what the publisher gives; it guards against damage, and the address's TLS against forgery.
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != md5.lower():
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != md5.lower():
         archive.unlink()  # going on from a damaged file would never heal it
         raise DownloadError("FracAtlas arrived damaged (its checksum is wrong): nothing was installed, try again.")
 

@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
+from fracture_core.imaging.exif import orientation_and_sizes, turned
+
 _COARSE, _FINE = 48, 192
 _CANDIDATE, _CANDIDATE_TOP = 0.6, 0.8
 # Looked at on FracAtlas, pair by pair: one image scores 0.67 or more at 192 px; two exposures on one detector,
@@ -156,10 +158,7 @@ def _read_one(path: Path, missing: float, decode: Decode) -> tuple[np.ndarray, n
     stored = np.zeros((_FINE, _FINE), np.uint8)
     stored[: round((1 - missing) * _FINE) or 1] = 255
     if missing:
-        with Image.open(io.BytesIO(data)) as image:
-            mask = Image.fromarray(stored)
-            mask.getexif()[0x0112] = image.getexif().get(0x0112, 1)
-            stored = np.asarray(ImageOps.exif_transpose(mask))
+        stored = turned(stored, orientation_and_sizes(io.BytesIO(data))[0])
     return thumbnail, stored > 0
 
 
@@ -178,16 +177,16 @@ def _read_all(
 
 def _fine_structure(thumbnail: np.ndarray) -> np.ndarray:
     """float32, the thumbnail's shape: high-pass at 3 pixels over its local strength."""
-    picture = thumbnail.astype(np.float32)
-    detail = picture - cv2.GaussianBlur(picture, (0, 0), 3)
+    image = thumbnail.astype(np.float32)
+    detail = image - cv2.GaussianBlur(image, (0, 0), 3)
     strength = cv2.GaussianBlur(detail * detail, (0, 0), 4.5)
     return detail / (np.sqrt(strength) + 1.5)
 
 
-def _turned(pictures: np.ndarray, turn: int) -> np.ndarray:
+def _rotated(images: np.ndarray, turn: int) -> np.ndarray:
     """Rotate the last two axes by quarter turns counter-clockwise, then mirror them for turn >= 4."""
-    turned = np.rot90(pictures, turn % 4, axes=(-2, -1))
-    return np.ascontiguousarray(turned[..., ::-1] if turn >= 4 else turned)
+    rotated = np.rot90(images, turn % 4, axes=(-2, -1))
+    return np.ascontiguousarray(rotated[..., ::-1] if turn >= 4 else rotated)
 
 
 def _inverse(turn: int) -> int:
@@ -202,19 +201,19 @@ def _candidates(thumbnails: np.ndarray, shown: np.ndarray) -> dict[tuple[int, in
     cut = np.flatnonzero(~shown.all(axis=(1, 2)))
     best: dict[tuple[int, int], tuple[float, int]] = {}
     for turn in range(8):
-        turned = _turned(detail, turn)
-        likeness = _unit(detail) @ _unit(turned).T
+        others = _rotated(detail, turn)
+        likeness = _unit(detail) @ _unit(others).T
         if len(cut):
-            likeness[cut] = _likeness_where(detail[cut], turned, shown[cut])
+            likeness[cut] = _likeness_where(detail[cut], others, shown[cut])
         for i, j in np.argwhere(likeness > _CANDIDATE).tolist():
             pair, onto_first = ((i, j), turn) if i < j else ((j, i), _inverse(turn))
             if i != j and likeness[i, j] > best.get(pair, (0.0, 0))[0]:
                 best[pair] = (float(likeness[i, j]), onto_first)
-    found = {pair: (turn, False) for pair, (_, turn) in best.items()}
+    candidates = {pair: (turn, False) for pair, (_, turn) in best.items()}
     tops = _unit(detail[:, : _COARSE // 2])
     for i, j in np.argwhere(np.triu(tops @ tops.T, 1) > _CANDIDATE_TOP).tolist():
-        found[i, j] = (found.get((i, j), (0, True))[0], True)
-    return found
+        candidates[i, j] = (candidates.get((i, j), (0, True))[0], True)
+    return candidates
 
 
 def _kernel_shown(mask: np.ndarray, side: int) -> np.ndarray:
@@ -225,20 +224,20 @@ def _kernel_shown(mask: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(eroded, (side, side), interpolation=cv2.INTER_NEAREST) > 0
 
 
-def _unit(pictures: np.ndarray) -> np.ndarray:
-    flat = pictures.reshape(len(pictures), -1)
+def _unit(images: np.ndarray) -> np.ndarray:
+    flat = images.reshape(len(images), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     return flat / (np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6)
 
 
-def _likeness_where(pictures: np.ndarray, others: np.ndarray, where: np.ndarray) -> np.ndarray:
+def _likeness_where(images: np.ndarray, others: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Normalised cross-correlations, float32 (n, m), of (n, h, w) with (m, h, w), each row over its own `where`.
 
     0 where too little is left to compare. Where the other is cut shorter, its own row is the one to trust.
     """
     weight = where.reshape(len(where), -1).astype(np.float32)
     count = weight.sum(axis=1, keepdims=True) + 1e-6
-    a = pictures.reshape(len(pictures), -1) * weight
+    a = images.reshape(len(images), -1) * weight
     a = (a - a.sum(axis=1, keepdims=True) / count) * weight
     b = others.reshape(len(others), -1)
     spread_b = weight @ (b * b).T - (weight @ b.T) ** 2 / count
@@ -264,11 +263,11 @@ class _FineScores:
 
     def score(self, i: int, j: int, turn: int, tops_agree: bool) -> tuple[float, int]:
         """(likeness, turn), the likeness of all that both show, or of the tops alone, or 0 where neither is enough."""
-        first, second = self._of(i), _turned(self._of(j), turn)
+        first, second = self._of(i), _rotated(self._of(j), turn)
         if self._whole[i] and self._whole[j]:
             likeness = float(np.vdot(first, second)) / _FINE**2
         else:
-            shown = _kernel_shown(self._shown[i], _FINE) & _turned(_kernel_shown(self._shown[j], _FINE), turn)
+            shown = _kernel_shown(self._shown[i], _FINE) & _rotated(_kernel_shown(self._shown[j], _FINE), turn)
             likeness = _likeness_where(first[None], second[None], shown[None]).item()
         if likeness >= _SAME:
             return min(likeness, 1.0), turn

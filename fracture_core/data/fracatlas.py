@@ -21,15 +21,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.imaging.exif import orientation_and_sizes, turn_points
 from fracture_core.paths import dataset_folder
 
 FOLDERS = {"Fractured": 1, "Non_fractured": 0}
 _INTEGERS = ["hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan"]
 _INTEGERS += ["fracture_count", "frontal", "lateral", "oblique"]
-_EXIF_ORIENTATION = 0x0112
 # Turned by 180 degrees, so sizes cannot tell; the two boxes lie on the tibia's and fibula's fractures only in
 # the upright image.
 _SEEN_UPRIGHT = frozenset({"IMG0002588"})
@@ -105,17 +104,17 @@ class FracAtlas:
             label = int(row.fractured)
             rule = f"nothing is outlined and the folders contradict, so dataset.csv decides: {_WORDS[label]}"
         voices = {int(row.fractured), *(FOLDERS[name] for name in folders)} | ({1} if outlines else set())
-        said = []
+        remarks = []
         if len(voices) > 1 or label not in voices:
             drawn = f"{outlines} outlined" if outlines else "nothing outlined"
             place = " and ".join(sorted(folders))
-            said.append(f"dataset.csv says {_WORDS[int(row.fractured)]}, folder {place}, {drawn}; {rule}")
+            remarks.append(f"dataset.csv says {_WORDS[int(row.fractured)]}, folder {place}, {drawn}; {rule}")
         if row.fracture_count != outlines:
-            said.append(f"dataset.csv counts {row.fracture_count} fractures, {outlines} are outlined; both are kept")
+            remarks.append(f"dataset.csv counts {row.fracture_count} fractures, {outlines} are outlined; both are kept")
         if repeated:
-            said.append("listed more than once in dataset.csv; the first row is taken")
+            remarks.append("listed more than once in dataset.csv; the first row is taken")
         home = next((name for name in folders if FOLDERS[name] == label), folders[0])
-        return f"images/{home}/{row.Index}.jpg", label, "; ".join(said) + ("." if said else "")
+        return f"images/{home}/{row.Index}.jpg", label, "; ".join(remarks) + ("." if remarks else "")
 
     def _tabulate(self, rows: pd.DataFrame, judged: list[tuple[str, int, str]]) -> pd.DataFrame:
         table = pd.DataFrame(judged, columns=["path", "label", "conflict"], index=rows.index)
@@ -217,47 +216,12 @@ class FracAtlas:
     @cached_property
     def exif_turned(self) -> dict[str, int]:
         """EXIF orientation (2..8) of each image that carries one; reads 4,083 headers, about a second."""
-        found = ((image_id, orientation_and_sizes(self.path(image_id))[0]) for image_id in self.table.index)
-        return {image_id: orientation for image_id, orientation in found if orientation != 1}
+        turns = ((image_id, orientation_and_sizes(self.path(image_id))[0]) for image_id in self.table.index)
+        return {image_id: orientation for image_id, orientation in turns if orientation != 1}
 
 
 _WORDS = ("not fractured", "fractured")
 _NOTHING: dict = {"size": None, "boxes": [], "outlines": []}
-
-
-def orientation_and_sizes(path: Path) -> tuple[int, tuple[int, int], tuple[int, int]]:
-    """Read orientation and size from an image's header.
-
-    Args:
-        path: The file.
-
-    Returns:
-        EXIF orientation 1..8, (width, height) as stored, (width, height) upright.
-    """
-    with Image.open(path) as image:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-        stored = image.size
-    orientation = orientation if orientation in range(1, 9) else 1
-    return orientation, stored, stored[::-1] if orientation >= 5 else stored
-
-
-def turn_points(points: np.ndarray, orientation: int, stored: tuple[int, int]) -> np.ndarray:
-    """Convert points from the stored to the upright frame (Exif 2.32, tag 274 "Orientation").
-
-    Args:
-        points: x, y, shape (k, 2).
-        orientation: EXIF orientation 1..8.
-        stored: (width, height) as stored.
-
-    Returns:
-        Shape (k, 2).
-    """
-    width, height = stored
-    x, y = points[:, 0], points[:, 1]
-    across, down = width - x, height - y
-    turned = {2: (across, y), 3: (across, down), 4: (x, down), 5: (y, x), 6: (down, x), 7: (down, across)}
-    turned |= {1: (x, y), 8: (y, across)}
-    return np.stack(turned[orientation], axis=1)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
@@ -289,8 +253,8 @@ def _read_coco(folder: Path) -> dict[str, dict]:
 
 def _image_folders(images: Path) -> dict[str, list[str]]:
     """image_id -> the label folders that have its file."""
-    found: dict[str, list[str]] = {}
+    folders_of: dict[str, list[str]] = {}
     for name in FOLDERS:
         for file in (images / name).glob("*.jpg"):
-            found.setdefault(file.stem, []).append(name)
-    return found
+            folders_of.setdefault(file.stem, []).append(name)
+    return folders_of

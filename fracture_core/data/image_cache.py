@@ -77,14 +77,39 @@ def load_image_cache(
     Raises:
         UnreadableRadiograph: A file is not a radiograph.
     """
-    key = _key(paths, size, crop_to_field)
-    pixels_path, index_path = (cache_folder() / "pictures" / f"{key}.{suffix}" for suffix in ("npy", "json"))
+    pixels_path, index_path = _files(paths, size, crop_to_field)
     pixels_path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(pixels_path.with_suffix(".lock")):
         if not (pixels_path.exists() and index_path.exists()):
-            for left in pixels_path.parent.glob(f".{key}-*"):  # by a process that was killed: as large as the dataset
+            # A process that was killed left them: as large as the dataset.
+            for left in pixels_path.parent.glob(f".{pixels_path.stem}-*"):
                 left.unlink()
             _build(list(paths.values()), size, crop_to_field, pixels_path, index_path, progress)
+    return _mapped(pixels_path, index_path, paths)
+
+
+def find_image_cache(paths: Mapping[str, Path], size: int, *, crop_to_field: bool = False) -> ImageCache | None:
+    """Map the file that an earlier `load_image_cache` left, without decoding anything.
+
+    Args:
+        paths: As for `load_image_cache`.
+        size: As for `load_image_cache`.
+        crop_to_field: As for `load_image_cache`.
+
+    Returns:
+        The images; None if there is no such file.
+    """
+    pixels_path, index_path = _files(paths, size, crop_to_field)
+    return _mapped(pixels_path, index_path, paths) if pixels_path.exists() and index_path.exists() else None
+
+
+def _files(paths: Mapping[str, Path], size: int, crop_to_field: bool) -> tuple[Path, Path]:
+    """Return the file of the pixels and the one of the placements."""
+    stem = cache_folder() / "pictures" / _key(paths, size, crop_to_field)
+    return stem.with_suffix(".npy"), stem.with_suffix(".json")
+
+
+def _mapped(pixels_path: Path, index_path: Path, paths: Mapping[str, Path]) -> ImageCache:
     placements = tuple(Placement(*entry) for entry in json.loads(index_path.read_text("utf-8")))
     squares = np.load(pixels_path, mmap_mode="r")
     return ImageCache(squares, placements, {image_id: row for row, image_id in enumerate(paths)})
@@ -105,7 +130,7 @@ def _build(
     index_path: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    def one(path: Path) -> tuple[np.ndarray, Placement]:
+    def fitted(path: Path) -> tuple[np.ndarray, Placement]:
         try:
             pixels = read_radiograph(path, accept_cut_short=True).pixels
         except UnreadableRadiograph as error:
@@ -117,7 +142,7 @@ def _build(
         shape = (len(paths), size, size)
         squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for row, (square, placement) in enumerate(pool.map(one, paths)):
+            for row, (square, placement) in enumerate(pool.map(fitted, paths)):
                 squares[row] = square
                 placements.append(placement)
                 if progress and (row % 50 == 49 or row + 1 == len(paths)):

@@ -67,7 +67,7 @@ def load_pyramids(dataset: Dataset, image_ids: Sequence[str], longest: int = LON
         UnreadableRadiograph: A file is not a radiograph.
     """
 
-    def one(image_id: str) -> ImagePyramid:
+    def pyramid(image_id: str) -> ImagePyramid:
         pixels = read_radiograph(dataset.path(image_id), accept_cut_short=True).pixels
         boxes = dataset.boxes(image_id)
         scale = longest / max(pixels.shape)
@@ -77,7 +77,7 @@ def load_pyramids(dataset: Dataset, image_ids: Sequence[str], longest: int = LON
         return image_pyramid(pixels, boxes)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return dict(zip(image_ids, pool.map(one, image_ids), strict=True))
+        return dict(zip(image_ids, pool.map(pyramid, image_ids), strict=True))
 
 
 def _interest(pixels: np.ndarray) -> np.ndarray:

@@ -161,11 +161,11 @@ def _joined(images: Sequence[tuple[ImagePyramid, bool]], rng: np.random.Generato
     side = int(rng.integers(300, 500))
     gap = int(rng.integers(0, 16))
     parts, boxes, at = [], [], 0
-    for one, _ in images:
-        scale = side / one.shape[0 if across else 1]
-        height, width = (max(8, round(length * scale)) for length in one.shape)
-        part = cv2.resize(one.levels[0], (width, height), interpolation=cv2.INTER_AREA)
-        boxes.append(one.boxes * np.float32(scale) + np.array([at, 0, 0, 0] if across else [0, at, 0, 0], np.float32))
+    for image, _ in images:
+        scale = side / image.shape[0 if across else 1]
+        height, width = (max(8, round(length * scale)) for length in image.shape)
+        part = cv2.resize(image.levels[0], (width, height), interpolation=cv2.INTER_AREA)
+        boxes.append(image.boxes * np.float32(scale) + np.array([at, 0, 0, 0] if across else [0, at, 0, 0], np.float32))
         parts += [part, np.zeros((height, gap) if across else (gap, width), np.uint8)]
         at += (width if across else height) + gap
     pixels = np.concatenate(parts[:-1], 1 if across else 0)

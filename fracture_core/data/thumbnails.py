@@ -29,7 +29,7 @@ _TABLE = "CREATE TABLE IF NOT EXISTS pictures (place INTEGER PRIMARY KEY, key TE
 Answer = TypeVar("Answer")
 
 
-class PictureStore:
+class ThumbnailStore:
     """Images by key, in one SQLite file of at most about `most_bytes`; the oldest give way to new ones.
 
     SQLite makes each write whole or not at all, for any number of threads and processes. It holds nothing that
@@ -52,22 +52,22 @@ class PictureStore:
         keys = list(keys)
 
         def read(database: sqlite3.Connection) -> dict[str, bytes]:
-            found: dict[str, bytes] = {}
+            cached: dict[str, bytes] = {}
             for start in range(0, len(keys), 500):  # SQLite bounds the number of parameters
                 some = keys[start : start + 500]
                 marks = ",".join("?" * len(some))
-                found |= dict(database.execute(f"SELECT key, data FROM pictures WHERE key IN ({marks})", some))
-            return found
+                cached |= dict(database.execute(f"SELECT key, data FROM pictures WHERE key IN ({marks})", some))
+            return cached
 
         return self._ask(read) or {}
 
-    def put(self, pictures: Mapping[str, bytes]) -> None:
+    def put(self, images: Mapping[str, bytes]) -> None:
         """Cache images, and drop the oldest if there are too many.
 
         Args:
-            pictures: Images by key.
+            images: Images by key.
         """
-        rows = [(key, len(data), data) for key, data in pictures.items()]
+        rows = [(key, len(data), data) for key, data in images.items()]
 
         def write(database: sqlite3.Connection) -> None:
             with database:
@@ -106,7 +106,7 @@ def _drop_oldest(database: sqlite3.Connection, excess: float) -> None:
 
 
 def thumbnails(
-    paths: Mapping[str, Path], side: int = SIDE, store: PictureStore | None = None, *, threads: int | None = None
+    paths: Mapping[str, Path], side: int = SIDE, store: ThumbnailStore | None = None, *, threads: int | None = None
 ) -> dict[str, bytes]:
     """Return thumbnails, upright and grey; new ones are cached by the file's name, size and time.
 
@@ -119,21 +119,21 @@ def thumbnails(
     Returns:
         JPEGs by image id; files that cannot be read are left out.
     """
-    store = store or PictureStore()
+    store = store or ThumbnailStore()
     keys = {image_id: key for image_id, path in paths.items() if (key := _key(path, side))}
-    kept = store.get(keys.values())
-    lacking = [image_id for image_id, key in keys.items() if key not in kept]
+    images = store.get(keys.values())
+    lacking = [image_id for image_id, key in keys.items() if key not in images]
     if lacking:
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-            made = pool.map(lambda image_id: _thumbnail(paths[image_id], side), lacking)
-            fresh = {keys[image_id]: data for image_id, data in zip(lacking, made, strict=True) if data}
+            encoded = pool.map(lambda image_id: _thumbnail(paths[image_id], side), lacking)
+            fresh = {keys[image_id]: data for image_id, data in zip(lacking, encoded, strict=True) if data}
         store.put(fresh)
-        kept |= fresh
-    return {image_id: kept[key] for image_id, key in keys.items() if key in kept}
+        images |= fresh
+    return {image_id: images[key] for image_id, key in keys.items() if key in images}
 
 
 def make_all(
-    paths: Mapping[str, Path], side: int = SIDE, store: PictureStore | None = None, *, step: Callable | None = None
+    paths: Mapping[str, Path], side: int = SIDE, store: ThumbnailStore | None = None, *, step: Callable | None = None
 ) -> int:
     """Create every missing thumbnail, a few at a time on one thread.
 
@@ -154,18 +154,18 @@ def make_all(
     return there
 
 
-def to_jpeg(picture: np.ndarray) -> bytes:
+def to_jpeg(image: np.ndarray) -> bytes:
     """Encode an image as JPEG.
 
     Args:
-        picture: uint8 (H, W), or red, green, blue (H, W, 3).
+        image: uint8 (H, W), or red, green, blue (H, W, 3).
 
     Returns:
         The JPEG.
     """
-    if picture.ndim == 3:
-        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
 
 
 def _thumbnail(path: Path, side: int) -> bytes:

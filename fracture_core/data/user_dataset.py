@@ -129,10 +129,10 @@ class OwnDataset:
             Its name, its counts and any remarks.
         """
         fractured = int(self.table["label"].sum())
-        said = f"{self.name}: {len(self)} radiographs, {fractured} fractured and {len(self) - fractured} not."
+        text = f"{self.name}: {len(self)} radiographs, {fractured} fractured and {len(self) - fractured} not."
         if self.unreadable:
-            said += f" {len(self.unreadable)} files cannot be read and were left out."
-        return " ".join([said, *self.remarks])
+            text += f" {len(self.unreadable)} files cannot be read and were left out."
+        return " ".join([text, *self.remarks])
 
 
 def _check_classes(labels: pd.Series, name: str) -> None:
@@ -159,21 +159,21 @@ def _check_readable(unreadable: Mapping[str, str], total: int) -> None:
 def _check_patients(table: pd.DataFrame) -> None:
     known = table[(table["patient"] != "") & (table["split"] != "")]
     parts = known.groupby("patient", sort=False)["split"].unique()
-    for patient, found in parts[parts.map(len) > 1].items():
+    for patient, parts_of in parts[parts.map(len) > 1].items():
         image = known.index[known["patient"] == patient][0]
         raise DatasetError(
-            f"The patient of {image} is in {' and '.join(found)}: one patient's images must stay in one part."
+            f"The patient of {image} is in {' and '.join(parts_of)}: one patient's images must stay in one part."
         )
 
 
 def _boxes_in_pixels(table: pd.DataFrame, looks: Mapping[str, Look]) -> pd.Series:
     """Return the boxes of each image in pixels, within the image; raise DatasetError for one that lies beyond it."""
-    made: list[list[list[float]] | None] = []
+    in_pixels: list[list[list[float]] | None] = []
     for image_id, boxes, in_fractions, where in zip(
         table.index, table["boxes"], table["in_fractions"], table["where"], strict=True
     ):
         if not boxes:
-            made.append(None)
+            in_pixels.append(None)
             continue
         size = np.array(looks[image_id], np.float64)
         scaled = np.array(boxes, np.float64).reshape(-1, 2, 2) * (size if in_fractions else 1)
@@ -185,27 +185,27 @@ def _boxes_in_pixels(table: pd.DataFrame, looks: Mapping[str, Look]) -> pd.Serie
                 f"{where or image_id} has a box that reaches beyond its image of {size[0]:.0f} x {size[1]:.0f} pixels. "
                 "Boxes are x, y, width, height in pixels of the upright image."
             )
-        made.append(np.hstack([inside[:, 0], sides]).tolist())
-    return pd.Series(made, index=table.index, dtype=object)
+        in_pixels.append(np.hstack([inside[:, 0], sides]).tolist())
+    return pd.Series(in_pixels, index=table.index, dtype=object)
 
 
 def _look_at(root: Path, ids: list[str], progress: Callable[[int, int], None] | None) -> dict[str, Look]:
     """Return what each image is, from a look at every file or from an earlier look at the same files."""
-    kept = cache_folder() / "own-data" / f"{_key(root, ids)}.json"
+    file = cache_folder() / "own-data" / f"{_key(root, ids)}.json"
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        earlier = json.loads(kept.read_text("utf-8"))
+        earlier = json.loads(file.read_text("utf-8"))
         return {i: look if isinstance(look, str) else (int(look[0]), int(look[1])) for i, look in earlier.items()}
     # Never looked, or a file that something else damaged.
-    found: dict[str, Look] = {}
+    looks: dict[str, Look] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for done, (image_id, look) in enumerate(zip(ids, pool.map(partial(_look, root), ids), strict=True), 1):
-            found[image_id] = look
+            looks[image_id] = look
             if progress and (done % 50 == 0 or done == len(ids)):
                 progress(done, len(ids))
     # A cache that cannot be written costs the next look, and nothing else.
     with suppress(OSError):
-        write_text(kept, json.dumps(found))
-    return found
+        write_text(file, json.dumps(looks))
+    return looks
 
 
 def _look(root: Path, image_id: str) -> Look:

@@ -108,9 +108,9 @@ def last_change(path: Path) -> float:
     tables = (p for p in path.glob("*") if p.suffix.lower() in (".csv", ".json", ".jsonl", ".yaml"))
     folders = (Path(name) for name, _, _ in islice(os.walk(path), _MOST_FOLDERS))
     times = []
-    for one in (*tables, *folders):
+    for path_ in (*tables, *folders):
         with suppress(OSError):  # gone meanwhile
-            times.append(one.stat().st_mtime)
+            times.append(path_.stat().st_mtime)
     return max(times, default=0.0)
 
 
@@ -132,24 +132,24 @@ def _lists(folder: Path) -> tuple[list[Path], list[str], list[str]]:
     Raises:
         DatasetError: Several do, and their names do not say that they are parts of a split.
     """
-    found, unread, others = [], [], []
+    listing, unread, others = [], [], []
     for file in sorted(p for p in folder.glob("[!.]*") if p.suffix.lower() == ".csv" and p.is_file()):
         try:
             if lists_images(file):
-                found.append(file)
+                listing.append(file)
             else:
                 others.append(
                     f"{file.name} lists no images: its first row must name the columns, at least image and label."
                 )
         except DatasetError as error:
             unread.append(str(error))
-    parts = [split_part_within(file.stem) for file in found]
-    if len(found) > 1 and ("" in parts or len(set(parts)) < len(parts)):
-        names = ", ".join(p.name for p in found[:4])
+    parts = [split_part_within(file.stem) for file in listing]
+    if len(listing) > 1 and ("" in parts or len(set(parts)) < len(parts)):
+        names = ", ".join(p.name for p in listing[:4])
         raise DatasetError(
-            f"{folder} has {len(found)} csv files that list images ({names}): give the one that is meant."
+            f"{folder} has {len(listing)} csv files that list images ({names}): give the one that is meant."
         )
-    return found, unread, others
+    return listing, unread, others
 
 
 def _index_csvs(files: list[Path], name: str) -> UserIndex:

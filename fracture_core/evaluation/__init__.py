@@ -1,1 +1,1 @@
-"""Turn predictions into figures; compare bundles; check for leakage and shortcuts."""
+"""Make predictions.csv and turn it into metrics; compare bundles; check for leaked test images and for shortcuts."""

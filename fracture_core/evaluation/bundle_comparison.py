@@ -113,24 +113,24 @@ def compare_bundles(
     )
 
 
-def share_images(one: Bundle, other: Bundle) -> bool:
+def share_images(first: Bundle, other: Bundle) -> bool:
     """Return whether two bundles were scored on images of the same dataset; equal file names elsewhere mean nothing.
 
     Args:
-        one: The first bundle.
+        first: The first bundle.
         other: The second bundle.
 
     Returns:
         Whether they share images.
     """
-    if not _same_dataset(one, other):
+    if not _same_dataset(first, other):
         return False
-    return bool(set(one.predictions()["image_id"]) & set(other.predictions()["image_id"]))
+    return bool(set(first.predictions()["image_id"]) & set(other.predictions()["image_id"]))
 
 
-def _same_dataset(one: Bundle, other: Bundle) -> bool:
-    first, second = (dataset_name(bundle.manifest.get("provenance", {})) for bundle in (one, other))
-    return first == second
+def _same_dataset(first: Bundle, second: Bundle) -> bool:
+    names = {dataset_name(bundle.manifest.get("provenance", {})) for bundle in (first, second)}
+    return len(names) == 1
 
 
 def scores_file(run: Path, bundle: Bundle) -> Path:
@@ -146,18 +146,18 @@ def scores_file(run: Path, bundle: Bundle) -> Path:
     return run / f"scores-{bundle.sha256[:12]}.csv"
 
 
-def matched_table(found: BundleComparison) -> pd.DataFrame:
+def matched_table(comparison: BundleComparison) -> pd.DataFrame:
     """Tabulate the results of both bundles on test at their own thresholds for the target sensitivity.
 
     Args:
-        found: The comparison.
+        comparison: The comparison.
 
     Returns:
         One row per bundle.
     """
     rows = []
-    pairs = ((found.new, found.matched.first), (found.current, found.matched.second))
-    for (name, matrix), threshold in zip(pairs, found.matched.thresholds, strict=True):
+    pairs = ((comparison.new, comparison.matched.first), (comparison.current, comparison.matched.second))
+    for (name, matrix), threshold in zip(pairs, comparison.matched.thresholds, strict=True):
         rows.append({"Model": name, "Threshold": f"{threshold:.3f}", **_cells(matrix)})
     return pd.DataFrame(rows)
 
@@ -174,7 +174,7 @@ def _cells(matrix: Confusion) -> dict[str, str | int]:
 
 
 def _worst(test: Paired, threshold: float) -> pd.DataFrame:
-    """The new bundle's errors at its threshold, the furthest from it first.
+    """List the new bundle's errors at its threshold, the furthest from it first.
 
     Far is meant in log-odds: below a small threshold a miss has no room to lie far off in probability.
     """
@@ -188,5 +188,5 @@ def _worst(test: Paired, threshold: float) -> pd.DataFrame:
 
 
 def _log_odds(probability: np.ndarray) -> np.ndarray:
-    kept = np.clip(probability, 1e-9, 1 - 1e-9)
-    return np.log(kept / (1 - kept))
+    clipped = np.clip(probability, 1e-9, 1 - 1e-9)
+    return np.log(clipped / (1 - clipped))

@@ -20,17 +20,17 @@ class ImageBoxes:
     drawn: np.ndarray
 
 
-def overlaps(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def overlaps(first: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Compute the intersection over union of every pair of boxes.
 
     Args:
-        one: x, y, width, height, shape (n, 4).
+        first: x, y, width, height, shape (n, 4).
         other: x, y, width, height, shape (m, 4).
 
     Returns:
         float64 (n, m).
     """
-    a, b = np.asarray(one, np.float64).reshape(-1, 1, 4), np.asarray(other, np.float64).reshape(1, -1, 4)
+    a, b = np.asarray(first, np.float64).reshape(-1, 1, 4), np.asarray(other, np.float64).reshape(1, -1, 4)
     low = np.maximum(a[..., :2], b[..., :2])
     high = np.minimum(a[..., :2] + a[..., 2:], b[..., :2] + b[..., 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=-1)

@@ -45,7 +45,7 @@ def elsewhere_folder() -> Path:
     """
     named = os.environ.get(ELSEWHERE_SETTING, "").strip()
     if not named:
-        raise ElsewhereError(f"Set {ELSEWHERE_SETTING} to the folder with the pictures of other sources.")
+        raise ElsewhereError(f"Set {ELSEWHERE_SETTING} to the folder with the images of other sources.")
     if not (Path(named) / "list.csv").is_file():
         raise ElsewhereError(f"There is no list.csv in {named}; set {ELSEWHERE_SETTING} to the right folder.")
     return Path(named)

@@ -119,8 +119,8 @@ def box_precision(table: pd.DataFrame) -> float:
     if not {"boxes", "found_boxes"} <= set(table):
         return float("nan")
     images = []
-    for drawn, found in zip(table["boxes"], table["found_boxes"], strict=True):
-        rows = boxes_from_text(found, 5)
+    for drawn, predicted in zip(table["boxes"], table["found_boxes"], strict=True):
+        rows = boxes_from_text(predicted, 5)
         images.append(ImageBoxes(found=rows[:, :4], scores=rows[:, 4], drawn=boxes_from_text(drawn, 4)))
     return average_precision_at(images)
 

@@ -118,4 +118,6 @@ def summarise(scored: Sequence[LocalisationScore]) -> list[LocalisationRow]:
         Four rows.
     """
     parts = size_terciles([score.box_size for score in scored])
-    return [_row("all", scored)] + [_row(name, [scored[i] for i in np.flatnonzero(mask)]) for name, mask in parts]
+    return [_row("all", scored)] + [
+        _row(name, [scored[i] for i in np.flatnonzero(mask).tolist()]) for name, mask in parts
+    ]

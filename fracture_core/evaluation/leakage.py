@@ -52,45 +52,45 @@ def check_leakage(
                 f"{bundle.name} was trained without leaving out the copies of test images (leak_free is off): it may "
                 "have seen some of these."
             )
-        said = _ancestors(bundle, frozenset(compared))
-        unfair += [one for one in said.unfair if one not in unfair]
-        remarks += [one for one in said.remarks if one not in remarks]
+        inherited = _ancestors(bundle, frozenset(compared))
+        unfair += [reason for reason in inherited.unfair if reason not in unfair]
+        remarks += [reason for reason in inherited.remarks if reason not in remarks]
     return LeakageReport(tuple(unfair), tuple(remarks))
 
 
 def _ancestors(bundle: Bundle, compared: frozenset[str]) -> LeakageReport:
     unfair: list[str] = []
     remarks: list[str] = []
-    one = bundle
+    ancestor = bundle
     for _ in range(_DEEPEST):
-        provenance = one.manifest.get("provenance", {})
+        provenance = ancestor.manifest.get("provenance", {})
         start = provenance.get("start") or {}
         source = str(start.get("source", "none"))
         if not source.startswith("bundle:"):
-            said = _beginning(bundle.name, source, provenance)
-            return LeakageReport((*unfair, *said.unfair), (*remarks, *said.remarks))
+            reported = _beginning(bundle.name, source, provenance)
+            return LeakageReport((*unfair, *reported.unfair), (*remarks, *reported.remarks))
         name, same = source.removeprefix("bundle:"), start.get("split") == provenance.get("split")
-        before = _found(name, start, bundle.folder.parent)
+        before = _starting_bundle(name, start, bundle.folder.parent)
         if before is None:
             # It is gone, or another has its name: what was noted of it at the time has to do.
-            if not same and start.get("test") != one.test_digest:
+            if not same and start.get("test") != ancestor.test_digest:
                 unfair.append(
                     f"{bundle.name} started from the bundle {name}, which is not here and was trained on another "
                     "split: it may have seen test images."
                 )
             return LeakageReport(tuple(unfair), tuple(remarks))
-        one = before
-        scored = one.predictions()
+        ancestor = before
+        scored = ancestor.predictions()
         seen = compared - set(scored.loc[scored["split"] == "test", "image_id"])
         if seen and not same:
             unfair.append(
                 f"{bundle.name} started from the bundle {name}, which was trained on another split: it may have seen "
                 f"{len(seen)} of these {len(compared)} test images."
             )
-    return LeakageReport((*unfair, f"{bundle.name} started from too long a line of bundles to be followed."), ())
+    return LeakageReport((*unfair, f"{bundle.name} started from a chain of bundles that is too long to check."), ())
 
 
-def _found(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
+def _starting_bundle(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
     """Return the starting bundle; None if it was removed or its name now refers to another one."""
     try:
         bundle = load_bundle(name, root)
@@ -111,6 +111,6 @@ def _beginning(name: str, source: str, provenance: Mapping[str, Any]) -> Leakage
             (f"{name} started from the file {file}; whether that saw test images is not recorded.",), noted
         )
     if before["split"] != provenance.get("split") and not noted:
-        said = f"{name} was pre-trained on another split than it was trained on: it may have seen test images."
-        return LeakageReport((said,))
+        reason = f"{name} was pre-trained on another split than it was trained on: it may have seen test images."
+        return LeakageReport((reason,))
     return LeakageReport((), noted)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from fracture_core.data.thumbnails import PictureStore, to_jpeg
+from fracture_core.data.thumbnails import ThumbnailStore, to_jpeg
 from fracture_core.explain.overlay import overlay
 from fracture_core.files import file_stamp
 from fracture_core.imaging.letterbox import shrink
@@ -69,7 +69,7 @@ def mistakes(
 
 
 def evidence_thumbnail(
-    reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: int, store: PictureStore | None = None
+    reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: int, store: ThumbnailStore | None = None
 ) -> bytes:
     """Return a thumbnail of a radiograph with the evidence and the reference boxes drawn on it.
 
@@ -89,14 +89,14 @@ def evidence_thumbnail(
     Raises:
         UnreadableRadiograph: The file is not a readable image.
     """
-    store = store or PictureStore()
+    store = store or ThumbnailStore()
     parts = (_VERSION, reader.bundle.sha256, method, path.parent.name, path.name, file_stamp(path))
     key = " ".join(map(str, (*parts, np.asarray(boxes, np.float32).tobytes().hex(), side)))
-    kept = store.get([key])
-    if key not in kept:
-        kept[key] = to_jpeg(_drawn(reader, path, boxes, method, side))
-        store.put(kept)
-    return kept[key]
+    cached = store.get([key])
+    if key not in cached:
+        cached[key] = to_jpeg(_drawn(reader, path, boxes, method, side))
+        store.put(cached)
+    return cached[key]
 
 
 def _drawn(reader: Predictor, path: Path, boxes: np.ndarray, method: str, side: int) -> np.ndarray:

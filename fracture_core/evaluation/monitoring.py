@@ -158,7 +158,7 @@ def changes(log: pd.DataFrame, reference: ArrayLike | None = None) -> list[Chang
     baseline = not_read[:REFERENCE]
     if known.size < WINDOW or len(log) < WINDOW:
         return []
-    found: list[Change] = []
+    changes: list[Change] = []
     moved = {"scores": False, "not read": False}
     first = (REFERENCE if reference is None else 0) + WINDOW
     for end in range(first, len(log) + 1, STEP):
@@ -174,10 +174,10 @@ def changes(log: pd.DataFrame, reference: ArrayLike | None = None) -> list[Chang
         for what, (p_value, text) in looks.items():
             differs = p_value < LEVEL
             if differs and not moved[what]:
-                found.append(Change(end - 1, log["when"].iloc[end - 1], what, p_value, text()))
+                changes.append(Change(end - 1, log["when"].iloc[end - 1], what, p_value, text()))
             # A change is over only when the window looks like the reference again, not when its p-value flickers.
             moved[what] = differs or (moved[what] and p_value < _ORDINARY)
-    return found
+    return changes
 
 
 def _reference(log: pd.DataFrame) -> NDArray[np.float64]:

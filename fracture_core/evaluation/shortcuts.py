@@ -67,11 +67,11 @@ def without_markers(radiograph: Radiograph) -> np.ndarray | None:
     Returns:
         uint8 (H, W); None if there are none.
     """
-    found = markers(radiograph.pixels)
-    if not len(found):
+    letters = markers(radiograph.pixels)
+    if not len(letters):
         return None
     changed = radiograph.pixels.copy()
-    for x, y, width, height in found:
+    for x, y, width, height in letters:
         ring = _ring(changed, x, y, width, height)
         changed[y : y + height, x : x + width] = int(np.median(ring))
     return changed
@@ -97,7 +97,7 @@ def markers(pixels: np.ndarray) -> np.ndarray:
     joined = cv2.morphologyEx(lines.astype(np.uint8), cv2.MORPH_CLOSE, _ellipse(_STROKE * longer / 2))
     _, _, parts, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     pad = max(1, round(0.006 * longer))
-    found = []
+    candidates = []
     for x, y, w, h, _area in parts[1:]:
         inside = x >= pad and y >= pad and x + w <= small.shape[1] - pad and y + h <= small.shape[0] - pad
         if not inside or not _SMALLEST_MARKER * longer <= max(w, h) <= _LARGEST_MARKER * longer:
@@ -106,8 +106,8 @@ def markers(pixels: np.ndarray) -> np.ndarray:
         ring = _ring(small, *box)
         # Nearly all of the ring must be air: a fingertip has its finger, a screw its bone.
         if ring.size and np.percentile(ring, 95) <= air + _AIR_AROUND * (white - air):
-            found.append([*np.floor(np.array(box[:2]) / scale), *np.ceil(np.array(box[2:]) / scale)])
-    return np.array(found, int).reshape(-1, 4)
+            candidates.append([*np.floor(np.array(box[:2]) / scale), *np.ceil(np.array(box[2:]) / scale)])
+    return np.array(candidates, int).reshape(-1, 4)
 
 
 def _ellipse(diameter: float) -> np.ndarray:
@@ -184,11 +184,11 @@ PROBES = (
     Probe("markers", "letters beside the limb painted over", without_markers),
     Probe(
         "grey bottom added",
-        f"the lowest {MISSING_SHARE:.0%} of a whole picture mid-grey, beside the same rows black",
+        f"the lowest {MISSING_SHARE:.0%} of a whole image mid-grey, beside the same rows black",
         with_grey_bottom,
         with_black_bottom,
     ),
-    Probe("grey bottom restored", "a cut-short picture's missing rows mid-grey, not black", with_own_grey_bottom),
+    Probe("grey bottom restored", "a truncated image's missing rows mid-grey, not black", with_own_grey_bottom),
 )
 
 
@@ -252,22 +252,22 @@ def probe_split(
             _check(scorer, radiographs, own[: len(rows)])
         for probe in PROBES:
             for change, logits in ((probe.beside, before), (probe.change, after)):
-                made = [None if change is None else change(radiograph) for radiograph in radiographs]
-                fitted = {k: scorer.fit(pixels)[0] for k, pixels in enumerate(made) if pixels is not None}
-                found = list(fitted)
-                if found:
+                changed = [None if change is None else change(radiograph) for radiograph in radiographs]
+                fitted = {k: scorer.fit(pixels)[0] for k, pixels in enumerate(changed) if pixels is not None}
+                results = list(fitted)
+                if results:
                     scored = scorer.score(np.stack(list(fitted.values())))["logit"]
-                    logits[probe.name][[rows[k] for k in found]] = scored
-                altered[probe.name][[rows[k] for k in found]] = True
+                    logits[probe.name][[rows[k] for k in results]] = scored
+                altered[probe.name][[rows[k] for k in results]] = True
         if progress:
             progress(rows.stop, len(table))
     return [_effect(p, bundle, table, before[p.name], after[p.name], altered[p.name]) for p in PROBES]
 
 
 def _check(scorer: Scorer, radiographs: list[Radiograph], expected: np.ndarray) -> None:
-    logits = scorer.score(np.stack([scorer.fit(one.pixels)[0] for one in radiographs]))["logit"]
+    logits = scorer.score(np.stack([scorer.fit(radiograph.pixels)[0] for radiograph in radiographs]))["logit"]
     if np.abs(logits - expected).max() > 0.05:
-        raise ShortcutError("The pictures do not give the logits of the bundle's predictions: is this its dataset?")
+        raise ShortcutError("The images do not give the logits of the bundle's predictions: is this its dataset?")
 
 
 def _effect(
@@ -277,7 +277,7 @@ def _effect(
     probabilities = [np.asarray(bundle.probability(logits)) for logits in (before, after)]
     thresholds = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
     findings = [[triage(float(p), *thresholds) for p in values] for values in probabilities]
-    moved = sum(one != other for one, other in zip(*findings, strict=True))
+    moved = sum(original != other for original, other in zip(*findings, strict=True))
     old, new = (values[altered] for values in probabilities)
     auc = auc_difference(labels, after, before)
     return ProbeResult(probe, int(altered.sum()), int(labels[altered].sum()), old, new, moved, auc)

@@ -129,13 +129,11 @@ def calibrate_site(
     likely = promise("likely", beta, confidence, tuning, testing)
     created = datetime.now(UTC).isoformat(timespec="seconds")
     digest = _digest(ids, truth)
-    points = _points(unlikely, likely, testing, created)
     rule_out, rule_in = (
-        replace(point, site=_record(kept, point.threshold, testing, truth, digest, scale))
-        for point, kept in zip(points, (unlikely, likely), strict=True)
+        replace(point, site=_record(promised, point.threshold, testing, truth, digest, scale))
+        for point, promised in zip(_points(unlikely, likely, testing, created), (unlikely, likely), strict=True)
     )
     scaled = report[0], scale.probability(scores[parts["report"]])
-    own = bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold
     return SiteCalibration(
         name=name,
         bundle=bundle.version,
@@ -149,7 +147,7 @@ def calibrate_site(
         points=(rule_out, rule_in),
         ece=(expected_calibration_error(*report), expected_calibration_error(*scaled)),
         reliability=(reliability(*report, _BINS), reliability(*scaled, _BINS)),
-        before=triage_groups(*report, *own),
+        before=triage_groups(*report, *(bundle.points[name].threshold for name in ("rule_out", "rule_in"))),
         after=triage_groups(*report, rule_out.threshold, rule_in.threshold),
     )
 

@@ -1,1 +1,1 @@
-"""Compute heatmaps from a forward pass and draw them over the radiograph."""
+"""Compute heatmaps (all methods: `gradcam.METHODS`) and boxes from a forward pass, and draw them on the radiograph."""

@@ -54,7 +54,7 @@ def regions(evidence: np.ndarray, level: float) -> list[Region]:
         small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
     count, labels, extents, _ = cv2.connectedComponentsWithStats((small >= level).astype(np.uint8), connectivity=8)
     across, down = width / size[0], height / size[1]
-    found = []
+    marks = []
     for number in range(1, count):
         left, top, wide, high, _ = extents[number].tolist()
         part = np.where(
@@ -64,5 +64,5 @@ def regions(evidence: np.ndarray, level: float) -> list[Region]:
         rows, columns = (np.flatnonzero((part >= _EDGE * peak).any(axis)) for axis in (1, 0))
         x, y = left + int(columns[0]), top + int(rows[0])
         w, h = int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1
-        found.append(Region(x=x * across, y=y * down, width=w * across, height=h * down, score=peak))
-    return sorted(found, key=lambda region: -region.score)[:_MOST]
+        marks.append(Region(x=x * across, y=y * down, width=w * across, height=h * down, score=peak))
+    return sorted(marks, key=lambda region: -region.score)[:_MOST]

@@ -223,8 +223,8 @@ def heatmap(
     height, width = (_FINER * n for n in first.shape)
     # A coarser cell's share stands for several of the first view's.
     shares = [one * np.float32(one.size / first.size) if chosen.shares else one for one in cells]
-    smooth = np.mean([_smooth(one, height, width) for one in shares], axis=0, dtype=np.float32)
-    return placement.map_to_radiograph(smooth, shape)
+    smooth = np.stack([_smooth(one, height, width) for one in shares]).mean(axis=0, dtype=np.float32)
+    return placement.map_to_radiograph(np.asarray(smooth), shape)
 
 
 def _smooth(evidence: np.ndarray, height: int, width: int) -> np.ndarray:

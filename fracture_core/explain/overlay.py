@@ -100,13 +100,13 @@ def contours(
     """
     share = share_of_full(_reduced(evidence, _LONGEST), method)
     scale = np.array(evidence.shape[::-1], np.float32) / np.array(share.shape[::-1], np.float32)
-    found = []
+    contours = []
     for level in levels:
         # One empty pixel around it: an outline that meets the image's border then runs along it.
         inside = np.pad((share >= level).astype(np.uint8), 1)
         rings, _ = cv2.findContours(inside, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-        found += [(level, (ring[:, 0].astype(np.float32) - 0.5) * scale) for ring in rings if len(ring) > 4]
-    return found
+        contours += [(level, (ring[:, 0].astype(np.float32) - 0.5) * scale) for ring in rings if len(ring) > 4]
+    return contours
 
 
 def contour_paths(evidence: np.ndarray, method: Scale) -> list[tuple[str, str]]:
@@ -189,11 +189,11 @@ def thumbnail(pixels: np.ndarray, side: int = 96) -> np.ndarray:
     return square
 
 
-def to_png(picture: np.ndarray) -> bytes:
+def to_png(image: np.ndarray) -> bytes:
     """Encode an image as PNG, losslessly, and fast rather than small.
 
     Args:
-        picture: uint8 (H, W), (H, W, 3) or (H, W, 4).
+        image: uint8 (H, W), (H, W, 3) or (H, W, 4).
 
     Returns:
         The PNG.
@@ -201,9 +201,9 @@ def to_png(picture: np.ndarray) -> bytes:
     Raises:
         DrawingError: It cannot be encoded.
     """
-    if picture.ndim == 3:
-        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
-    done, data = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    if image.ndim == 3:
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     if not done:
         raise DrawingError("The image could not be encoded.")
     return data.tobytes()

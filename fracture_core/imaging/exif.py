@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import binascii
 import re
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -18,6 +20,16 @@ _TURNS = {
     6: (True, False, True),
     7: (True, True, True),
     8: (True, True, False),
+}
+#: What each orientation does to the image, in words.
+ORIENTATION_TEXT = {
+    2: "mirrored left to right",
+    3: "turned by 180 degrees",
+    4: "mirrored top to bottom",
+    5: "mirrored and turned by 90 degrees",
+    6: "turned by 90 degrees clockwise",
+    7: "mirrored and turned by 90 degrees",
+    8: "turned by 90 degrees counter-clockwise",
 }
 _XMP = re.compile(rb"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])\s*[\"'<]")
 
@@ -86,3 +98,38 @@ def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
     if transpose:
         pixels = pixels.T
     return np.ascontiguousarray(pixels[:: -1 if rows else 1, :: -1 if columns else 1])
+
+
+def orientation_and_sizes(file: Path | BinaryIO) -> tuple[int, tuple[int, int], tuple[int, int]]:
+    """Read orientation and size from an image's header.
+
+    Args:
+        file: The file, or its path.
+
+    Returns:
+        EXIF orientation 1..8, (width, height) as stored, (width, height) upright.
+    """
+    with Image.open(file) as image:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        stored = image.size
+    orientation = orientation if orientation in _TURNS else 1
+    return orientation, stored, stored[::-1] if orientation >= 5 else stored
+
+
+def turn_points(points: np.ndarray, orientation: int, stored: tuple[int, int]) -> np.ndarray:
+    """Convert points from the stored to the upright frame (Exif 2.32, tag 274 "Orientation").
+
+    Args:
+        points: x, y, shape (k, 2).
+        orientation: EXIF orientation 1..8.
+        stored: (width, height) as stored.
+
+    Returns:
+        Shape (k, 2).
+    """
+    width, height = stored
+    x, y = points[:, 0], points[:, 1]
+    across, down = width - x, height - y
+    upright = {2: (across, y), 3: (across, down), 4: (x, down), 5: (y, x), 6: (down, x), 7: (down, across)}
+    upright |= {1: (x, y), 8: (y, across)}
+    return np.stack(upright[orientation], axis=1)

@@ -75,28 +75,6 @@ def shows_as_read(data: bytes) -> bool:
     return plain and upright and header.complete and not header.flaws and b"ICC_PROFILE\0" not in data[: 2**16]
 
 
-def missing_share(data: bytes) -> float:
-    """Return how much of a JPEG image its file does not contain.
-
-    0.0 for a complete image, whatever follows its end. A progressive file that lacks only fine detail gives the share
-    of one row.
-
-    Args:
-        data: The file.
-
-    Returns:
-        Share of the rows, 0 to 1.
-
-    Raises:
-        UnreadableRadiograph: There is no JPEG image to speak of.
-    """
-    header = read_header(data)
-    _check(header)
-    _, present, _ = _decode(data, header, look_for_colour=False)
-    missing = 1 - float(present.mean())
-    return missing if missing or header.complete else 1 / header.height
-
-
 def _check(header: JpegHeader) -> None:
     # A progressive decoder keeps every coefficient (2 bytes) beside the image; ink passes through RGB.
     bytes_per_sample = 3 if header.progressive else 2 if header.components == 4 or header.precision > 8 else 1
@@ -108,9 +86,7 @@ def _check(header: JpegHeader) -> None:
         )
 
 
-def _decode(
-    data: bytes, header: JpegHeader, *, look_for_colour: bool = True
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def _decode(data: bytes, header: JpegHeader) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """Decode to grey uint8 (H, W), as stored and writable; which rows are there, bool (H,); and warnings."""
     try:
         if header.components == 4:
@@ -128,7 +104,7 @@ def _decode(
     if stored.ndim == 3:
         stored, warnings = flatten(np.ascontiguousarray(stored))
     else:
-        warnings = _colour_warnings(data, header) if look_for_colour and header.components == 3 else ()
+        warnings = _colour_warnings(data, header) if header.components == 3 else ()
     if stored.dtype != np.uint8:
         # What decoders put where data are missing is no grey of the image.
         stored[~present] = 0

@@ -78,5 +78,5 @@ def _rows_of_flaws(data: bytes, header: JpegHeader, decode: Decode, decoded: np.
     return rows
 
 
-def _different_rows(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.flatnonzero((one != other).reshape(len(one), -1).any(axis=1))
+def _different_rows(first: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((first != other).reshape(len(first), -1).any(axis=1))

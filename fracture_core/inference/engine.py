@@ -182,7 +182,7 @@ class TensorFlowEngine:
             ends = {name: node if node in layers else node.rpartition(".")[0] for name, node in graph.outputs.items()}
             model = keras.Model(model.input, {name: layers[key].output for name, key in ends.items()})
         self._shapes = {name: tuple(int(n) for n in tensor.shape[1:]) for name, tensor in model.output.items()}
-        self._forward = tf.function(lambda pictures: model(pictures, training=False), reduce_retracing=True)
+        self._forward = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
 
     def run(self, squares: np.ndarray) -> dict[str, np.ndarray]:
         """Run the network as `Engine.run` does.

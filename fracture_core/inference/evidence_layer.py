@@ -82,7 +82,7 @@ def _layer(graph: Graph) -> tuple[str, str]:
 
 def _reader(graph: Graph, name: str, operation: str) -> Node:
     """Return the only node of an operation that reads the node `name`."""
-    found = [node for node in graph.nodes if node.inputs == (name,) and node.operation == operation]
-    if len(found) != 1:
+    matches = [node for node in graph.nodes if node.inputs == (name,) and node.operation == operation]
+    if len(matches) != 1:
         raise GraphError("The network description is damaged at the localiser.")
-    return found[0]
+    return matches[0]

@@ -33,20 +33,20 @@ def simplify(graph: Graph, weights: Mapping[str, np.ndarray]) -> tuple[Graph, We
         GraphError: A weight is missing or damaged.
     """
     graph.check_weights(weights)
-    made = dict(weights)
+    fused = dict(weights)
     nodes: dict[str, Node] = {}
     readers = Counter(name for node in graph.nodes for name in node.inputs) + Counter(graph.outputs.values())
     for node in graph.nodes:
         before = nodes.get(node.inputs[0]) if node.inputs else None
         if before and readers[before.name] == 1:
             # What is merged takes the later node's name, so that its readers need not change.
-            merged = _merge(before, node, nodes, made)
+            merged = _merge(before, node, nodes, fused)
             if merged:
                 del nodes[before.name]
-                nodes |= {one.name: one for one in merged}
+                nodes |= {merged_node.name: merged_node for merged_node in merged}
                 continue
         nodes[node.name] = node
-    return Graph(tuple(nodes.values()), graph.outputs), made
+    return Graph(tuple(nodes.values()), graph.outputs), fused
 
 
 def _merge(before: Node, node: Node, nodes: Mapping[str, Node], weights: Weights) -> tuple[Node, ...] | None:
@@ -77,8 +77,8 @@ def _covers(pool: Node, pad: Node) -> bool:
 
 def _pointwise(node: Node, weights: Mapping[str, np.ndarray]) -> bool:
     a = node.attributes
-    one = weights[f"{node.name}/kernel"].shape[:2] == (1, 1)
-    return one and tuple(a["strides"]) == (1, 1) and not any(a["padding"])
+    pointwise = weights[f"{node.name}/kernel"].shape[:2] == (1, 1)
+    return pointwise and tuple(a["strides"]) == (1, 1) and not any(a["padding"])
 
 
 def _rename(weights: Weights, old: str, new: str) -> None:

@@ -49,8 +49,8 @@ class OpenVINORuntime(MLModel):
         if len(payload.inputs) != 1 or payload.inputs[0].datatype != "FP32":
             raise InferenceError("The network reads one input of the type FP32.")
         try:
-            pictures = NumpyCodec.decode_input(payload.inputs[0])
-            results = await asyncio.to_thread(self._run, pictures)
+            images = NumpyCodec.decode_input(payload.inputs[0])
+            results = await asyncio.to_thread(self._run, images)
         except (RuntimeError, ValueError, TypeError) as error:
             raise InferenceError(f"The network cannot read this input: {str(error).splitlines()[0]}") from error
         wanted = [output.name for output in payload.outputs or []] or list(results)
@@ -63,8 +63,8 @@ class OpenVINORuntime(MLModel):
             outputs=[NumpyCodec.encode_output(name, results[name]) for name in wanted],
         )
 
-    def _run(self, pictures: np.ndarray) -> dict[str, np.ndarray]:
+    def _run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         request = self._compiled.create_infer_request()
-        request.infer([np.ascontiguousarray(pictures, np.float32)])
+        request.infer([np.ascontiguousarray(images, np.float32)])
         # Copies: what the request holds is gone with it.
         return {port.any_name: request.get_tensor(port).data.copy() for port in self._compiled.outputs}

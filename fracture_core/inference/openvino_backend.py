@@ -97,8 +97,8 @@ def _build(node: Node, inputs: Sequence[openvino.Node], weights: Mapping[str, np
     a, x = node.attributes, inputs[0]
     match node.operation:
         case "convolution" | "depthwise_convolution" | "split_convolution" | "dense":
-            made = _weighted(node, x, weights)
-            return ops.add(made, _channels(weights[f"{node.name}/bias"], made)) if a["bias"] else made
+            output = _weighted(node, x, weights)
+            return ops.add(output, _channels(weights[f"{node.name}/bias"], output)) if a["bias"] else output
         case "batch_norm":
             scale, offset = scale_and_offset(node, weights)
             return ops.add(ops.multiply(x, _channels(scale, x)), _channels(offset, x))

@@ -129,10 +129,10 @@ class Finding:
             return []
         dotted, solid = self.levels.boxes
         likely = self.probability >= self.rule_in.threshold
-        found = regions(self.heatmap(BOXES_FROM, longest=_MAP_SIDE), dotted)
+        marks = regions(self.heatmap(BOXES_FROM, longest=_MAP_SIDE), dotted)
         height, width = self.radiograph.pixels.shape
         scale = max(1.0, max(height, width) / _MAP_SIDE)
-        return [Mark(box=tuple(scale * n for n in one.box), solid=likely and one.score >= solid) for one in found]
+        return [Mark(box=tuple(scale * n for n in mark.box), solid=likely and mark.score >= solid) for mark in marks]
 
     def heatmap(self, method: str | None = None, *, longest: int | None = None) -> np.ndarray:
         """Return the evidence over the radiograph.
@@ -219,7 +219,7 @@ class Predictor:
         margin = float(scope.margin(outputs["scope"])[0]) if scope else None
         reason = not_assessed_reason(radiograph, unfamiliarity, margin)
         # That it is blank is already said by the reason.
-        noted = tuple(one for one in radiograph.warnings if reason != BLANK or one != BLANK_WARNING)
+        noted = tuple(warning for warning in radiograph.warnings if reason != BLANK or warning != BLANK_WARNING)
         # What the network seems to see in an image it cannot assess is noise.
         doubts = [] if reason == BLANK else list(cautions(radiograph, placement, frozenset() if reason else traits))
         if scope and not reason and unfamiliarity > 1:

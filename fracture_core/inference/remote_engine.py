@@ -177,13 +177,13 @@ class RemoteEngine:
         parts = [squares[start : start + _BATCH] for start in range(0, len(squares), _BATCH)]
         answers = [self._pool.submit(self._request, part) for part in parts]
         try:
-            made = [answer.result(_CONNECT + _ANSWER) for answer in answers]
+            batches = [answer.result(_CONNECT + _ANSWER) for answer in answers]
         except TooLate as error:
             raise _AwayError("takes too long to answer") from error
         finally:
             for answer in answers:
                 answer.cancel()
-        return {name: np.concatenate([one[name] for one in made]) for name in self.graph.outputs}
+        return {name: np.concatenate([outputs[name] for outputs in batches]) for name in self.graph.outputs}
 
     def _request(self, squares: np.ndarray) -> dict[str, np.ndarray]:
         """Ask the server once, in a thread of the pool; raise _AwayError on whatever goes wrong."""
@@ -209,9 +209,9 @@ class RemoteEngine:
         from tritonclient.http import InferInput, InferRequestedOutput
 
         client, binary = self._client()
-        pictures = np.ascontiguousarray(squares, np.float32)[..., None]
-        tensor = InferInput(INPUT, list(pictures.shape), "FP32")
-        tensor.set_data_from_numpy(pictures, binary_data=binary)
+        images = np.ascontiguousarray(squares, np.float32)[..., None]
+        tensor = InferInput(INPUT, list(images.shape), "FP32")
+        tensor.set_data_from_numpy(images, binary_data=binary)
         wanted = [InferRequestedOutput(name, binary_data=binary) for name in self.graph.outputs]
         result = client.infer(self._model, [tensor], outputs=wanted)
         return {name: result.as_numpy(name) for name in self.graph.outputs}

@@ -123,16 +123,36 @@ class Scorer:
         Returns:
             Arrays by name, in the order of `paths`.
         """
-        kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
         done = 0
         for squares in _squares_ahead(paths, self.fit, batch):
-            outputs = self.score(squares)
-            for name in names:
-                kept[name].append(outputs[name])
+            self._collect(squares, parts)
             done += len(squares)
             if progress:
                 progress(done, len(paths))
-        return {name: np.concatenate(parts) for name, parts in kept.items()}
+        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+    def score_many(self, squares: np.ndarray, names: Sequence[str], *, batch: int = 32) -> dict[str, np.ndarray]:
+        """Score any number of letterboxed images, batch by batch.
+
+        Args:
+            squares: uint8 (n, S, S), in memory or mapped.
+            names: Outputs to return.
+            batch: Images per batch.
+
+        Returns:
+            Arrays by name, in the order of `squares`.
+        """
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        for start in range(0, len(squares), batch):
+            self._collect(np.ascontiguousarray(squares[start : start + batch]), parts)
+        return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+    def _collect(self, squares: np.ndarray, parts: Mapping[str, list[np.ndarray]]) -> None:
+        """Score a batch, and append each output that has a list in `parts`."""
+        outputs = self.score(squares)
+        for name, arrays in parts.items():
+            arrays.append(outputs[name])
 
 
 def scoring_engines(
@@ -174,14 +194,14 @@ def _view(squares: np.ndarray, view: str) -> np.ndarray:
 
 
 def _upright(outputs: Mapping[str, np.ndarray], view: str) -> dict[str, np.ndarray]:
-    made = {}
+    upright = {}
     for name, values in outputs.items():
         if name in ("logit", "global_logit"):
             values = values.reshape(len(values))
         elif name == "cells":
             values = values.reshape(values.shape[:3])
-        made[name] = values[:, :, ::-1] if view == "flip" and values.ndim >= 3 else values
-    return made
+        upright[name] = values[:, :, ::-1] if view == "flip" and values.ndim >= 3 else values
+    return upright
 
 
 def _squares_ahead(

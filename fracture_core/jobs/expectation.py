@@ -45,12 +45,12 @@ def phases(run: RunStatus) -> list[Phase]:
         fast = RunFolder(run.run).recipe().fast_path
     except RunError:
         fast = True
-    kept = [(title, stages) for title, stages in PHASES if fast or title != "Compute features"]
-    at = next((place for place, (_, stages) in enumerate(kept) if run.stage in stages), 0)
+    phases = [(title, stages) for title, stages in PHASES if fast or title != "Compute features"]
+    at = next((place for place, (_, stages) in enumerate(phases) if run.stage in stages), 0)
     if run.state in ("finished", "trained"):
-        at = len(kept) if run.state == "finished" else len(kept) - 2
-    states = ["done" if place < at else "current" if place == at else "next" for place in range(len(kept))]
-    return [Phase(title=title, state=state) for (title, _), state in zip(kept, states, strict=True)]
+        at = len(phases) if run.state == "finished" else len(phases) - 2
+    states = ["done" if place < at else "current" if place == at else "next" for place in range(len(phases))]
+    return [Phase(title=title, state=state) for (title, _), state in zip(phases, states, strict=True)]
 
 
 def expect(run: Path, seconds: float) -> None:

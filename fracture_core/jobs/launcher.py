@@ -16,7 +16,6 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fracture_core.bundle.loading import list_bundles
 from fracture_core.errors import FractureCoreError
@@ -28,9 +27,6 @@ from fracture_core.jobs.status import RunStatus, find_run, status
 from fracture_core.paths import models_folder, working_folder
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder
-
-if TYPE_CHECKING:
-    pass
 
 #: The command line that runs before `resume RUN`.
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "fracture_core")
@@ -245,7 +241,7 @@ def check_idle() -> None:
 
 
 def _alive(run: str | Path) -> RunStatus:
-    found = status(Path(run))
-    if not found.alive:
-        raise JobError(f"The run {found.name} is not running.")
-    return found
+    current = status(Path(run))
+    if not current.alive:
+        raise JobError(f"The run {current.name} is not running.")
+    return current

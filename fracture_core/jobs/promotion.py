@@ -22,24 +22,24 @@ from fracture_core.paths import models_folder
 FEWEST_TEST_IMAGES = 50
 
 
-def objections(found: BundleComparison) -> tuple[str, ...]:
+def objections(comparison: BundleComparison) -> tuple[str, ...]:
     """Return why a comparison does not justify using the new model.
 
     Args:
-        found: The comparison.
+        comparison: The comparison.
 
     Returns:
         A sentence each; empty if it does.
     """
-    n = len(found.test.labels)
-    said = []
-    if found.fairness.unfair:
-        said.append("The comparison is biased, so this model is not offered for use.")
+    n = len(comparison.test.labels)
+    reasons = []
+    if comparison.fairness.unfair:
+        reasons.append("The comparison is biased, so this model is not offered for use.")
     if n < FEWEST_TEST_IMAGES:
-        said.append(
+        reasons.append(
             f"Only {n} test images were compared; at least {FEWEST_TEST_IMAGES} are needed to offer it for use."
         )
-    return tuple(said)
+    return tuple(reasons)
 
 
 def restorable(from_runs: Collection[str], root: Path | None = None) -> list[str]:

@@ -138,7 +138,7 @@ def _train_and_package(
 def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
     """Score the run's val and test images with the bundle in use, unless it has been scored on some of them."""
     from fracture_core.evaluation.bundle_comparison import scores_file, share_images
-    from fracture_core.evaluation.scoring import predict_split
+    from fracture_core.evaluation.predictions_csv import predict_split
     from fracture_core.inference.predictor import Predictor
 
     try:

@@ -1,1 +1,1 @@
-"""Compute confusion counts, intervals, calibration, operating points and localisation figures."""
+"""Compute confusion counts, intervals, calibration, thresholds and operating points, and localisation."""

@@ -19,7 +19,7 @@ from fracture_core.metrics.thresholds import (
 
 UNLIKELY, INDETERMINATE, LIKELY = FINDINGS = ("fracture unlikely", "indeterminate", "fracture likely")
 #: With a single threshold the answer only says on which side of it the probability lies.
-BELOW, ABOVE = ONE_THRESHOLD_FINDINGS = ("below threshold", "above threshold: look again")
+BELOW, ABOVE = ("below threshold", "above threshold: look again")
 
 #: The text fields of an operating point.
 _TEXT_FIELDS = ("name", "criterion", "split", "note", "created")
@@ -208,7 +208,7 @@ def answer(probability: float, rule_out: float, rule_in: float) -> str:
         rule_in: threshold from which a fracture is likely.
 
     Returns:
-        One of FINDINGS, or one of ONE_THRESHOLD_FINDINGS if both thresholds are the same: a single threshold chosen
+        One of FINDINGS, or BELOW or ABOVE if both thresholds are the same: a single threshold chosen
         for its sensitivity can lie at a few per cent, and "fracture likely" beside such a figure would contradict it.
     """
     if rule_out != rule_in:

@@ -30,12 +30,6 @@ class Suggestion:
         """The name as a heading."""
         return self.point.name[0].upper() + self.point.name[1:]
 
-    @property
-    def optimism(self) -> dict[str, float]:
-        """How much higher each rate is on validation than on test; nan if undefined on either."""
-        names = ("sensitivity", "specificity", "balanced_accuracy", "f1", "mcc")
-        return {name: getattr(self.validation, name) - getattr(self.test, name) for name in names}
-
 
 def suggest(
     val: tuple[ArrayLike, ArrayLike],

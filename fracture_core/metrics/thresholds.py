@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fracture_core.metrics.confusion import Confusion, MetricsError
+from fracture_core.metrics.confusion import MetricsError
 from fracture_core.metrics.curves import ThresholdSweep, sweep
 
 
@@ -131,25 +131,6 @@ def best_f1(labels: ArrayLike, probabilities: ArrayLike) -> float:
     return _lowest_best(thresholds, 2 * tp / (tp + fp + cut.positives))
 
 
-def expected_cost(
-    matrix: Confusion, miss_cost: float, false_positive_cost: float = 1.0, prevalence: float | None = None
-) -> float:
-    """Compute the mean cost per radiograph of missed fractures and false positives.
-
-    Args:
-        matrix: The confusion matrix.
-        miss_cost: Cost of a missed fracture.
-        false_positive_cost: Cost of a false positive, in the same unit.
-        prevalence: Share of radiographs that are fractured, 0..1; by default that of the matrix.
-
-    Returns:
-        The cost, in the unit of the two costs.
-    """
-    share = matrix.prevalence if prevalence is None else prevalence
-    missed, false_positive = 1 - matrix.sensitivity, 1 - matrix.specificity
-    return miss_cost * share * missed + false_positive_cost * (1 - share) * false_positive
-
-
 def lowest_cost(
     labels: ArrayLike,
     probabilities: ArrayLike,
@@ -157,7 +138,7 @@ def lowest_cost(
     false_positive_cost: float = 1.0,
     prevalence: float | None = None,
 ) -> float:
-    """Return the threshold of lowest `expected_cost`; among equals the lowest.
+    """Return the threshold with the lowest mean cost per radiograph; among equals the lowest.
 
     With calibrated probabilities it approaches false_positive_cost / (miss_cost + false_positive_cost) (Elkan 2001).
 

@@ -152,5 +152,5 @@ def application(name: str) -> Callable[..., keras.Model]:
     """
     if name == "efficientnet-lite2":
         return efficientnet_lite2
-    made = getattr(keras.applications, BACKBONES[name].application)
-    return partial(made, include_preprocessing=False) if name == "efficientnetv2-b0" else made
+    builder = getattr(keras.applications, BACKBONES[name].application)
+    return partial(builder, include_preprocessing=False) if name == "efficientnetv2-b0" else builder

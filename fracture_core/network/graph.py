@@ -137,7 +137,7 @@ class Graph:
             nodes = tuple(_node(entry) for entry in data["nodes"])
             graph = cls(nodes, {str(k): str(v) for k, v in data["outputs"].items()})
             if min(graph.input_size) < 1:
-                raise ValueError("a picture without pixels")
+                raise ValueError("a image without pixels")
         except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
             raise GraphError(f"The network description is damaged ({error}).") from error
         graph._check_order()

@@ -28,9 +28,9 @@ def graph_from_keras(model: keras.Model) -> Graph:
     finished: dict[str, str] = {}  # a layer's name -> the node that ends it
     for layer in model.layers:
         sources = tuple(finished[name] for name in _source_names(layer))
-        made = _nodes(layer, keys[layer.name], sources)
-        nodes += made
-        finished[layer.name] = made[-1].name if made else sources[0]
+        added = _nodes(layer, keys[layer.name], sources)
+        nodes += added
+        finished[layer.name] = added[-1].name if added else sources[0]
     outputs = {name: finished[tensor._keras_history.operation.name] for name, tensor in model.output.items()}
     return Graph(tuple(nodes), outputs)
 

@@ -74,7 +74,7 @@ class Batch:
     `larger` float32 (n, 1, T, T) are the same images at the teacher's size; None if it is the student's.
     """
 
-    pictures: torch.Tensor
+    images: torch.Tensor
     labels: torch.Tensor
     cells: torch.Tensor
     whole: torch.Tensor
@@ -83,11 +83,11 @@ class Batch:
     @property
     def taught(self) -> torch.Tensor:
         """The images at the teacher's size."""
-        return self.pictures if self.larger is None else self.larger
+        return self.images if self.larger is None else self.larger
 
 
 def batches(
-    pictures: ImageCache,
+    images: ImageCache,
     boxes: Mapping[str, np.ndarray],
     labels: Mapping[str, int],
     recipe: Recipe,
@@ -97,7 +97,7 @@ def batches(
     """Yield batches; each depends only on the seed and the step.
 
     Args:
-        pictures: Letterboxed images.
+        images: Letterboxed images.
         boxes: The boxes of each image, in its pixels; (n, 4).
         labels: 0 or 1, shape (n,).
         recipe: The student's recipe.
@@ -110,17 +110,17 @@ def batches(
     positives = [i for i, label in labels.items() if label]
     negatives = [i for i, label in labels.items() if not label]
 
-    def picture(image_id: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        return augment(pictures.square(image_id), boxes[image_id], recipe.image_size, recipe.augmentation, rng)
+    def image(image_id: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        return augment(images.square(image_id), boxes[image_id], recipe.image_size, recipe.augmentation, rng)
 
     def make(step: int) -> Batch:
         rng = np.random.default_rng([recipe.seed, step])
         n = min(recipe.batch_size - 1, max(1, round(recipe.batch_size * schedule.positives)))
         ids = [*rng.choice(positives, n, replace=n > len(positives))]
         ids += [*rng.choice(negatives, recipe.batch_size - n, replace=recipe.batch_size > len(negatives))]
-        made = [picture(i, rng) for i in ids]
-        squares = np.stack([square for square, _ in made])[:, None].astype(np.float32)
-        cells = np.stack([cell_targets(b, recipe.image_size, CELL) for _, b in made])
+        drawn = [image(i, rng) for i in ids]
+        squares = np.stack([square for square, _ in drawn])[:, None].astype(np.float32)
+        cells = np.stack([cell_targets(b, recipe.image_size, CELL) for _, b in drawn])
         truth = np.array([labels[i] for i in ids], np.float32)
         squares, whole = blend(squares, schedule.mixing, rng)
         return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells, whole)))

@@ -18,7 +18,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -31,46 +31,10 @@ from fracture_core.metrics.curves import average_precision, roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights, save_weights
 from fracture_core.pretraining.batches import Batch, StageSchedule
+from fracture_core.pretraining.precision import engine_precision, half_where_faster
 from fracture_core.pretraining.teacher import Teacher, in_torch
 from fracture_core.pretraining.torch_model import GraphModule
 from fracture_core.recipe import Recipe
-
-
-@lru_cache
-def bfloat16_is_faster() -> bool:
-    """Time once whether this processor supports bfloat16 natively, on a typical convolution.
-
-    Where it is emulated (no AVX512-BF16, no AMX) a step takes ten times as long as in single precision.
-
-    Returns:
-        Whether bfloat16 is faster than single precision.
-    """
-    x = torch.rand(4, 64, 28, 28).contiguous(memory_format=torch.channels_last)
-    layer = torch.nn.Conv2d(64, 64, 3, padding=1).to(memory_format=torch.channels_last)
-
-    def seconds(enabled: bool) -> float:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=enabled):
-            layer(x)
-            began = time.perf_counter()
-            for _ in range(3):
-                layer(x)
-            return time.perf_counter() - began
-
-    return min(seconds(True) for _ in range(3)) < min(seconds(False) for _ in range(3))
-
-
-def half_where_faster() -> torch.autocast:
-    """Choose the precision for this processor.
-
-    Returns:
-        A context that computes in bfloat16 if that is faster, else in single precision.
-    """
-    return torch.autocast("cpu", torch.bfloat16, enabled=bfloat16_is_faster())
-
-
-def _precision() -> str:
-    """Return what the engine computes in where rounding does no harm: what teaches, and what learns nothing."""
-    return "bf16" if bfloat16_is_faster() else "f32"
 
 
 class Pretraining:
@@ -99,13 +63,14 @@ class Pretraining:
         for module in self.student.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = schedule.statistics_momentum
-        self._weights, self._frozen_engines = weights, {}
+        self._weights = weights
+        self._frozen_engines: dict[int, Engine] = {}
         self.average = GraphModule(graph, weights).to(memory_format=torch.channels_last).eval()
         self.teacher = None
         self.projections = torch.nn.ModuleList()
         if teacher:
-            self.teacher = Teacher(*teacher, matches, _precision())
-        self.optimiser: torch.optim.Optimizer | None = None
+            self.teacher = Teacher(*teacher, matches, engine_precision())
+        self.optimiser: torch.optim.Optimizer  # made by `_prepare`, which knows the teacher's projections
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -125,7 +90,7 @@ class Pretraining:
         for batch in stream(self.step):
             losses = self._train_step(batch)
             self.step += 1
-            seen += len(batch.pictures)
+            seen += len(batch.images)
             if self.step % 10 == 0:
                 rate = round(seen / (time.monotonic() - began), 2)
                 self._log({"step": self.step, "images_per_second": rate, **losses})
@@ -146,9 +111,8 @@ class Pretraining:
 
     def _prepare(self, stream: Callable[[int], Iterator[Batch]]) -> None:
         if self.teacher:
-            some = stream(0)
-            self.teacher.measure([next(some).taught for _ in range(min(6, self.schedule.steps))])
-            some.close()
+            # Leaving the stream early ends it.
+            self.teacher.measure([batch.taught for batch in islice(stream(0), min(6, self.schedule.steps))])
             with torch.no_grad():
                 outputs = self.student.eval()(torch.zeros(1, 1, self.recipe.image_size, self.recipe.image_size))
             for (_, node), (mean, _) in zip(self.teacher.matches, self.teacher.statistics, strict=True):
@@ -174,10 +138,10 @@ class Pretraining:
     def _train_step(self, batch: Batch) -> dict[str, float]:
         for group in self.optimiser.param_groups:
             group["lr"] = self._rate(group["head"])
-        x = batch.pictures.contiguous(memory_format=torch.channels_last)
+        x = batch.images.contiguous(memory_format=torch.channels_last)
         losses: dict[str, torch.Tensor] = {}
         self.student.train()
-        frozen = self._frozen_maps(batch.pictures)
+        frozen = self._frozen_maps(batch.images)
         with half_where_faster():
             outputs = self.student(x, frozen)
             projected = [p(outputs[node]) for p, (_, node) in zip(self.projections, self._matches, strict=True)]
@@ -188,7 +152,7 @@ class Pretraining:
         losses["global"] = self.schedule.global_weight * alone
         losses["box"] = self.schedule.box_weight * self._box_loss(known["cells"][:, 0], batch.cells[batch.whole])
         if self.teacher:
-            losses |= self._teaching(batch.taught, outputs, projected)
+            losses |= self._distillation(self.teacher, batch.taught, outputs, projected)
         total = sum(losses.values())
         self.optimiser.zero_grad()
         total.backward()
@@ -197,19 +161,22 @@ class Pretraining:
         self._average()
         return {name: round(float(value.detach()), 4) for name, value in losses.items()}
 
-    def _frozen_maps(self, pictures: torch.Tensor) -> dict[str, torch.Tensor] | None:
+    def _frozen_maps(self, images: torch.Tensor) -> dict[str, torch.Tensor] | None:
         """Return what the frozen part makes of images, from the inference engine: a third of PyTorch's time."""
         if not self.student.frozen:
             return None
-        size = pictures.shape[-1]
+        size = images.shape[-1]
         if size not in self._frozen_engines:
             part = self.student.frozen_part().at_size(size)
-            self._frozen_engines[size] = Engine(part, self._weights, precision=_precision())
-        return in_torch(self._frozen_engines[size].run(pictures[:, 0].numpy()))
+            self._frozen_engines[size] = Engine(part, self._weights, precision=engine_precision())
+        return in_torch(self._frozen_engines[size].run(images[:, 0].numpy()))
 
-    def _teaching(self, x: torch.Tensor, outputs: Mapping, projected: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        s, losses = self.schedule, {}
-        maps, taught = self.teacher.targets(x)
+    def _distillation(
+        self, teacher: Teacher, x: torch.Tensor, outputs: Mapping[str, torch.Tensor], projected: list[torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        s = self.schedule
+        losses: dict[str, torch.Tensor] = {}
+        maps, taught = teacher.targets(x)
         if s.dense_weight:
             pairs = zip(projected, maps, strict=True)
             dense = [F.smooth_l1_loss(p.float(), _resized(target, p)) for p, target in pairs]
@@ -237,9 +204,9 @@ class Pretraining:
     def _average(self) -> None:
         # Early on the average follows closely, or the random heads would stay in it for hundreds of steps.
         decay = min(self.schedule.averaging, (1 + self.step) / (10 + self.step))
-        for kept, new in zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(new, 1 - decay)
+        for averaged, new in zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True):
+            if averaged.is_floating_point():
+                averaged.lerp_(new, 1 - decay)
 
     def score(self, squares: np.ndarray) -> np.ndarray:
         """Score letterboxed images with the averaged weights.

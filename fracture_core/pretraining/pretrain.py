@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ import numpy as np
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
-from fracture_core.pretraining.plan import Plan, PretrainingError
+from fracture_core.pretraining.plan import Plan, PretrainingError, Stage
 from fracture_core.provenance import provenance
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder
@@ -59,13 +60,10 @@ def pretrain(
     Raises:
         PretrainingError: PyTorch is not installed, or the folder belongs to another plan.
     """
-    try:
-        from fracture_core.pretraining.batches import StageSchedule
-        from fracture_core.pretraining.loop import Pretraining
-    except ImportError as error:
+    if find_spec("torch") is None:
         raise PretrainingError(
             "Pre-training runs in PyTorch, which is not installed: pip install -r requirements-pretrain.txt."
-        ) from error
+        )
     from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
 
@@ -73,31 +71,44 @@ def pretrain(
     model = build_model(plan.recipe)
     origin = start(model).to_json()
     weights = weights_of(model)
-    histories = []
     for stage in plan.stages:
-        stage_folder = folder / stage.name
-        finished = stage_folder / "average.safetensors"
+        finished = folder / stage.name / "average.safetensors"
         if not finished.exists():
-            recipe = plan.recipe.replace(image_size=stage.image_size)
-            student = build_model(recipe)
-            teacher, matches = None, ()
-            if stage.teacher:
-                network = _teacher(plan, stage.schedule.get("teacher_size") or stage.image_size)
-                teacher = graph_from_keras(network), weights_of(network)
-                assert plan.teacher is not None  # a plan whose stages ask for one names it
-                matches = match(plan.teacher, recipe.backbone, network, student)
-            schedule = StageSchedule.from_json(stage.schedule)
-            loop = Pretraining(
-                stage_folder, recipe, schedule, graph_from_keras(student), weights, teacher, matches, report
-            )
-            stream = _views if stage.views else _letterboxed
-            loop.run(partial(stream(dataset, split, recipe), recipe, schedule), _validation(dataset, split, recipe))
+            _run_stage(plan, stage, dataset, split, folder / stage.name, weights, report)
         weights = load_weights(finished)
-        histories.append(stage_folder / "history.jsonl")
     graph = graph_from_keras(model)
     if plan.statistics_images:
         weights = _measured_again(plan, dataset, split, graph, weights)
-    return _finish(plan, folder, weights, graph, split, origin, histories)
+    return _finish(plan, folder, weights, graph, split, origin)
+
+
+def _run_stage(
+    plan: Plan,
+    stage: Stage,
+    dataset: FracAtlas,
+    split: Split,
+    folder: Path,
+    weights: Weights,
+    report: Callable[[dict], None] | None,
+) -> None:
+    """Run or resume a stage from the weights of the one before; the averaged weights are then in its folder."""
+    from fracture_core.network.keras_graph import graph_from_keras
+    from fracture_core.network.model import build_model
+    from fracture_core.pretraining.batches import StageSchedule
+    from fracture_core.pretraining.loop import Pretraining
+
+    recipe = plan.recipe.replace(image_size=stage.image_size)
+    schedule = StageSchedule.from_json(stage.schedule)
+    student = build_model(recipe)
+    teacher, matches = None, ()
+    if stage.teacher:
+        network = _teacher(plan, stage.schedule.get("teacher_size") or stage.image_size)
+        teacher = graph_from_keras(network), weights_of(network)
+        assert plan.teacher is not None  # a plan whose stages ask for one names it
+        matches = match(plan.teacher, recipe.backbone, network, student)
+    loop = Pretraining(folder, recipe, schedule, graph_from_keras(student), weights, teacher, matches, report)
+    stream = _views if stage.views else _letterboxed
+    loop.run(partial(stream(dataset, split, recipe), recipe, schedule), _validation(dataset, split, recipe))
 
 
 def _measured_again(plan: Plan, dataset: FracAtlas, split: Split, graph: Graph, weights: Weights) -> Weights:
@@ -115,9 +126,9 @@ def _letterboxed(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[.
 
     larger = round(recipe.image_size * 1.25 / 32) * 32
     paths = {i: dataset.path(i) for i in split.train}
-    pictures = load_image_cache(paths, larger, crop_to_field=recipe.crop_to_field)
-    boxes = {i: pictures.placement(i).boxes_in_square(dataset.boxes(i)) for i in split.train}
-    return partial(batches, pictures, boxes, _labels(dataset, split))
+    images = load_image_cache(paths, larger, crop_to_field=recipe.crop_to_field)
+    boxes = {i: images.placement(i).boxes_in_square(dataset.boxes(i)) for i in split.train}
+    return partial(batches, images, boxes, _labels(dataset, split))
 
 
 def _views(dataset: FracAtlas, split: Split, recipe: Recipe) -> Callable[..., Iterator]:
@@ -207,12 +218,12 @@ def _last_maps(model: keras.Model) -> dict[int, str]:
     """Return the key of the trunk's last layer by the stride of its map."""
     keys = layer_keys(model)
     size = model.input.shape[1]
-    found = {}
+    last = {}
     for layer in model.layers:
         shape: tuple[int, ...] = getattr(layer.output, "shape", ())
         if len(shape) == 4 and shape[3] > 3 and not layer.name.startswith("cells"):
-            found[-(-size // shape[1])] = keys[layer.name]
-    return found
+            last[-(-size // shape[1])] = keys[layer.name]
+    return last
 
 
 def _finish(
@@ -222,13 +233,12 @@ def _finish(
     graph: Graph,
     split: Split,
     origin: dict,
-    histories: Iterable[Path],
 ) -> Path:
     save_weights(folder / "weights.safetensors", weights)
     run = RunFolder(folder)
     run.write_setup(plan.recipe, split)
     run.write_graph(graph.to_json())
-    run.write_history(_validations(histories))
+    run.write_history(_validations(folder / stage.name / "history.jsonl" for stage in plan.stages))
     run.update_record(**provenance(), name=plan.recipe.name, start=origin, split=split.digest, finished=True)
     run.update_record(ended=datetime.now(UTC).isoformat(timespec="seconds"), trained_on=len(split.train))
     run.update_record(teacher=plan.teacher, stages=[dataclasses.asdict(stage) for stage in plan.stages])

@@ -23,33 +23,33 @@ class Teacher:
         self.matches = matches
         self.statistics: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def measure(self, pictures: list[torch.Tensor]) -> None:
+    def measure(self, images: list[torch.Tensor]) -> None:
         """Fix each channel's mean and standard deviation over some batches.
 
         Args:
-            pictures: Batches of images.
+            images: Batches of images.
         """
-        maps = [self._maps(self._outputs(batch)) for batch in pictures]
+        maps = [self._maps(self._outputs(batch)) for batch in images]
         for place in range(len(self.matches)):
             values = torch.cat([m[place] for m in maps])
             deviation, mean = torch.std_mean(values, (0, 2, 3), keepdim=True)
             self.statistics.append((mean, deviation + 1e-3))
 
-    def targets(self, pictures: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
+    def targets(self, images: torch.Tensor) -> tuple[list[torch.Tensor], dict[str, torch.Tensor]]:
         """Compute the maps to match.
 
         Args:
-            pictures: A batch of images.
+            images: A batch of images.
 
         Returns:
             The maps, float32 (n, C, h, w) within +-4, one per match; and all outputs of the network.
         """
-        outputs = self._outputs(pictures)
+        outputs = self._outputs(images)
         pairs = zip(self._maps(outputs), self.statistics, strict=True)
         return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs], outputs
 
-    def _outputs(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        return in_torch(self.engine.run(pictures[:, 0].numpy()))
+    def _outputs(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        return in_torch(self.engine.run(images[:, 0].numpy()))
 
     def _maps(self, outputs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
         return [outputs[node] for node, _ in self.matches]

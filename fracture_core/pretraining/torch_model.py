@@ -86,10 +86,10 @@ class GraphModule(torch.nn.Module):
         Returns:
             The graph, whose outputs are the inputs of the other nodes.
         """
-        kept = {node.name for node in self.graph.nodes[: self.frozen]}
+        frozen = {node.name for node in self.graph.nodes[: self.frozen]}
         read = [name for node in self.graph.nodes[self.frozen :] for name in node.inputs]
         read += [*self.graph.outputs.values(), *self.taps]
-        return Graph(self.graph.nodes[: self.frozen], {name: name for name in dict.fromkeys(read) if name in kept})
+        return Graph(self.graph.nodes[: self.frozen], {name: name for name in dict.fromkeys(read) if name in frozen})
 
     def train(self, mode: bool = True) -> GraphModule:
         """Switch as `torch.nn.Module.train` does, but leave frozen nodes in inference mode.
@@ -145,8 +145,8 @@ def _safe(name: str) -> str:
 
 def _last_uses(graph: Graph, taps: tuple[str, ...]) -> dict[int, list[str]]:
     """Return which values no later node reads: freeing them early keeps the memory of a forward pass small."""
-    kept = set(graph.outputs.values()) | set(taps)
-    last = {name: place for place, node in enumerate(graph.nodes) for name in node.inputs if name not in kept}
+    needed = set(graph.outputs.values()) | set(taps)
+    last = {name: place for place, node in enumerate(graph.nodes) for name in node.inputs if name not in needed}
     uses: dict[int, list[str]] = {}
     for name, place in last.items():
         uses.setdefault(place, []).append(name)

@@ -52,14 +52,20 @@ def view_batches(
         positives = min(count - 1, max(1, round(count * schedule.positives)))
         ids = [i for known, n in ((1, positives), (0, count - positives)) for i in _draw(by_label[known], n, rng)]
         views = [view(i, cut_at, rng) for i in ids]
-        squares = np.stack([one.square for one in views])[:, None].astype(np.float32)
+        squares = np.stack([drawn.square for drawn in views])[:, None].astype(np.float32)
         squares, whole = blend(squares, schedule.mixing, rng)
-        cells = np.stack([cell_targets(one.boxes * np.float32(size / cut_at), size, CELL) for one in views])
-        truth = np.array([one.fractured for one in views], np.float32)
+        cells = np.stack([cell_targets(drawn.boxes * np.float32(size / cut_at), size, CELL) for drawn in views])
+        truth = np.array([drawn.fractured for drawn in views], np.float32)
         larger = None
         if cut_at != size:
             larger, squares = torch.from_numpy(squares), _resized(squares, size)
-        return Batch(*(torch.from_numpy(a) for a in (squares, truth, cells, whole)), larger=larger)
+        return Batch(
+            images=torch.from_numpy(squares),
+            labels=torch.from_numpy(truth),
+            cells=torch.from_numpy(cells),
+            whole=torch.from_numpy(whole),
+            larger=larger,
+        )
 
     return prefetch(make, range(first, schedule.steps))
 

@@ -55,9 +55,9 @@ def chart(
     Returns:
         A figure without a background. A drag does not zoom: on a phone it scrolls the page.
     """
-    made = go.Figure(data=list(traces))
+    figure = go.Figure(data=list(traces))
     axis = {"gridcolor": _GRID, "zeroline": False, "fixedrange": True, "automargin": True, "title_standoff": 8}
-    made.update_layout(
+    figure.update_layout(
         template="none",
         paper_bgcolor=_CLEAR,
         plot_bgcolor=_CLEAR,
@@ -72,7 +72,7 @@ def chart(
         bargap=0.25,
         uirevision="kept",
     )
-    return made
+    return figure
 
 
 def in_theme(figure: go.Figure, theme: str) -> go.Figure:

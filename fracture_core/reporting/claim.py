@@ -73,9 +73,9 @@ def _study() -> dict[int, str]:
 
 def _data(recipe: Recipe, provenance: dict[str, Any], val: Predictions, test: Predictions) -> dict[int, str]:
     trained = provenance.get("trained_on")
-    kept = "Duplicates of validation and test images and truncated files are removed from training."
+    leakage = "Duplicates of validation and test images and truncated files are removed from training."
     return {
-        8: "All 4,083 published images. " + (kept if recipe.leak_free else "None is removed."),
+        8: "All 4,083 published images. " + (leakage if recipe.leak_free else "None is removed."),
         9: f"Scaled without distortion into a square of {recipe.image_size} px; normalised inside the network.",
         10: "None.",
         12: "No labels are missing.",

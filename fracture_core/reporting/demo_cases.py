@@ -126,12 +126,12 @@ def recognise(
 
 def _seen_note(bundle: Bundle, image_id: str) -> str:
     splits = bundle.predictions().set_index("image_id")["split"]
-    said = {
+    texts = {
         "test": "",
         "val": "Calibration image: the thresholds were chosen with this very radiograph. Its answer says little about "
         "new patients.",
     }
-    return said.get(
+    return texts.get(
         splits.get(image_id),
         "Training image: the model may have learned from this very radiograph. Its answer says nothing about new "
         "patients.",
@@ -154,7 +154,7 @@ def _same(dataset: FracAtlas, image_id: str, radiograph: Radiograph) -> bool:
 @lru_cache(maxsize=2)
 def _by_length(dataset: FracAtlas) -> dict[int, list[str]]:
     # Hashing every file would take seconds; few share a length, and only those have to be read.
-    found: dict[int, list[str]] = {}
+    by_label: dict[int, list[str]] = {}
     for image_id, path in dataset.table["path"].items():
-        found.setdefault((dataset.root / path).stat().st_size, []).append(image_id)
-    return found
+        by_label.setdefault((dataset.root / path).stat().st_size, []).append(image_id)
+    return by_label

@@ -86,7 +86,7 @@ def elsewhere_table(bundle: Bundle, test: Predictions) -> pd.DataFrame:
         ("Fractures flagged at the single threshold", (matrix.tp, matrix.positives), ("flagged", "fractured")),
         ("Hottest point of the heatmap in a box", (int(hits.sum()), len(hits)), ("hits", "boxed")),
         ("Limb radiographs called out of scope", None, ("limbs_not_assessed", "limbs")),
-        ("Other pictures called out of scope", None, ("others_not_assessed", "others")),
+        ("Other images called out of scope", None, ("others_not_assessed", "others")),
     ]
     return pd.DataFrame(
         [

@@ -49,8 +49,8 @@ def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> g
         )
         for answer in ANSWERS
     ]
-    made = chart(bars, "", "share of films", y_range=(0, 1)).update_layout(barmode="stack")
-    return _marked(made.update_yaxes(tickformat=".0%"), marks)
+    figure = chart(bars, "", "share of films", y_range=(0, 1)).update_layout(barmode="stack")
+    return _marked(figure.update_yaxes(tickformat=".0%"), marks)
 
 
 def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
@@ -65,10 +65,10 @@ def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) ->
     """
     psi = line("PSI", range(len(months)), months["psi"], PURPLE, mode="lines+markers")
     psi.x = list(months.index)
-    made = chart([psi], "", "stability index", legend=False).update_yaxes(rangemode="tozero")
+    figure = chart([psi], "", "stability index", legend=False).update_yaxes(rangemode="tozero")
     for level in (STABLE, MOVED):
-        made.add_hline(y=level, line={"color": GREY, "width": 1, "dash": "dash"})
-    return _marked(made, marks)
+        figure.add_hline(y=level, line={"color": GREY, "width": 1, "dash": "dash"})
+    return _marked(figure, marks)
 
 
 def _marked(figure: go.Figure, marks: Sequence[pd.Timestamp]) -> go.Figure:

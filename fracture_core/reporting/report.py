@@ -69,11 +69,11 @@ def report_pdf(
     styles = _styles(_COLOURS[words.kind])
     width, height = A4[0] - 2 * _MARGIN, A4[1] - 2 * _MARGIN
     method = method or finding.methods[0]
-    pictures = [finding.radiograph.pixels]
+    images = [finding.radiograph.pixels]
     if finding.assessed:
-        pictures.append(overlay(finding.radiograph.pixels, finding.heatmap(method), finding.full_colour(method)))
-    columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in pictures]
-    captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(pictures)]]
+        images.append(overlay(finding.radiograph.pixels, finding.heatmap(method), finding.full_colour(method)))
+    columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in images]
+    captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(images)]]
     story = [Paragraph("Fracture reader: single-radiograph report", styles["title"]), *_patient(patient, styles, width)]
     story += _verdict(finding, words, styles, notes)
     story += [

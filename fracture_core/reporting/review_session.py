@@ -218,7 +218,7 @@ def revise_verdict(
     return kept, _beside(review.of(kept.image), kept)
 
 
-def reviewed_picture(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> bytes:
+def reviewed_image(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> bytes:
     """Draw a film with its boxes.
 
     Args:

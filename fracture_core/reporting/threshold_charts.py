@@ -90,27 +90,27 @@ def matrix_chart(matrix: Confusion, *, clickable: bool = False) -> go.Figure:
         _heat([[shown["TP"], None], [shown["FP"], shown["TN"]]], BLUE, 0.06),
         _heat([[None, shown["FN"]], [None, None]], VERMILION, 0.3),
     ]
-    said = {
+    labels = {
         cell: f'<b style="font-size:1.3em">{count}</b><br>{name.replace(" ", "<br>", 1)}<br>{share}'
         for cell, (count, name, share) in words.items()
     }
     totals = [matrix.positives, matrix.negatives, matrix.tp + matrix.fp, matrix.fn + matrix.tn]
     texts = [
-        *(said[cell] for cell in ("TP", "FN", "FP", "TN")),
+        *(labels[cell] for cell in ("TP", "FN", "FP", "TN")),
         *(f'<b style="font-size:1.3em">{total}</b>' for total in totals),
     ]
     places = [(0, 0), (1, 0), (0, 1), (1, 1), (_TOTAL, 0), (_TOTAL, 1), (0, _TOTAL), (1, _TOTAL)]
-    made = chart(heat, "", "", x_range=(-0.5, 2.0), y_range=(2.0, -0.5), legend=False)
+    figure = chart(heat, "", "", x_range=(-0.5, 2.0), y_range=(2.0, -0.5), legend=False)
     ticks = {"tickvals": [0, 1, _TOTAL], "showgrid": False, "ticks": "", "tickangle": 0}
-    made.update_xaxes(ticktext=["Model:<br>fracture", "Model:<br>no fracture", "Total"], side="top", **ticks)
-    made.update_yaxes(ticktext=["Reference:<br>fracture", "Reference:<br>no fracture", "Total"], **ticks)
+    figure.update_xaxes(ticktext=["Model:<br>fracture", "Model:<br>no fracture", "Total"], side="top", **ticks)
+    figure.update_yaxes(ticktext=["Reference:<br>fracture", "Reference:<br>no fracture", "Total"], **ticks)
     for text, (x, y) in zip(texts, places, strict=True):
-        made.add_annotation(x=x, y=y, text=text, showarrow=False, captureevents=False)
+        figure.add_annotation(x=x, y=y, text=text, showarrow=False, captureevents=False)
     if clickable:
         unseen = {"symbol": "square", "size": 80, "color": "rgba(0, 0, 0, 0)"}
         cells = go.Scatter(x=[0, 1, 0, 1], y=[0, 0, 1, 1], mode="markers", marker=unseen, hoverinfo="skip")
-        made.add_trace(cells.update(customdata=["TP", "FN", "FP", "TN"], hoverinfo="none"))
-    return made
+        figure.add_trace(cells.update(customdata=["TP", "FN", "FP", "TN"], hoverinfo="none"))
+    return figure
 
 
 def _heat(shares: Sequence[Sequence[float | None]], colour: str, least: float) -> go.Heatmap:
@@ -160,9 +160,9 @@ def histogram_chart(predictions: Predictions, thresholds: Mapping[str, float]) -
         )
         for name, colour, counts in named
     ]
-    made = chart(traces, "calibrated probability", "% of the class", x_range=(0, 1))
-    made.update_yaxes(rangemode="tozero")
-    return upright(made, {name: min(place, 1.0) for name, place in thresholds.items()})
+    figure = chart(traces, "calibrated probability", "% of the class", x_range=(0, 1))
+    figure.update_yaxes(rangemode="tozero")
+    return upright(figure, {name: min(place, 1.0) for name, place in thresholds.items()})
 
 
 def reliability_chart(before: CalibrationSummary, after: CalibrationSummary) -> go.Figure:
@@ -208,8 +208,8 @@ def prevalence_chart(matrix: Confusion, prevalence: float) -> go.Figure:
     grid = np.linspace(0, 1, 101)
     values = np.array([ppv_npv_at_prevalence(matrix.sensitivity, matrix.specificity, p) for p in grid.tolist()])
     traces = [line("PPV", grid, values[:, 0], VERMILION), line("NPV", grid, values[:, 1], BLUE, dash="dash")]
-    made = chart(traces, "prevalence of fractures", "PPV, NPV", x_range=(0, 1), y_range=_UNIT)
-    return upright(made, {"yours": prevalence})
+    figure = chart(traces, "prevalence of fractures", "PPV, NPV", x_range=(0, 1), y_range=_UNIT)
+    return upright(figure, {"yours": prevalence})
 
 
 def subgroup_chart(rows: Sequence[SubgroupRow]) -> go.Figure:
@@ -227,9 +227,9 @@ def subgroup_chart(rows: Sequence[SubgroupRow]) -> go.Figure:
         estimate_dots("sensitivity", names, [row.sensitivity or undefined for row in rows], VERMILION),
         estimate_dots("specificity", names, [row.specificity or undefined for row in rows], BLUE),
     ]
-    made = downwards(chart(traces, "%, with 95 % interval", ""))
-    made.update_yaxes(categoryorder="array", categoryarray=names, range=(len(names) - 0.5, -0.5), autorange=False)
-    return made.update_xaxes(range=(0, 101)).update_layout(scattermode="group")
+    figure = downwards(chart(traces, "%, with 95 % interval", ""))
+    figure.update_yaxes(categoryorder="array", categoryarray=names, range=(len(names) - 0.5, -0.5), autorange=False)
+    return figure.update_xaxes(range=(0, 101)).update_layout(scattermode="group")
 
 
 def _curve(name: str, curve: Curve, colour: str, *, dash: str = "solid") -> go.Scatter:

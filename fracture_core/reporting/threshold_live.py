@@ -108,11 +108,11 @@ def _figures(predictions: Predictions, points: Sequence[OperatingPoint]) -> dict
     histogram = histogram_chart(predictions, {})
     histogram.add_shape(type="line", x0=0, x1=0, y0=0, y1=1, yref="paper", line={"color": GREEN, "width": 2.5})
     figures |= {"histogram": histogram, "matrix": matrix_chart(predictions.confusion(0.5))}
-    return {name: _plain(made) for name, made in figures.items()}
+    return {name: _plain(figure) for name, figure in figures.items()}
 
 
-def _plain(made: go.Figure) -> dict[str, Any]:
+def _plain(figure: go.Figure) -> dict[str, Any]:
     """Return data and layout without plotly's own theme, which is for a white background."""
-    plain = json.loads(made.to_json())
+    plain = json.loads(figure.to_json())
     plain["layout"].pop("template", None)
     return {"data": plain["data"], "layout": plain["layout"]}

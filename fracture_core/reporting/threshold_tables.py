@@ -165,11 +165,11 @@ def subgroups_table(rows: Iterable[SubgroupRow]) -> pd.DataFrame:
 TOO_FEW = f"Too few: fewer than {FEWEST} radiographs with or without a fracture, so no rate is shown."
 
 
-def disagreements_table(found: Disagreements, first: str, second: str) -> pd.DataFrame:
+def disagreements_table(disagreements: Disagreements, first: str, second: str) -> pd.DataFrame:
     """Tabulate every radiograph that two models classify differently, the largest difference first.
 
     Args:
-        found: The disagreements.
+        disagreements: The disagreements.
         first: Name of the first model.
         second: Name of the second model.
 
@@ -184,7 +184,7 @@ def disagreements_table(found: Disagreements, first: str, second: str) -> pd.Dat
             row.second,
             first if row.right == "first" else second,
         )
-        for row in found.rows
+        for row in disagreements.rows
     ]
     columns = ["Image", "Reference", f"Probability, {first}", f"Probability, {second}", "Correct"]
     return pd.DataFrame(rows, columns=columns)

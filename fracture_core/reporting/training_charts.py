@@ -35,8 +35,8 @@ def loss_chart(history: History, live: Sequence[tuple[float, float]] = ()) -> go
         _of(history, "loss", "training objective", BLUE),
         _of(history, "val_loss", "validation cross-entropy", VERMILION, "dash"),
     ]
-    made = chart([one for one in traces if one.x], "epoch", "loss")
-    return made.update_yaxes(rangemode="tozero").update_xaxes(rangemode="tozero")
+    figure = chart([trace for trace in traces if trace.x], "epoch", "loss")
+    return figure.update_yaxes(rangemode="tozero").update_xaxes(rangemode="tozero")
 
 
 def auc_chart(history: History) -> go.Figure:
@@ -70,8 +70,8 @@ def overlaid(histories: Mapping[str, History], key: str, title: str) -> go.Figur
         _of(history, key, name, SERIES[place % len(SERIES)], DASHES[place // len(SERIES) % len(DASHES)])
         for place, (name, history) in enumerate(histories.items())
     ]
-    made = chart(traces, "epoch", title, y_range=(0, 1) if key in _SHARES else None).update_xaxes(rangemode="tozero")
-    return made if key in _SHARES else made.update_yaxes(rangemode="tozero")
+    figure = chart(traces, "epoch", title, y_range=(0, 1) if key in _SHARES else None).update_xaxes(rangemode="tozero")
+    return figure if key in _SHARES else figure.update_yaxes(rangemode="tozero")
 
 
 def _of(history: History, key: str, name: str, colour: str, dash: str = "solid") -> go.Scatter:

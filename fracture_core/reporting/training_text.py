@@ -68,31 +68,31 @@ def size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{math.ceil(count / 1e6)} MB"
 
 
-def estimate_in_words(found: RunEstimate | None) -> str:
+def estimate_in_words(needed: RunEstimate | None) -> str:
     """Describe how long a run will take and how much disk space it needs.
 
     Args:
-        found: The estimate, or None.
+        needed: The estimate, or None.
 
     Returns:
         A sentence or two.
     """
-    if found is None:
+    if needed is None:
         return "Not measured on this machine yet."
-    return f"About {duration(found.seconds)} for all epochs, and {size(found.bytes)} of disk space. {found.basis}"
+    return f"About {duration(needed.seconds)} for all epochs, and {size(needed.bytes)} of disk space. {needed.basis}"
 
 
-def preset_time(found: RunEstimate | None, typical: str) -> str:
+def preset_time(needed: RunEstimate | None, typical: str) -> str:
     """Describe how long a plan takes: as estimated for this machine, else as is typical.
 
     Args:
-        found: The estimate, or None.
+        needed: The estimate, or None.
         typical: The typical time.
 
     Returns:
         The text.
     """
-    return f"about {duration(found.seconds)} here" if found else f"typically {typical}"
+    return f"about {duration(needed.seconds)} here" if needed else f"typically {typical}"
 
 
 def total_in_words(spent: float, left: float | None) -> str:
@@ -105,8 +105,8 @@ def total_in_words(spent: float, left: float | None) -> str:
     Returns:
         The text.
     """
-    said = f"Running for {duration(spent)}"
-    return f"{said}, about {duration(left)} left in total." if left is not None else f"{said}."
+    text = f"Running for {duration(spent)}"
+    return f"{text}, about {duration(left)} left in total." if left is not None else f"{text}."
 
 
 def dataset_in_words(dataset: Dataset, split: Split) -> str:

@@ -17,6 +17,7 @@ from fracture_core.bundle.manifest import write_manifest
 from fracture_core.bundle.model_card import write_card
 from fracture_core.bundle.out_of_distribution import fit_familiarity
 from fracture_core.data.dataset import Dataset
+from fracture_core.data.image_cache import find_image_cache
 from fracture_core.data.split import Split
 from fracture_core.evaluation.elsewhere import ELSEWHERE_SETTING, elsewhere_folder, measure_elsewhere, summary
 from fracture_core.explain.boxes import BOXES_FROM
@@ -47,13 +48,22 @@ def fit_features(
     Returns:
         Arrays by name, for features.safetensors.
     """
-    train = scorer.score_files([dataset.path(i) for i in split.train], ("embedding", "appearance"))
+    train = _train_features(scorer, dataset, split, ("embedding", "appearance"))
     val = (table["split"] == "val").to_numpy()
     known = [trait for trait in TRAITS if trait in dataset.table]
     on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in known}
     on_val = {trait: table.loc[val, trait].to_numpy() for trait in known}
     arrays = fit_familiarity(train["appearance"], held["appearance"][val]).to_arrays()
     return arrays | fit_traits(train["embedding"], on_train, held["embedding"][val], on_val).to_arrays()
+
+
+def _train_features(scorer: Scorer, dataset: Dataset, split: Split, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Score the training images: those that training decoded, as far as they are still cached."""
+    paths = {i: dataset.path(i) for i in dataset.table.index}
+    cached = find_image_cache(paths, scorer.size, crop_to_field=scorer.recipe.crop_to_field)
+    if cached is None:
+        return scorer.score_files([paths[i] for i in split.train], names)
+    return scorer.score_many(cached.squares[[cached.rows[i] for i in split.train]], names)
 
 
 def fit_levels(table: pd.DataFrame, held: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

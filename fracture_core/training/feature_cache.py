@@ -75,14 +75,14 @@ class Features:
 class FeatureSource:
     """The images to compute features of.
 
-    `plain` uint8 (n, S, S) is what inference would see; augmented views are computed from `pictures` and `boxes` (in
+    `plain` uint8 (n, S, S) is what inference would see; augmented views are computed from `images` and `boxes` (in
     their pixels), by `ids`; both lists have n entries.
     """
 
     ids: Sequence[str]
     plain: np.ndarray
     plain_boxes: Sequence[np.ndarray]
-    pictures: ImageCache | None
+    images: ImageCache | None
     boxes: Sequence[np.ndarray]
 
     def view(self, row: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -99,10 +99,10 @@ class FeatureSource:
         if view == 0:
             return self.plain[index], cell_targets(self.plain_boxes[index], recipe.image_size, CELL)
         rng = np.random.default_rng([recipe.seed, index, view])
-        assert self.pictures is not None  # views are drawn of what may be augmented
-        square = self.pictures.square(self.ids[index])
-        picture, boxes = augment(square, self.boxes[index], recipe.image_size, recipe.augmentation, rng)
-        return picture, cell_targets(boxes, recipe.image_size, CELL)
+        assert self.images is not None  # views are drawn of what may be augmented
+        square = self.images.square(self.ids[index])
+        image, boxes = augment(square, self.boxes[index], recipe.image_size, recipe.augmentation, rng)
+        return image, cell_targets(boxes, recipe.image_size, CELL)
 
 
 def _shapes(engine: Engine, graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -175,9 +175,9 @@ def _compute(
         for name, shape in wanted.items()
     }
     progress(done)
-    for start, pictures, cells in _views_ahead(source, recipe, done, rows):
-        end = start + len(pictures)
-        outputs = engine.run(pictures)
+    for start, images, cells in _views_ahead(source, recipe, done, rows):
+        end = start + len(images)
+        outputs = engine.run(images)
         files["cells.npy"][start:end] = cells
         for place, name in enumerate(shapes):
             files[f"{place}.npy"][start:end] = np.clip(outputs[name], -_FLOAT16_MAX, _FLOAT16_MAX)
@@ -244,14 +244,14 @@ def _key(part: FrozenBackbone, source: FeatureSource, recipe: Recipe, views: int
     digest.update(json.dumps(part.graph.to_json(), sort_keys=True).encode())
     for key in sorted(part.weights):
         digest.update(key.encode() + part.weights[key].tobytes())
-    _add_pictures(digest, source.plain, source.plain_boxes)
-    if views > 1 and source.pictures is not None:
+    _add_images(digest, source.plain, source.plain_boxes)
+    if views > 1 and source.images is not None:
         digest.update(json.dumps([asdict(recipe.augmentation), recipe.seed]).encode())
-        rows = [source.pictures.rows[i] for i in source.ids]
-        _add_pictures(digest, source.pictures.squares[rows], source.boxes)
+        rows = [source.images.rows[i] for i in source.ids]
+        _add_images(digest, source.images.squares[rows], source.boxes)
     return digest.hexdigest()[:24]
 
 
-def _add_pictures(digest: hashlib._Hash, pictures: Iterable[np.ndarray], boxes: Sequence[np.ndarray]) -> None:
-    for picture, outlined in zip(pictures, boxes, strict=True):
-        digest.update(np.ascontiguousarray(picture).tobytes() + np.asarray(outlined, np.float32).tobytes())
+def _add_images(digest: hashlib._Hash, images: Iterable[np.ndarray], boxes: Sequence[np.ndarray]) -> None:
+    for image, outlined in zip(images, boxes, strict=True):
+        digest.update(np.ascontiguousarray(image).tobytes() + np.asarray(outlined, np.float32).tobytes())

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from fracture_core.bundle.manifest import check_name, install
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP
 from fracture_core.data.dataset import Dataset
 from fracture_core.errors import FractureCoreError
-from fracture_core.evaluation.scoring import predict_split
+from fracture_core.evaluation.predictions_csv import predict_split
 from fracture_core.files import atomic_write, write_text
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
@@ -30,11 +31,11 @@ from fracture_core.metrics.confusion import sigmoid
 from fracture_core.metrics.operating_points import default_operating_points
 from fracture_core.network.backbones import BACKBONES
 from fracture_core.network.graph import Graph
-from fracture_core.network.weights import half_precision, load_weights, save_weights
+from fracture_core.network.weights import Weights, half_precision, load_weights, save_weights
 from fracture_core.paths import models_folder
 from fracture_core.training.bundle_features import fit_features, fit_levels, seal
 from fracture_core.training.run_folder import RunFolder
-from fracture_core.training.scope_fit import fit_scope, outsiders_folder
+from fracture_core.training.scope_fit import ScopeFit, fit_scope, outsiders_folder
 
 
 class PackagingError(FractureCoreError):
@@ -73,15 +74,44 @@ def package(
         BundleError: The name is invalid.
     """
     check_name(name)
-    outsiders = outsiders or outsiders_folder()
     source = RunFolder(run)
     if not source.finished:
         raise PackagingError(f"The run {Path(run).name} is not finished; resume it first.")
-    recipe, split, record, graph = source.recipe(), source.split(), source.record(), source.graph()
-    weights = load_weights(source.path / "weights.safetensors")
-    # Everything below is computed with the weights as they will be shipped, rounding included.
-    weights = {key: array.astype(np.float32) for key, array in half_precision(weights).items()}
-    graph = graph.with_outputs({MIDDLE_MAP: BACKBONES[recipe.backbone].middle})
+    scored = _score(source, dataset, outsiders or outsiders_folder(), progress)
+    root = Path(root or models_folder())
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
+    try:
+        folder.chmod(0o755)
+        _write(folder, name, source, scored)
+        install(folder, name, root)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return load_bundle(name, root)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """What is computed from a run: the network as it ships, its predictions, and what was fitted to them."""
+
+    graph: Graph
+    weights: Weights
+    table: pd.DataFrame
+    offset: float
+    temperature: float
+    features: dict[str, np.ndarray]
+    scope: ScopeFit | None
+
+
+def _score(
+    source: RunFolder, dataset: Dataset, outsiders: Path | None, progress: Callable[[int, int], None] | None
+) -> _Scored:
+    """Score val and test, calibrate on val, and fit the features; everything with the weights as they will ship."""
+    recipe, split = source.recipe(), source.split()
+    weights = half_precision(load_weights(source.path / "weights.safetensors"))
+    weights = {key: array.astype(np.float32) for key, array in weights.items()}
+    graph = source.graph().with_outputs({MIDDLE_MAP: BACKBONES[recipe.backbone].middle})
     engine, smaller = scoring_engines(with_evidence(graph), recipe, lambda graph, _: Engine(graph, weights))
     scorer = Scorer(engine, recipe, smaller)
     table, held = predict_split(scorer, evidence_head(graph, weights), dataset, split, progress=progress)
@@ -89,38 +119,34 @@ def package(
     key = _bias_of_logit(graph)
     weights[key] = weights[key] + np.float32(offset)
     table["logit"] += round(offset, 6)
-    features = fit_features(scorer, dataset, split, table, held)
+    features = fit_features(scorer, dataset, split, table, held) | fit_levels(table, held)
     scope = fit_scope(scorer, [dataset.path(i) for i in split.train], outsiders) if outsiders else None
-    features |= fit_levels(table, held) | (scope.model.to_arrays() if scope else {})
+    features |= scope.model.to_arrays() if scope else {}
+    return _Scored(graph, weights, table, offset, temperature, features, scope)
+
+
+def _write(folder: Path, name: str, source: RunFolder, scored: _Scored) -> None:
+    """Write every file of the bundle."""
+    recipe, split, record = source.recipe(), source.split(), source.record()
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    root = Path(root or models_folder())
-    root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
-    try:
-        folder.chmod(0o755)
-        save_weights(folder / "weights.safetensors", weights)
-        write_text(folder / "network.json", json.dumps(graph.to_json(), separators=(",", ":")) + "\n")
-        write_text(folder / "recipe.json", json.dumps(recipe.to_json(), indent=1) + "\n")
-        with atomic_write(folder / "predictions.csv") as temporary:
-            table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
-        with atomic_write(folder / "features.safetensors") as temporary:
-            save_file(features, temporary)
-        _write_points(folder, table, temperature, created)
-        shutil.copyfile(run / "history.csv", folder / "history.csv")
-        provenance = {
-            **record,
-            "pretraining": _pretraining(record),
-            "offset": offset,
-            "split": split.digest,
-            "trained_on": len(split.train),
-            "scope": scope.record() if scope else None,
-        }
-        seal(folder, name, recipe, table, temperature, created, provenance)
-        install(folder, name, root)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    return load_bundle(name, root)
+    save_weights(folder / "weights.safetensors", scored.weights)
+    write_text(folder / "network.json", json.dumps(scored.graph.to_json(), separators=(",", ":")) + "\n")
+    write_text(folder / "recipe.json", json.dumps(recipe.to_json(), indent=1) + "\n")
+    with atomic_write(folder / "predictions.csv") as temporary:
+        scored.table.to_csv(temporary, index=False, float_format="%.6f", lineterminator="\n")
+    with atomic_write(folder / "features.safetensors") as temporary:
+        save_file(scored.features, temporary)
+    _write_points(folder, scored.table, scored.temperature, created)
+    shutil.copyfile(source.path / "history.csv", folder / "history.csv")
+    provenance = {
+        **record,
+        "pretraining": _pretraining(record),
+        "offset": scored.offset,
+        "split": split.digest,
+        "trained_on": len(split.train),
+        "scope": scored.scope.record() if scored.scope else None,
+    }
+    seal(folder, name, recipe, scored.table, scored.temperature, created, provenance)
 
 
 def _bias_of_logit(graph: Graph) -> str:

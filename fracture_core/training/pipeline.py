@@ -50,11 +50,11 @@ class Examples(Protocol):
 class ImageExamples:
     """Images, augmented again each time they are used.
 
-    `pictures` may be larger than the network's input, so that zooming in loses nothing; `boxes` are in their pixels.
+    `images` may be larger than the network's input, so that zooming in loses nothing; `boxes` are in their pixels.
     """
 
     ids: Sequence[str]
-    pictures: ImageCache
+    images: ImageCache
     boxes: Sequence[np.ndarray]
     recipe: Recipe
 
@@ -77,10 +77,10 @@ class ImageExamples:
         Returns:
             The image uint8 (S, S) by name, and its cells float32 (S/8, S/8), 0..1.
         """
-        square = self.pictures.square(self.ids[index])
+        square = self.images.square(self.ids[index])
         size = self.recipe.image_size
-        picture, boxes = augment(square, self.boxes[index], size, self.recipe.augmentation, rng)
-        return {"radiograph": picture}, cell_targets(boxes, size, CELL)
+        image, boxes = augment(square, self.boxes[index], size, self.recipe.augmentation, rng)
+        return {"radiograph": image}, cell_targets(boxes, size, CELL)
 
 
 def epoch_order(labels: np.ndarray, batch_size: int, balance: ClassBalance, seed: int, epoch: int) -> np.ndarray:

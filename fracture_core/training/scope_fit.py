@@ -25,7 +25,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.scorer import Scorer
-from fracture_core.training.made_up import made_up_picture
+from fracture_core.training.synthetic_images import synthetic_image
 
 #: Names the folder of images to fit on, where no other is given.
 OUTSIDERS_SETTING = "FRACTURE_OUTSIDERS_DIR"
@@ -107,9 +107,9 @@ def fit_scope(
     """
     rng, scorer = np.random.default_rng(seed), scorer.first_view()
     chosen = [train[i] for i in sorted(rng.permutation(len(train))[:films])]
-    others, limbs = pictures_in(outsiders / "outside"), pictures_in(outsiders / "limbs")
+    others, limbs = images_in(outsiders / "outside"), images_in(outsiders / "limbs")
     if len(others) < _FEWEST:
-        raise ScopeFitError(f"{outsiders} has {len(others)} pictures in outside/; a fit needs {_FEWEST} at least.")
+        raise ScopeFitError(f"{outsiders} has {len(others)} images in outside/; a fit needs {_FEWEST} at least.")
     groups = {
         FILMS: _views((_pixels(path) for path in chosen), scorer.size, 2, 0.6, rng),
         LIMBS: _views((_pixels(path) for path in limbs), scorer.size, 3, 0.7, rng),
@@ -120,7 +120,7 @@ def fit_scope(
         # no limb is shown more nearly whole.
         number = int(np.clip(round(_VIEWS_OF_A_KIND / len(paths)) - 1, 1, 10))
         groups[f"no limb: {kind.name}"] = _views(map(_pixels, paths), scorer.size, number, 0.85, rng)
-    groups["no limb: drawn"] = _views((made_up_picture(rng) for _ in range(made_up)), scorer.size, 0, 1, rng)
+    groups["no limb: drawn"] = _views((synthetic_image(rng) for _ in range(made_up)), scorer.size, 0, 1, rng)
     parts, rows = [], []
     for name, views in groups.items():
         while batch := list(islice(views, _BATCH)):
@@ -130,7 +130,7 @@ def fit_scope(
     return _fitted(np.concatenate(parts), table)
 
 
-def pictures_in(folder: Path) -> list[Path]:
+def images_in(folder: Path) -> list[Path]:
     """Return the images in a folder and those below it, in order of their paths.
 
     Args:
@@ -149,11 +149,11 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 def _views(
-    pictures: Iterator[np.ndarray], size: int, views: int, whole: float, rng: np.random.Generator
+    images: Iterator[np.ndarray], size: int, views: int, whole: float, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, int, bool]]:
     """Yield each image as it is and in random views: uint8 (S, S), the image's number, whether it is as it is."""
     before: ImagePyramid | None = None
-    for number, pixels in enumerate(pictures):
+    for number, pixels in enumerate(images):
         yield letterbox(pixels, size)[0], number, True
         for _ in range(views):
             pyramid = image_pyramid(_coarser(pixels, rng), _NO_BOXES)

@@ -78,8 +78,8 @@ def _image_data(model: keras.Model, recipe: Recipe, rng: np.random.Generator) ->
     squares = rng.integers(0, 256, (n, side, side), np.uint8)
     ids = [str(place) for place in range(n)]
     placements = (letterbox(squares[0], side)[1],) * n
-    pictures = ImageCache(squares, placements, {name: place for place, name in enumerate(ids)})
-    examples = ImageExamples(ids, pictures, [np.zeros((0, 4), np.float32)] * n, recipe)
+    images = ImageCache(squares, placements, {name: place for place, name in enumerate(ids)})
+    examples = ImageExamples(ids, images, [np.zeros((0, 4), np.float32)] * n, recipe)
     labels = np.arange(n) % 2
     return TrainingData(examples, labels, {}, labels[:0], model, ("radiograph",))
 

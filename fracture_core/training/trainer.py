@@ -169,7 +169,7 @@ class Trainer:
         if not self.average:
             return look()
         own = [_value(v) for v in self.moving]
-        _assign(self.moving, [kept.numpy() for kept in self.average])
+        _assign(self.moving, [averaged.numpy() for averaged in self.average])
         try:
             return look()
         finally:
@@ -184,7 +184,9 @@ class Trainer:
         arrays = {f"model/{v.path}": _value(v) for v in self.model.variables}
         arrays |= {f"optimiser/{i}": _value(v) for i, v in enumerate(self.optimiser.variables)}
         if self.average:
-            arrays |= {f"average/{v.path}": kept.numpy() for v, kept in zip(self.moving, self.average, strict=True)}
+            arrays |= {
+                f"average/{v.path}": averaged.numpy() for v, averaged in zip(self.moving, self.average, strict=True)
+            }
         return arrays, {"step": self.step, "history": self.history, "sums": self._sums}
 
     def restore(self, checkpoint: Checkpoint) -> None:

@@ -122,10 +122,10 @@ def _features(
     return compute_features(part, source, recipe, views, beside=beside, progress=progress)
 
 
-def _rows(pictures: ImageCache, ids: Sequence[str]) -> np.ndarray:
-    return pictures.squares[[pictures.rows[i] for i in ids]]
+def _rows(images: ImageCache, ids: Sequence[str]) -> np.ndarray:
+    return images.squares[[images.rows[i] for i in ids]]
 
 
-def _boxes(dataset: Dataset, pictures: ImageCache, ids: Sequence[str]) -> list[np.ndarray]:
+def _boxes(dataset: Dataset, images: ImageCache, ids: Sequence[str]) -> list[np.ndarray]:
     boxes = (dataset.boxes(i) if dataset.outlined(i) else UNKNOWN for i in ids)
-    return [pictures.placement(i).boxes_in_square(outlines) for i, outlines in zip(ids, boxes, strict=True)]
+    return [images.placement(i).boxes_in_square(outlines) for i, outlines in zip(ids, boxes, strict=True)]

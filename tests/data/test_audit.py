@@ -150,6 +150,7 @@ def test_the_real_cut_short_files(real):
     dataset, found, _ = real
     assert len(found.cut_short) == 59
     assert (dataset.table.loc[list(found.cut_short), "label"] == 0).all()
+    assert {dataset.path(image_id).parent.name for image_id in found.cut_short} == {"Non_fractured"}
 
 
 @REAL

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from fracture_core.data.audit import Audit
 from fracture_core.data.catalogue import (
     COUNTS,
-    DEFECT_CHOICES,
-    HARDWARE,
     LABELS,
     ORDERS,
     PARTS,
@@ -79,9 +77,9 @@ def some(options):
         some(LABELS),
         some(PARTS),
         some(VIEWS),
-        some(HARDWARE),
+        some(("hardware", "no hardware")),
         some(SPLITS),
-        some(DEFECT_CHOICES),
+        some((*NAMES, "none found")),
         some(COUNTS),
         st.sampled_from(["", "  ", "1", "img000000", "0000003, 0000007", "nothing", "("]),
     ),

@@ -46,14 +46,14 @@ def dataset(tmp_path_factory) -> FracAtlas:
 
 def test_sizes_and_boxes_are_upright(dataset):
     found = survey(dataset)
-    assert found.pictures.loc["A", ["width", "height", "orientation"]].tolist() == [96, 120, 1]
-    assert found.pictures.loc["C", ["width", "height", "orientation"]].tolist() == [120, 96, 6]
-    assert np.isnan(found.pictures.at["A", "box_size"])
-    assert found.pictures.at["B", "box_size"] == pytest.approx(0.5)
+    assert found.images.loc["A", ["width", "height", "orientation"]].tolist() == [96, 120, 1]
+    assert found.images.loc["C", ["width", "height", "orientation"]].tolist() == [120, 96, 6]
+    assert np.isnan(found.images.at["A", "box_size"])
+    assert found.images.at["B", "box_size"] == pytest.approx(0.5)
     first = found.boxes[found.boxes["image_id"] == "B"].iloc[0]
     assert first[["x", "y", "width", "height"]].tolist() == [0.25, 0.25, 0.5, 0.5]
-    assert sizes(found.pictures).values.tolist() == [["96 x 120", 2], ["120 x 96", 1]]
-    assert sizes(found.pictures, most=1).values.tolist() == [["96 x 120", 2], ["1 other sizes", 1]]
+    assert sizes(found.images).values.tolist() == [["96 x 120", 2], ["120 x 96", 1]]
+    assert sizes(found.images, most=1).values.tolist() == [["96 x 120", 2], ["1 other sizes", 1]]
 
 
 def test_places_are_counted_where_boxes_lie():
@@ -116,8 +116,8 @@ def test_the_real_dataset_is_as_described(fracatlas_dir):
     assert len(found.boxes) == 922
     assert found.boxes[["x", "y"]].to_numpy().min() > 0
     assert found.boxes[["x", "y"]].to_numpy().max() < 1
-    assert sizes(found.pictures)["size"][0] == "373 x 454"
+    assert sizes(found.images)["size"][0] == "373 x 454"
     assert classes_by_part(catalogue(dataset))["fractured"].sum() > 717  # some show several parts
     assert drawable(charts.place_map(box_places(found.boxes)))
-    assert sum(charts.box_size_bars(found.pictures["box_size"]).data[0].y) == 717
-    assert drawable(charts.size_bars(sizes(found.pictures)))
+    assert sum(charts.box_size_bars(found.images["box_size"]).data[0].y) == 717
+    assert drawable(charts.size_bars(sizes(found.images)))

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from fracture_core.data.fracatlas import DatasetError, FracAtlas, find_fracatlas, turn_points
+from fracture_core.data.fracatlas import DatasetError, FracAtlas, find_fracatlas
+from fracture_core.imaging.exif import turn_points
 from tests.support.miniature import Entry, build
 
 BOX = (10.0, 20.0, 30.0, 12.0)

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from fracture_core.data import thumbnails as module
-from fracture_core.data.thumbnails import PictureStore, make_all, thumbnails
+from fracture_core.data.thumbnails import ThumbnailStore, make_all, thumbnails
 from fracture_core.imaging.letterbox import shrink
 from tests.support.miniature import Entry, build, picture
 
 
 @pytest.fixture
-def store(tmp_path) -> PictureStore:
-    return PictureStore(tmp_path / "cache" / "pictures.sqlite")
+def store(tmp_path) -> ThumbnailStore:
+    return ThumbnailStore(tmp_path / "cache" / "pictures.sqlite")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_they_are_made_once(paths, store, monkeypatch):
     first = thumbnails(paths, 96, store)
     monkeypatch.setattr(module, "_thumbnail", lambda *a: pytest.fail("made again"))
     assert thumbnails(paths, 96, store) == first
-    assert thumbnails(paths, 96, PictureStore(store.file)) == first
+    assert thumbnails(paths, 96, ThumbnailStore(store.file)) == first
 
 
 def test_a_changed_file_gets_a_new_one(paths, store, tmp_path):
@@ -90,7 +90,7 @@ def test_a_damaged_store_is_replaced(paths, store, damage):
 
 def test_without_a_place_to_write_they_are_made_each_time(paths, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    store = PictureStore(tmp_path / "file" / "pictures.sqlite")
+    store = ThumbnailStore(tmp_path / "file" / "pictures.sqlite")
     assert set(thumbnails(paths, 96, store)) == set(paths)
 
 

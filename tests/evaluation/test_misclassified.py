@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fracture_core.data.fracatlas import FracAtlas
-from fracture_core.data.thumbnails import PictureStore, thumbnails
+from fracture_core.data.thumbnails import ThumbnailStore, thumbnails
 from fracture_core.evaluation.misclassified import FALSE_ALARMS, MISSES, NEAREST_FIRST, evidence_thumbnail, mistakes
 from fracture_core.inference.predictor import load_predictor
 from fracture_core.metrics.operating_points import OperatingPoint
@@ -45,7 +45,7 @@ def reader(small_models):
 
 
 def test_the_picture_has_the_evidence_and_the_boxes(reader, small_models, tmp_path, monkeypatch):
-    dataset, store = FracAtlas(small_models.parent / "data"), PictureStore(tmp_path / "pictures.sqlite")
+    dataset, store = FracAtlas(small_models.parent / "data"), ThumbnailStore(tmp_path / "pictures.sqlite")
     path, boxes = dataset.path("IMG0000003"), dataset.boxes("IMG0000003")
     data = evidence_thumbnail(reader, path, boxes, "grad-cam", 60, store)
     drawn = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)

@@ -17,7 +17,7 @@ from fracture_core.data.augmentation import cell_targets
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
-from fracture_core.evaluation.scoring import predict_split
+from fracture_core.evaluation.predictions_csv import predict_split
 from fracture_core.imaging.exposed_field import exposed_field, fit
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph

@@ -1,11 +1,14 @@
-"""What may be put in use without being compared first."""
+"""Which bundle is in use, how another takes its place, and what may do so without being compared first."""
 
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+from fracture_core.bundle.loading import current_bundle, list_bundles, load_bundle
+from fracture_core.bundle.validation import BundleError
 from fracture_core.jobs import promotion
 from fracture_core.jobs.promotion import promote, restorable
 
@@ -39,3 +42,28 @@ def test_a_promotion_can_be_taken_back(own_models):
     in_use(own_models, "small")
     promote("other", own_models)
     assert restorable({"small", "other"}, own_models) == ["small"]
+
+
+def test_promotion_is_a_name_and_moves_no_bundle(models):
+    shutil.copytree(models / "small", models / "new")
+    before = {p: p.read_bytes() for p in models.glob("*/*")}
+    assert list_bundles(models) == ["new", "small"]
+    promoted = promote("small", models)
+    assert (promoted.name, promoted.before) == ("small", None)
+    assert list_bundles(models) == ["small", "new"] and load_bundle(root=models).name == "small"
+    assert promote("new", models).before == "small"
+    assert load_bundle(root=models).name == "new"
+    promote("small", models)  # put back
+    assert current_bundle(models) == "small"
+    assert {p: p.read_bytes() for p in models.glob("*/*")} == before
+
+
+def test_a_damaged_bundle_is_not_put_in_use(models):
+    shutil.copytree(models / "small", models / "new")
+    promote("small", models)
+    (models / "new" / "card.md").write_text("altered")
+    with pytest.raises(BundleError):
+        promote("new", models)
+    assert current_bundle(models) == "small"
+    shutil.rmtree(models / "small")
+    assert current_bundle(models) == "densenet121-fracatlas"  # the one in use has gone

@@ -31,7 +31,6 @@ def test_each_is_what_its_criterion_chooses_on_validation(splits):
         assert one.validation == confusion(*val, one.point.threshold)
         assert one.test == confusion(*test, one.point.threshold)
         assert one.point.sensitivity == one.validation.sensitivity
-        assert one.optimism["f1"] == pytest.approx(one.validation.f1 - one.test.f1)
 
 
 def test_test_has_no_say(splits):
@@ -45,8 +44,9 @@ def test_choosing_on_few_is_optimistic_on_the_whole():
     optimism = []
     for seed in range(60):
         val, test = model_like(60, seed=seed), model_like(800, seed=1000 + seed)
-        found = suggest((val[0], sigmoid(val[1])), (test[0], sigmoid(test[1])))
-        optimism.append(next(s for s in found if s.point.name == "best F1").optimism["f1"])
+        suggestions = suggest((val[0], sigmoid(val[1])), (test[0], sigmoid(test[1])))
+        best = next(s for s in suggestions if s.point.name == "best F1")
+        optimism.append(best.validation.f1 - best.test.f1)
     assert np.mean(optimism) > 0.02
 
 

@@ -18,7 +18,7 @@ from fracture_core.data.defects import DEFECTS, summary
 from fracture_core.data.download import download_job
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
-from fracture_core.data.thumbnails import PictureStore
+from fracture_core.data.thumbnails import ThumbnailStore
 from fracture_core.evaluation.misclassified import FALSE_ALARMS, MISSES, mistakes
 from pages.parts.dataset.download import ABOUT
 from tests.data.test_download import Server
@@ -185,7 +185,7 @@ def test_every_section_draws_what_the_core_counts(app, table, small_models):
 
     app.segmented_control("show").set_value("Localisation accuracy")
     run(app)
-    expected = pointing(bundle.predictions(), survey(dataset).pictures, "test")
+    expected = pointing(bundle.predictions(), survey(dataset).images, "test")
     assert len(app.dataframe) == len(expected)
     for drawn, rows in zip(app.dataframe, expected.values(), strict=True):
         assert drawn.value.equals(pointing_table(rows))
@@ -238,4 +238,4 @@ def served(tmp_path):
 
 def test_thumbnails_are_kept_where_the_cache_is(app, tmp_path):
     run(app)
-    assert PictureStore().file.is_relative_to(tmp_path)
+    assert ThumbnailStore().file.is_relative_to(tmp_path)

@@ -22,7 +22,7 @@ from fracture_core.bundle import saved_points
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import FILES, install, verify, write_manifest
 from fracture_core.bundle.validation import BundleError
-from fracture_core.data.thumbnails import PictureStore, thumbnails
+from fracture_core.data.thumbnails import ThumbnailStore, thumbnails
 from fracture_core.files import atomic_write
 from fracture_core.inference.assessment import UNFAMILIAR, not_read
 from fracture_core.metrics.operating_points import OperatingPoint
@@ -117,7 +117,7 @@ def test_without_room_for_a_cache_the_pictures_are_made_all_the_same(small_model
     else:
         read_only(place)
     images = sorted((small_models.parent / "data" / "images").glob("*/*.jpg"))[:3]
-    made = thumbnails({path.stem: path for path in images}, store=PictureStore(place / "pictures.sqlite"))
+    made = thumbnails({path.stem: path for path in images}, store=ThumbnailStore(place / "pictures.sqlite"))
     assert set(made) == {path.stem for path in images}
 
 

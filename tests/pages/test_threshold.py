@@ -27,9 +27,9 @@ PAGE = """
 import streamlit as st
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.paths import models_folder
-from pages.parts.threshold.state import told
+from pages.parts.threshold.state import browser_event
 if said := st.session_state.pop("test_says", None):
-    told(*said, load_bundle("small", models_folder()))
+    browser_event(*said, load_bundle("small", models_folder()))
 """ + (ROOT / "pages" / "threshold.py").read_text("utf-8").partition('"""\n')[2]
 THRESHOLDS = (0.05, 0.2, 0.5, 0.8)
 

@@ -104,7 +104,7 @@ def test_a_batch_depends_on_seed_and_step_alone(material):
     _, pictures, boxes, labels, _ = material
     straight = list(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 0))
     later = list(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 4))
-    assert torch.equal(straight[4].pictures, later[0].pictures)
+    assert torch.equal(straight[4].images, later[0].images)
     assert torch.equal(straight[5].cells, later[1].cells)
     assert straight[0].cells.shape == (8, 64 // CELL, 64 // CELL)
     assert straight[0].labels.sum() == round(8 * SCHEDULE.positives)
@@ -115,7 +115,7 @@ def test_a_blend_is_known_by_its_teacher_alone(tmp_path, material, network):
     mixing = dataclasses.replace(SCHEDULE, mixing=0.6, logit_weight=1.0)
     plain = next(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 0))
     mixed = next(batches(pictures, boxes, labels, RECIPE, mixing, 0))
-    same = [torch.equal(a, b) for a, b in zip(plain.pictures, mixed.pictures, strict=True)]
+    same = [torch.equal(a, b) for a, b in zip(plain.images, mixed.images, strict=True)]
     assert same == mixed.whole.tolist() and same[0] and not all(same)
     speaking = teacher()
     run = Pretraining(tmp_path, RECIPE, mixing, *network, *speaking)
@@ -193,9 +193,9 @@ def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, n
     run._prepare(stream_of(material, schedule))
     batch = next(batches(pictures, boxes, labels, RECIPE, schedule, 0))
     # A student whose answers are off by a known amount: what it is taught must be what is written here by hand.
-    maps, taught = run.teacher.targets(batch.pictures)
+    maps, taught = run.teacher.targets(batch.images)
     student = {"logit": taught["logit"].float() + 1.5, "cells": taught["cells"].float() + 0.5}
-    losses = run._teaching(batch.pictures, student, maps)
+    losses = run._teaching(batch.images, student, maps)
     p, q = (torch.sigmoid(logit.double()) for logit in (taught["logit"].float(), student["logit"]))
     assert losses["dense"] == 0
     assert losses["cells"].item() == pytest.approx(2.0 * 0.5**2 / 2, rel=1e-4)

@@ -26,16 +26,16 @@ LABELS = {f"IMG{n}": int(n % 3 == 0) for n in range(12)}
 def test_a_batch_depends_on_seed_and_step_alone() -> None:
     schedule = StageSchedule(steps=4, sizes=(64, 96), joined=0.5)
     straight, later = (list(view_batches(IMAGES, LABELS, RECIPE, schedule, first)) for first in (0, 3))
-    assert torch.equal(straight[3].pictures, later[0].pictures)
+    assert torch.equal(straight[3].images, later[0].images)
     assert torch.equal(straight[3].cells, later[0].cells)
     assert torch.equal(straight[3].labels, later[0].labels)
     other = next(view_batches(IMAGES, LABELS, RECIPE.replace(seed=1), schedule, 3))
-    assert other.pictures.shape != later[0].pictures.shape or not torch.equal(other.pictures, later[0].pictures)
+    assert other.images.shape != later[0].images.shape or not torch.equal(other.images, later[0].images)
 
 
 def test_larger_images_come_in_smaller_batches() -> None:
     schedule = StageSchedule(steps=30, sizes=(64, 128))
-    made = {tuple(b.pictures.shape[i] for i in (0, 2)) for b in view_batches(IMAGES, LABELS, RECIPE, schedule, 0)}
+    made = {tuple(b.images.shape[i] for i in (0, 2)) for b in view_batches(IMAGES, LABELS, RECIPE, schedule, 0)}
     assert made == {(16, 64), (8, 128)}
 
 
@@ -49,6 +49,6 @@ def test_a_teachers_pictures_are_the_same_at_its_size() -> None:
     batch = next(view_batches(IMAGES, LABELS, RECIPE, schedule, 0))
     assert batch.taught is batch.larger and batch.larger.shape == (16, 1, 128, 128)
     shrunk = torch.nn.functional.avg_pool2d(batch.larger, 2)
-    assert (shrunk - batch.pictures).abs().max() < 1e-3
+    assert (shrunk - batch.images).abs().max() < 1e-3
     plain = next(view_batches(IMAGES, LABELS, RECIPE, StageSchedule(steps=1), 0))
-    assert plain.taught is plain.pictures
+    assert plain.taught is plain.images

@@ -21,7 +21,7 @@ from fracture_core.reporting.review_session import (
     keep_verdict,
     own_verdict,
     read_by,
-    reviewed_picture,
+    reviewed_image,
     revise_verdict,
 )
 from fracture_core.reporting.worklist import Entry
@@ -121,8 +121,8 @@ def test_films_with_a_verdict_and_files_without_an_image_come_last(films, review
 
 def test_the_picture_shows_the_boxes(films, review):
     keep_verdict(review, *films[0], "fracture", reader="a", boxes=[(10, 10, 40, 40)])
-    with_box = reviewed_picture(review, reviewed_films(review.verdicts())[0])
+    with_box = reviewed_image(review, reviewed_films(review.verdicts())[0])
     picture = np.asarray(Image.open(io.BytesIO(with_box)).convert("RGB"), int)
     assert picture.shape == (160, 160, 3) and (picture[..., 2] - picture[..., 0] > 60).any()
     review.path(digest(films[0])).unlink()
-    assert reviewed_picture(review, reviewed_films(review.verdicts())[0]) == b""
+    assert reviewed_image(review, reviewed_films(review.verdicts())[0]) == b""

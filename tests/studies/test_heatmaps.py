@@ -30,6 +30,6 @@ def test_the_figures_are_those_of_the_heatmaps_shown(small_models):
         assert everyone.centre_pointing.value == pytest.approx(np.mean(middles))
 
     text = page({bundle.version: [section("test", found)]})
-    assert text.count("| Localiser |") == text.count("| the picture's middle |") == 4
+    assert text.count("| Localiser |") == text.count("| the image centre |") == 4
     assert f"## {bundle.version}" in text and "--bundle small`" in text
     assert text.count("| all (") == 4 and text.endswith("|\n")

@@ -24,6 +24,7 @@ from fracture_core.training.progress import TrainingError
 from fracture_core.training.run_folder import RunFolder, new_run_path
 from fracture_core.training.schedule import is_better, learning_rate, stale_epochs
 from fracture_core.training.train import TrainingStoppedError, split_for, train
+from fracture_core.training.trainer import Trainer
 from tests.support.training import SMALL, miniature, tiny_network
 
 pytestmark = pytest.mark.slow
@@ -221,22 +222,18 @@ def test_a_damaged_checkpoint_is_a_sentence(root, dataset):
         train(SMALL, dataset, run=run)
 
 
-def test_a_rate_that_blows_up_is_a_sentence_not_a_bundle(root, dataset):
+def test_a_loss_that_is_not_finite_ends_the_run_with_a_readable_error(root, dataset, monkeypatch):
     recipe = SMALL.replace(learning_rate=1.0, gradient_norm=0.0, epochs=60, fast_path=True)
-    run = root / "blown"
+    run, step = root / "blown", Trainer.train_step
 
-    def spoil(p):  # what an overflow does, at a step of our choosing
-        if p.stage == "training" and p.done == 3:
-            import gc
+    def overflowing(self, *batch):  # what an overflow does, at a step of our choosing
+        if self.step == 3:
+            self.model.get_layer("global_logit").bias.assign([math.nan])
+        return step(self, *batch)
 
-            from fracture_core.training.trainer import Trainer
-
-            for thing in gc.get_objects():
-                if isinstance(thing, Trainer) and thing.recipe is recipe:
-                    thing.model.get_layer("global_logit").bias.assign([math.nan])
-
+    monkeypatch.setattr(Trainer, "train_step", overflowing)
     with pytest.raises(TrainingError, match="not finite"):
-        train(recipe, dataset, run=run, progress=spoil)
+        train(recipe, dataset, run=run)
     assert not (run / "weights.safetensors").exists()
 
 

@@ -47,8 +47,8 @@ class ReviewedFilm:
     @property
     def label(self) -> int | None:
         """1 or 0 if all readers who could tell agree on it; None otherwise."""
-        told = {verdict.verdict for verdict in self.latest} - {CANNOT_TELL}
-        return {FRACTURE: 1, NO_FRACTURE: 0}[told.pop()] if len(told) == 1 else None
+        verdicts = {verdict.verdict for verdict in self.latest} - {CANNOT_TELL}
+        return {FRACTURE: 1, NO_FRACTURE: 0}[verdicts.pop()] if len(verdicts) == 1 else None
 
     @property
     def boxes(self) -> tuple[tuple[float, float, float, float], ...]:
@@ -105,8 +105,8 @@ def readers_agreement(films: Iterable[ReviewedFilm]) -> dict[tuple[str, str], Ag
     """
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for film in films:
-        for one, other in combinations(sorted(film.latest, key=lambda verdict: verdict.reader), 2):
-            pairs.setdefault((one.reader, other.reader), []).append((one.verdict, other.verdict))
+        for first, other in combinations(sorted(film.latest, key=lambda verdict: verdict.reader), 2):
+            pairs.setdefault((first.reader, other.reader), []).append((first.verdict, other.verdict))
     return {readers: agreement(*zip(*both, strict=True)) for readers, both in pairs.items()}
 
 

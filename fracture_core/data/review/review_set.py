@@ -208,9 +208,9 @@ class ReviewSet:
         film = self.path(image)
         try:
             with exclusive_lock(self._file):
-                kept = [line for line in _lines(self._file) if _image_of(line) != image]
+                others = [line for line in _lines(self._file) if _image_of(line) != image]
                 with atomic_write(self._file) as temporary:
-                    temporary.write_bytes(b"".join(line + b"\n" for line in kept))
+                    temporary.write_bytes(b"".join(line + b"\n" for line in others))
                 film.unlink(missing_ok=True)
         except OSError as error:
             raise ReviewError(f"The film cannot be removed from {self.folder} ({_reason(error)}).") from error

@@ -1,1 +1,1 @@
-"""The ways in which people keep labelled radiographs: csv files, class folders, COCO, YOLO and public datasets."""
+"""Formats of labelled radiographs: csv files, class folders, COCO, YOLO and public datasets."""

@@ -77,8 +77,8 @@ def _class_depth(places: list[_Place], root: Path) -> int:
     levels = [{place.folders[depth] for place in places if len(place.folders) > depth} for depth in range(deepest)]
     labels = [{class_label(name) for name in names} for names in levels]
     for wanted in ([0, 1], [0], [1]):
-        for depth, found in enumerate(labels):
-            if found == set(wanted) and not _has_classes_above(places, depth):
+        for depth, labelled in enumerate(labels):
+            if labelled == set(wanted) and not _has_classes_above(places, depth):
                 return depth
     # A level where most names are classes lacks but one name; else the first that has several is meant.
     for depth, names in enumerate(levels):

@@ -87,10 +87,10 @@ def fracture_classes(names: Iterable[str], where: str) -> set[str]:
         DatasetError: None does.
     """
     names = list(dict.fromkeys(names))
-    found = {name for name in names if _OF_A_FRACTURE.search(name) and not _NOT_OF_A_FRACTURE.search(name)}
-    if not found:
+    fractured = {name for name in names if _OF_A_FRACTURE.search(name) and not _NOT_OF_A_FRACTURE.search(name)}
+    if not fractured:
         raise DatasetError(f"None of the classes {quoted(names)} in {where} is called a fracture.")
-    return found
+    return fractured
 
 
 def split_part(name: str) -> str | None:
@@ -114,8 +114,8 @@ def split_part_within(name: str) -> str:
     Returns:
         "train", "val" or "test"; "" if the name contains none, or several.
     """
-    found = {part for word in re.findall(r"[a-z]+", name.casefold()) if (part := _PARTS.get(word))}
-    return found.pop() if len(found) == 1 else ""
+    parts = {part for word in re.findall(r"[a-z]+", name.casefold()) if (part := _PARTS.get(word))}
+    return parts.pop() if len(parts) == 1 else ""
 
 
 def quoted(names: Sequence[str]) -> str:

@@ -51,8 +51,8 @@ def list_coco(files: list[Path], root: Path) -> tuple[pd.DataFrame, list[str]]:
             "not say which is train, val or test: give the one that is meant."
         )
     for file in files:
-        made, others = _rows(file, finder, parts[file] or "")
-        rows += made
+        listed, others = _rows(file, finder, parts[file] or "")
+        rows += listed
         ignored |= others
     if len({row[0] for row in rows}) < len(rows):
         raise DatasetError(f"The COCO files of {root.name} name the same image more than once.")
@@ -71,7 +71,7 @@ def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[s
         images = {image["id"]: str(image["file_name"]) for image in data["images"]}
     except (KeyError, TypeError) as error:
         raise DatasetError(f"{file.name} is damaged: its annotations do not fit its images and categories.") from error
-    used = {name for found in boxes.values() for name, _ in found}
+    used = {name for drawn in boxes.values() for name, _ in drawn}
     meant = fracture_classes(sorted(used or set(names.values())), file.name)
     rows = []
     for number, name in images.items():
@@ -81,9 +81,9 @@ def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[s
                 f"{file.name} names the image {name[:80]!r}, which is not there, or there more than once."
             )
         of_fractures = [box for kind, box in boxes[number] if kind in meant]
-        kept = [_box(box, file, name) for box in of_fractures if box]
+        valid = [_box(box, file, name) for box in of_fractures if box]
         relative = path.relative_to(finder.root).as_posix()
-        rows.append((relative, int(bool(of_fractures)), part, "", kept or None, f"{name} in {file.name}"))
+        rows.append((relative, int(bool(of_fractures)), part, "", valid or None, f"{name} in {file.name}"))
     return rows, used - meant
 
 

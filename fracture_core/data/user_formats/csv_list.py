@@ -58,20 +58,20 @@ def list_csv(file: Path, part: str = "") -> pd.DataFrame:
         given["label"] = given["label"].replace("", "0")  # GRAZPEDWRI-DX says 1 or nothing
     labels = class_labels(given["label"], f"the column {columns['label']} of {file.name}")
     where = {row: f"Row {row} of {file.name}" for row in rows.index}
-    made = pd.DataFrame(
+    table = pd.DataFrame(
         {"path": [_below(text, finder, where[row]) for row, text in given["image"].items()]}, rows.index
     )
-    made["label"] = given["label"].map(labels)
-    made["split"] = [_part(text, where[row]) or part for row, text in given["split"].items()]
-    made["patient"] = given["patient"].map(same_id)
-    made["boxes"] = _boxes_of(rows, given["boxes"], where)
-    made["where"] = pd.Series(where)
-    for row in made.index[(made["label"] == 0) & made["boxes"].map(bool)]:
+    table["label"] = given["label"].map(labels)
+    table["split"] = [_part(text, where[row]) or part for row, text in given["split"].items()]
+    table["patient"] = given["patient"].map(same_id)
+    table["boxes"] = _boxes_of(rows, given["boxes"], where)
+    table["where"] = pd.Series(where)
+    for row in table.index[(table["label"] == 0) & table["boxes"].map(bool)]:
         raise DatasetError(f"{where[row]} has boxes around fractures, but its label says that there is none.")
     for flag in _FLAGS:
         if flag in rows and rows[flag].isin(["0", "1"]).all():
-            made[flag] = rows[flag].astype(int)
-    return _one_row_an_image(made, file)
+            table[flag] = rows[flag].astype(int)
+    return _one_row_an_image(table, file)
 
 
 def lists_images(file: Path) -> bool:
@@ -123,8 +123,8 @@ def _column(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
 
 def _below(text: str, finder: FileFinder, where: str) -> str:
     """Return the path below the csv's folder of a file that may be missing; raise DatasetError if it leads out."""
-    if found := finder.find(text):
-        return found.relative_to(finder.root).as_posix()
+    if match := finder.find(text):
+        return match.relative_to(finder.root).as_posix()
     path = (finder.root / text.replace("\\", "/")).resolve()
     if not text or not path.is_relative_to(finder.root) or path == finder.root:
         raise DatasetError(f"{where} names no file below the csv's own folder: {text[:80]!r}.")
@@ -142,7 +142,7 @@ def _boxes_of(rows: pd.DataFrame, given: pd.Series, where: dict[int, str]) -> li
     corners = [_column(rows, (name,)) for name in _CORNERS]
     if any(given) or None in corners:
         return [_boxes(text, where[row]) for row, text in given.items()]
-    made = []
+    parsed = []
     for row, cells in zip(rows.index, rows[corners].to_numpy(), strict=True):
         text = ""
         if any(cells):
@@ -151,8 +151,8 @@ def _boxes_of(rows: pd.DataFrame, given: pd.Series, where: dict[int, str]) -> li
                 text = json.dumps([left, top, right - left, bottom - top])
             except ValueError:
                 text = "none"
-        made.append(_boxes(text, where[row]))
-    return made
+        parsed.append(_boxes(text, where[row]))
+    return parsed
 
 
 def _boxes(text: str, where: str) -> list[list[float]] | None:
@@ -161,16 +161,16 @@ def _boxes(text: str, where: str) -> list[list[float]] | None:
     try:
         boxes = json.loads(text)
         boxes = [boxes] if boxes and not isinstance(boxes[0], list) else boxes
-        made = [[float(x), float(y), float(w), float(h)] for x, y, w, h in boxes]
-        if not all(math.isfinite(v) for box in made for v in box) or any(min(w, h) <= 0 for _, _, w, h in made):
+        numbers = [[float(x), float(y), float(w), float(h)] for x, y, w, h in boxes]
+        if not all(math.isfinite(v) for box in numbers for v in box) or any(min(w, h) <= 0 for _, _, w, h in numbers):
             raise ValueError("not a box")
     except (ValueError, TypeError, RecursionError) as error:
         raise DatasetError(
             f"{where} has no readable boxes: they are written [[x, y, width, height], ...], in pixels."
         ) from error
-    if made and max(v for box in made for v in box) <= 1:
+    if numbers and max(v for box in numbers for v in box) <= 1:
         raise DatasetError(f"{where} has boxes in fractions of the image; they must be in pixels.")
-    return made
+    return numbers
 
 
 def _one_row_an_image(rows: pd.DataFrame, file: Path) -> pd.DataFrame:

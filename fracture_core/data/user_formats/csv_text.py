@@ -79,8 +79,8 @@ def read_csv_text(file: Path) -> CsvText:
             raise DatasetError(
                 f"Row {number} of {file.name} has {len(cells)} values, but its first row names {width} columns."
             )
-    made = [(cells + [""] * width)[:width] for _, cells in rows[1:]]
-    table = pd.DataFrame(made, columns=header, index=[number for number, _ in rows[1:]], dtype=str)
+    padded = [(cells + [""] * width)[:width] for _, cells in rows[1:]]
+    table = pd.DataFrame(padded, columns=header, index=[number for number, _ in rows[1:]], dtype=str)
     return CsvText(name=file.name, rows=table.loc[:, [bool(name) for name in header]], first=tuple(header))
 
 
@@ -109,7 +109,7 @@ def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:
     if line := _SEPARATOR_LINE.match(text):
         separator, text = line[1], text[line.end() :]
     else:
-        head = re.sub(r'"[^"]*"', "", next((one for one in text.splitlines() if one.strip()), ""))
+        head = re.sub(r'"[^"]*"', "", next((row for row in text.splitlines() if row.strip()), ""))
         separator = max(_SEPARATORS, key=head.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     numbered = ((number, [cell.strip() for cell in cells]) for number, cells in enumerate(rows, 1))

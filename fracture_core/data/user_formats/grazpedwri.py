@@ -40,6 +40,6 @@ def add_boxes(table: pd.DataFrame, root: Path) -> pd.DataFrame:
     boxes = []
     for path, label in zip(table["path"], table["label"], strict=True):
         file = home / "labels" / f"{Path(path).stem}.txt"
-        found = [box for name, box in read_boxes(file, names) if name in meant] if label and file.is_file() else []
-        boxes.append(found or None)
+        drawn = [box for name, box in read_boxes(file, names) if name in meant] if label and file.is_file() else []
+        boxes.append(drawn or None)
     return table.assign(boxes=pd.Series(boxes, index=table.index, dtype=object), in_fractions=True)

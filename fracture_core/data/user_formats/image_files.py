@@ -38,12 +38,16 @@ def image_files(root: Path) -> list[Path]:
         if Path(error.filename or root) == root:
             raise DatasetError(f"The folder {root} cannot be read ({error.strerror}).") from error
 
-    found = []
+    paths = []
     for name, folders, files in os.walk(root, onerror=refuse):
-        folders[:] = [one for one in folders if not one.startswith(".") and one.casefold() not in _OTHER_FOLDERS]
+        folders[:] = [
+            subfolder
+            for subfolder in folders
+            if not subfolder.startswith(".") and subfolder.casefold() not in _OTHER_FOLDERS
+        ]
         folder = Path(name)
-        found += [folder / file for file in files if _may_be_an_image(file) and (folder / file).is_file()]
-    return sorted(found)
+        paths += [folder / file for file in files if _may_be_an_image(file) and (folder / file).is_file()]
+    return sorted(paths)
 
 
 def _may_be_an_image(name: str) -> bool:
@@ -81,17 +85,17 @@ class FileFinder:
         if self._by_tail is None:
             self._by_tail = self._index()
         for tail in _tails(parts):
-            if found := self._by_tail.get(tail):
-                return found[0] if len(found) == 1 else None
+            if matches := self._by_tail.get(tail):
+                return matches[0] if len(matches) == 1 else None
         return None
 
     def _index(self) -> dict[str, list[Path]]:
-        found = defaultdict(list)
+        by_tail = defaultdict(list)
         for file in image_files(self.root):
             relative = [_same(part) for part in file.relative_to(self.root).parts]
             for tail in {*_ends(relative), *_ends([*relative[:-1], relative[-1].rpartition(".")[0]])}:
-                found[tail].append(file)
-        return found
+                by_tail[tail].append(file)
+        return by_tail
 
 
 def _tails(parts: list[str]) -> list[str]:

@@ -107,20 +107,20 @@ def read_boxes(file: Path, names: dict[int, str]) -> list[tuple[str, list[float]
     Raises:
         DatasetError: A line is neither a box nor a polygon, its numbers are not fractions, or its class has no name.
     """
-    found = []
+    boxes = []
     for number, line in enumerate(_text(file).splitlines(), 1):
         if not line.split():
             continue
         try:
             values = [float(word) for word in line.split()]
             name = names[int(values[0])]
-            found.append((name, _box(values[1:])))
+            boxes.append((name, _box(values[1:])))
         except (ValueError, KeyError, OverflowError) as error:
             raise DatasetError(
                 f"Line {number} of {file.parent.name}/{file.name} is no YOLO box: a known class, and then the centre, "
                 "width and height as fractions of the image."
             ) from error
-    return found
+    return boxes
 
 
 def _box(values: list[float]) -> list[float]:
@@ -141,16 +141,16 @@ def _box(values: list[float]) -> list[float]:
 
 def _yaml_names(text: str) -> dict[int, str]:
     """Read `names` of a data.yaml: a list in brackets, a list of lines, or lines with numbers."""
-    found = re.search(r"^names:[ \t]*(\[.*?\]|\{.*?\})?[ \t]*(?:#.*)?$", text, re.MULTILINE | re.DOTALL)
-    if not found:
+    block = re.search(r"^names:[ \t]*(\[.*?\]|\{.*?\})?[ \t]*(?:#.*)?$", text, re.MULTILINE | re.DOTALL)
+    if not block:
         return {}
-    if found[1]:
-        words = re.findall(r"""\s*(?:(\d+)\s*:\s*)?(?:'([^']*)'|"([^"]*)"|([^,\[\]{}'":]+))""", found[1])
-        names = [(number, (one or two or three).strip()) for number, one, two, three in words]
+    if block[1]:
+        words = re.findall(r"""\s*(?:(\d+)\s*:\s*)?(?:'([^']*)'|"([^"]*)"|([^,\[\]{}'":]+))""", block[1])
+        names = [(number, (plain or single or double).strip()) for number, plain, single, double in words]
         names = [pair for pair in names if pair[1]]
     else:
         names = []
-        for line in text[found.end() :].splitlines()[1:]:
+        for line in text[block.end() :].splitlines()[1:]:
             entry = re.match(r"\s*(?:-|(\d+)\s*:)\s*['\"]?([^'\"#]*)", line)
             if line.strip() and not entry:
                 break

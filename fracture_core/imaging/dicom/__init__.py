@@ -1,1 +1,1 @@
-"""DICOM files: elements, pixels, grey scale, header and identifiers, and the reader that puts them together."""
+"""DICOM files: elements, pixels, VOI windows and LUTs, header and identifiers, and the reader that combines them."""

@@ -85,10 +85,10 @@ def answer_of(radiograph: Radiograph) -> Message:
         The message.
     """
     fields = {field.name: getattr(radiograph, field.name) for field in dataclasses.fields(radiograph)}
-    told = {name: value for name, value in fields.items() if name not in _OF_THE_SERVER}
+    settings = {name: value for name, value in fields.items() if name not in _OF_THE_SERVER}
     if radiograph.header is not None:
-        told["header"] = dataclasses.asdict(radiograph.header)
-    return {"shape": radiograph.pixels.shape, "fields": told}
+        settings["header"] = dataclasses.asdict(radiograph.header)
+    return {"shape": radiograph.pixels.shape, "fields": settings}
 
 
 def refusal_of(error: UnreadableRadiograph) -> Message:
@@ -142,16 +142,16 @@ def radiograph_from(message: Message, pixels: np.ndarray, *, name: str, sha256: 
     fields = message.get("fields")
     if not isinstance(fields, dict) or not _is_plain(fields) or set(_OF_THE_SERVER) & set(fields):
         raise BrokenMessageError("no fields")
-    told = {key: _frozen(value) for key, value in fields.items()}
+    frozen = {key: _frozen(value) for key, value in fields.items()}
     try:
         if fields.get("header") is not None:
             from fracture_core.imaging.dicom.header import DicomHeader  # pydicom comes with it
 
             header = {key: _frozen(value) for key, value in fields["header"].items()}
             _check_types(DicomHeader, header)
-            told["header"] = DicomHeader(**header)
-        _check_types(Radiograph, told)
-        return Radiograph(pixels=pixels, name=name, sha256=sha256, length=length, **told)
+            frozen["header"] = DicomHeader(**header)
+        _check_types(Radiograph, frozen)
+        return Radiograph(pixels=pixels, name=name, sha256=sha256, length=length, **frozen)
     except (TypeError, AttributeError) as error:
         raise BrokenMessageError("other fields") from error
 
@@ -176,13 +176,13 @@ def refusal_from(message: Message) -> UnreadableRadiograph:
     return error
 
 
-def _check_types(kind: type, told: Mapping[str, object]) -> None:
+def _check_types(kind: type, fields_: Mapping[str, object]) -> None:
     """Raise TypeError where a field of text or numbers is told to be something else."""
     plain = {"str": str, "int": int, "float": int | float, "bool": bool, "tuple[str, ...]": tuple}
     for field in dataclasses.fields(kind):
         expected = plain.get(str(field.type))
-        value = told.get(field.name)
-        if expected and field.name in told and not isinstance(value, expected):
+        value = fields_.get(field.name)
+        if expected and field.name in fields_ and not isinstance(value, expected):
             raise TypeError(field.name)
         if isinstance(value, tuple) and expected is tuple and not all(isinstance(words, str) for words in value):
             raise TypeError(field.name)
@@ -198,7 +198,7 @@ def _is_pair(value: object) -> bool:
 
 def _is_plain(value: object) -> bool:
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(one) for key, one in value.items())
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
     if isinstance(value, list | tuple):
         return all(map(_is_plain, value))
     return value is None or isinstance(value, str | bool | int | float)

@@ -194,7 +194,11 @@ def _shared_memory() -> int | None:
 
 
 def _environment() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
+    environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
     # The folders that this process imports from, the project's first; and one thread where threads save nothing.
     folders = [str(Path(fracture_core.__file__).parents[1]), *filter(None, sys.path)]
-    return {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(folders), "PYTHONDONTWRITEBYTECODE": "1"} | kept
+    return {
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(folders),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    } | environment

@@ -112,16 +112,9 @@ def layout_of(directory: Directory) -> TiffLayout:
     segment = _segment(directory, height, width, tiled=tiled)
     offsets = tuple(directory.values(_TILE_OFFSETS if tiled else _STRIP_OFFSETS))
     lengths = tuple(directory.values(_TILE_COUNTS if tiled else _STRIP_COUNTS))
-    whole = directory.number(_WHOLE_JPEG)
     if compression == OLD_JPEG:
-        # Old-style JPEG can be read where the file keeps the whole stream in one piece.
-        offsets, lengths = ((whole,), ()) if whole else ((), ())
+        offsets, lengths = (_whole_jpeg(directory),), ()
         tiled, planes, segment = False, 1, (height, width)
-        if not whole:
-            raise unsupported("old-style JPEG compression in pieces")
-    subsampling = tuple(directory.values(_SUBSAMPLING)) or (2, 2)
-    if photometric == YCBCR and compression not in IMAGES and not set(subsampling) <= {1, 2, 4}:
-        raise UnreadableRadiograph("The TIFF image is damaged: its colour subsampling is invalid.")
     layout = TiffLayout(
         order=directory.order,
         height=height,
@@ -139,11 +132,26 @@ def layout_of(directory: Directory) -> TiffLayout:
         offsets=offsets,
         lengths=lengths,
         extra=tuple(directory.values(_EXTRA)),
-        subsampling=(int(subsampling[0]), int(subsampling[-1])),
+        subsampling=_subsampling(directory, photometric, compression),
     )
     if math.prod(layout.grid) * planes > _MAX_SEGMENTS:
         raise unsupported(f"{math.prod(layout.grid) * planes:,} strips or tiles")
     return layout
+
+
+def _whole_jpeg(directory: Directory) -> int:
+    """Return where the stream of an old-style JPEG starts, which can be read only if the file keeps it in one piece."""
+    start = directory.number(_WHOLE_JPEG)
+    if not start:
+        raise unsupported("old-style JPEG compression in pieces")
+    return start
+
+
+def _subsampling(directory: Directory, photometric: int, compression: int) -> tuple[int, int]:
+    values = tuple(directory.values(_SUBSAMPLING)) or (2, 2)
+    if photometric == YCBCR and compression not in IMAGES and not set(values) <= {1, 2, 4}:
+        raise UnreadableRadiograph("The TIFF image is damaged: its colour subsampling is invalid.")
+    return int(values[0]), int(values[-1])
 
 
 def _depth(directory: Directory, samples: int) -> tuple[int, np.dtype]:

@@ -34,9 +34,9 @@ def markup(words: str) -> str:
     shown = _in_print_order("".join(c if c.isprintable() else " " for c in unicodedata.normalize("NFC", words)))
     if _is_western(shown):
         return escape(shown)
-    made = "".join(map(_word, re.split(r"(\s+)", shown)))
+    marked = "".join(map(_word, re.split(r"(\s+)", shown)))
     missing = any(not _is_western(c) and _font_of(c) is None for c in shown)
-    return f"{made} ({CANNOT_BE_PRINTED})" if missing else made
+    return f"{marked} ({CANNOT_BE_PRINTED})" if missing else marked
 
 
 def _word(word: str) -> str:
@@ -45,16 +45,16 @@ def _word(word: str) -> str:
         return escape(word)
     if _font_of(word) == _FONTS[0]:
         return _in_font(_FONTS[0], word)
-    made = ""
+    markup = ""
     for western, characters in groupby(word, key=_is_western):
         stretch = "".join(characters)
         if western:
-            made += escape(stretch)
+            markup += escape(stretch)
         elif font := _font_of(stretch):
-            made += _in_font(font, stretch)
+            markup += _in_font(font, stretch)
         else:
-            made += "".join(_in_font(font, c) if (font := _font_of(c)) else _MISSING for c in stretch)
-    return made
+            markup += "".join(_in_font(font, c) if (font := _font_of(c)) else _MISSING for c in stretch)
+    return markup
 
 
 def _in_font(font: str, text: str) -> str:

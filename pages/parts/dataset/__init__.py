@@ -1,1 +1,1 @@
-"""The dataset page, a file a section."""
+"""Parts of the Dataset page, one file per section."""

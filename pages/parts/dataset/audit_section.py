@@ -10,6 +10,7 @@ from fracture_core.concurrency import TaskState
 from fracture_core.data.defects import DEFECTS, Defect, defect_text, ids_by_defect, pair_words, summary
 from pages.parts.dataset.cache import Sources, audit_work
 from pages.parts.dataset.image_view import open_image
+from pages.parts.dataset.one_of import one_of
 from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.shared.gallery import gallery
 from pages.parts.shared.sidebar import escape_markdown
@@ -44,17 +45,7 @@ def defects(sources: Sources) -> None:
         return
     ids = ids_by_defect(audit)
     kinds = {defect.name: defect for defect in DEFECTS}
-    name = st.segmented_control(
-        "Kind of defect",
-        list(kinds),
-        default=DEFECTS[0].name,
-        required=True,
-        key="kind",
-        on_change=_first_page,
-        bind="query-params",
-        persist_state="page",
-        wrap=True,
-    )
+    name = one_of("Kind of defect", list(kinds), "kind", default=DEFECTS[0].name, on_change=_first_page)
     _explain(kinds[name], summary(sources.table, audit, name))
     if not ids[name]:
         return
@@ -68,9 +59,9 @@ def _first_page() -> None:
     st.session_state["audit_page"] = 1
 
 
-def _explain(defect: Defect, found: str) -> None:
+def _explain(defect: Defect, summary: str) -> None:
     st.subheader(defect.title, anchor=False)
-    st.markdown(f"{defect.what} {found}")
+    st.markdown(f"{defect.what} {summary}")
     st.markdown(f"**What it means for training.** {defect.training}")
     st.markdown(f"**What this project did.** {defect.done}")
 

@@ -47,13 +47,13 @@ def makeup(sources: Sources) -> None:
     parts = parts_by_split(table)
     _plot("Body parts in each split", part_bars(parts), parts.round(3), 330)
     left, right = st.columns(2, gap="large")
-    counts = sizes(survey.pictures)
+    counts = sizes(survey.images)
     with left:
         _plot("Image sizes (px, upright)", size_bars(counts), counts, 400)
     with right:
         places = box_places(survey.boxes)
         _plot("Where fractures are outlined", place_map(places), pd.DataFrame(places), 400)
-    box_sizes = survey.pictures["box_size"]
+    box_sizes = survey.images["box_size"]
     described = box_sizes.describe().rename("side of the largest box, share of the image side").to_frame().round(4)
     _plot("Size of the outlined fractures", box_size_bars(box_sizes), described, 300)
 

@@ -61,9 +61,9 @@ def offer(destination: str | os.PathLike[str]) -> str:
     Returns:
         The text.
     """
-    kept = kept_bytes(destination)
-    if kept:
-        return f"Resume download ({kept / 1e6:.0f} of {SIZE / 1e6:.0f} MB)"
+    done = kept_bytes(destination)
+    if done:
+        return f"Resume download ({done / 1e6:.0f} of {SIZE / 1e6:.0f} MB)"
     return f"Download FracAtlas ({SIZE / 1e6:.0f} MB)"
 
 

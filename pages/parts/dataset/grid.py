@@ -48,7 +48,7 @@ def browse(sources: Sources, choice: Choice | None, image_id: str | None) -> Non
 
 def _grid(sources: Sources, choice: Choice | None, table, filters: Filters) -> None:
     with st.container(horizontal=True, gap="medium", vertical_alignment="center"):
-        said = st.container(width="stretch")
+        summary = st.container(width="stretch")
         order = st.selectbox(
             "Order",
             ORDERS if choice else ORDERS[:1],
@@ -62,7 +62,7 @@ def _grid(sources: Sources, choice: Choice | None, table, filters: Filters) -> N
     ids = select(table, filters, order)
     asked = filters.summary_text()
     words = f"**{len(ids):,}** of {len(table):,} radiographs" + (f": {asked}" if asked else "")
-    said.markdown(words.replace("'", "`"))
+    summary.markdown(words.replace("'", "`"))
     if not ids:
         st.info("No radiographs match these filters. Remove one, or clear them all.")
         return

@@ -20,13 +20,13 @@ from pages.parts.shared.engine_queue import engine_turn
 from pages.parts.shared.gallery import gallery
 from pages.parts.shared.predictor_cache import predictor
 from pages.parts.shared.sidebar import Choice, escape_markdown
-from pages.parts.shared.viewer import picture, plain_picture, viewer
+from pages.parts.shared.viewer import finding_data, radiograph_data, viewer
 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
     key: tuple
-    picture: dict[str, Any]
+    image: dict[str, Any]
     probability: float | None
     finding: str
     warnings: tuple[str, ...]
@@ -61,9 +61,9 @@ def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list
         st.error(f"{image_id} cannot be shown. {escape_markdown(str(error))}")
         return
     dataset = sources.dataset
-    viewer(shown.picture, dataset.boxes(image_id), dataset.polygons(image_id))
-    said, known = st.columns(2, gap="large")
-    with said:
+    viewer(shown.image, dataset.boxes(image_id), dataset.polygons(image_id))
+    reference, known = st.columns(2, gap="large")
+    with reference:
         _model(sources, choice, image_id, shown)
         _duplicates(sources, image_id)
     with known:
@@ -104,17 +104,17 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGe
     """Read the image, and the finding where there is a bundle, unless it is the one that is open already."""
     path = sources.dataset.path(image_id)
     key = (sources.key, image_id, choice and (choice.bundle.version, choice.rule_out, choice.rule_in))
-    kept = st.session_state.get("dataset_image")
-    if kept is not None and kept.key == key:
-        return kept
+    opened = st.session_state.get("dataset_image")
+    if opened is not None and opened.key == key:
+        return opened
     radiograph = read_radiograph(path, accept_cut_short=True)
     if choice is None:
-        shown = _Shown(key, plain_picture(radiograph), None, "", radiograph.warnings)
+        shown = _Shown(key, radiograph_data(radiograph), None, "", radiograph.warnings)
     else:
         with engine_turn(slot):
             finding = predictor(choice.bundle).predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
         probability = finding.probability if finding.assessed else None
-        shown = _Shown(key, picture(finding), probability, finding.triage, finding.warnings)
+        shown = _Shown(key, finding_data(finding), probability, finding.triage, finding.warnings)
     st.session_state["dataset_image"] = shown
     return shown
 

@@ -32,10 +32,10 @@ def localisation(sources: Sources) -> None:
         "For radiographs with outlined fractures: how often the hottest point of the heatmap lies in a box, and how "
         "often the image centre does (a baseline that ignores the image). Thirds by the side of the largest box."
     )
-    found = pointing(sources.bundle.predictions(), sources.survey.pictures, split)
-    if not found:
+    table = pointing(sources.bundle.predictions(), sources.survey.images, split)
+    if not table:
         st.info("This model's predictions do not record where its heatmaps point.")
-    for method, rows in found.items():
+    for method, rows in table.items():
         title = METHODS[method].title if method in METHODS else method
         st.subheader(title, anchor=False)
         draw(pointing_dots(rows, title), f"pointing_{method}", height=360, alt=f"How often {title} points into a box")

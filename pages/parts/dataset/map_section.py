@@ -13,6 +13,7 @@ from fracture_core.reporting.dataset_charts import COLOURINGS, map_chart
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.features_work import NO_MODEL, panel
 from pages.parts.dataset.image_view import open_image
+from pages.parts.dataset.one_of import one_of
 from pages.parts.dataset.tiles import leaf, tiles
 from pages.parts.shared.chart import draw_selectable
 from pages.parts.shared.gallery import gallery
@@ -35,11 +36,11 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
         panel(find, "map", 1, images_kept(choice.bundle.version, sources.paths), len(sources.paths))
         return
     with st.container(horizontal=True, gap="medium"):
-        method = _one("Method", METHODS, "map_by")
-        colouring = _one("Colour", tuple(COLOURINGS), "colour")
+        method = one_of("Method", METHODS, "map_by")
+        colouring = one_of("Colour", tuple(COLOURINGS), "colour")
     table = with_outcomes(sources.table, choice.rule_out.threshold, choice.rule_in.threshold)
     if colouring.startswith("Source"):
-        table = table.join(sources.survey.pictures[["width", "height"]])
+        table = table.join(sources.survey.images[["width", "height"]])
         st.caption("FracAtlas does not say which hospital a radiograph is from. Files of one origin have one size.")
     figure = map_chart(found, table, method, colouring, _open_films(choice))
     alt = f"Every radiograph by the network's features, {method}, coloured by {colouring.lower()}"
@@ -80,9 +81,3 @@ def _open_films(choice: Choice) -> dict[str, object]:
             outputs = getattr(finding, "outputs", {})
             found |= {film.name: outputs["embedding"]} if "embedding" in outputs else {}
     return found
-
-
-def _one(label: str, options: tuple[str, ...], key: str) -> str:
-    return st.segmented_control(
-        label, options, default=options[0], required=True, key=key, bind="query-params", persist_state="page", wrap=True
-    )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from fracture_core.errors import FractureCoreError
@@ -21,6 +19,7 @@ from fracture_core.reporting.finding_text import points_in_words
 from fracture_core.reporting.threshold_charts import matrix_chart
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.image_view import open_image
+from pages.parts.dataset.one_of import one_of
 from pages.parts.dataset.rail import BROWSE, show_only
 from pages.parts.dataset.tiles import leaf, tile
 from pages.parts.shared.chart import draw
@@ -39,17 +38,17 @@ def wrong(sources: Sources, choice: Choice | None) -> None:
         st.info("No model is installed, so there is nothing to show here.")
         return
     with st.container(horizontal=True, gap="medium"):
-        kind = _one("Error", (MISSES, FALSE_ALARMS), "mistake")
-        split = _one("Data", _SPLITS, "of")
-        order = _one("Order", (WORST_FIRST, NEAREST_FIRST), "worst")
+        kind = one_of("Error", (MISSES, FALSE_ALARMS), "mistake", on_change=_first_page)
+        split = one_of("Data", _SPLITS, "of", on_change=_first_page)
+        order = one_of("Order", (WORST_FIRST, NEAREST_FIRST), "worst", on_change=_first_page)
     _matrix(sources, choice, split)
-    found = mistakes(sources.table, kind, choice.rule_out, choice.rule_in, split=split, order=order)
+    errors = mistakes(sources.table, kind, choice.rule_out, choice.rule_in, split=split, order=order)
     asked = "fractures classed as unlikely" if kind == MISSES else "images without a fracture classed as likely"
-    st.markdown(f"**{len(found.ids)}** of {found.of} {asked}.")
+    st.markdown(f"**{len(errors.ids)}** of {errors.of} {asked}.")
     st.caption(f"{points_in_words(choice.rule_out, choice.rule_in)} Colour: the heatmap. Blue: the dataset's boxes.")
-    if not found.ids:
+    if not errors.ids:
         return
-    place, page = leaf(found.ids, _PAGE, "wrong_page")
+    place, page = leaf(errors.ids, _PAGE, "wrong_page")
     with place, st.spinner("Drawing the heatmaps …"):
         drawn = [_tile(sources, choice, image_id) for image_id in page.ids]
     with place:
@@ -72,20 +71,6 @@ def _matrix(sources: Sources, choice: Choice, split: str) -> None:
         st.markdown(f"**Confusion matrix at {threshold:.3f}**: select a cell to see its images in the grid")
         alt = f"{matrix.fn} fractures missed, {matrix.fp} false positives"
         draw(matrix_chart(matrix, clickable=True), "dataset_matrix", height=330, alt=alt, on_pick=pick)
-
-
-def _one(label: str, options: Sequence[str], key: str) -> str:
-    return st.segmented_control(
-        label,
-        options,
-        default=options[0],
-        required=True,
-        key=key,
-        on_change=_first_page,
-        bind="query-params",
-        persist_state="page",
-        wrap=True,
-    )
 
 
 def _first_page() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from fracture_core.bundle.loading import list_bundles
 from fracture_core.data.fracatlas import DatasetError
 from fracture_core.paths import models_folder
@@ -16,6 +14,7 @@ from pages.parts.dataset.image_view import close_image, opened, show_image
 from pages.parts.dataset.localisation import localisation
 from pages.parts.dataset.map_section import map_of_images
 from pages.parts.dataset.misclassified import wrong
+from pages.parts.dataset.one_of import one_of
 from pages.parts.dataset.rail import BROWSE
 from pages.parts.dataset.suspects_section import suspects
 from pages.parts.review.dataset import review_shown
@@ -40,18 +39,8 @@ def dataset_page() -> None:
     if choice is not None:
         warm(choice.bundle)
         found = found.on_scale(choice.rule_in.scale)
-    section = st.segmented_control(
-        "Section",
-        [BROWSE, MAKEUP, MAP, AUDIT, SUSPECTS, WRONG, POINTING],
-        default=BROWSE,
-        required=True,
-        key="show",
-        label_visibility="collapsed",
-        on_change=close_image,
-        bind="query-params",
-        persist_state="page",
-        wrap=True,
-    )
+    sections = [BROWSE, MAKEUP, MAP, AUDIT, SUSPECTS, WRONG, POINTING]
+    section = one_of("Section", sections, "show", on_change=close_image, collapsed=True)
     watch_audit(found)
     thumbnails_work(found.key)
     image_id = opened(found)

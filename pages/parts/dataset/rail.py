@@ -82,7 +82,7 @@ def _picked() -> None:
     if key not in {key for key, _ in FIELDS.values()} or not isinstance(value, str):
         return
     chosen = st.query_params.get_all(key)
-    st.query_params[key] = [one for one in chosen if one != value] if value in chosen else [*chosen, value]
+    st.query_params[key] = [other for other in chosen if other != value] if value in chosen else [*chosen, value]
     if not st.query_params.get_all(key):
         st.query_params.pop(key, None)
     first_page()
@@ -107,8 +107,8 @@ def _search(filters: Filters) -> None:
 
 def _searched() -> None:
     first_page()
-    if said := st.session_state["search"].strip():
-        st.query_params[_SEARCH] = said
+    if text := st.session_state["search"].strip():
+        st.query_params[_SEARCH] = text
     else:
         st.query_params.pop(_SEARCH, None)
 

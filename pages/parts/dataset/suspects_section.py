@@ -97,13 +97,13 @@ def _first_page() -> None:
 
 def _tiles(sources: Sources, choice: Choice, rows: pd.DataFrame, ids: tuple[str, ...]) -> list[Tile]:
     known = rows.set_index("image_id")
-    sizes = sources.survey.pictures
+    sizes = sources.survey.images
     made = []
     for plain in tiles(sources, ids):
         image_id = plain.image_id
         size = int(sizes.at[image_id, "width"]), int(sizes.at[image_id, "height"])
-        picture = boxed(plain.picture, sources.dataset.boxes(image_id), size)
-        made.append(tile(sources, image_id, picture, _words(known.loc[image_id]), choice))
+        image = boxed(plain.image, sources.dataset.boxes(image_id), size)
+        made.append(tile(sources, image_id, image, _words(known.loc[image_id]), choice))
     return made
 
 

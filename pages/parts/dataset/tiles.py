@@ -17,24 +17,24 @@ from pages.parts.shared.gallery import Tile
 from pages.parts.shared.sidebar import Choice
 
 
-def tile(sources: Sources, image_id: str, picture: bytes, more: str = "", choice: Choice | None = None) -> Tile:
+def tile(sources: Sources, image_id: str, image: bytes, more: str = "", choice: Choice | None = None) -> Tile:
     """Return the tile of an image, with what is worth a word of it; with `choice`, the model's answer as well."""
     row = sources.table.loc[image_id]
     marked = bool(row["label"])
-    said = [more] if more else []
+    parts = [more] if more else []
     if choice is not None and row["probability"] == row["probability"]:
         answer = triage(row["probability"], choice.rule_out.threshold, choice.rule_in.threshold)
-        said = [f"model: {answer}, {format_percent(row['probability'])}", *said]
-    return Tile(image_id, picture, ", ".join(said + tags(row)), marked, "fracture" if marked else "no fracture")
+        parts = [f"model: {answer}, {format_percent(row['probability'])}", *parts]
+    return Tile(image_id, image, ", ".join(parts + tags(row)), marked, "fracture" if marked else "no fracture")
 
 
 def tiles(
     sources: Sources, ids: Sequence[str], words: Mapping[str, str] | None = None, choice: Choice | None = None
 ) -> list[Tile]:
     """Return a tile with its thumbnail for each id, `words` of it before what is known of it."""
-    pictures = thumbnails({image_id: sources.dataset.path(image_id) for image_id in ids})
-    said = words or {}
-    return [tile(sources, image_id, pictures.get(image_id, b""), said.get(image_id, ""), choice) for image_id in ids]
+    images = thumbnails({image_id: sources.dataset.path(image_id) for image_id in ids})
+    labels = words or {}
+    return [tile(sources, image_id, images.get(image_id, b""), labels.get(image_id, ""), choice) for image_id in ids]
 
 
 def leaf(ids: Sequence, size: int, key: str) -> tuple[DeltaGenerator, Page]:

@@ -8,14 +8,13 @@ import numpy as np
 import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.overlay import thumbnail, to_jpeg
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
-from fracture_core.paths import dataset_folder
 from fracture_core.reporting.demo_cases import BundledExample, ReferenceLabel, bundled_examples, examples, recognise
 from fracture_core.reporting.film_session import Film
 from pages.parts.diagnose.uploads import add_film
+from pages.parts.shared.fracatlas_cache import fracatlas
 from pages.parts.shared.gallery import Tile, gallery
 
 _FOLDER = Path(__file__).parents[2] / "examples"
@@ -32,7 +31,7 @@ def first_visit(bundle: Bundle) -> None:
     paths = {example.image_id: example.path for example in _bundled()}
     there = _dataset_there()
     if number and there:
-        paths = {image_id: _dataset().path(image_id) for image_id in examples(bundle, 8, number)}
+        paths = {image_id: fracatlas().path(image_id) for image_id in examples(bundle, 8, number)}
     paths = {image_id: path for image_id, path in paths.items() if path.is_file()}
     st.markdown("**No radiograph to hand? Click one.**")
     tiles = [Tile(key, _thumbnail(str(path)), f"Example {n}") for n, (key, path) in enumerate(paths.items(), 1)]
@@ -56,7 +55,7 @@ def first_visit(bundle: Bundle) -> None:
 def reference_label(radiograph: Radiograph, bundle: Bundle) -> ReferenceLabel | None:
     """Return what FracAtlas says of this very file, or None."""
     try:
-        return recognise(_dataset() if _dataset_there() else None, bundle, radiograph, _bundled())
+        return recognise(fracatlas() if _dataset_there() else None, bundle, radiograph, _bundled())
     except (OSError, FractureCoreError):
         return None
 
@@ -75,7 +74,7 @@ def shown_boxes(film: Film, reference: ReferenceLabel | None) -> np.ndarray | No
 
 def pick(image_id: str) -> None:
     """Add a radiograph of the dataset and open it."""
-    _open(_dataset().path(image_id))
+    _open(fracatlas().path(image_id))
 
 
 def _open(path: Path) -> None:
@@ -88,20 +87,10 @@ def _turn() -> None:
 
 def _dataset_there() -> bool:
     try:
-        _dataset()
+        fracatlas()
     except FractureCoreError:
         return False
     return True
-
-
-def _dataset() -> FracAtlas:
-    find_fracatlas()
-    return _index(str(dataset_folder()))
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _index(location: str) -> FracAtlas:
-    return FracAtlas(location)
 
 
 @st.cache_resource(show_spinner=False)

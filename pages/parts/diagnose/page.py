@@ -27,7 +27,7 @@ from pages.parts.shared.audit_gate import recorded
 from pages.parts.shared.engine_queue import engine_turn
 from pages.parts.shared.predictor_cache import predictor, warm
 from pages.parts.shared.sidebar import Choice, choose, disclaimer, escape_markdown
-from pages.parts.shared.viewer import picture, viewer
+from pages.parts.shared.viewer import finding_data, viewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Opened:
     key: tuple
     result: Finding | Failure
     words: FindingText | None = None
-    picture: dict[str, Any] | None = None
+    image: dict[str, Any] | None = None
     reference: ReferenceLabel | None = None
 
 
@@ -141,7 +141,7 @@ def _open(films: FilmSession, choice: Choice, key: str, slot: DeltaGenerator) ->
         opened = Opened(identity, result)
     else:
         film = films.film(key)
-        shown = picture(result, b"" if film.options.adjustments else film.data)
+        shown = finding_data(result, b"" if film.options.adjustments else film.data)
         reference = examples.reference_label(result.radiograph, choice.bundle)
         opened = Opened(identity, result, explain_finding(result, choice.bundle), shown, reference)
     st.session_state["opened"] = opened
@@ -170,7 +170,7 @@ def _bar(films: FilmSession, choice: Choice, entries: dict[str, Entry], ordered:
 def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict: dict[str, Any]) -> None:
     name = escape_markdown(opened.result.name if isinstance(opened.result, Failure) else opened.result.radiograph.name)
     st.markdown(f"**{name}**")
-    if opened.picture is None:
+    if opened.image is None:
         partly = isinstance(opened.result, Failure) and opened.result.truncated
         words = "Part of this image is missing. Turn on “Read truncated files” to see the rest."
         st.container(key="no-film").caption(words if partly else "This file has no image to show.")
@@ -180,7 +180,7 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
         films.set_options(key, adjustments=(*films.film(key).options.adjustments, adjustment))
 
     boxes = examples.shown_boxes(films.film(key), opened.reference)
-    viewer(opened.picture, boxes, on_read_again=read_again, **verdict)
+    viewer(opened.image, boxes, on_read_again=read_again, **verdict)
 
 
 def _answer(opened: Opened) -> None:

@@ -33,8 +33,8 @@ from fracture_core.reporting.model_summary import (
 from fracture_core.reporting.threshold_charts import curve_chart, matrix_chart, reliability_chart, subgroup_chart
 from fracture_core.reporting.threshold_tables import CELL_NAMES
 from fracture_core.reporting.training_charts import auc_chart, loss_chart
-from pages.parts.dataset.cache import fracatlas
 from pages.parts.shared.chart import draw
+from pages.parts.shared.fracatlas_cache import fracatlas
 from pages.parts.shared.gallery import Tile, gallery
 from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.threshold.state import predictions_of
@@ -68,8 +68,8 @@ def card(bundle: Bundle) -> None:
 
 def _first_screen(bundle: Bundle, test: Predictions) -> None:
     use, against = st.columns(2, gap="large")
-    use.markdown("**Intended use**\n\n" + "\n".join(f"- {one}" for one in INTENDED_USE))
-    against.markdown("**Not for**\n\n" + "\n".join(f"- {one}" for one in NOT_FOR))
+    use.markdown("**Intended use**\n\n" + "\n".join(f"- {line}" for line in INTENDED_USE))
+    against.markdown("**Not for**\n\n" + "\n".join(f"- {line}" for line in NOT_FOR))
     single = bundle.points["single"]
     st.markdown(
         f"**{escape_markdown(bundle.name)}** on {len(test)} test radiographs, {test.fractured} with a fracture, at the "
@@ -89,13 +89,13 @@ def _first_screen(bundle: Bundle, test: Predictions) -> None:
 
 def _models(bundle: Bundle) -> dict[str, tuple[Bundle, Predictions]]:
     """Return the chosen model and the others that can be loaded, at most three in all."""
-    found = {bundle.name: (bundle, predictions_of(bundle.version, bundle)["test"])}
+    compared = {bundle.name: (bundle, predictions_of(bundle.version, bundle)["test"])}
     for name in list_bundles(models_folder()):
         with suppress(FractureCoreError):
-            if name not in found and len(found) < 3:
+            if name not in compared and len(compared) < 3:
                 other = verified(name)
-                found[name] = (other, predictions_of(other.version, other)["test"])
-    return found
+                compared[name] = (other, predictions_of(other.version, other)["test"])
+    return compared
 
 
 def _curves(bundle: Bundle, test: Predictions) -> None:
@@ -150,7 +150,7 @@ def _films(bundle: Bundle, test: Predictions) -> None:
         dataset = fracatlas()
     except FractureCoreError:
         return
-    known = [one.image_id for one in cases if one.image_id in dataset.table.index]
+    known = [case.image_id for case in cases if case.image_id in dataset.table.index]
     images = thumbnails({image_id: dataset.path(image_id) for image_id in known})
     if not images:
         return
@@ -158,7 +158,7 @@ def _films(bundle: Bundle, test: Predictions) -> None:
     st.caption("Of each kind those with a middling probability, neither the best nor the worst. Select one to open it.")
     if picked := st.session_state.pop("card_film", None):
         st.switch_page("pages/dataset.py", query_params={"image": picked})
-    gallery([_tile(one, images) for one in cases], "card_films", _pick, width=150)
+    gallery([_tile(case, images) for case in cases], "card_films", _pick, width=150)
 
 
 def _tile(case: TypicalCase, images: dict[str, bytes]) -> Tile:
@@ -209,7 +209,9 @@ def _claim(bundle: Bundle, splits: dict[str, Predictions]) -> None:
     with st.expander("CLAIM 2024 checklist"):
         items = claim_items(bundle, splits["val"], splits["test"])
         st.table(
-            pd.DataFrame([(str(one.number), one.asks, one.answer) for one in items], columns=["No.", "Item", "Answer"]),
+            pd.DataFrame(
+                [(str(item.number), item.asks, item.answer) for item in items], columns=["No.", "Item", "Answer"]
+            ),
             border="horizontal",
             hide_index=True,
         )

@@ -25,20 +25,20 @@ def monitoring_page() -> None:
         )
         return
     status = path.stat()
-    log, months, found = _watched(str(path), (status.st_size, status.st_mtime_ns))
+    log, months, changes = _watched(str(path), (status.st_size, status.st_mtime_ns))
     if log.empty:
         st.info("The audit log has no findings yet.")
         return
     models = log["model"].unique().tolist()
     model = st.selectbox("Model", models, index=len(models) - 1) if len(models) > 1 else models[0]
-    log, months, found = log[log["model"] == model], months[model], found[model]
+    log, months, changes = log[log["model"] == model], months[model], changes[model]
     st.markdown(f"**{escape_markdown(model)}**: {summary_text(log)}")
-    if found:
-        for change in found[::-1]:
+    if changes:
+        for change in changes[::-1]:
             st.warning(change_text(change))
     else:
         st.success("No change beyond chance.")
-    marks = [change.when for change in found]
+    marks = [change.when for change in changes]
     draw(films_chart(months, marks), "monitoring films", height=220, alt="Films a day, month by month")
     draw(answers_chart(months, marks), "monitoring answers", height=300, alt="Share of each answer, month by month")
     draw(stability_chart(months, marks), "monitoring psi", height=240, alt="Population stability index by month")

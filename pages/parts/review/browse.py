@@ -13,7 +13,7 @@ from fracture_core.data.review.review_set import FILE, ReviewSet
 from fracture_core.data.review.verdict import VERDICTS
 from fracture_core.metrics.agreement import Agreement
 from fracture_core.paths import expand_user_path
-from fracture_core.reporting.review_session import ReviewFilters, reviewed_picture
+from fracture_core.reporting.review_session import ReviewFilters, reviewed_image
 from pages.parts.dataset.tiles import leaf
 from pages.parts.review.film_view import OPEN, film_view, open_film
 from pages.parts.shared.gallery import Tile, gallery
@@ -96,14 +96,14 @@ def _tile(review: ReviewSet, film: ReviewedFilm) -> Tile:
     words = ", ".join(f"{verdict.reader or '?'}: {verdict.verdict}" for verdict in film.latest)
     badge = {1: "fracture", 0: "no fracture", None: "no label"}[film.label]
     name = f"{film.newest.when[:10]}"
-    picture = _picture(review.folder, film.image, film.boxes, film, review)
-    return Tile(film.image, picture, words, marked=film.disagreement, badge=badge, name=name)
+    image = _image(review.folder, film.image, film.boxes, film, review)
+    return Tile(film.image, image, words, marked=film.disagreement, badge=badge, name=name)
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)
-def _picture(folder: Path, image: str, boxes: Sequence, _film: ReviewedFilm, _review: ReviewSet) -> bytes:
+def _image(folder: Path, image: str, boxes: Sequence, _film: ReviewedFilm, _review: ReviewSet) -> bytes:
     # In memory alone: the review folder is the only place where pixels are written.
-    return reviewed_picture(_review, _film)
+    return reviewed_image(_review, _film)
 
 
 def _agreement(agreements: dict[tuple[str, str], Agreement]) -> None:

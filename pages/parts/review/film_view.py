@@ -16,7 +16,7 @@ from fracture_core.pagination import neighbours
 from fracture_core.reporting.review_session import revise_verdict
 from pages.parts.review.reader import reader_name
 from pages.parts.shared.sidebar import escape_markdown
-from pages.parts.shared.viewer import plain_picture, viewer
+from pages.parts.shared.viewer import radiograph_data, viewer
 
 #: Where the session keeps which film is open.
 OPEN = "review_open"
@@ -41,11 +41,11 @@ def film_view(review: ReviewSet, film: ReviewedFilm, shown: Sequence[str]) -> No
         {"error": st.error, "warning": st.warning}[kind](escape_markdown(said))
     verdicts = review.of(film.image)
     try:
-        picture = plain_picture(read_radiograph(review.path(film.image)))
+        image = radiograph_data(read_radiograph(review.path(film.image)))
     except (UnreadableRadiograph, ReviewError) as error:
         st.error(f"The film cannot be shown. {escape_markdown(str(error))}")
     else:
-        _viewer(review, film, verdicts, picture, reader)
+        _viewer(review, film, verdicts, image, reader)
     left, right = st.columns(2, gap="large")
     with left:
         st.subheader("Verdicts", anchor=False)
@@ -72,7 +72,7 @@ def _toolbar(film: ReviewedFilm, shown: list[str]) -> str:
 
 
 def _viewer(
-    review: ReviewSet, film: ReviewedFilm, verdicts: Sequence[Verdict], picture: dict[str, object], reader: str
+    review: ReviewSet, film: ReviewedFilm, verdicts: Sequence[Verdict], image: dict[str, object], reader: str
 ) -> None:
     mine = [verdict for verdict in verdicts if verdict.reader == reader]
     before = mine[-1] if mine else None
@@ -103,7 +103,7 @@ def _viewer(
             st.session_state[_FAILED] = st.session_state.get(_FAILED, 0) + 1
             st.session_state[_SAID] = ("error", str(error))
 
-    viewer(picture, None if mine else film.boxes, review=options, on_verdict=keep)
+    viewer(image, None if mine else film.boxes, review=options, on_verdict=keep)
 
 
 def _verdict(verdict: Verdict) -> None:

@@ -26,7 +26,7 @@ class Tile:
     """
 
     image_id: str
-    picture: bytes
+    image: bytes
     words: str
     marked: bool = False
     badge: str = ""
@@ -44,7 +44,7 @@ def gallery(tiles: Sequence[Tile], key: str, on_pick: Callable[[str], None], *, 
     drawn = [
         {
             "id": tile.image_id,
-            "src": f"data:image/jpeg;base64,{b64encode(tile.picture).decode()}" if tile.picture else "",
+            "src": f"data:image/jpeg;base64,{b64encode(tile.image).decode()}" if tile.image else "",
             "name": tile.name or tile.image_id,
             "words": tile.words,
             "badge": tile.badge,

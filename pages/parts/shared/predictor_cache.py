@@ -37,7 +37,7 @@ def _load(bundle: Bundle):
     from fracture_core.inference.predictor import Predictor
 
     start_decoder()
-    made = Predictor(bundle)
+    predictor = Predictor(bundle)
     # The first pass through a network takes several times as long as the next; nobody should wait for it.
-    made.scorer.score(np.zeros((1, made.scorer.size, made.scorer.size), np.uint8))
-    return made
+    predictor.scorer.score(np.zeros((1, predictor.scorer.size, predictor.scorer.size), np.uint8))
+    return predictor

@@ -37,7 +37,7 @@ _LAYER_SIDE = 256
 _MAP_SIDE = 512
 
 
-def picture(finding: Finding, data: bytes = b"") -> dict[str, object]:
+def finding_data(finding: Finding, data: bytes = b"") -> dict[str, object]:
     """Return everything that the viewer draws of a finding, with every heatmap that its network can give.
 
     For a radiograph that is not assessed no evidence is sent: there is none to trust. `data` is the file that
@@ -45,7 +45,7 @@ def picture(finding: Finding, data: bytes = b"") -> dict[str, object]:
     """
     methods = [method for method in finding.methods if method in _OFFERED] if finding.assessed else []
     marks = finding.marks()
-    return plain_picture(finding.radiograph, data) | {
+    return radiograph_data(finding.radiograph, data) | {
         "id": f"{finding.radiograph.sha256} {finding.bundle}",
         "layers": [_layer(finding, method, marks) for method in methods],
         "words": finding.triage,
@@ -53,8 +53,8 @@ def picture(finding: Finding, data: bytes = b"") -> dict[str, object]:
     }
 
 
-def plain_picture(radiograph: Radiograph, data: bytes = b"") -> dict[str, object]:
-    """Return everything that the viewer draws of a radiograph that no model has read; `data` as in `picture`."""
+def radiograph_data(radiograph: Radiograph, data: bytes = b"") -> dict[str, object]:
+    """Return everything that the viewer draws of a radiograph that no model has read; `data` as in `finding_data`."""
     height, width = radiograph.pixels.shape
     header = radiograph.header
     # A browser draws a plain grey JPEG as it was read; packing large detectors' pixels again would take longer than
@@ -77,7 +77,7 @@ def plain_picture(radiograph: Radiograph, data: bytes = b"") -> dict[str, object
 
 
 def viewer(
-    picture: dict[str, object],
+    image: dict[str, object],
     boxes: np.ndarray | None = None,
     polygons: Sequence[np.ndarray] | None = None,
     *,
@@ -88,7 +88,7 @@ def viewer(
     """Draw a viewer.
 
     Args:
-        picture: what `picture` or `plain_picture` prepared.
+        image: what `finding_data` or `radiograph_data` prepared.
         boxes: the dataset's own, (n, 4): x, y, width, height in pixels.
         polygons: the dataset's own, each (k, 2).
         on_read_again: called with what the user cropped and turned; without it nothing can be read again.
@@ -114,7 +114,7 @@ def viewer(
         if on_verdict is not None and given:
             on_verdict(given)
 
-    _component(data=picture | drawn, key="viewer", on_read_change=read_again, on_verdict_change=verdict)
+    _component(data=image | drawn, key="viewer", on_read_change=read_again, on_verdict_change=verdict)
 
 
 def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, object]:
@@ -126,7 +126,7 @@ def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, ob
     box = box and (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
     # No box says more than the answer: with one threshold, or an unsure answer, it is a place to look at.
     kind = kind_of(finding.triage)
-    found = [
+    layers = [
         {
             "box": mark.box,
             "label": "" if number else "Fracture likely here" if mark.solid and kind == "likely" else "Look here",
@@ -135,7 +135,7 @@ def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, ob
         for number, mark in enumerate(marks)
     ]
     # What is said of the heatmap on screen must hold of the boxes as well.
-    whose = f" The boxes are the {METHODS[BOXES_FROM].title.lower()}'s." if found and method != BOXES_FROM else ""
+    whose = f" The boxes are the {METHODS[BOXES_FROM].title.lower()}'s." if layers and method != BOXES_FROM else ""
     strongest = {"box": box, "label": "Strongest evidence", "dotted": kind not in ("likely", "above")}
     return {
         "method": method,
@@ -144,7 +144,7 @@ def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, ob
         "png": _data_url(to_png(colour_layer(evidence, full, longest=_LAYER_SIDE))),
         "contours": [{"path": path, "colour": colour} for path, colour in contour_paths(evidence, full)],
         "size": [evidence.shape[1], evidence.shape[0]],
-        "marks": found or ([strongest] if box else []),
+        "marks": layers or ([strongest] if box else []),
     }
 
 

@@ -25,8 +25,8 @@ def compare_tab(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predic
         st.info("Only one model is installed. Train or add another to compare.")
         return
     other = verified(st.selectbox("Compare with", others, key="compare_with"))
-    found = _compared(bundle.version, other.version, shown.split, bundle, other)
-    paired, difference, bootstrapped = found
+    compared = _compared(bundle.version, other.version, shown.split, bundle, other)
+    paired, difference, bootstrapped = compared
     left, right = st.columns([1, 1], gap="large")
     theirs = predictions_of(other.version, other)[shown.split]
     with left:
@@ -51,15 +51,16 @@ def compare_tab(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predic
 
 
 def _disagreements(bundle: Bundle, other: Bundle, paired) -> None:
-    one, two = (b.points["single"].threshold for b in (bundle, other))
-    found = disagreements(paired, one, two)
+    first_threshold, second_threshold = (b.points["single"].threshold for b in (bundle, other))
+    differing = disagreements(paired, first_threshold, second_threshold)
     st.markdown(
-        f"At each model's own single threshold ({one:.3f} and {two:.3f}, from validation) they disagree on "
-        f"**{len(found.rows)}** radiographs: {bundle.name} is correct on **{found.first_right}**, {other.name} on "
-        f"**{found.second_right}** (McNemar's exact test: {p_text(found.p_value)})."
+        f"At each model's own single threshold ({first_threshold:.3f} and {second_threshold:.3f}, from validation), "
+        f"they disagree on **{len(differing.rows)}** radiographs: {bundle.name} is correct on "
+        f"**{differing.first_right}**, {other.name} on **{differing.second_right}** (McNemar's "
+        f"exact test: {p_text(differing.p_value)})."
     )
     st.dataframe(
-        disagreements_table(found, bundle.name, other.name),
+        disagreements_table(differing, bundle.name, other.name),
         hide_index=True,
         height=260,
         key="compare_rows",

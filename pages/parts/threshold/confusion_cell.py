@@ -13,7 +13,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.predictions import Predictions
 from fracture_core.pagination import page_of
 from fracture_core.reporting.threshold_tables import CELL_NAMES, rows_table
-from pages.parts.dataset.cache import fracatlas
+from pages.parts.shared.fracatlas_cache import fracatlas
 
 _PAGE = 12
 _NOT_INSTALLED = (
@@ -79,5 +79,5 @@ def _images(image_ids: pd.Series) -> dict[str, str] | None:
     except FractureCoreError:
         return None
     paths = {image_id: dataset.path(image_id) for image_id in image_ids if image_id in dataset.table.index}
-    made = thumbnails(paths)
-    return {image_id: f"data:image/jpeg;base64,{b64encode(made[image_id]).decode()}" for image_id in made}
+    images = thumbnails(paths)
+    return {image_id: f"data:image/jpeg;base64,{b64encode(images[image_id]).decode()}" for image_id in images}

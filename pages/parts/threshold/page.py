@@ -17,6 +17,7 @@ from pages.parts.threshold.state import (
     CELL,
     PAGE,
     Setting,
+    browser_event,
     current,
     exact_field,
     keep_in_address,
@@ -24,7 +25,6 @@ from pages.parts.threshold.state import (
     predictions_of,
     scores_of,
     split_choice,
-    told,
     unlocked,
 )
 from pages.parts.threshold.tabs import tabs
@@ -98,7 +98,7 @@ def _live(bundle: Bundle, shown: Predictions, setting: Setting, *, locked: bool)
             "table": live_table(shown.confusion(threshold)),
             "films": films(shown, threshold, cell, st.session_state.get(PAGE, 1)),
         },
-        lambda event, value: told(event, value, bundle),
+        lambda event, value: browser_event(event, value, bundle),
     )
 
 

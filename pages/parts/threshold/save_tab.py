@@ -61,8 +61,8 @@ def save_tab(bundle: Bundle, splits: Mapping[str, Predictions], setting: Setting
 
 def _change(bundle: Bundle, points: Sequence[OperatingPoint]) -> None:
     """Draw the ways to rename and to delete a saved point or pair."""
-    if said := st.session_state.pop("threshold_refused", None):
-        st.error(escape_markdown(said))
+    if refusal := st.session_state.pop("threshold_refused", None):
+        st.error(escape_markdown(refusal))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox("Saved point", list(offered(points)), key="saved_point", width=260)
         with st.popover("Rename", icon=":material/edit:"):

@@ -114,12 +114,12 @@ def go_to_point(point: OperatingPoint) -> None:
     st.session_state["threshold_setting"] = Setting(point.threshold, point.criterion, point.split)
 
 
-def told(event: str, value: Any, bundle: Bundle) -> None:
-    """Do what the user did in the browser.
+def browser_event(event: str, value: Any, bundle: Bundle) -> None:
+    """Apply what the user did in the browser.
 
     Args:
         event: "moved" (value: "threshold", and "point" where one was chosen), "cell", "page" or "film".
-        value: What came with it; anything unfit is passed over.
+        value: What came with it; anything invalid is ignored.
         bundle: The model on screen.
     """
     if event == "moved" and isinstance(value, Mapping):

@@ -66,15 +66,15 @@ def _suggestions(splits: Mapping[str, Predictions]) -> None:
     miss = fields[2].number_input("Cost of a missed fracture", 0.0, 1000.0, 10.0, 1.0, key="miss_cost")
     look = fields[3].number_input("Cost of a false positive", 0.0, 1000.0, 1.0, 1.0, key="look_cost")
     val, test = ((splits[s].labels, splits[s].probabilities) for s in ("val", "test"))
-    found = suggest(
+    suggestions = suggest(
         val, test, sensitivity=sensitivity, specificity=specificity, miss_cost=miss, false_positive_cost=look
     )
-    st.table(suggestions_table(found), border="horizontal", hide_index=True)
+    st.table(suggestions_table(suggestions), border="horizontal", hide_index=True)
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         st.caption("Use", width="content")
-        for one in found:
-            key = f"use_{one.point.name}"
-            st.button(one.title, key=key, on_click=go_to_point, args=(one.point,))
+        for suggestion in suggestions:
+            key = f"use_{suggestion.point.name}"
+            st.button(suggestion.title, key=key, on_click=go_to_point, args=(suggestion.point,))
 
 
 def pair(bundle: Bundle) -> tuple[float, float]:

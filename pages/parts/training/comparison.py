@@ -37,7 +37,7 @@ def result(runs: list[RunStatus]) -> None:
         st.session_state["training_result"] = next(iter(finished))
     left, right = st.columns(2)
     run, name = finished[left.selectbox("Run", list(finished), key="training_result")]
-    others = [one for one in list_bundles(models_folder()) if one != name]
+    others = [bundle for bundle in list_bundles(models_folder()) if bundle != name]
     try:
         new = verified(name)
         if not others:
@@ -58,10 +58,10 @@ def _in_use(from_runs: set[str]) -> None:
         if others := restorable(from_runs, models_folder()):
             other = st.selectbox("Other models", others, key="training_other", label_visibility="collapsed", width=280)
             _confirmed("Use this one instead", other, "use_other")
-    if said := st.session_state.pop("training_promoted", None):
-        st.success(escape_markdown(said))
-    if said := st.session_state.pop("training_refused", None):
-        st.error(escape_markdown(said))
+    if message := st.session_state.pop("training_promoted", None):
+        st.success(escape_markdown(message))
+    if message := st.session_state.pop("training_refused", None):
+        st.error(escape_markdown(message))
 
 
 def _confirmed(label: str, name: str, key: str) -> None:
@@ -87,54 +87,57 @@ def _promote(name: str) -> None:
 
 
 def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
-    found = _challenge(new.version, other.version, str(run), new, other)
-    for sentence in found.fairness.unfair:
+    comparison = _challenge(new.version, other.version, str(run), new, other)
+    for sentence in comparison.fairness.unfair:
         st.error(f"Biased comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
-    for sentence in found.fairness.remarks:
+    for sentence in comparison.fairness.remarks:
         st.caption(escape_markdown(sentence))
-    st.markdown(f"**{escape_markdown(found.verdict)}**")
+    st.markdown(f"**{escape_markdown(comparison.verdict)}**")
     if new.name != current_bundle(models_folder()):
-        if said := objections(found):
-            st.info(" ".join(said))
+        if reasons := objections(comparison):
+            st.info(" ".join(reasons))
         else:
             _confirmed(f"Use {escape_markdown(new.name)}", new.name, "use_this")
-    _figures(found)
+    _figures(comparison)
     st.markdown(f"**Confusion matrix on test at sensitivity {TARGET:.2f}, each model at its own validation threshold**")
-    st.dataframe(matched_table(found), hide_index=True, key="matched")
-    _differences(found)
-    worst(new, found, run)
+    st.dataframe(matched_table(comparison), hide_index=True, key="matched")
+    _differences(comparison)
+    worst(new, comparison, run)
 
 
-def _figures(found: BundleComparison) -> None:
+def _figures(comparison: BundleComparison) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        draw(two_curves(found.curves), "challenge_curves", height=360, alt="ROC curves of both on test")
+        draw(two_curves(comparison.curves), "challenge_curves", height=360, alt="ROC curves of both on test")
     with right:
-        n, fractured = len(found.test.labels), int(found.test.labels.sum())
+        n, fractured = len(comparison.test.labels), int(comparison.test.labels.sum())
         st.markdown(f"**{n} test radiographs scored by both models, {fractured} with a fracture.**")
         for column, name, value in zip(
-            st.columns(2), (found.new, found.current), (found.auc.first, found.auc.second), strict=True
+            st.columns(2),
+            (comparison.new, comparison.current),
+            (comparison.auc.first, comparison.auc.second),
+            strict=True,
         ):
             column.metric(f"AUC, {escape_markdown(name)}", figure(value))
-        boot = found.bootstrapped
+        boot = comparison.bootstrapped
         st.markdown(
-            f"Difference in AUC (first − second): **{estimate_text(found.auc.difference)}** by DeLong's paired test, "
-            f"{p_text(found.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
+            f"Difference in AUC (first − second): **{estimate_text(comparison.auc.difference)}** by DeLong's paired "
+            f"test, {p_text(comparison.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
             f"Average precision: {estimate_text(boot['average_precision'])}."
         )
 
 
-def _differences(found: BundleComparison) -> None:
-    differ = found.differ
+def _differences(comparison: BundleComparison) -> None:
+    differ = comparison.differ
     st.markdown(
-        f"They disagree on **{len(differ.rows)}** of these radiographs: {escape_markdown(found.new)} is correct on "
-        f"**{differ.first_right}**, {escape_markdown(found.current)} on **{differ.second_right}** (McNemar's "
+        f"They disagree on **{len(differ.rows)}** of these radiographs: {escape_markdown(comparison.new)} is correct "
+        f"on **{differ.first_right}**, {escape_markdown(comparison.current)} on **{differ.second_right}** (McNemar's "
         f"exact test: "
         f"{p_text(differ.p_value)})."
     )
     if differ.rows:
         with st.expander("Radiographs on which they disagree"):
-            table: pd.DataFrame = disagreements_table(differ, found.new, found.current)
+            table: pd.DataFrame = disagreements_table(differ, comparison.new, comparison.current)
             st.dataframe(table, hide_index=True, height=240, key="challenge_rows")
 
 

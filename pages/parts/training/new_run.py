@@ -61,14 +61,14 @@ def _preset(chosen: tuple | None) -> Preset:
         default="try",
         required=True,
         key="train_preset",
-        format_func=lambda one: PRESETS[one].title,
+        format_func=lambda name: PRESETS[name].title,
         wrap=True,
     )
     for column, preset in zip(st.columns(len(PRESETS)), PRESETS.values(), strict=True):
         with column.container(border=True, height="stretch", key=f"preset_{preset.key}"):
-            found = estimate(preset.recipe, *chosen[1:]) if chosen else None
+            needed = estimate(preset.recipe, *chosen[1:]) if chosen else None
             st.markdown(f"**{preset.title}**" + (" ✓ selected" if preset.key == key else ""))
-            st.markdown(f"**{preset_time(found, preset.typical)}**")
+            st.markdown(f"**{preset_time(needed, preset.typical)}**")
             st.caption(preset.about)
     return PRESETS[key]
 
@@ -87,7 +87,7 @@ def _recipe(preset: Preset) -> Recipe | None:
         starts,
         starts.index(base.start) if base.start in starts else 0,
         key=f"train_start_{preset.key}_{backbone}",
-        format_func=lambda one: _ELSEWHERE.get(one, one.replace("bundle:", "Model ")),
+        format_func=lambda source: _ELSEWHERE.get(source, source.replace("bundle:", "Model ")),
     )
     name = right.text_input(
         "Name", free_name("mine"), key="train_name", help="Name of the run and of the model it produces."
@@ -102,12 +102,12 @@ def _recipe(preset: Preset) -> Recipe | None:
 
 def _settings(preset: Preset, base: Recipe) -> dict[str, object]:
     """Draw every other setting, in groups; return the values by key."""
-    offered = [one for one in choices(base) if one.key != "backbone"]
+    offered = [field for field in choices(base) if field.key != "backbone"]
     values = {}
     for title in GROUPS:
         with st.expander(title, expanded=title == next(iter(GROUPS))):
             columns = st.columns(3)
-            for place, choice in enumerate(one for one in offered if group_of(one.key) == title):
+            for place, choice in enumerate(field for field in offered if group_of(field.key) == title):
                 with columns[place % 3]:
                     values[choice.key] = _widget(preset.key, choice)
     return values
@@ -125,11 +125,11 @@ def _starts(backbone: str) -> list[str]:
 
 def _widget(base: str, choice: RecipeChoice):
     """Draw one choice; another plan has widgets of its own, so that each shows its own values."""
-    key, said = f"choice_{base}_{choice.key}", choice.help or HELP.get(choice.key)
+    key, help_text = f"choice_{base}_{choice.key}", choice.help or HELP.get(choice.key)
     if choice.kind == "switch":
-        return st.toggle(choice.label, choice.value, key=key, help=said)
+        return st.toggle(choice.label, choice.value, key=key, help=help_text)
     if choice.kind == "one of":
-        return st.selectbox(choice.label, choice.options, choice.options.index(choice.value), key=key, help=said)
+        return st.selectbox(choice.label, choice.options, choice.options.index(choice.value), key=key, help=help_text)
     return st.number_input(
         choice.label,
         choice.low,
@@ -138,14 +138,14 @@ def _widget(base: str, choice: RecipeChoice):
         key=key,
         format="%g" if choice.kind == "number" else None,
         step=choice.step,
-        help=said,
+        help=help_text,
     )
 
 
 def _estimate(recipe: Recipe, preset: Preset, folder: str | None, dataset, split) -> None:
     """Say what the run will take, or offer to measure it."""
-    found = estimate(recipe, dataset, split)
-    words = estimate_in_words(found) + ("" if found else f" Typically {preset.typical} on a laptop.")
+    needed = estimate(recipe, dataset, split)
+    words = estimate_in_words(needed) + ("" if needed else f" Typically {preset.typical} on a laptop.")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(escape_markdown(words), width="stretch")
         st.button(
@@ -156,20 +156,20 @@ def _estimate(recipe: Recipe, preset: Preset, folder: str | None, dataset, split
             args=(recipe, folder),
             help="Times a few training steps in a separate process (about a minute).",
         )
-    one = _measuring(folder)
-    if one.fresh or (one.work and one.work.progress.state == "failed"):
+    measurement = _measuring(folder)
+    if measurement.fresh or (measurement.work and measurement.work.progress.state == "failed"):
         _measured(folder)
 
 
 @st.fragment(run_every=0.5)
 def _measured(folder: str | None) -> None:
-    one = _measuring(folder)
-    if one.work.progress.busy:
+    measurement = _measuring(folder)
+    if measurement.work.progress.busy:
         st.caption("Timing a few training steps …")
-    elif one.work.progress.state == "failed":
-        st.error(escape_markdown(one.work.progress.error))
-    elif one.fresh:
-        one.fresh = False
+    elif measurement.work.progress.state == "failed":
+        st.error(escape_markdown(measurement.work.progress.error))
+    elif measurement.fresh:
+        measurement.fresh = False
         st.rerun(scope="app")
 
 

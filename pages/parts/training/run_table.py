@@ -24,8 +24,8 @@ _FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "l
 def history(runs: list[RunStatus]) -> None:
     """Draw the table of runs, and what is to be said of the chosen ones."""
     st.subheader("All runs", anchor=False)
-    if said := st.session_state.pop("training_history_said", None):
-        st.error(escape_markdown(said))
+    if message := st.session_state.pop("training_history_said", None):
+        st.error(escape_markdown(message))
     if not runs:
         st.info("No runs yet.")
         return
@@ -40,12 +40,12 @@ def history(runs: list[RunStatus]) -> None:
     )
     chosen = [runs[row] for row in event.selection.rows if row < len(runs)]
     if len(chosen) == 1:
-        _one(chosen[0])
+        _single(chosen[0])
     elif chosen:
         _several(chosen)
 
 
-def _one(run: RunStatus) -> None:
+def _single(run: RunStatus) -> None:
     st.markdown(f"**{escape_markdown(run.name)}**")
     _curves([run])
     key = f"note_{run.name}"

@@ -12,24 +12,25 @@ from fracture_core.data.thumbnails import thumbnails
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import BundleComparison
 from fracture_core.jobs.control import Job
+from pages.parts.shared.fracatlas_cache import fracatlas
 from pages.parts.shared.sidebar import escape_markdown
 
 _SIDE = 148
-_PICTURES = 8
+_IMAGES = 8
 
 
-def worst(new: Bundle, found: BundleComparison, run: Path) -> None:
+def worst(new: Bundle, comparison: BundleComparison, run: Path) -> None:
     """Draw the errors that lie furthest from the threshold."""
     st.subheader(f"Largest errors of {escape_markdown(new.name)}", anchor=False)
-    table = found.worst
+    table = comparison.worst
     if table.empty:
         st.caption("No errors on these images at this threshold.")
         return
     with st.container(horizontal=True, gap="small", key="worst"):
-        for image_id, error, picture in _pictures(table.head(_PICTURES), run):
-            if picture:
+        for image_id, error, image in _images(table.head(_IMAGES), run):
+            if image:
                 st.image(
-                    picture, caption=f"{escape_markdown(image_id)}: {error}", width=_SIDE, alt=f"Radiograph {image_id}"
+                    image, caption=f"{escape_markdown(image_id)}: {error}", width=_SIDE, alt=f"Radiograph {image_id}"
                 )
     st.dataframe(
         table,
@@ -38,17 +39,17 @@ def worst(new: Bundle, found: BundleComparison, run: Path) -> None:
         column_config={
             "image_id": "Radiograph",
             "error": "Error",
-            "new": st.column_config.NumberColumn(f"Probability, {found.new}", format="%.3f"),
-            "current": st.column_config.NumberColumn(f"Probability, {found.current}", format="%.3f"),
+            "new": st.column_config.NumberColumn(f"Probability, {comparison.new}", format="%.3f"),
+            "current": st.column_config.NumberColumn(f"Probability, {comparison.current}", format="%.3f"),
         },
     )
 
 
-def _pictures(table, run: Path) -> list[tuple[str, str, object]]:
+def _images(table, run: Path) -> list[tuple[str, str, object]]:
     rows = list(zip(table["image_id"], table["error"], strict=True))
     asked = Job.read(run)
     try:
-        dataset = _dataset(asked.dataset if asked else None)
+        dataset = _own_dataset(asked.dataset) if asked and asked.dataset else fracatlas()
         paths = {image_id: dataset.path(image_id) for image_id, _ in rows if image_id in dataset.table.index}
     except FractureCoreError:
         return []  # not on this machine any more; the table says enough
@@ -57,5 +58,5 @@ def _pictures(table, run: Path) -> list[tuple[str, str, object]]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _dataset(folder: str | None) -> Dataset:
+def _own_dataset(folder: str) -> Dataset:
     return open_dataset(folder)

@@ -9,7 +9,7 @@ _WORDS = ("invoice", "Sehr geehrte", "total", "report", "name", "123.40", "the",
 _SIDE = 448
 
 
-def made_up_picture(rng: np.random.Generator) -> np.ndarray:
+def synthetic_image(rng: np.random.Generator) -> np.ndarray:
     """Draw one image of a random kind. The same `rng` state gives the same image.
 
     Args:
@@ -20,8 +20,8 @@ def made_up_picture(rng: np.random.Generator) -> np.ndarray:
     """
     kinds = (_text, _plot, _shapes, _gradient, _tiles, _noise, _blank)
     height, width = (int(n) for n in rng.integers(_SIDE // 2, _SIDE, 2))
-    picture = kinds[rng.integers(len(kinds))](height, width, rng)
-    return 255 - picture if rng.random() < 0.3 else picture
+    image = kinds[rng.integers(len(kinds))](height, width, rng)
+    return 255 - image if rng.random() < 0.3 else image
 
 
 def _text(height: int, width: int, rng: np.random.Generator) -> np.ndarray:

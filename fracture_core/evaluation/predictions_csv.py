@@ -1,4 +1,4 @@
-"""Score a split with a network: the table of predictions.csv, and the features that packaging fits on."""
+"""Make predictions.csv: score a split with a network, one row per image; and the features that packaging fits on."""
 
 from __future__ import annotations
 
@@ -99,8 +99,11 @@ def _localised(maps: Mapping[str, np.ndarray], boxes: np.ndarray) -> dict[str, A
     """Return the columns that compare one image's heatmaps, float32 (H, W), with its boxes, float (n, 4)."""
     row: dict[str, Any] = {}
     if BOXES_FROM in maps:
-        found = regions(maps[BOXES_FROM], LEAST_EVIDENCE)
-        row = {"boxes": boxes_text(boxes.tolist()), "found_boxes": boxes_text([(*one.box, one.score) for one in found])}
+        predicted = regions(maps[BOXES_FROM], LEAST_EVIDENCE)
+        row = {
+            "boxes": boxes_text(boxes.tolist()),
+            "found_boxes": boxes_text([(*region.box, region.score) for region in predicted]),
+        }
     if len(boxes):
         for method in POINTING_METHODS:
             if method in maps:
