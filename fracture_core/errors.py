@@ -1,4 +1,4 @@
-"""The root of every error that this package raises on purpose."""
+"""The base class of all errors that this package raises deliberately."""
 
 
 class FractureCoreError(Exception):

@@ -1,4 +1,4 @@
-"""Write files so that a reader, or a crash, never meets half of one."""
+"""Write files atomically: neither a reader nor a crash ever sees half of one."""
 
 from __future__ import annotations
 

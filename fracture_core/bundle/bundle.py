@@ -1,16 +1,16 @@
-"""A bundle: one folder under models/ that holds a finished network and all that is known of it.
+"""A bundle: one folder under models/ with a finished network and everything that is known about it.
 
-    bundle.json             format, name, when and how it was made, temperature, SHA-256 of every file below
+    bundle.json             format, name, when and how it was created, temperature, SHA-256 of every file below
     network.json            the graph, as data
     weights.safetensors     half precision
-    recipe.json             every choice of its training
+    recipe.json             every setting of its training
     predictions.csv         image_id, split, label, logit and the dataset's columns, for val and test
     operating_points.json   the thresholds chosen on val
-    features.safetensors    what is familiar, and the traits, in the network's own features
+    features.safetensors    scope, familiarity and image attributes, fitted on the network's features
     history.csv  card.md
-    chosen_points.json      points that a user saved later; not part of what was published, so not hashed
+    chosen_points.json      operating points that users saved later; not published, so not hashed
 
-Nothing in a bundle is code or a pickle. A file is read only when its hash fits, each time that it is read.
+Nothing in a bundle is code or a pickle. Every file is checked against its hash each time it is read.
 """
 
 from __future__ import annotations
@@ -67,17 +67,17 @@ class Bundle:
 
     @property
     def created(self) -> str:
-        """When it was made, ISO 8601."""
+        """When it was created, ISO 8601."""
         return str(self.manifest["created"])
 
     @property
     def sha256(self) -> str:
-        """SHA-256 (hex) of the list of its files' hashes: one figure that names the whole bundle."""
+        """SHA-256 (hex) of the list of its files' hashes, which identifies the whole bundle."""
         return _digest(self.manifest["files"])
 
     @property
     def test_digest(self) -> str:
-        """SHA-256 (hex) that names the set of test images that it was scored on."""
+        """SHA-256 (hex) of the ids of its test images."""
         table = self.predictions()
         ids = sorted(table.loc[table["split"] == "test", "image_id"])
         return hashlib.sha256("\n".join(ids).encode()).hexdigest()
@@ -89,28 +89,28 @@ class Bundle:
 
     @cached_property
     def familiarity(self) -> Familiarity:
-        """What images look like those it was trained on."""
+        """Judges whether an image looks like those it was trained on."""
         return Familiarity.from_arrays(self._features)
 
     @cached_property
     def scope(self) -> ScopeModel | None:
-        """What is a limb radiograph at all; None for a bundle that has no such model."""
+        """Judges whether an image is a limb radiograph at all; None for a bundle without such a model."""
         return ScopeModel.from_arrays(self._features)
 
     @cached_property
     def levels(self) -> DisplayLevels:
-        """At which evidence heatmaps have full colour and boxes are drawn."""
+        """The evidence at which heatmaps have full colour and boxes are drawn."""
         return DisplayLevels.from_arrays(self._features)
 
     @property
     def elsewhere(self) -> Mapping[str, Any]:
-        """What was measured on films of other sources, by name; empty where nothing was."""
+        """Metrics on films from other sources, by name; empty if nothing was measured."""
         measured = self.manifest.get("provenance", {}).get("elsewhere", {})
         return measured if isinstance(measured, Mapping) else {}
 
     @cached_property
     def traits(self) -> AttributeClassifier:
-        """What else its features tell of a radiograph."""
+        """Predicts hardware, several views and the body part from its features."""
         return AttributeClassifier.from_arrays(self._features)
 
     def weights(self) -> Weights:
@@ -131,7 +131,7 @@ class Bundle:
         self.graph.check_weights(weights)
         kernel = weights.get("global_logit/kernel", np.empty(0))
         if kernel.ndim != 2 or kernel.shape[1] != 1 or not self.traits.fit(len(kernel)):
-            raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
+            raise BundleError(f"The bundle {self.name!r} is inconsistent: its features belong to another network.")
         return weights
 
     def check_features(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -146,7 +146,7 @@ class Bundle:
         channels = 2 * shapes[MIDDLE_MAP][-1] if MIDDLE_MAP in shapes else shapes["embedding"][-1]
         scope_fits = self.scope is None or len(self.scope.weights) == feature_count(shapes)
         if self.familiarity.mean.shape != (channels,) or not scope_fits:
-            raise BundleError(f"The bundle {self.name!r} does not fit together: its features are another network's.")
+            raise BundleError(f"The bundle {self.name!r} is inconsistent: its features belong to another network.")
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:
         """Calibrate a logit: sigmoid(logit / temperature).

@@ -1,4 +1,4 @@
-"""At which evidence a bundle's heatmaps have full colour, and its boxes are drawn: found on validation."""
+"""The evidence at which a bundle's heatmaps have full colour and its boxes are drawn, chosen on validation."""
 
 from __future__ import annotations
 

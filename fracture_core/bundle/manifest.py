@@ -1,4 +1,4 @@
-"""Sealing a finished bundle with the hashes of its files, verifying the seal, and publishing it under models/."""
+"""The manifest, bundle.json: write and verify the hashes of a bundle's files, and install the bundle under models/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""chosen_points.json: the operating points that users saved beside a bundle."""
+"""Read and write chosen_points.json: the operating points that users saved beside a bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files of a bundle, read as if a stranger had made them.
+"""Read and check the files of a bundle as untrusted input.
 
 A hash shows that a file is as it was packaged, not who packaged it: the author of a bundle controls the hashes, too.
 So what a file holds is checked too, before anything is computed from it.

@@ -1,4 +1,4 @@
-"""Unpacking a zip that came from elsewhere: no path leaves the folder, no link, no bomb."""
+"""Unpack an untrusted zip: no path leaves the folder, no links, no bombs."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def _refuse_excess(entries: list[tuple[zipfile.ZipInfo, PurePosixPath]], most_by
         )
     if total > free:
         raise UnsafeArchiveError(
-            f"Extraction needs {total / 1e9:.1f} GB of free disk, and there are {free / 1e9:.1f} GB: free some."
+            f"Extraction needs {total / 1e9:.1f} GB of free disk space, and there are {free / 1e9:.1f} GB: "
+            "free some disk space."
         )
     if len({str(path).casefold() for _, path in entries}) < len(entries):
         raise UnsafeArchiveError("The archive is not safe to unpack: it contains a name twice.")

@@ -1,4 +1,4 @@
-"""Looking through FracAtlas: one table of all that is known of each image, and filters over it."""
+"""Browse FracAtlas: one table with everything that is known about each image, and filters on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FracAtlas from its publisher, whole and checked, or not at all.
+"""Download FracAtlas from its publisher, verified, or leave nothing behind.
 
 The archive is figshare article 22363012 (doi 10.6084/m9.figshare.22363012, CC BY 4.0). It is fetched beside the
 place it will have, taken up where it stopped if the connection broke or the user cancelled, checked, unpacked

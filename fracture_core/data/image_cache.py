@@ -1,4 +1,4 @@
-"""Decoded once: every image of a dataset, letterboxed, in one memory-mapped file."""
+"""Decode the images of a dataset once: letterboxed, in one memory-mapped file."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ def _check_classes(labels: pd.Series, name: str) -> None:
     if min(fractured, whole) < LEAST:
         raise DatasetError(
             f"{name} has {fractured} fractured and {whole} normal images: training needs at least {LEAST} of each, "
-            "and some hundreds to be worth it."
+            "and some hundreds to be useful."
         )
 
 

@@ -147,7 +147,7 @@ def _lists(folder: Path) -> tuple[list[Path], list[str], list[str]]:
     if len(listing) > 1 and ("" in parts or len(set(parts)) < len(parts)):
         names = ", ".join(p.name for p in listing[:4])
         raise DatasetError(
-            f"{folder} has {len(listing)} csv files that list images ({names}): give the one that is meant."
+            f"{folder} has {len(listing)} csv files that list images ({names}): specify which one to use."
         )
     return listing, unread, others
 

@@ -1,4 +1,4 @@
-"""A new bundle against the one in use, on the same test images: figures, a verdict in words, the worst errors."""
+"""Compare a new bundle with the one in use on the same test images: metrics, a verdict in words, the largest errors."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def compare_bundles(
         theirs = pd.read_csv(kept_scores, dtype={"image_id": str, "split": str})
         theirs["probability"] = current.probability(theirs["logit"].to_numpy())
     elif not share_images(new, current):
-        raise ComparisonError(f"{new.name} and {current.name} have not read the same radiographs.")
+        raise ComparisonError(f"{new.name} and {current.name} were not scored on the same radiographs.")
     val, test = (pair(ours[ours["split"] == part], theirs[theirs["split"] == part]) for part in ("val", "test"))
     if len(set(test.labels.tolist())) < 2:
         raise ComparisonError("The test images that both models were scored on are all of one class.")

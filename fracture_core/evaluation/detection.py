@@ -1,4 +1,4 @@
-"""Boxes found against boxes drawn by radiologists: average precision, as detectors are compared by."""
+"""Compare predicted boxes with the radiologists': average precision, as for detectors."""
 
 from __future__ import annotations
 
@@ -105,5 +105,5 @@ def boxes_from_text(text: object, columns: int) -> np.ndarray:
         return np.empty((0, columns))
     rows = np.array([[float(value) for value in row.split()] for row in text.split(";")])
     if rows.ndim != 2 or rows.shape[1] != columns:
-        raise ValueError("boxes are not what they should be")
+        raise ValueError("the boxes are invalid")
     return rows

@@ -1,4 +1,4 @@
-"""From a bundle's predictions to its figures, each with its interval."""
+"""Compute a bundle's metrics from its predictions, each with its interval."""
 
 from __future__ import annotations
 

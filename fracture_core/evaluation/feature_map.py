@@ -1,4 +1,4 @@
-"""All radiographs in two dimensions, by the network's own features: images that the network finds alike lie close."""
+"""Map all radiographs in two dimensions by the network's features: images that it finds alike lie close together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check a comparison for leakage: was either bundle, or what it started from, trained on the test images?"""
+"""Check for leakage: may a bundle, or the weights it started from, have been trained on the test images?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Heatmaps out of the forward pass: where a network's evidence for a fracture lies.
+"""Heatmap methods, from the forward pass alone: where a network's evidence for a fracture lies.
 
 Grad-CAM and its relatives weigh the maps of one layer by the gradient of the logit that is shown. The layer is the last
 one whose maps tell places apart and all of whose evidence reaches the logit: the localiser's mixing layer, or, in a

@@ -1,4 +1,4 @@
-"""Finding a network's evidence layer: the layer that heatmaps explain, and the way from it to the shown logit."""
+"""Find a network's evidence layer: the layer that heatmaps explain, and the path from it to the shown logit."""
 
 from __future__ import annotations
 

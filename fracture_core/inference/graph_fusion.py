@@ -1,4 +1,4 @@
-"""The same function in fewer steps: what a network at inference can do without.
+"""Simplify a network for inference without changing its function: fold normalisations and padding.
 
 Batch normalisation after a convolution becomes part of it, padding becomes the next node's own, and an average
 pooling behind a 1x1 convolution moves before it, where it leaves a quarter of the work (DenseNet's transitions).

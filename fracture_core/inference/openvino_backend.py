@@ -1,4 +1,4 @@
-"""A network rebuilt node by node as an OpenVINO model, from its description and its weights alone.
+"""Rebuild a network node by node as an OpenVINO model, from its graph and weights alone.
 
 Tensors inside are (N, C, H, W), as OpenVINO wants them; the input and the outputs keep Keras's (N, H, W, C).
 """
@@ -181,7 +181,7 @@ def _resized(node: Node, x: openvino.Node) -> openvino.Node:
         case "log_mean_exp_pool":
             sharpness = np.float32(a.get("sharpness", 1.0))
             if not 0 < sharpness < np.inf:
-                raise GraphError(f"The network pools its cells with a sharpness of {sharpness}, which makes no sense.")
+                raise GraphError(f"The network pools its cells with a sharpness of {sharpness}, which is invalid.")
             top = ops.reduce_max(x, [2, 3], True)
             above = ops.multiply(ops.subtract(x, top), sharpness)
             mean = ops.reduce_mean(ops.exp(above), [2, 3], False)

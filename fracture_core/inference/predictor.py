@@ -1,4 +1,4 @@
-"""A radiograph in, a finding out: the only door for pages and the command line."""
+"""Assess a radiograph: the single entry point for pages and the command line."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Plan:
                 statistics_images=int(data.get("statistics_images", 0)),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise PretrainingError(f"This is no plan for pre-training ({error}).") from error
+            raise PretrainingError(f"This is not a pre-training plan ({error}).") from error
         if not stages or (any(s.teacher for s in stages) and not plan.teacher):
             raise PretrainingError("A plan needs stages, and a teacher where a stage asks for one.")
         if any(s.schedule.get("mixing") and not (s.teacher and s.schedule.get("logit_weight")) for s in stages):

@@ -1,4 +1,4 @@
-"""One look for every chart: colours that the colour-blind can tell apart, and the frame that charts share.
+"""Style all charts alike: colours that colour-blind people can tell apart, and a common frame.
 
 Charts lie on the page's own background, so they are made without one; `in_theme` gives them the page's text colour.
 """

@@ -1,4 +1,4 @@
-"""The films of one session, held in memory alone: what was uploaded, how it is to be read, and what was found."""
+"""Hold the films of one session in memory: uploads, their display options, and their results."""
 
 from __future__ import annotations
 

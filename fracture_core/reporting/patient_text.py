@@ -1,4 +1,4 @@
-"""Patients' names and dates from a DICOM header, as they are written in a report."""
+"""Format patients' names and dates from a DICOM header for a report."""
 
 from __future__ import annotations
 

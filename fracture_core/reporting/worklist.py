@@ -1,4 +1,4 @@
-"""Many radiographs assessed at once: one row each, those without a result first, and the same as CSV."""
+"""Tabulate many radiographs: one row each, those without a result first, and the same as CSV."""
 
 from __future__ import annotations
 

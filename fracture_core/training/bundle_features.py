@@ -1,4 +1,4 @@
-"""What a bundle contains besides its weights: features to judge images by, levels for drawing, other films."""
+"""Fit what a bundle contains besides its weights: scope features, display levels, and metrics on other films."""
 
 from __future__ import annotations
 

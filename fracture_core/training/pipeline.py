@@ -1,4 +1,4 @@
-"""Batches for training: which image when, how it is changed, and tf.data that prepares them while the network works.
+"""Make training batches: their order, augmentation, and the tf.data pipeline that prepares them in the background.
 
 A batch depends only on the recipe's seed and the number of the step: not on what was trained before, nor on how many
 workers share it. That is why a killed run can be resumed exactly, and several machines see what one would.

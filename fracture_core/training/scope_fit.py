@@ -1,4 +1,4 @@
-"""Fit what is a limb radiograph: the training films in random views against what is none.
+"""Fit the scope model: random views of the training radiographs against images that are not limb radiographs.
 
 What is none: images drawn at random (`made_up`), and a folder of others, `outside/` in it; `limbs/`, where it exists,
 holds further limb radiographs. Both stay where they are; a bundle keeps the coefficients alone, and its card says what

@@ -1,4 +1,4 @@
-"""Images that are no radiographs, drawn at random: text, plots, shapes, gradients, tiles and noise."""
+"""Draw random images that are not radiographs: text, plots, shapes, gradients, tiles and noise."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_without_common_images_what_the_run_scored_is_taken(models, interrupted_
 def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, interrupted_run):
     current = load_bundle("small", models)
     new = altered(current, dataset="another hospital's")
-    with pytest.raises(ComparisonError, match="not read the same radiographs"):
+    with pytest.raises(ComparisonError, match="not scored on the same radiographs"):
         compare_bundles(new, current)
     table = current.predictions()
     parts = (tuple(table.loc[table["split"] == part, "image_id"]) for part in ("test", "val", "test"))

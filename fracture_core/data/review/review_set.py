@@ -133,7 +133,7 @@ class ReviewSet:
             The verdict as it was kept.
 
         Raises:
-            ReviewError: The verdict makes no sense, or cannot be written; then nothing was kept.
+            ReviewError: The verdict is invalid, or cannot be written; then nothing was kept.
         """
         if verdict not in VERDICTS:
             raise ReviewError(f"A verdict is one of: {', '.join(VERDICTS)}.")

@@ -41,14 +41,14 @@ def list_coco(files: list[Path], root: Path) -> tuple[pd.DataFrame, list[str]]:
         As `class_folders.list_folder`; boxes in pixels, and `where` names the file.
 
     Raises:
-        DatasetError: A file is no COCO, its categories name no fracture, or an image that it names cannot be told.
+        DatasetError: A file is not COCO, its categories name no fracture, or an image that it names cannot be told.
     """
     finder, rows, ignored = FileFinder(root), [], set()
     parts = {file: split_part(file.parent.name) or split_part_within(file.stem) for file in files}
     if len(files) > 1 and (len(set(parts.values())) < len(files) or "" in parts.values()):
         raise DatasetError(
             f"{root.name} has {len(files)} COCO files ({quoted([file.name for file in files])}), and their names do "
-            "not say which is train, val or test: give the one that is meant."
+            "not say which is train, val or test: specify which one to use."
         )
     for file in files:
         listed, others = _rows(file, finder, parts[file] or "")
@@ -103,7 +103,7 @@ def _load(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{file.name} is not JSON that can be read.") from error
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
-        raise DatasetError(f"{file.name} is no COCO file: it has no images, annotations and categories.")
+        raise DatasetError(f"{file.name} is not a COCO file: it has no images, annotations and categories.")
     return data
 
 

@@ -41,7 +41,7 @@ def list_csv(file: Path, part: str = "") -> pd.DataFrame:
         `where` (str), which row of the csv an image stands in; and FracAtlas's flags where the csv has them.
 
     Raises:
-        DatasetError: A value makes no sense, or a path leaves the csv's folder; the sentence names the row.
+        DatasetError: A value is invalid, or a path leaves the csv's folder; the sentence names the row.
     """
     finder = FileFinder(file.parent)
     rows = _named_rows(read_csv_text(file), finder)

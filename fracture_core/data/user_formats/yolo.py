@@ -117,8 +117,8 @@ def read_boxes(file: Path, names: dict[int, str]) -> list[tuple[str, list[float]
             boxes.append((name, _box(values[1:])))
         except (ValueError, KeyError, OverflowError) as error:
             raise DatasetError(
-                f"Line {number} of {file.parent.name}/{file.name} is no YOLO box: a known class, and then the centre, "
-                "width and height as fractions of the image."
+                f"Line {number} of {file.parent.name}/{file.name} is not a YOLO box: a known class, and then the "
+                "centre, width and height as fractions of the image."
             ) from error
     return boxes
 

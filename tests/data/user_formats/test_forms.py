@@ -308,9 +308,9 @@ class TestAnnotations:
     @pytest.mark.parametrize(
         ("line", "names", "words"),
         [
-            ("1 120 80 30 40", "[metal, fracture]", "Line 1 of labels/0.txt is no YOLO box"),
-            ("7 0.5 0.5 0.1 0.1", "[metal, fracture]", "Line 1 of labels/0.txt is no YOLO box"),
-            ("1 0.5 0.5", "[metal, fracture]", "Line 1 of labels/0.txt is no YOLO box"),
+            ("1 120 80 30 40", "[metal, fracture]", "Line 1 of labels/0.txt is not a YOLO box"),
+            ("7 0.5 0.5 0.1 0.1", "[metal, fracture]", "Line 1 of labels/0.txt is not a YOLO box"),
+            ("1 0.5 0.5", "[metal, fracture]", "Line 1 of labels/0.txt is not a YOLO box"),
             ("1 0.5 0.5 0.1 0.1", "[metal, text]", "None of the classes 'metal', 'text' in data.yaml"),
             ("1 0.5 0.5 0.1 0.1", "", "no data.yaml or classes.txt"),
         ],
