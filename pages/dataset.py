@@ -1,4 +1,4 @@
-"""Look through FracAtlas: its radiographs, what it is made of, what is wrong with it, and where the model errs."""
+"""Browse FracAtlas: its radiographs, composition, defects, and the model's errors."""
 
 from pages.parts.shared.page_header import page_header
 

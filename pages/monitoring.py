@@ -1,4 +1,4 @@
-"""Watch what the audit log says: films, answers and scores month by month, and what has moved."""
+"""Monitor the audit log: films, answers and scores month by month, and changes."""
 
 from pages.parts.shared.page_header import page_header
 

@@ -1,4 +1,4 @@
-"""The Review page: give verdicts on films, draw their fractures, and look through the verdicts of the site."""
+"""Review films: give verdicts, outline fractures, and browse the site's verdicts."""
 
 from pages.parts.shared.page_header import page_header
 

@@ -1,4 +1,4 @@
-"""Move the decision threshold and see what it does, on radiographs whose truth is known."""
+"""Move the decision threshold and see its effect on radiographs with reference labels."""
 
 from pages.parts.shared.page_header import page_header
 

@@ -1,4 +1,4 @@
-"""Train a network on FracAtlas or on one's own radiographs, hold it against the one in use, and put it in its place."""
+"""Train a network on FracAtlas or on your own radiographs, compare it with the one in use, and promote it."""
 
 from pages.parts.shared.page_header import page_header
 

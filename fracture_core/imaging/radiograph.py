@@ -1,4 +1,4 @@
-"""Any file a clinician has, to one `Radiograph`, or `UnreadableRadiograph` with a plain reason."""
+"""Read any file that a clinician may have into a `Radiograph`, or raise `UnreadableRadiograph` with the reason."""
 
 from __future__ import annotations
 

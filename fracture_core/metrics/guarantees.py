@@ -36,7 +36,7 @@ _APART = 1e-9
 
 @dataclass(frozen=True)
 class Promise:
-    """What was asked of one group of films, and what can be promised.
+    """A promise about one group of films: what was requested, and whether it holds.
 
     Attributes:
         group: "unlikely" (scores below `threshold`) or "likely" (scores at or above it).

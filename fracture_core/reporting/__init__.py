@@ -1,1 +1,1 @@
-"""Word, tabulate, chart and export what the core computes."""
+"""Texts, tables, charts and exports of what the core computes."""

@@ -1,4 +1,4 @@
-"""FracAtlas beside a diagnosis: radiographs to click, and what the dataset itself says of one.
+"""Example radiographs of FracAtlas for the Diagnose page, and their reference labels.
 
 Eight radiographs travel with the program; with FracAtlas on disk there are more. All come from the test split of the
 reference study, so no shipped model was trained on one.
@@ -22,7 +22,7 @@ from fracture_core.imaging.radiograph import Radiograph
 
 @dataclass(frozen=True, eq=False)
 class ReferenceLabel:
-    """What FracAtlas says of one of its images.
+    """The reference label of an image of FracAtlas.
 
     Attributes:
         image_id: FracAtlas's name of it.

@@ -1,4 +1,4 @@
-"""Word what an audit log shows."""
+"""Describe in words what an audit log shows."""
 
 from __future__ import annotations
 

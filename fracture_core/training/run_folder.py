@@ -1,4 +1,4 @@
-"""The folder of a training run: what was asked for, how it goes, and what it can be resumed from.
+"""The folder of a training run: its settings, its progress, and the checkpoint it can be resumed from.
 
 recipe.json           every setting
 split.json            train, val, test and what was left out, with the digest

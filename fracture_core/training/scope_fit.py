@@ -54,7 +54,7 @@ class ScopeFitError(FractureCoreError):
 
 @dataclass(frozen=True)
 class ScopeFit:
-    """A fitted model, and what it was fitted on: numbers of images by kind, and what it does on those held out."""
+    """A fitted model, the number of images of each kind that it was fitted on, and its results on those held out."""
 
     model: ScopeModel
     fitted_on: Mapping[str, int]

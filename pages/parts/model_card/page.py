@@ -1,4 +1,4 @@
-"""The card of one model: on the first screen what it is for and what it reaches, then the rest, each thing once."""
+"""The card of a model: intended use and performance on the first screen, then the details."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _DRAWN = (
 
 
 def card(bundle: Bundle) -> None:
-    """Draw everything there is to know of a model, what matters most first."""
+    """Draw everything that is known about a model, the most important first."""
     splits = predictions_of(bundle.version, bundle)
     test = splits["test"]
     _first_screen(bundle, test)

@@ -1,4 +1,4 @@
-"""The Monitoring page: the audit log month by month, and what has moved."""
+"""The Monitoring page: the audit log month by month, and changes."""
 
 from __future__ import annotations
 

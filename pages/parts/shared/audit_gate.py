@@ -1,4 +1,4 @@
-"""The audit log, where it is on: what is about to be shown is recorded first."""
+"""Record a finding in the audit log, if it is on, before it is shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pages.parts.shared.sidebar import Choice, escape_markdown
 
 
 def recorded(entries: Sequence[Entry], choice: Choice) -> bool:
-    """Record each finding the first time that this session sees it; say so, and give False, where that fails."""
+    """Record each finding the first time this session shows it; on failure show an error and return False."""
     if audit_log() is None:
         return True
     seen: set[tuple] = st.session_state.setdefault("recorded", set())

@@ -52,7 +52,7 @@ def login_page() -> None:
 
 
 def offer_logout() -> None:
-    """Say in the sidebar who is logged in, and offer the way out."""
+    """Show in the sidebar who is logged in, with a button to log out."""
     if st.user.get("is_logged_in"):
         with st.sidebar:
             st.text(f"Logged in: {who()}")  # not Markdown: the words are the provider's

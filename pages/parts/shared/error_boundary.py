@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def error_boundary() -> Iterator[None]:
-    """Draw what the block raises, where it is our own error or the disk's, and end the page there."""
+    """Show an error of this project or of the disk that the block raises, and end the page there."""
     try:
         yield
     except FractureCoreError as error:

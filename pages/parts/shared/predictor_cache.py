@@ -18,7 +18,7 @@ def warm(bundle: Bundle) -> None:
 
 
 def predictor(bundle: Bundle):
-    """Return the bundle's Predictor, waiting for it where need be; raise what loading raised."""
+    """Return the bundle's Predictor, waiting until it is loaded; raise what loading raised."""
     loading = _predictor(bundle.version, bundle)
     try:
         return loading.result()

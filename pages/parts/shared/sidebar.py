@@ -25,7 +25,7 @@ IN_USE = "threshold_in_use"
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """What the sidebar says: a verified bundle and the two thresholds (the same one twice for two answers)."""
+    """The choices of the sidebar: a verified bundle and two thresholds (twice the same for two categories)."""
 
     bundle: Bundle
     rule_out: OperatingPoint
@@ -33,7 +33,7 @@ class Choice:
 
 
 def choose() -> Choice:
-    """Draw the sidebar's choices, remembered across pages; where there is no usable bundle, say so and stop."""
+    """Draw the sidebar's choices, remembered across pages; without a usable bundle show an error and stop."""
     names = list_bundles(models_folder())
     with st.sidebar:
         if not names:
@@ -67,7 +67,7 @@ def choose() -> Choice:
 
 
 def operating_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, OperatingPoint]]:
-    """Give (rule-out, rule-in) by the label it is offered under: the bundle's own first, then the saved ones."""
+    """Return (rule-out, rule-in) by label: the bundle's own first, then the saved ones."""
     own = bundle.points
     offered = {
         THREE_ANSWERS: (own["rule_out"], own["rule_in"]),
@@ -95,7 +95,7 @@ def use_here(bundle: Bundle, point: OperatingPoint) -> None:
 
 
 def in_use_label(point: OperatingPoint) -> str:
-    """Return what a point of this session is offered under."""
+    """Return the label of a point of this session."""
     return f"From the Threshold page: {point.threshold:.3f}"
 
 
@@ -105,7 +105,7 @@ def verified(name: str) -> Bundle:
 
 
 def model_label(name: str) -> str:
-    """Return what a bundle is called on screen; its folder's name if it cannot be read."""
+    """Return a bundle's name on screen; its folder's name if it cannot be read."""
     try:
         return _label(name, _stamp(name))
     except FractureCoreError:
@@ -125,7 +125,7 @@ def escape_markdown(text: str) -> str:
 
 
 def _stamp(name: str) -> tuple[int, ...]:
-    """Return what tells one installed bundle from the next: another file, whatever the clock says."""
+    """Return an identity of the installed bundle that changes when it is replaced."""
     manifest = models_folder() / name / "bundle.json"
     if not manifest.is_file():
         return ()

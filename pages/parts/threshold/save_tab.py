@@ -1,4 +1,4 @@
-"""Save what was chosen to the bundle; the diagnose page offers it at once."""
+"""Save the chosen threshold with the bundle; the Diagnose page offers it at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SINGLE, PAIR = "The threshold", "The triage pair"
 
 
 def save_tab(bundle: Bundle, splits: Mapping[str, Predictions], setting: Setting, pair: tuple[float, float]) -> None:
-    """Draw the form, and what was saved before."""
+    """Draw the form, and the saved points."""
     what = st.radio(
         "What to save",
         [SINGLE, PAIR],

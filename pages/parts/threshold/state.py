@@ -47,7 +47,7 @@ def points_of(bundle: Bundle) -> tuple[OperatingPoint, ...]:
 
 
 def current(bundle: Bundle) -> Setting:
-    """Return where the page stands; a newly chosen model starts at its own single threshold, or at the address's."""
+    """Return the current setting; a newly chosen model starts at its own single threshold, or at the address's."""
     if st.session_state.get("threshold_bundle") != bundle.version:
         first = "threshold_bundle" not in st.session_state
         st.session_state["threshold_bundle"] = bundle.version
@@ -77,7 +77,7 @@ def _from_address() -> Setting | None:
 
 
 def split_choice() -> str:
-    """Draw the choice of split, and say what it is for; return "val" or "test"."""
+    """Draw the choice of split with its purpose; return "val" or "test"."""
     return st.segmented_control(
         "Data",
         list(SPLITS),
@@ -101,7 +101,7 @@ def unlocked(split: str) -> bool:
 
 
 def exact_field(setting: Setting, *, locked: bool) -> None:
-    """Draw a number field that stands at the setting."""
+    """Draw a number field with the setting's threshold."""
     if st.session_state.get(EXACT) != min(setting.threshold, 1.0):
         st.session_state[EXACT] = min(setting.threshold, 1.0)
     st.number_input(
@@ -110,7 +110,7 @@ def exact_field(setting: Setting, *, locked: bool) -> None:
 
 
 def go_to_point(point: OperatingPoint) -> None:
-    """Stand at a point; its criterion and split come along."""
+    """Set the threshold to a point's, with its criterion and split."""
     st.session_state["threshold_setting"] = Setting(point.threshold, point.criterion, point.split)
 
 

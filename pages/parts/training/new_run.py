@@ -1,4 +1,4 @@
-"""A new run: on what, by which plan, from which weights, and how long that will take."""
+"""A new run: dataset, plan, starting weights, and how long it will take."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "None (ra
 
 
 def new_run() -> None:
-    """Draw the form: on what, by which plan, with which settings, and how long it will take."""
+    """Draw the form: dataset, plan, settings, and how long the run will take."""
     st.subheader("A new run", anchor=False)
     chosen = choose_dataset()
     preset = _preset(chosen)
@@ -54,7 +54,7 @@ def _start(recipe: Recipe, folder: str | None, dataset, split) -> None:
 
 
 def _preset(chosen: tuple | None) -> Preset:
-    """Draw the three plans with what each takes; return the selected one."""
+    """Draw the three plans with the time of each; return the selected one."""
     key = st.segmented_control(
         "Plan",
         list(PRESETS),
@@ -74,7 +74,7 @@ def _preset(chosen: tuple | None) -> Preset:
 
 
 def _recipe(preset: Preset) -> Recipe | None:
-    """Draw the settings of a plan; return its recipe, or None where they do not fit together."""
+    """Draw the settings of a plan; return its recipe, or None if they are inconsistent."""
     base = preset.recipe
     left, middle, right = st.columns(3)
     networks = get_args(BackboneName)
@@ -143,7 +143,7 @@ def _widget(base: str, choice: RecipeChoice):
 
 
 def _estimate(recipe: Recipe, preset: Preset, folder: str | None, dataset, split) -> None:
-    """Say what the run will take, or offer to measure it."""
+    """Show how long the run will take, or offer to measure it."""
     needed = estimate(recipe, dataset, split)
     words = estimate_in_words(needed) + ("" if needed else f" Typically {preset.typical} on a laptop.")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):

@@ -1,4 +1,4 @@
-"""The training page: the run at work on top, and below it a new run, a result, or all runs."""
+"""The Training page: the current run on top, below it a new run, a result, or all runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every run: figures, what sets recipes apart, curves overlaid, notes, and the way to delete one."""
+"""All runs: metrics, recipe differences, overlaid curves, notes, and deletion."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "l
 
 
 def history(runs: list[RunStatus]) -> None:
-    """Draw the table of runs, and what is to be said of the chosen ones."""
+    """Draw the table of runs, and details of the selected ones."""
     st.subheader("All runs", anchor=False)
     if message := st.session_state.pop("training_history_said", None):
         st.error(escape_markdown(message))
