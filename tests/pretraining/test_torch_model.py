@@ -38,7 +38,7 @@ def test_gives_what_keras_gives(backbone: str, head: str) -> None:
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
 def test_depthwise_gradients_in_bfloat16_are_autodiffs_within_its_rounding(kernel: int, stride: int) -> None:
-    from fracture_core.pretraining.torch_model import _Depthwise
+    from fracture_core.pretraining.torch_operations import Depthwise
 
     torch.manual_seed(0)
     x = torch.randn(2, 6, 12, 12).bfloat16().float().requires_grad_()
@@ -46,7 +46,7 @@ def test_depthwise_gradients_in_bfloat16_are_autodiffs_within_its_rounding(kerne
     exact = torch.nn.functional.conv2d(x, weight, None, stride, kernel // 2, 1, 6)
     by = torch.randn_like(exact).bfloat16()
     expected = torch.autograd.grad(exact, (x, weight), by.float())
-    made = _Depthwise.apply(x.bfloat16(), weight, stride, kernel // 2)
+    made = Depthwise.apply(x.bfloat16(), weight, stride, kernel // 2)
     gradients = torch.autograd.grad(made, (x, weight), by)
     for got, wanted in zip((made, *gradients), (exact, *expected), strict=True):
         assert (got.float() - wanted).abs().max() < 0.02 * wanted.abs().max()
