@@ -82,14 +82,14 @@ def _busy(page: Page) -> float:
     session.send("Performance.enable")
     metrics = session.send("Performance.getMetrics")["metrics"]
     session.detach()
-    return next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
 
 
 def measure(browser, servers: dict[str, Server], rounds: int) -> dict[str, list[Taken]]:
     """Return what every change took by app; the first round warms up and is left out."""
     table = catalogue(FracAtlas(find_fracatlas()))
     pages = {name: open_page(browser, server) for name, server in servers.items()}
-    found: dict[str, list[Taken]] = {name: [] for name in servers}
+    taken_by: dict[str, list[Taken]] = {name: [] for name in servers}
     for number in range(rounds + 1):
         for place, (name, filters) in enumerate(STEPS):
             ids = select(table, filters)
@@ -97,8 +97,8 @@ def measure(browser, servers: dict[str, Server], rounds: int) -> dict[str, list[
             turns = list(pages) if (number + place) % 2 else list(pages)[::-1]
             for app in turns:
                 taken = change(pages[app], servers[app], name, len(ids), len(table), ids[0])
-                found[app] += [taken] if number else []
-    return found
+                taken_by[app] += [taken] if number else []
+    return taken_by
 
 
 def main() -> None:
@@ -116,12 +116,12 @@ def main() -> None:
                 server = Server(Path(folder) / f"log{place}", folder=checkout, FRACTURE_CACHE_DIR=str(cache.resolve()))
                 servers["this checkout" if place == 0 else str(checkout)] = server
                 server.wait()
-            found = measure(browser, servers, options.rounds)
+            results = measure(browser, servers, options.rounds)
         finally:
             for server in servers.values():
                 server.stop()
-    reference = found["this checkout"]
-    for name, taken in found.items():
+    reference = results["this checkout"]
+    for name, taken in results.items():
         figures = "   ".join(
             f"{key} {_middle(taken, key):5.2f} s (x {_middle(taken, key) / _middle(reference, key):.2f})"
             for key in ("wall", "server", "browser")
@@ -130,7 +130,7 @@ def main() -> None:
 
 
 def _middle(taken: list[Taken], key: str) -> float:
-    return statistics.median(getattr(one, key) for one in taken)
+    return statistics.median(getattr(sample, key) for sample in taken)
 
 
 if __name__ == "__main__":

@@ -35,9 +35,9 @@ def main() -> None:
             turned, given = measure(browser.new_page(viewport={"width": 1440, "height": 900}), server, paths)
         finally:
             server.stop()
-        kept = len(ReviewSet(root / "review").verdicts())
+        count = len(ReviewSet(root / "review").verdicts())
     print(f"Opening the next film: {1000 * turned:.0f} ms of processor time.")
-    print(f"A verdict, with the next film: {1000 * given:.0f} ms (bar 100 ms); {kept} of {films} kept.")
+    print(f"A verdict, with the next film: {1000 * given:.0f} ms (bar 100 ms); {count} of {films} kept.")
 
 
 def measure(page, server: Server, paths: list[str]) -> tuple[float, float]:
@@ -52,19 +52,19 @@ def measure(page, server: Server, paths: list[str]) -> tuple[float, float]:
     page.get_by_text(f"0 of {len(paths)} read").wait_for(timeout=_WAIT)
     page.locator(".port:visible").first.focus()
     spent = []
-    for key, said in (
+    for key, texts in (
         ("ArrowRight", [f"{n} of {len(paths)}" for n in range(2, len(paths) + 1)]),
         ("n", [f"{n} of {len(paths)} read" for n in range(1, len(paths) + 1)]),
     ):
         page.wait_for_timeout(3000)  # what came before shall not be counted
         before = server.processor()
-        for text in said:
+        for text in texts:
             shown = page.locator(".viewer").get_attribute("data-review")
             page.keyboard.press(key)
             page.get_by_text(text, exact=key == "ArrowRight").first.wait_for(timeout=_WAIT)
             page.locator(f".viewer:not([data-review='{shown}'])").wait_for(timeout=_WAIT)
         page.wait_for_timeout(2000)
-        spent.append((server.processor() - before) / len(said))
+        spent.append((server.processor() - before) / len(texts))
     return spent[0], spent[1]
 
 

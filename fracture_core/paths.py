@@ -122,10 +122,10 @@ def kept_settings() -> dict[str, Any]:
         Values by name; empty if nothing was chosen, or if the file cannot be read.
     """
     try:
-        kept = json.loads(settings_file().read_text("utf-8"))
+        settings = json.loads(settings_file().read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
 def review_folder() -> Path | None:

@@ -54,10 +54,10 @@ def forget_review_folder() -> None:
 def _keep(folder: str | None) -> None:
     if review_folder_by_environment():
         raise SettingsError("The review folder is set by FRACTURE_REVIEW_DIR and cannot be changed here.")
-    kept = {name: value for name, value in kept_settings().items() if name != REVIEW_FOLDER}
+    others = {name: value for name, value in kept_settings().items() if name != REVIEW_FOLDER}
     if folder is not None:
-        kept[REVIEW_FOLDER] = folder
+        others[REVIEW_FOLDER] = folder
     try:
-        write_text(settings_file(), json.dumps(kept, indent=1) + "\n")
+        write_text(settings_file(), json.dumps(others, indent=1) + "\n")
     except OSError as error:
         raise SettingsError(f"The choice cannot be kept in {settings_file()} ({error.strerror}).") from error

@@ -58,12 +58,12 @@ def fit(images: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def report(name: str, images: list[np.ndarray]) -> None:
     """Print how many upright images are flagged, and how many turned ones."""
-    found = np.array(
+    fitted = np.array(
         [[quarter_turns_to_upright(np.ascontiguousarray(np.rot90(i, k))) for k in range(4)] for i in images]
     )
-    upright, turned = found[:, 0] > 0, found[:, [1, 3]]
+    upright, turned = fitted[:, 0] > 0, fitted[:, [1, 3]]
     right = (turned == [1, 3])[turned > 0].mean() if (turned > 0).any() else np.nan
-    over, side = (found[:, 2] > 0).mean(), (turned > 0).mean()
+    over, side = (fitted[:, 2] > 0).mean(), (turned > 0).mean()
     print(f"{name:20}{len(images):5} films; flagged as they are {upright.mean():.1%}, upside down {over:.1%}", end=", ")
     print(f"on a side {side:.1%} (of these turned the right way {right:.0%})")
 

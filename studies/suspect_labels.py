@@ -68,23 +68,26 @@ def judges(
     """
     every = set(features[0].ids)
     middle = _reduced(features)
-    last = _reduced([replace(one, appearance=one.embedding) for one in features])
-    made = [
+    last = _reduced([replace(network, appearance=network.embedding) for network in features])
+    results = [
         Judge("the app: answers, or the middle layers where a network was trained", middle, trained_on),
         Judge("the middle layers everywhere", middle, every),
         Judge("the last layers everywhere", last, every),
         Judge("the networks' answers everywhere", middle, set()),
     ]
     if never_taught is not None:
-        made.append(Judge("the middle of a network that knows ImageNet alone", _reduced([never_taught]), every))
-    return tuple(made)
+        results.append(Judge("the middle of a network that knows ImageNet alone", _reduced([never_taught]), every))
+    return tuple(results)
 
 
 def _reduced(features: Sequence[ImageFeatures]) -> list[ImageFeatures]:
     """Put the components of all networks' maps in the first one's place: the draws need not compute them anew."""
-    together = components(np.concatenate([one.appearance for one in features], axis=1)).astype(np.float32)
+    together = components(np.concatenate([network.appearance for network in features], axis=1)).astype(np.float32)
     first, *others = features
-    return [replace(first, appearance=together), *(replace(one, appearance=one.appearance[:, :0]) for one in others)]
+    return [
+        replace(first, appearance=together),
+        *(replace(network, appearance=network.appearance[:, :0]) for network in others),
+    ]
 
 
 def flipped(labels: Mapping[str, int], share: float, seed: int) -> tuple[dict[str, int], set[str]]:
@@ -101,7 +104,7 @@ def flipped(labels: Mapping[str, int], share: float, seed: int) -> tuple[dict[st
     ids = sorted(labels)
     chosen = np.random.default_rng(seed).choice(len(ids), round(share * len(ids)), replace=False)
     planted = {ids[place] for place in chosen}
-    return {one: 1 - label if one in planted else label for one, label in labels.items()}, planted
+    return {image_id: 1 - label if image_id in planted else label for image_id, label in labels.items()}, planted
 
 
 def count(judged: pd.DataFrame, planted: set[str]) -> Found:
@@ -127,7 +130,7 @@ def plant(
     trained_on: set[str],
     share: float,
     draws: int,
-    said: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> dict[tuple[str, bool], list[Found]]:
     """Plant wrong labels and judge, again and again.
 
@@ -138,7 +141,7 @@ def plant(
     for seed in range(draws):
         given, planted = flipped(labels, share, seed)
         for way in ways:
-            said(f"draw {seed + 1} of {draws}: {way.name}")
+            report(f"draw {seed + 1} of {draws}: {way.name}")
             judged = judged_labels(way.features, given, groups, way.trained_on)
             taught = judged["image_id"].isin(trained_on).to_numpy()
             for part in (False, True):
@@ -146,15 +149,17 @@ def plant(
     return found
 
 
-def rows(found: Mapping[tuple[str, bool], Sequence[Found]], part: bool) -> list[str]:
+def rows(results: Mapping[tuple[str, bool], Sequence[Found]], part: bool) -> list[str]:
     """Return the table of one part of the images, as Markdown lines."""
     lines = [_HEAD, "|" + "---|" * 6]
-    for (name, of), draws in found.items():
+    for (name, of), draws in results.items():
         if of == part:
-            recall = [one.both / one.planted for one in draws]
-            precision = [one.both / max(one.listed, 1) for one in draws]
-            first = [one.first / one.planted for one in draws]
-            planted, listed = (f"{np.mean([getattr(one, key) for one in draws]):.0f}" for key in ("planted", "listed"))
+            recall = [draw.both / draw.planted for draw in draws]
+            precision = [draw.both / max(draw.listed, 1) for draw in draws]
+            first = [draw.first / draw.planted for draw in draws]
+            planted, listed = (
+                f"{np.mean([getattr(draw, key) for draw in draws]):.0f}" for key in ("planted", "listed")
+            )
             shares = " | ".join(_share(values) for values in (recall, precision, first))
             lines.append(f"| {name} | {planted} | {listed} | {shares} |")
     return lines
@@ -170,20 +175,20 @@ def opposite_pairs(labels: Mapping[str, int], audited: Audit, listed: set[str]) 
     return len(pairs), sum(pair.first in listed or pair.second in listed for pair in pairs)
 
 
-def page(bundles: Sequence[Bundle], found: Mapping, real: pd.DataFrame, pairs: tuple[int, int], share: float) -> str:
+def page(bundles: Sequence[Bundle], results: Mapping, real: pd.DataFrame, pairs: tuple[int, int], share: float) -> str:
     """Return the whole page."""
     listed = real[real["suspect"]]
     taught, fresh = listed[listed["trained_on"]], listed[~listed["trained_on"]]
     return _TEXT.format(
         versions=", ".join(f"`{bundle.version}`" for bundle in bundles),
         share=share,
-        draws=len(next(iter(found.values()))),
+        draws=len(next(iter(results.values()))),
         folds=FOLDS,
         repeats=REPEATS,
         fresh=(~real["trained_on"]).sum(),
-        fresh_rows="\n".join(rows(found, False)),
+        fresh_rows="\n".join(rows(results, False)),
         taught=real["trained_on"].sum(),
-        taught_rows="\n".join(rows(found, True)),
+        taught_rows="\n".join(rows(results, True)),
         listed=len(listed),
         total=len(real),
         fresh_listed=len(fresh),
@@ -266,12 +271,12 @@ def main() -> int:
         features.append(image_features(scorer, bundle.version, paths, progress=_told(bundle.name)))
     trained_on = trained_images(paths, [bundle.predictions() for bundle in bundles])
     ways = judges(features, trained_on, _never_taught(bundles[-1], paths))
-    found = plant(
+    results = plant(
         ways, labels, groups, trained_on, options.share, options.draws, lambda words: print(words, file=sys.stderr)
     )
     real = judged_labels(features, labels, groups, trained_on)
     pairs = opposite_pairs(labels, audited, set(real.loc[real["suspect"], "image_id"]))
-    text = page(bundles, found, real, pairs, options.share)
+    text = page(bundles, results, real, pairs, options.share)
     if options.print:
         print(text)
     else:

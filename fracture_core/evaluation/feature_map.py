@@ -79,14 +79,14 @@ def feature_map(
         The map; None if it was told to stop.
     """
     file = _file(version, paths)
-    kept = _load(file)
-    if kept is None:
+    saved = _load(file)
+    if saved is None:
         features = image_features(scorer, version, paths, progress=progress, stop=stop)
         if features is None or stop():
             return None
-        kept = _project(features.ids, features.embedding.astype(np.float64))
-        _save(file, kept)
-    return kept
+        saved = _project(features.ids, features.embedding.astype(np.float64))
+        _save(file, saved)
+    return saved
 
 
 def _project(ids: Sequence[str], features: NDArray[np.float64]) -> FeatureMap:
@@ -118,18 +118,18 @@ def _file(version: str, paths: Mapping[str, Path]) -> Path:
     return cache_folder() / "maps" / f"{features_key(version, paths)}.npz"
 
 
-def _save(file: Path, found: FeatureMap) -> None:
+def _save(file: Path, feature_map: FeatureMap) -> None:
     """Keep a map; a cache that cannot be written costs only time."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(file) as temporary:
             np.savez_compressed(
                 temporary,
-                ids=np.array(found.ids),
-                components=found.components.astype(np.float32),
-                tsne=found.places["t-SNE"],
-                centre=found.centre,
-                axes=found.axes,
+                ids=np.array(feature_map.ids),
+                components=feature_map.components.astype(np.float32),
+                tsne=feature_map.places["t-SNE"],
+                centre=feature_map.centre,
+                axes=feature_map.axes,
             )
     except OSError:
         return

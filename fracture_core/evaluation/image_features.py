@@ -71,7 +71,7 @@ def image_features(
         file = folder / f"{start:06d}.npz"
         part = _load(file)
         if part is None:
-            part = _compute(scorer, {one: paths[one] for one in every[start : start + PART]}, stop)
+            part = _compute(scorer, {image_id: paths[image_id] for image_id in every[start : start + PART]}, stop)
             if part is None:
                 return None
             _save(file, part)
@@ -106,11 +106,11 @@ def features_key(version: str, paths: Mapping[str, Path]) -> str:
     Returns:
         32 hexadecimal digits.
     """
-    said = [f"{_VERSION} {version}"]
+    lines = [f"{_VERSION} {version}"]
     for image_id, path in paths.items():
         status = path.stat() if path.exists() else None
-        said.append(f"{image_id} {status and (status.st_size, status.st_mtime_ns)}")
-    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+        lines.append(f"{image_id} {status and (status.st_size, status.st_mtime_ns)}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
 
 
 def _folder(version: str, paths: Mapping[str, Path]) -> Path:
@@ -132,7 +132,7 @@ def _compute(scorer: Scorer, files: Mapping[str, Path], stop: Callable[[], bool]
             squares.append(scorer.fit(radiograph.pixels)[0])
         if squares:
             outputs.append(scorer.score(np.stack(squares)))
-    parts = {name: [one[name].astype(np.float32) for one in outputs] for name in _NAMES}
+    parts = {name: [batch[name].astype(np.float32) for batch in outputs] for name in _NAMES}
     empty = {"embedding": (0, 0), "appearance": (0, 0), "logit": (0,)}
     arrays = {name: np.concatenate(parts[name]) if outputs else np.empty(empty[name], np.float32) for name in _NAMES}
     return ImageFeatures(tuple(ids), **arrays)
@@ -141,7 +141,7 @@ def _compute(scorer: Scorer, files: Mapping[str, Path], stop: Callable[[], bool]
 def _joined(parts: Sequence[ImageFeatures]) -> ImageFeatures:
     filled = [part for part in parts if part.ids] or list(parts[:1])
     arrays = {name: np.concatenate([getattr(part, name) for part in filled]) for name in _NAMES}
-    return ImageFeatures(tuple(one for part in filled for one in part.ids), **arrays)
+    return ImageFeatures(tuple(image_id for part in filled for image_id in part.ids), **arrays)
 
 
 def _save(file: Path, part: ImageFeatures) -> None:

@@ -67,5 +67,5 @@ def _uncertainty(probability: float | None, thresholds: Sequence[float]) -> floa
 
 
 def _log_odds(probability: float) -> float:
-    kept = min(1 - _EDGE, max(_EDGE, probability))
-    return math.log(kept) - math.log1p(-kept)
+    clipped = min(1 - _EDGE, max(_EDGE, probability))
+    return math.log(clipped) - math.log1p(-clipped)

@@ -152,26 +152,28 @@ def calibrate_site(
     )
 
 
-def promise_text(kept: Promise) -> str:
+def promise_text(promised: Promise) -> str:
     """Describe what is promised of a group, or what it would take.
 
     Args:
-        kept: The promise.
+        promised: The promise.
 
     Returns:
         A sentence or two.
     """
-    wish = f"at most {kept.share:.1%}" if kept.group == "unlikely" else f"at least {kept.share:.1%}"
-    seen = f"{kept.fractured} of {kept.n} in the testing films"
-    if kept.holds:
+    wish = f"at most {promised.share:.1%}" if promised.group == "unlikely" else f"at least {promised.share:.1%}"
+    seen = f"{promised.fractured} of {promised.n} in the testing films"
+    if promised.holds:
         return (
-            f"Of films called {kept.group}, {wish} are fractured, with {kept.confidence:.0%} confidence "
-            f"({seen}; bound {kept.bound:.1%})."
+            f"Of films called {promised.group}, {wish} are fractured, with {promised.confidence:.0%} confidence "
+            f"({seen}; bound {promised.bound:.1%})."
         )
-    said = f"Cannot be promised: of films called {kept.group}, {wish} fractured ({seen}; bound {kept.bound:.1%})."
-    if kept.films_needed is None:
-        return f"{said} With this model's errors more films will not help; ask for less."
-    return f"{said} About {kept.films_needed} more labelled films would probably do."
+    text = (
+        f"Cannot be promised: of films called {promised.group}, {wish} fractured ({seen}; bound {promised.bound:.1%})."
+    )
+    if promised.films_needed is None:
+        return f"{text} With this model's errors more films will not help; ask for less."
+    return f"{text} About {promised.films_needed} more labelled films would probably do."
 
 
 def _divide(truth: NDArray[np.bool_], patients: list[str], seed: int) -> dict[str, NDArray[np.intp]]:
@@ -208,8 +210,8 @@ def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> ScoreSc
         return float(np.logaddexp(0.0, np.where(truth, -scaled, scaled)).mean())
 
     bounds = [(1 / _SLOPES[1], 1 / _SLOPES[0]), _OFFSETS]
-    found = minimize(loss, np.array([1.0, 0.0]), bounds=bounds, method="L-BFGS-B").x
-    return ScoreScale(temperature=float(1 / found[0]), offset=float(found[1]))
+    fitted = minimize(loss, np.array([1.0, 0.0]), bounds=bounds, method="L-BFGS-B").x
+    return ScoreScale(temperature=float(1 / fitted[0]), offset=float(fitted[1]))
 
 
 def _points(
@@ -227,14 +229,14 @@ def _points(
 def _point(
     name: str,
     threshold: float,
-    kept: Promise,
+    promised: Promise,
     testing: tuple[NDArray[np.bool_], NDArray[np.float64]],
     created: str,
 ) -> OperatingPoint:
     return operating_point(
         name=name,
         threshold=float(threshold),
-        criterion=promise_text(kept),
+        criterion=promise_text(promised),
         labels=testing[0],
         probabilities=testing[1],
         split=SITE,
@@ -243,7 +245,7 @@ def _point(
 
 
 def _record(
-    kept: Promise,
+    promised: Promise,
     threshold: float,
     testing: tuple[NDArray[np.bool_], NDArray[np.float64]],
     truth: NDArray[np.bool_],
@@ -251,21 +253,23 @@ def _record(
     scale: ScoreScale,
 ) -> SiteRecord:
     """Return what a point remembers of the site; its group is counted at the threshold that is used."""
-    inside = testing[1] < threshold if kept.group == "unlikely" else testing[1] >= threshold
-    group, fractured = (int(inside.sum()), int((testing[0] & inside).sum())) if kept.holds else (kept.n, kept.fractured)
-    bound = upper_bound if kept.group == "unlikely" else lower_bound
+    inside = testing[1] < threshold if promised.group == "unlikely" else testing[1] >= threshold
+    group, fractured = (
+        (int(inside.sum()), int((testing[0] & inside).sum())) if promised.holds else (promised.n, promised.fractured)
+    )
+    bound = upper_bound if promised.group == "unlikely" else lower_bound
     return SiteRecord(
         films=int(truth.size),
         fractured=int(truth.sum()),
         digest=digest,
         temperature=scale.temperature,
         offset=scale.offset,
-        share=kept.share,
-        confidence=kept.confidence,
-        holds=kept.holds and group > 0,
+        share=promised.share,
+        confidence=promised.confidence,
+        holds=promised.holds and group > 0,
         group=group,
         group_fractured=fractured,
-        bound=bound(fractured, group, kept.confidence),
+        bound=bound(fractured, group, promised.confidence),
     )
 
 

@@ -79,14 +79,14 @@ def judged_labels(
     Raises:
         SuspectLabelsError: As of `suspect_labels`.
     """
-    shared = set(labels).intersection(*(one.ids for one in features))
+    shared = set(labels).intersection(*(network.ids for network in features))
     ids = [image_id for image_id in features[0].ids if image_id in shared]
-    rows = [[place for place, image_id in enumerate(one.ids) if image_id in shared] for one in features]
+    rows = [[place for place, image_id in enumerate(network.ids) if image_id in shared] for network in features]
     truth = np.array([labels[image_id] for image_id in ids])
     names = np.array([min(groups.get(image_id, (image_id,))) for image_id in ids])
     trained = np.array([image_id in trained_on for image_id in ids], bool)
-    middle = np.concatenate([one.appearance[row] for one, row in zip(features, rows, strict=True)], axis=1)
-    answers = np.stack([one.logit[row] for one, row in zip(features, rows, strict=True)], axis=1)
+    middle = np.concatenate([network.appearance[row] for network, row in zip(features, rows, strict=True)], axis=1)
+    answers = np.stack([network.logit[row] for network, row in zip(features, rows, strict=True)], axis=1)
     probabilities = out_of_fold(components(middle), truth, names, strength=_MANY, progress=progress)
     if _enough(truth[~trained], names[~trained]):
         probabilities[~trained] = out_of_fold(answers[~trained], truth[~trained], names[~trained], strength=_FEW)

@@ -44,7 +44,7 @@ def duplicate_groups(audit: Audit | None) -> dict[str, tuple[str, ...]]:
     Returns:
         Ids by id.
     """
-    return {one: members for members in (audit.duplicate_groups if audit else ()) for one in members}
+    return {image_id: members for members in (audit.duplicate_groups if audit else ()) for image_id in members}
 
 
 def find_suspects(
@@ -107,8 +107,8 @@ def with_context(suspects: pd.DataFrame, dataset: Dataset, groups: Mapping[str, 
     for image_id in suspects["image_id"]:
         files.append(dataset.path(image_id).name)
         boxes.append(json.dumps(np.asarray(dataset.boxes(image_id), float).round(1).tolist()))
-        others = [one for one in groups.get(image_id, ()) if one != image_id]
-        duplicates.append(" ".join(f"{one}={int(labels[one])}" for one in others))
+        others = [other for other in groups.get(image_id, ()) if other != image_id]
+        duplicates.append(" ".join(f"{other}={int(labels[other])}" for other in others))
     return suspects.assign(file=files, boxes=boxes, duplicates=duplicates)
 
 

@@ -222,8 +222,8 @@ def heatmap(
     first = cells[0]
     height, width = (_FINER * n for n in first.shape)
     # A coarser cell's share stands for several of the first view's.
-    shares = [one * np.float32(one.size / first.size) if chosen.shares else one for one in cells]
-    smooth = np.stack([_smooth(one, height, width) for one in shares]).mean(axis=0, dtype=np.float32)
+    shares = [evidence * np.float32(evidence.size / first.size) if chosen.shares else evidence for evidence in cells]
+    smooth = np.stack([_smooth(evidence, height, width) for evidence in shares]).mean(axis=0, dtype=np.float32)
     return placement.map_to_radiograph(np.asarray(smooth), shape)
 
 

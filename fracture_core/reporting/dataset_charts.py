@@ -78,10 +78,10 @@ def share_dots(classes: pd.DataFrame) -> go.Figure:
     rates = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
     groups = [PART_NAMES.get(group, str(group)) for group in classes["group"]]
     dots = estimate_dots("fractured", groups, rates, VERMILION)
-    made = downwards(chart([dots], "% fractured, with 95 % interval", "", legend=False)).update_xaxes(
+    figure = downwards(chart([dots], "% fractured, with 95 % interval", "", legend=False)).update_xaxes(
         rangemode="tozero"
     )
-    return made.update_yaxes(categoryorder="array", categoryarray=groups, range=(len(groups) - 0.5, -0.5))
+    return figure.update_yaxes(categoryorder="array", categoryarray=groups, range=(len(groups) - 0.5, -0.5))
 
 
 def part_bars(parts: pd.DataFrame) -> go.Figure:
@@ -122,8 +122,8 @@ def size_bars(sizes: pd.DataFrame) -> go.Figure:
         name="images", y=sizes["size"].tolist(), x=counts, orientation="h", marker_color=BLUE, text=counts,
         textposition="auto",
     )  # fmt: skip
-    made = downwards(chart([bars], "images (logarithmic)", "", legend=False))
-    return made.update_xaxes(type="log", dtick=1, range=(np.log10(0.5), np.log10(2 * max(counts, default=1))))
+    figure = downwards(chart([bars], "images (logarithmic)", "", legend=False))
+    return figure.update_xaxes(type="log", dtick=1, range=(np.log10(0.5), np.log10(2 * max(counts, default=1))))
 
 
 def box_size_bars(box_sizes: Sequence[float]) -> go.Figure:
@@ -168,8 +168,8 @@ def place_map(places: np.ndarray) -> go.Figure:
         colorbar={"title": {"text": "boxes"}, "thickness": 12},
         hovertemplate="%{z} boxes cover this place<extra></extra>",
     )
-    made = chart([cells], "left to right", "bottom to top", legend=False)
-    return made.update_yaxes(autorange="reversed", showticklabels=False).update_xaxes(showticklabels=False)
+    figure = chart([cells], "left to right", "bottom to top", legend=False)
+    return figure.update_yaxes(autorange="reversed", showticklabels=False).update_xaxes(showticklabels=False)
 
 
 def pointing_dots(rows: Sequence[PointingRow], method: str) -> go.Figure:
@@ -187,17 +187,17 @@ def pointing_dots(rows: Sequence[PointingRow], method: str) -> go.Figure:
         estimate_dots(method, names, [row.pointing for row in rows], VERMILION),
         estimate_dots("image centre", names, [row.centre_pointing for row in rows], GREY),
     ]
-    made = downwards(chart(dots, "% in a box, with 95 % interval", ""))
-    return made.update_xaxes(range=(0, 100)).update_layout(scattermode="group")
+    figure = downwards(chart(dots, "% in a box, with 95 % interval", ""))
+    return figure.update_xaxes(range=(0, 100)).update_layout(scattermode="group")
 
 
 def map_chart(
-    found: FeatureMap, table: pd.DataFrame, method: str, colouring: str, others: Mapping[str, np.ndarray]
+    feature_map: FeatureMap, table: pd.DataFrame, method: str, colouring: str, others: Mapping[str, np.ndarray]
 ) -> go.Figure:
     """Draw the map of the images.
 
     Args:
-        found: Where each image lies.
+        feature_map: Where each image lies.
         table: A catalogue with outcomes; to be coloured by source, with width and height in pixels too.
         method: One of `feature_map.METHODS`.
         colouring: One of COLOURINGS.
@@ -206,8 +206,8 @@ def map_chart(
     Returns:
         The chart; each point's customdata is its image id, and a lasso selects points.
     """
-    values = _values(table.loc[list(found.ids)], colouring)
-    places, ids = found.places[method], np.array(found.ids)
+    values = _values(table.loc[list(feature_map.ids)], colouring)
+    places, ids = feature_map.places[method], np.array(feature_map.ids)
     traces = []
     for value, colour in COLOURINGS[colouring].items():
         chosen = np.flatnonzero(values == value)
@@ -223,7 +223,7 @@ def map_chart(
             )
         )
     if others:
-        spots = np.array([found.place(features, method) for features in others.values()])
+        spots = np.array([feature_map.place(features, method) for features in others.values()])
         mark = {"color": PURPLE, "size": 15, "symbol": "star", "line": {"color": "#ffffff", "width": 1}}
         traces.append(
             go.Scattergl(
@@ -236,8 +236,8 @@ def map_chart(
                 hovertemplate="%{text}<extra></extra>",
             )
         )
-    made = chart(traces, "", "").update_layout(dragmode="lasso")
-    return made.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
+    figure = chart(traces, "", "").update_layout(dragmode="lasso")
+    return figure.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
 
 
 def _values(table: pd.DataFrame, colouring: str) -> np.ndarray:

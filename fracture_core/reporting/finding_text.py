@@ -124,9 +124,9 @@ def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> st
     """
     low, high = format_percent(rule_out.threshold), format_percent(rule_in.threshold)
     if rule_out.threshold <= 0 or rule_in.threshold > 1:  # a site's, where something cannot be promised
-        said = [f"unlikely < {low}" if rule_out.threshold > 0 else "never “unlikely”"]
-        said.append(f"likely ≥ {high}" if rule_in.threshold <= 1 else "never “likely”")
-        return f"{capitalised('; '.join(said))}; otherwise indeterminate."
+        parts = [f"unlikely < {low}" if rule_out.threshold > 0 else "never “unlikely”"]
+        parts.append(f"likely ≥ {high}" if rule_in.threshold <= 1 else "never “likely”")
+        return f"{capitalised('; '.join(parts))}; otherwise indeterminate."
     if rule_out.threshold == rule_in.threshold:
         return f"Look again at {high} or above."
     if rule_out.threshold > rule_in.threshold:

@@ -209,9 +209,9 @@ def _verdict(finding: Finding, words: FindingText, styles: dict, notes: Sequence
         headline = Paragraph(f"<b>{markup(words.headline)}</b>", styles["verdict"])
         return [headline, Paragraph(markup(words.reason), styles["body"])]
     text = f"<b>{markup(words.headline)}</b>, probability {markup(probability_in_words(finding))}"
-    said = [Paragraph(text, styles["verdict"]), Paragraph(markup(words.like_this), styles["body"])]
+    paragraphs = [Paragraph(text, styles["verdict"]), Paragraph(markup(words.like_this), styles["body"])]
     warnings = [*notes, *finding.warnings]
-    return said + [Paragraph(markup(f"Warning: {warning}"), styles["body"]) for warning in warnings]
+    return paragraphs + [Paragraph(markup(f"Warning: {warning}"), styles["body"]) for warning in warnings]
 
 
 def _details(finding: Finding, words: FindingText, method: str, named: bool, when: datetime) -> list[tuple[str, str]]:

@@ -66,13 +66,13 @@ def shows_moire(pixels: np.ndarray) -> bool:
     Returns:
         Whether it does; False for images smaller than 256 pixels.
     """
-    found = left = 0
+    repeats = left = 0
     parts = list(_parts(pixels))
     for left, part in zip(range(len(parts) - 1, -1, -1), parts, strict=True):
-        found += _repeats(part)
-        if found >= _ENOUGH:
+        repeats += _repeats(part)
+        if repeats >= _ENOUGH:
             return True
-        if found + left < _ENOUGH:
+        if repeats + left < _ENOUGH:
             return False
     return False
 

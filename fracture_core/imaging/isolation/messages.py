@@ -192,8 +192,8 @@ def _check_types(kind: type, fields_: Mapping[str, object]) -> None:
 
 def _is_pair(value: object) -> bool:
     """Return whether a value is two lengths."""
-    pair = isinstance(value, tuple) and len(value) == 2 and all(type(one) in (int, float) for one in value)
-    return pair and all(math.isfinite(one) and one > 0 for one in value)  # type: ignore[attr-defined]
+    pair = isinstance(value, tuple) and len(value) == 2 and all(type(item) in (int, float) for item in value)
+    return pair and all(math.isfinite(item) and item > 0 for item in value)  # type: ignore[attr-defined]
 
 
 def _is_plain(value: object) -> bool:

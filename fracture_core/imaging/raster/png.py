@@ -171,8 +171,8 @@ def completed(structure: PngStructure) -> bytes:
         The file.
     """
     size = sum(rows * length for rows, length in structure.lines)
-    kept = sum(rows * length for rows, (_, length) in zip(structure.held, structure.lines, strict=True))
-    held = b"".join(_inflated(structure._chunks, size))[:kept]
+    present = sum(rows * length for rows, (_, length) in zip(structure.held, structure.lines, strict=True))
+    held = b"".join(_inflated(structure._chunks, size))[:present]
     header = structure._chunks[0]
     colours = [chunk for chunk in structure._chunks if chunk.kind in _KEPT]
     pixels = _Chunk(b"IDAT", zlib.compress(held + bytes(size - len(held)), 1), b"")

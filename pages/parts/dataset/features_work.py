@@ -12,14 +12,14 @@ from pages.parts.shared.sidebar import escape_markdown
 NO_MODEL = "No model is installed, so there are no features to compare radiographs by."
 
 
-def panel(find: Callable[[], BackgroundTask], key: str, networks: int, kept: int, total: int) -> None:
+def panel(find: Callable[[], BackgroundTask], key: str, networks: int, cached: int, total: int) -> None:
     """Draw what becomes of a task until it is done; then the page is drawn anew.
 
     Args:
         find: Gives the task.
         key: Part of the buttons' keys.
         networks: How many networks read the radiographs.
-        kept: Readings of a radiograph by a network that were kept before.
+        cached: Readings of a radiograph by a network that were kept before.
         total: Readings in all.
     """
 
@@ -37,7 +37,7 @@ def panel(find: Callable[[], BackgroundTask], key: str, networks: int, kept: int
             return
         if progress.state == "failed":
             st.error(escape_markdown(progress.error))
-        done = max(kept, progress.done)
+        done = max(cached, progress.done)
         st.markdown(_offer_words(networks, done, total))
         label = "Continue" if 0 < done < total else "Compute the features"
         st.button(label, key=f"{key}_start", type="primary", on_click=work.start, icon=":material/play_arrow:")

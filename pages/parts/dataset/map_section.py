@@ -32,7 +32,7 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
     def find() -> BackgroundTask[FeatureMap | None]:
         return _work(sources.key, choice.bundle.version, choice.bundle, sources)
 
-    if (found := find().result) is None:
+    if (feature_map := find().result) is None:
         panel(find, "map", 1, images_kept(choice.bundle.version, sources.paths), len(sources.paths))
         return
     with st.container(horizontal=True, gap="medium"):
@@ -42,7 +42,7 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
     if colouring.startswith("Source"):
         table = table.join(sources.survey.images[["width", "height"]])
         st.caption("FracAtlas does not say which hospital a radiograph is from. Files of one origin have one size.")
-    figure = map_chart(found, table, method, colouring, _open_films(choice))
+    figure = map_chart(feature_map, table, method, colouring, _open_films(choice))
     alt = f"Every radiograph by the network's features, {method}, coloured by {colouring.lower()}"
     ids = draw_selectable(figure, "feature_map", height=560, alt=alt)
     if not ids:
@@ -50,7 +50,7 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
         return
     if st.session_state.get("map_selected") != ids:
         st.session_state.update(map_selected=ids, map_page=1)
-    st.markdown(f"**{len(ids):,}** of {len(found.ids):,} radiographs selected")
+    st.markdown(f"**{len(ids):,}** of {len(feature_map.ids):,} radiographs selected")
     place, page = leaf(ids, _PAGE, "map_page")
     with place:
         gallery(tiles(sources, page.ids, choice=choice), "map_grid", open_image)
@@ -74,10 +74,10 @@ def _open_films(choice: Choice) -> dict[str, object]:
     films, version = st.session_state.get("films"), choice.bundle.version
     if films is None:
         return {}
-    found = {}
+    embeddings = {}
     for film in films.films:
         if films.ready(film.key, version):
             finding = films.result(film.key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
             outputs = getattr(finding, "outputs", {})
-            found |= {film.name: outputs["embedding"]} if "embedding" in outputs else {}
-    return found
+            embeddings |= {film.name: outputs["embedding"]} if "embedding" in outputs else {}
+    return embeddings

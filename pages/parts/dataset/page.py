@@ -32,31 +32,31 @@ def dataset_page() -> None:
     if review_shown():
         return
     try:
-        found = sources(choice.bundle if choice else None)
+        known = sources(choice.bundle if choice else None)
     except DatasetError as error:
         offer_download(str(error))
         return
     if choice is not None:
         warm(choice.bundle)
-        found = found.on_scale(choice.rule_in.scale)
+        known = known.on_scale(choice.rule_in.scale)
     sections = [BROWSE, MAKEUP, MAP, AUDIT, SUSPECTS, WRONG, POINTING]
     section = one_of("Section", sections, "show", on_change=close_image, collapsed=True)
-    watch_audit(found)
-    thumbnails_work(found.key)
-    image_id = opened(found)
+    watch_audit(known)
+    thumbnails_work(known.key)
+    image_id = opened(known)
     if section == BROWSE:
-        browse(found, choice, image_id)
+        browse(known, choice, image_id)
     elif image_id is not None:
-        show_image(found, choice, image_id, [])
+        show_image(known, choice, image_id, [])
     elif section == MAKEUP:
-        makeup(found)
+        makeup(known)
     elif section == MAP:
-        map_of_images(found, choice)
+        map_of_images(known, choice)
     elif section == SUSPECTS:
-        suspects(found, choice)
+        suspects(known, choice)
     elif section == AUDIT:
-        defects(found)
+        defects(known)
     elif section == WRONG:
-        wrong(found, choice)
+        wrong(known, choice)
     else:
-        localisation(found)
+        localisation(known)

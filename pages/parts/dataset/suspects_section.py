@@ -53,14 +53,14 @@ def suspects(sources: Sources, choice: Choice | None) -> None:
     def find() -> BackgroundTask[pd.DataFrame | None]:
         return _work(sources.key, versions, bundles, sources)
 
-    if (found := find().result) is None:
+    if (table := find().result) is None:
         panel(find, "suspects", len(bundles), *_kept(sources, versions))
     else:
-        _draw(sources, choice, found)
+        _draw(sources, choice, table)
 
 
-def _draw(sources: Sources, choice: Choice, found: pd.DataFrame) -> None:
-    st.markdown(_summary(found, len(sources.table)), help=_HELP)
+def _draw(sources: Sources, choice: Choice, table: pd.DataFrame) -> None:
+    st.markdown(_summary(table, len(sources.table)), help=_HELP)
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         shown = st.segmented_control(
             "Radiographs that the networks were",
@@ -75,14 +75,14 @@ def _draw(sources: Sources, choice: Choice, found: pd.DataFrame) -> None:
         )
         st.download_button(
             "Download all as CSV",
-            found.to_csv(index=False),
+            table.to_csv(index=False),
             "suspect-labels.csv",
             "text/csv",
             key="suspects_csv",
             icon=":material/download:",
             on_click="ignore",
         )
-    rows = found if shown == "all" else found[found["trained_on"] == (shown == "trained")]
+    rows = table if shown == "all" else table[table["trained_on"] == (shown == "trained")]
     if rows.empty:
         st.info("No label of these radiographs is suspect.")
         return
@@ -107,33 +107,33 @@ def _tiles(sources: Sources, choice: Choice, rows: pd.DataFrame, ids: tuple[str,
     return made
 
 
-def _summary(found: pd.DataFrame, total: int) -> str:
-    fractured = int(found["label"].sum())
+def _summary(table: pd.DataFrame, total: int) -> str:
+    fractured = int(table["label"].sum())
     return (
-        f"**{len(found)}** of {total:,} labels are contradicted with confidence: {fractured} that say fracture, "
-        f"{len(found) - fractured} that say none. Most suspect first. A reason to look again, not an error: many are "
+        f"**{len(table)}** of {total:,} labels are contradicted with confidence: {fractured} that say fracture, "
+        f"{len(table) - fractured} that say none. Most suspect first. A reason to look again, not an error: many are "
         "fractures that are hard to see."
     )
 
 
 def _words(row: pd.Series) -> str:
-    said = [f"fracture by the other labels: {format_percent(row['probability'])}"]
+    lines = [f"fracture by the other labels: {format_percent(row['probability'])}"]
     if row["duplicates"]:
         copies = [copy.partition("=") for copy in row["duplicates"].split()]
-        said.append("duplicate " + ", ".join(f"{one} ({LABELS[label == '0']})" for one, _, label in copies))
-    return "; ".join([*said, "a network was trained on it"] if row["trained_on"] else said)
+        lines.append("duplicate " + ", ".join(f"{one} ({LABELS[label == '0']})" for one, _, label in copies))
+    return "; ".join([*lines, "a network was trained on it"] if row["trained_on"] else lines)
 
 
 def _networks(choice: Choice) -> list[Bundle]:
     """Return the chosen model and the next that can be loaded, in an order that does not depend on the choice."""
-    found = [choice.bundle]
+    bundles = [choice.bundle]
     for name in list_bundles(models_folder()):
         try:
-            if name != choice.bundle.name and len(found) < _NETWORKS:
-                found.append(verified(name))
+            if name != choice.bundle.name and len(bundles) < _NETWORKS:
+                bundles.append(verified(name))
         except FractureCoreError:
             continue
-    return sorted(found, key=lambda bundle: bundle.name)
+    return sorted(bundles, key=lambda bundle: bundle.name)
 
 
 def _kept(sources: Sources, versions: tuple[str, ...]) -> tuple[int, int]:
@@ -153,11 +153,11 @@ def _work(
 
     def run(step, stop) -> pd.DataFrame | None:
         scorers = {bundle.version: predictor(bundle).scorer for bundle in _bundles}
-        found = find_suspects(scorers, paths, labels, groups, trained, progress=step, stop=stop.is_set)
-        return None if found is None else with_context(found, dataset, groups)
+        listed = find_suspects(scorers, paths, labels, groups, trained, progress=step, stop=stop.is_set)
+        return None if listed is None else with_context(listed, dataset, groups)
 
     work = BackgroundTask(run)
-    kept, total = _kept(_sources, versions)
-    if kept == total:
+    cached, total = _kept(_sources, versions)
+    if cached == total:
         work.start()
     return work

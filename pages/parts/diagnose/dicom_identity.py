@@ -15,12 +15,12 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
         return
     from fracture_core.reporting.patient_text import patient_lines
 
-    found = identifiers(data)
-    if not found:
+    identity = identifiers(data)
+    if not identity:
         st.caption("Not stated in the file.")
         return
     # Not a table or Markdown: the words come from a file.
-    st.code("\n".join(f"{label}: {words}" for label, words in patient_lines(found)), language=None)
+    st.code("\n".join(f"{label}: {words}" for label, words in patient_lines(identity)), language=None)
 
 
 def identifiers(data: bytes) -> dict[str, str]:

@@ -182,11 +182,11 @@ def _text(bundle: Bundle) -> None:
 
 def _sites(bundle: Bundle) -> None:
     """Print the calibrations to sites that were saved with the model, where there are any."""
-    if said := sites_in_words(bundle):
+    if sites := sites_in_words(bundle):
         st.subheader("Calibrated to sites", anchor=False)
         st.caption("Chosen as the operating point in the sidebar, these points and their probabilities are used.")
-        for one in said:
-            st.markdown(f"- {escape_markdown(one)}")
+        for site in sites:
+            st.markdown(f"- {escape_markdown(site)}")
 
 
 def _training(bundle: Bundle) -> None:
@@ -223,7 +223,7 @@ def _files(bundle: Bundle) -> None:
         f"Version {bundle.version}, created {escape_markdown(bundle.created)}. A model is loaded only if every file "
         "matches its SHA-256."
     )
-    sites = "".join(f"- {one}\n" for one in sites_in_words(bundle))
+    sites = "".join(f"- {site}\n" for site in sites_in_words(bundle))
     card = f"{bundle.card.rstrip()}\n\n## Calibrated to sites\n\n{sites}" if sites else bundle.card
     st.download_button("The card as Markdown", card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore")
     with st.expander("SHA-256 of each file"):

@@ -41,27 +41,27 @@ def watch(run: Path) -> None:
 @st.fragment(run_every=_SECONDS)
 def _polled(name: str) -> None:
     run = Path(name)
-    found = status(run)
-    if not found.alive:
-        if found.state == "finished":
-            st.session_state.update(training_section="result", training_result=found.name)
+    current = status(run)
+    if not current.alive:
+        if current.state == "finished":
+            st.session_state.update(training_section="result", training_result=current.name)
         st.rerun(scope="app")
     asked = get_request(run)
-    _heading(found, _ASKED.get(asked) if found.state == "running" else None)
-    _stepper(found)
-    st.progress(found.share, stage_in_words(found))
-    for column, (title, value) in zip(st.columns(4), pace(found), strict=True):
+    _heading(current, _ASKED.get(asked) if current.state == "running" else None)
+    _stepper(current)
+    st.progress(current.share, stage_in_words(current))
+    for column, (title, value) in zip(st.columns(4), pace(current), strict=True):
         column.metric(title, value)
-    _buttons(run, found, pausing=asked == "pause")
+    _buttons(run, current, pausing=asked == "pause")
     _curves(run)
     _log(run)
 
 
-def _buttons(run: Path, found: RunStatus, *, pausing: bool) -> None:
+def _buttons(run: Path, current: RunStatus, *, pausing: bool) -> None:
     """Draw what can be done now; a press is answered at once, the run follows after its current step."""
-    stopping = found.state == "stopping"
+    stopping = current.state == "stopping"
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-        if found.state == "paused" or (pausing and not stopping):
+        if current.state == "paused" or (pausing and not stopping):
             _button("Continue", "play_arrow", job.unpause, run, key="go_on", type="primary")
         else:
             _button("Pause", "pause", job.pause, run, key="pause", disabled=stopping)
@@ -75,38 +75,38 @@ def _buttons(run: Path, found: RunStatus, *, pausing: bool) -> None:
         )
 
 
-def _stepper(found: RunStatus) -> None:
+def _stepper(current: RunStatus) -> None:
     """Draw the phases of the run in a row, and one time for all of them."""
     items = "".join(
         f'<li class="{phase.state}"{" aria-current=step" if phase.state == "current" else ""}>'
         f"{_MARKS[phase.state]} {phase.title}</li>"
-        for phase in phases(found)
+        for phase in phases(current)
     )
     st.html(f'{_STEPPER}<ol class="stepper" aria-label="Phases of the run">{items}</ol>')
-    st.markdown(f"**{total_in_words(*total_seconds(found))}**")
+    st.markdown(f"**{total_in_words(*total_seconds(current))}**")
 
 
 def _stopped(run: Path) -> None:
-    found = status(run)
-    _heading(found)
-    if found.state == "failed":
-        st.error(escape_markdown(found.error))
-    elif found.error:
-        st.warning(escape_markdown(found.error))
+    current = status(run)
+    _heading(current)
+    if current.state == "failed":
+        st.error(escape_markdown(current.error))
+    elif current.error:
+        st.warning(escape_markdown(current.error))
     else:
-        if found.state == "stopped":
+        if current.state == "stopped":
             st.markdown("It was stopped by a user of this app.")
         st.markdown("It can be resumed from its last checkpoint and gives the same result as an uninterrupted run.")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         _button("Resume", "play_arrow", job.resume, run, key="resume", type="primary")
-    _told("resume")
+    _show_message("resume")
     _curves(run)
     _log(run)
 
 
-def _heading(found: RunStatus, asked: str | None = None) -> None:
-    st.subheader(f"{escape_markdown(found.name)}: {asked or STATES[found.state]}", anchor=False)
-    _told("act")
+def _heading(current: RunStatus, asked: str | None = None) -> None:
+    st.subheader(f"{escape_markdown(current.name)}: {asked or STATES[current.state]}", anchor=False)
+    _show_message("act")
 
 
 def _curves(run: Path) -> None:
@@ -148,6 +148,6 @@ def _act(act: Callable[[Path], object], run: Path) -> None:
         st.session_state["training_said_act"] = f"A file of this run could not be written ({error.strerror})."
 
 
-def _told(key: str) -> None:
-    if said := st.session_state.pop(f"training_said_{key}", None):
-        st.error(escape_markdown(said))
+def _show_message(key: str) -> None:
+    if message := st.session_state.pop(f"training_said_{key}", None):
+        st.error(escape_markdown(message))
