@@ -16,14 +16,16 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 app: $(APP)
 	$(VENV)/bin/python -m streamlit run streamlit_app.py --server.port $(PORT) --theme.base .streamlit/$(THEME).toml
 
-PYTEST := $(VENV)/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# A process takes one file after the other, so that fixtures of a file are made once; tests/conftest.py orders them.
+PYTEST := $(VENV)/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
 
+# Three processes on two processors: tests of browsers, servers and jobs wait for these much of the time.
 test: $(TEST) lint types
-	$(PYTEST)
+	$(PYTEST) -n 3
 
 # Without what is slow by nature, needs a browser, or needs data that is not in the repository.
 test-fast: $(TEST)
-	$(PYTEST) -m "not slow and not browser and not dataset"
+	$(PYTEST) -n 2 -m "not slow and not browser and not dataset"
 
 lint: $(TEST)
 	$(VENV)/bin/python -m ruff check .
@@ -34,7 +36,7 @@ types: $(TEST)
 
 # The share of fracture_core's lines that the tests run, in processes that they start too.
 coverage: $(TEST)
-	$(PYTEST) --cov --cov-report=term:skip-covered
+	$(PYTEST) -n 3 --cov --cov-report=term:skip-covered
 
 # Known vulnerabilities of what is locked. Asks pypi.org itself, because mirrors do not have the list; no test needs it.
 PYPI := https://pypi.org/pypi/pip/25.0/json

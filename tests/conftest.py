@@ -26,7 +26,7 @@ def _folder(variable: str, what: str) -> Path:
     return Path(value)
 
 
-#: The files that take longest, the longest first: started last, one of them would keep a single processor busy.
+#: The files that take longest, the longest first: started last, one of them would keep the others waiting.
 LONGEST = (
     "browser/test_training.py",
     "browser/test_diagnose.py",
@@ -49,8 +49,8 @@ REAL_DATA = {"fracatlas_dir", "dicom_dir"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a browser or real data, and put the files that take longest first.
 
-    Two processes take one file after the other (`--dist loadfile`). After the longest come all others with a test that
-    is slow, and last the quick ones, so that both processes are busy to the end.
+    Each process takes one file after the other (`--dist loadfile`). After the longest come all others with a test that
+    is slow, and last the quick ones, so that every process is busy to the end.
     """
     place = {name: number for number, name in enumerate(LONGEST)}
     folder = Path(__file__).parent
