@@ -1,4 +1,4 @@
-"""Crop, mirror and turn a radiograph that was read, so that the network reads it as a person would look at it."""
+"""Straighten, crop, mirror and turn a radiograph, so that the network reads it as a person would look at it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from fracture_core.imaging.appearance.screen_outline import Corners, straightened
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.radiograph import Radiograph
 
@@ -15,17 +16,19 @@ SMALLEST_SIDE = 32
 
 @dataclass(frozen=True)
 class Adjustment:
-    """One step: first cropped, then mirrored left to right, then turned.
+    """One step: first straightened, then cropped, mirrored left to right, and turned.
 
     Attributes:
         crop: x, y, width, height of the part that is kept, in pixels of the radiograph before this step; None for all.
         mirrored: whether left and right are exchanged.
         quarter_turns: clockwise turns by 90 degrees, 0 to 3.
+        corners: of a photographed screen or film, (x, y) clockwise from the top left, that becomes the whole image.
     """
 
     crop: tuple[int, int, int, int] | None = None
     mirrored: bool = False
     quarter_turns: int = 0
+    corners: Corners | None = None
 
     def apply(self, radiograph: Radiograph) -> Radiograph:
         """Return the radiograph after this step, with a warning that says what was done.
@@ -39,7 +42,7 @@ class Adjustment:
         Raises:
             UnreadableRadiograph: The part to keep lies outside the image or is too small.
         """
-        pixels = radiograph.pixels
+        pixels = straightened(radiograph.pixels, self.corners) if self.corners else radiograph.pixels
         if self.crop:
             height, width = pixels.shape
             x, y = max(0, self.crop[0]), max(0, self.crop[1])
@@ -62,7 +65,8 @@ class Adjustment:
 
     def _sentences(self, pixels: np.ndarray) -> list[str]:
         turned = {1: "turned by 90° clockwise", 2: "turned by 180°", 3: "turned by 90° counter-clockwise"}
-        done = [f"cropped to {pixels.shape[1]} x {pixels.shape[0]} pixels"] if self.crop else []
+        done = [f"straightened to {pixels.shape[1]} x {pixels.shape[0]} pixels"] if self.corners else []
+        done += [f"cropped to {pixels.shape[1]} x {pixels.shape[0]} pixels"] if self.crop else []
         done += ["mirrored"] if self.mirrored else []
         done += [turned[self.quarter_turns % 4]] if self.quarter_turns % 4 else []
         return [f"Read after it was {', '.join(done)} by the user."] if done else []

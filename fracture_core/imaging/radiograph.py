@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from fracture_core.imaging.appearance.orientation import quarter_turns_to_upright
+from fracture_core.imaging.appearance.screen_outline import Corners, screen_corners
 from fracture_core.imaging.appearance.screen_photo import shows_moire
 from fracture_core.imaging.bare_codestreams import read_jpeg_2000, read_jpeg_xl
 from fracture_core.imaging.file_kind import file_kind
@@ -79,6 +80,11 @@ class Radiograph:
     def moire(self) -> bool:
         """Whether a fine pattern lies over it, as in a photo of a screen."""
         return shows_moire(self.pixels)
+
+    @cached_property
+    def screen_corners(self) -> Corners | None:
+        """Corners of the screen or film that it is a photo of, taken at an angle; None where no outline is seen."""
+        return screen_corners(self.pixels)
 
 
 def read_radiograph(

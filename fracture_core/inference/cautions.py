@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fracture_core.imaging.appearance.orientation import SIDEWAYS_WARNING
+from fracture_core.imaging.appearance.screen_outline import PERSPECTIVE_WARNING
 from fracture_core.imaging.appearance.screen_photo import MOIRE_WARNING
 from fracture_core.imaging.body_parts import is_limb
 from fracture_core.imaging.letterbox import Placement
@@ -41,6 +42,8 @@ def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str
     part = header.body_part if header else ""
     if is_limb(part) is False:
         yield f"The file says it shows {part.lower()}; the model was validated on hand, leg, hip and shoulder only."
+    if radiograph.screen_corners:
+        yield PERSPECTIVE_WARNING
     if radiograph.moire:
         yield MOIRE_WARNING
     if radiograph.turns_to_upright:

@@ -55,6 +55,9 @@ def tools_pane(
             kwargs={"adjustments": ()},
             icon=":material/undo:",
         )
+    if isinstance(result, Finding) and result.radiograph.screen_corners:
+        straight = Adjustment(corners=result.radiograph.screen_corners)
+        _offer(films, key, straight, "Straighten and assess again", ":material/crop_free:")
     if isinstance(result, Finding) and not result.assessed:
         _ways_forward(films, choice, key, result.radiograph.turns_to_upright or 1)
     elif isinstance(result, Finding) and result.radiograph.turns_to_upright:
@@ -85,14 +88,14 @@ def truncated_choice(films: FilmSession) -> None:
 
 
 def _turn(films: FilmSession, key: str, quarter_turns: int) -> None:
-    turned = (*films.film(key).options.adjustments, Adjustment(quarter_turns=quarter_turns))
-    st.button(
-        "Rotate by 90° and assess again",
-        on_click=films.set_options,
-        args=(key,),
-        kwargs={"adjustments": turned},
-        icon=":material/rotate_right:" if quarter_turns == 1 else ":material/rotate_left:",
-    )
+    icon = ":material/rotate_right:" if quarter_turns == 1 else ":material/rotate_left:"
+    _offer(films, key, Adjustment(quarter_turns=quarter_turns), "Rotate by 90° and assess again", icon)
+
+
+def _offer(films: FilmSession, key: str, adjustment: Adjustment, label: str, icon: str) -> None:
+    """Draw a button that changes the image and has it assessed again."""
+    adjusted = (*films.film(key).options.adjustments, adjustment)
+    st.button(label, on_click=films.set_options, args=(key,), kwargs={"adjustments": adjusted}, icon=icon)
 
 
 def _ways_forward(films: FilmSession, choice: Choice, key: str, quarter_turns: int) -> None:

@@ -22,14 +22,14 @@ EXAMPLES = sorted((Path(__file__).parents[3] / "pages" / "examples").glob("*.jpg
 def photos() -> list[np.ndarray]:
     """Photos in grey, as messengers and scanners leave them."""
     random = np.random.default_rng(0)
-    made = (photo(read_radiograph(path).pixels, random)[0] for path in EXAMPLES)
+    made = (photo(read_radiograph(path, accept_cut_short=True).pixels, random)[0] for path in EXAMPLES[:5])
     return [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in made]
 
 
 def test_radiographs_show_no_moire() -> None:
     assert EXAMPLES
     for path in EXAMPLES:
-        assert not read_radiograph(path).moire
+        assert not read_radiograph(path, accept_cut_short=True).moire
 
 
 def test_moire_is_seen_in_most_grey_photos_of_a_screen(photos) -> None:
