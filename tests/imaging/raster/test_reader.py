@@ -15,7 +15,7 @@ from tests.support.made_pictures import assert_contract, encoded, phantom
 
 PHANTOM = phantom()
 #: The same, as a telephone would write it.
-HEIC = Path(__file__).parents[1] / "fixtures" / "phantom.heic"
+HEIC = Path(__file__).parents[2] / "fixtures" / "phantom.heic"
 DEEP = PHANTOM.astype(np.uint16) * 16
 COLOUR = np.dstack([PHANTOM] * 3)
 
