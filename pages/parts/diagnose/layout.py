@@ -16,6 +16,7 @@ DESK_STYLE = """<style>
 .st-key-desk:has(.st-key-assessing :is(.stProgress, .stAlert)) :is(.st-key-film-pane, .st-key-answer-pane,
   .st-key-tools-pane) { visibility: hidden; }
 .st-key-assessing { visibility: visible; }
+.st-key-answer-pane > :has(> .st-key-assessing):not(:has(.stProgress, .stAlert)) { display: none; }
 .st-key-film-pane, .st-key-film-pane .stVerticalBlock { gap: .2rem; }
 .st-key-answer-pane, .st-key-tools-pane, .st-key-answer-pane .stVerticalBlock, .st-key-tools-pane .stVerticalBlock {
   gap: .5rem; }
