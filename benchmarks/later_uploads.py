@@ -122,6 +122,8 @@ def main() -> None:
             for side in sides.values():
                 alone += [network() for _ in range(5)]
                 side.take(path)
+            waits = ", ".join(f"{name} {side.wall[-1]:.2f} s" for name, side in sides.items())
+            print(f"{path.name}: {waits}; the network alone {1000 * min(alone[-5:])[0]:.0f} ms", flush=True)
         wall, processor = map(statistics.median, zip(*alone, strict=True))
         print(f"bare network, median of {len(alone)}: wall {1000 * wall:.0f} ms, processor {1000 * processor:.0f} ms")
         for name, side in sides.items():
