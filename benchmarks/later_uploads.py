@@ -37,7 +37,7 @@ class Side:
         self.server = Server(log, command=(*command, "--server.port", "{port}"), folder=folder)
         self.server.wait()
         self.page = browser.new_page(viewport={"width": 1440, "height": 900})
-        self.page.goto(self.server.url)
+        self.page.goto(self.server.url, timeout=120_000)
         self.page.locator("input[type=file]").wait_for(state="attached", timeout=120_000)
         self.wall: list[float] = []
         self.server_time: list[float] = []

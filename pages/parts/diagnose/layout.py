@@ -37,6 +37,7 @@ DESK_STYLE = """<style>
   .st-key-topbar { gap: .35rem !important; padding-right: 3rem; }
   .st-key-topbar button :is(span, div):has(> [data-testid="stIconMaterial"]:only-child),
   .st-key-topbar button [data-testid="stIconMaterial"], .st-key-topbar kbd { display: none; }
+  .st-key-add-films [data-testid="stFileUploader"] { width: 3.4rem; }
   .st-key-topbar button { padding: .1rem .45rem; min-height: 2rem; }
   .st-key-topbar button p { font-size: .8125rem; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr) 17rem; grid-template-rows: auto auto 1fr;
