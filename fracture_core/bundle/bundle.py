@@ -30,7 +30,7 @@ from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import AttributeClassifier
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, Familiarity
 from fracture_core.bundle.points_file import change_points, read_points
-from fracture_core.bundle.scope import ScopeModel, feature_count
+from fracture_core.bundle.scope import UsualRanges
 from fracture_core.bundle.validation import (
     BundleError,
     parse_arrays,
@@ -93,9 +93,9 @@ class Bundle:
         return Familiarity.from_arrays(self._features)
 
     @cached_property
-    def scope(self) -> ScopeModel | None:
-        """Judges whether an image is a limb radiograph at all; None for a bundle without such a model."""
-        return ScopeModel.from_arrays(self._features)
+    def usual_ranges(self) -> UsualRanges | None:
+        """What is usual among its own radiographs' grey values; None if they show no limbs."""
+        return UsualRanges.from_arrays(self._features)
 
     @cached_property
     def levels(self) -> DisplayLevels:
@@ -144,8 +144,7 @@ class Bundle:
             BundleError: They were fitted on another network.
         """
         channels = 2 * shapes[MIDDLE_MAP][-1] if MIDDLE_MAP in shapes else shapes["embedding"][-1]
-        scope_fits = self.scope is None or len(self.scope.weights) == feature_count(shapes)
-        if self.familiarity.mean.shape != (channels,) or not scope_fits:
+        if self.familiarity.mean.shape != (channels,):
             raise BundleError(f"The bundle {self.name!r} is inconsistent: its features belong to another network.")
 
     def probability(self, logit: float | np.ndarray) -> float | np.ndarray:

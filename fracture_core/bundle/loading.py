@@ -142,7 +142,7 @@ def read_bundle(folder: Path) -> Bundle:
             validation_hits=validation_hits(predictions),
         )
         # Made now, not when the first radiograph is read, so that a misshapen one is refused here.
-        _ = bundle.familiarity, bundle.traits, bundle.scope, bundle.levels
+        _ = bundle.familiarity, bundle.traits, bundle.usual_ranges, bundle.levels
     except FractureCoreError:
         raise
     except (ValueError, TypeError, AttributeError, ArithmeticError, csv.Error, SafetensorError) as error:

@@ -139,6 +139,11 @@ def _elsewhere(measured: Mapping[str, Any] | None) -> str:
         f"| fractures flagged at the single threshold (no answer is a miss) | {share('flagged', 'fractured')} |",
         f"| heatmap's hottest point in a box | {share('hits', 'boxed')} |",
     ]
+    if measured.get("sound"):
+        lines.append(f"| films presumed sound that are flagged | {share('flagged_sound', 'sound')} |")
+    for scale, films in (("close", "the closest views"), ("far", "the views with most air round the limb")):
+        if measured.get(f"fractured_{scale}"):
+            lines.append(f"| fractures flagged on {films} | {share(f'flagged_{scale}', f'fractured_{scale}')} |")
     return "\n".join(lines)
 
 
@@ -149,10 +154,10 @@ def _scope(fitted: Mapping[str, Any] | None) -> str:
     rates = ", ".join(f"{name} {rate:.1%}" for name, rate in fitted["held_out"].items())
     return (
         "## What is called out of scope\n\n"
-        "A logistic regression on the network's features says whether an image is a limb radiograph at all. Fitted on "
-        f"random views of images by kind: {numbers}. Of a fifth that was held out: {rates}. Chest, abdomen and skull "
-        "are projections of few CT volumes and small chest radiographs (NIH Clinical Center): other radiographs of the "
-        "trunk may be taken for limbs."
+        "A small network, the same for every bundle, says whether an image is a limb radiograph at all, and whether "
+        f"its greys are inverted. Fitted on random views of images by source: {numbers}. Of a fifth that was held out: "
+        f"{rates}. Lateral chest and skull, neck and abdomen are mostly projections of CT volumes; a film of both "
+        "clavicles may be taken for a chest, and a film of abdomen and pelvis for a hip."
     )
 
 

@@ -1,8 +1,7 @@
-"""Is an image a limb radiograph at all? A logistic regression on the network's own features, and on the grey values.
+"""How does a limb radiograph differ from those that the network was validated on? Told by the grey values alone.
 
-It is fitted by `training.scope_fit` and judges before anything else does: what is no limb radiograph gets no answer.
-Whether a limb radiograph also looks like those that the network was validated on is another question
-(`bundle.out_of_distribution`), with another consequence: a caution beside the answer.
+Whether it is a limb radiograph at all is another question (`inference.film_content`), and so is whether it differs
+(`bundle.out_of_distribution`): this names what differs, for the caution beside the answer.
 """
 
 from __future__ import annotations
@@ -20,62 +19,32 @@ _BORDER = 3
 
 
 class ScopeError(FractureCoreError):
-    """A scope model that is damaged, or that belongs to another network."""
+    """Ranges of grey statistics that are damaged."""
 
 
-#: Standardised features count no more than this: an image unlike any must not win by one wild feature.
-_CLIP = 6.0
 #: What may differ from the validated radiographs: the statistic, and what too low and too high a value are called.
 _NAMED = ((2, "dark", "bright"), (5, "flat", "harsh"), (13, "far", "close"), (7, "blurred", "grainy"))
-#: How many grey statistics there are, the last of the features.
+#: How many grey statistics there are.
 STATISTICS = 16
-#: The outputs that images are judged by.
-TRUNK = ("middle_map", "last_map")
+#: Share of the radiographs that lies beyond either end of what is called usual, as quantiles.
+_USUAL = (0.01, 0.99)
 
 
 @dataclass(frozen=True, eq=False)
-class ScopeModel:
-    """A logistic regression on standardised features, clipped at six deviations; in scope from `threshold` on.
+class UsualRanges:
+    """The least and the greatest usual values of `grey_statistics` on the network's own radiographs, (2, 16)."""
 
-    `mean`, `scale` and `weights` are (F,).
-
-    `ranges` (2, 16) are the least and the greatest usual values of `grey_statistics` on the validated radiographs.
-    """
-
-    mean: np.ndarray
-    scale: np.ndarray
-    weights: np.ndarray
-    bias: float
-    threshold: float
     ranges: np.ndarray
 
-    def margin(self, features: np.ndarray) -> np.ndarray:
-        """Return how clearly images are limb radiographs.
+    def differences(self, statistics: np.ndarray) -> tuple[str, ...]:
+        """Name what lies outside the usual ranges.
 
         Args:
-            features: float (n, F), from `scope_features`.
-
-        Returns:
-            float64 (n,), less the threshold: below 0 is out of scope.
-
-        Raises:
-            ScopeError: The features are another network's.
-        """
-        x = np.atleast_2d(np.asarray(features, np.float64))
-        if x.shape[1] != len(self.weights):
-            raise ScopeError("The scope model of this bundle belongs to another network.")
-        return np.clip((x - self.mean) / self.scale, -_CLIP, _CLIP) @ self.weights + self.bias - self.threshold
-
-    def differences(self, features: np.ndarray) -> tuple[str, ...]:
-        """Name what lies outside the usual range of the validated radiographs.
-
-        Args:
-            features: Of one image, float (F,).
+            statistics: Of one image, float (16,), from `grey_statistics`.
 
         Returns:
             The names.
         """
-        statistics = np.asarray(features, np.float64)[-STATISTICS:]
         low, high = self.ranges
         names = []
         for index, below, above in _NAMED:
@@ -86,79 +55,44 @@ class ScopeModel:
         return tuple(names)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Return the model as arrays for a safetensors file; `from_arrays` is the inverse.
+        """Return plain float32 arrays, for a safetensors file; `from_arrays` is the inverse.
 
         Returns:
-            float32 arrays by name, each of which begins with "scope/".
+            The arrays by name.
         """
-        arrays = {
-            "features": np.stack([self.mean, self.scale, self.weights]),
-            "levels": np.array([self.bias, self.threshold]),
-            "ranges": self.ranges,
-        }
-        return {f"scope/{name}": np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
+        return {"scope/ranges": np.ascontiguousarray(self.ranges, np.float32)}
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> ScopeModel | None:
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> UsualRanges | None:
         """Read what `to_arrays` returned.
 
         Args:
             arrays: The arrays by name.
 
         Returns:
-            The model; None for a bundle without one.
+            The ranges; None for a bundle without them.
 
         Raises:
-            ScopeError: The arrays are damaged.
+            ScopeError: The array is damaged.
         """
-        if "scope/features" not in arrays:
+        if "scope/ranges" not in arrays:
             return None
-        parts = [
-            np.asarray(arrays.get(f"scope/{n}", np.empty(0)), np.float64) for n in ("features", "levels", "ranges")
-        ]
-        features, levels, ranges = parts
-        shapes = features.ndim == 2 and len(features) == 3 and levels.shape == (2,) and ranges.shape == (2, STATISTICS)
-        finite = all(np.isfinite(part).all() for part in parts)
-        if not shapes or features.shape[1] <= STATISTICS or not finite or not (features[1] > 0).all():
-            raise ScopeError("The scope model of this bundle is damaged.")
-        mean, scale, weights = features
-        return cls(
-            mean=mean, scale=scale, weights=weights, bias=float(levels[0]), threshold=float(levels[1]), ranges=ranges
-        )
+        ranges = np.asarray(arrays["scope/ranges"], np.float64)
+        if ranges.shape != (2, STATISTICS) or not np.isfinite(ranges).all() or not (ranges[0] <= ranges[1]).all():
+            raise ScopeError("The usual ranges of grey values in this bundle are damaged.")
+        return cls(ranges=ranges)
 
 
-def scope_features(outputs: Mapping[str, np.ndarray], letterboxed: np.ndarray) -> np.ndarray:
-    """Describe images by maps of the network's trunk and by simple statistics of their grey values.
+def fit_ranges(statistics: np.ndarray) -> UsualRanges:
+    """Find the usual ranges.
 
     Args:
-        outputs: The network's outputs for the images, of which those of `TRUNK` that exist are used: maps float32
-            (n, h, w, C).
-        letterboxed: The images, uint8 (n, S, S).
+        statistics: Of the network's own radiographs, float (n, 16).
 
     Returns:
-        float32 (n, F): the mean and the deviation of every channel, its mean in the middle of the image over that at
-        its rim, then `grey_statistics`.
+        The ranges.
     """
-    parts = []
-    for values in (outputs[name] for name in TRUNK if name in outputs):
-        mean = values.mean((1, 2))
-        height, width = values.shape[1:3]
-        middle = values[:, height // 4 : height - height // 4, width // 4 : width - width // 4].mean((1, 2))
-        parts += [mean, values.std((1, 2)), middle - mean]
-    statistics = np.stack([grey_statistics(image) for image in letterboxed])
-    return np.concatenate([*parts, statistics], axis=1, dtype=np.float32)
-
-
-def feature_count(shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Return the length of `scope_features` for a network.
-
-    Args:
-        shapes: (h, w, C) of its outputs, by name.
-
-    Returns:
-        The length.
-    """
-    return 3 * sum(shapes[name][-1] for name in TRUNK if name in shapes) + STATISTICS
+    return UsualRanges(ranges=np.quantile(statistics, _USUAL, axis=0))
 
 
 def grey_statistics(letterboxed: np.ndarray) -> np.ndarray:

@@ -55,6 +55,9 @@ def add_predict_command(commands: Commands) -> None:
         action="store_true",
         help="read truncated files as far as they go, where their format allows it",
     )
+    parser.add_argument(
+        "--greys-as-stored", action="store_true", help="leave black and white as they are in images that look inverted"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON list")
 
 
@@ -85,6 +88,7 @@ def _predict(arguments: argparse.Namespace) -> int:
             frame=arguments.frame - 1,
             window=arguments.window - 1,
             points=points,
+            greys_as_stored=arguments.greys_as_stored,
         )
         for file in arguments.files:
             # Nothing but the entry outlives its turn: a large radiograph and its heatmap take hundreds of megabytes.

@@ -190,6 +190,10 @@ def by_fill(measured: pd.DataFrame) -> pd.DataFrame:
 def summary(measured: pd.DataFrame) -> dict[str, int]:
     """Return the counts that a bundle keeps: limb films and those not assessed, others and those caught, fractures.
 
+    `sound` are the limb films that are presumed to be, `flagged_sound` those of them flagged all the same.
+    `fractured_close` and `flagged_close` are those of the third of the limb films with most anatomy, `..._far` those of
+    the third with least.
+
     Args:
         measured: One row per image.
 
@@ -198,7 +202,10 @@ def summary(measured: pd.DataFrame) -> dict[str, int]:
     """
     limbs = measured["group"].str.startswith("limbs")
     fractured = measured[limbs & (measured["fractured"] == 1)]
+    sound = measured[limbs & (measured["fractured"] == 0)]
     boxed = measured[measured["hit"].notna()]
+    far, close = measured.loc[limbs, "fill"].quantile([1 / 3, 2 / 3])
+    scales = {"far": fractured[fractured["fill"] <= far], "close": fractured[fractured["fill"] > close]}
     return {
         "limbs": int(limbs.sum()),
         "limbs_not_assessed": int((limbs & ~measured["assessed"]).sum()),
@@ -206,8 +213,12 @@ def summary(measured: pd.DataFrame) -> dict[str, int]:
         "others_not_assessed": int((~limbs & ~measured["assessed"]).sum()),
         "fractured": len(fractured),
         "flagged": int(fractured["flagged"].sum()),
+        "sound": len(sound),
+        "flagged_sound": int(sound["flagged"].sum()),
         "boxed": len(boxed),
         "hits": int(boxed["hit"].astype(bool).sum()),
+        **{f"fractured_{scale}": len(films) for scale, films in scales.items()},
+        **{f"flagged_{scale}": int(films["flagged"].sum()) for scale, films in scales.items()},
     }
 
 

@@ -51,6 +51,25 @@ class Placement:
         x, y = round(self.x * scale), round(self.y * scale)
         return replace(self, x=x, y=y, width=shrunk(self.width), height=shrunk(self.height))
 
+    def limited(self, shape: tuple[int, ...], longest: int | None) -> tuple[Placement, tuple[int, int]]:
+        """Return the placement of the same radiograph, scaled down to a longest side.
+
+        Args:
+            shape: (H, W) of the radiograph, in pixels.
+            longest: Of the longer side, in pixels; None leaves it as it is.
+
+        Returns:
+            The placement, and (H, W) of the smaller radiograph.
+        """
+        height, width = shape
+        scale = min(1.0, longest / max(height, width)) if longest else 1.0
+        if scale == 1:
+            return self, (height, width)
+        small = self.reduced(scale)
+        # The part that the network saw lies inside, however its edges were rounded.
+        rows = max(round(height * scale), small.y + small.height)
+        return small, (rows, max(round(width * scale), small.x + small.width))
+
     def boxes_in_square(self, boxes: np.ndarray) -> np.ndarray:
         """Convert boxes from the radiograph's pixels to the square's.
 

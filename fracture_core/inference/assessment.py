@@ -19,8 +19,8 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float, scope_marg
     Args:
         radiograph: What was read.
         unfamiliarity: The out-of-distribution score of its features; above 1 means unlike the training data.
-        scope_margin: The scope model's logit less its threshold: below 0 means no limb radiograph. None for a bundle
-            without a scope model, where the out-of-distribution score decides.
+        scope_margin: How clearly it shows a limb (`film_content.Shown.limb`): below 0 means no limb radiograph. None
+            for a network that was not made for limbs, where the out-of-distribution score decides.
 
     Returns:
         The sentence; "" for a radiograph that is assessed.
@@ -29,7 +29,7 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float, scope_marg
         return BLANK
     # Written so that a score that is not a number is out of scope too.
     in_scope = unfamiliarity <= 1 if scope_margin is None else scope_margin >= 0
-    # Radiographs are grey: a colour photograph must also look familiar, as the scope model knows few photographs.
+    # Radiographs are grey: a colour photograph must also look familiar, as few photographs were fitted on.
     if COLOUR_WARNING in radiograph.warnings:
         in_scope = in_scope and unfamiliarity <= 1
     return "" if in_scope else UNFAMILIAR

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fracture_core.imaging.appearance.orientation import SIDEWAYS_WARNING
@@ -10,11 +10,11 @@ from fracture_core.imaging.appearance.screen_outline import PERSPECTIVE_WARNING
 from fracture_core.imaging.appearance.screen_photo import MOIRE_WARNING
 from fracture_core.imaging.body_parts import is_limb
 from fracture_core.imaging.letterbox import Placement
-from fracture_core.imaging.radiograph import Radiograph
+from fracture_core.imaging.radiograph import BLANK_WARNING, Radiograph
 
 #: Below this many pixels along the longer side, a fracture line may be lost before the network sees it.
 _SMALLEST_SIDE = 200
-_FEW_PARTS = {"hip": "hip", "shoulder": "shoulder"}
+_FEW_PARTS = ("hip", "shoulder")
 _DIFFERENCES = {
     "dark": "it is darker",
     "bright": "it is brighter",
@@ -25,15 +25,18 @@ _DIFFERENCES = {
     "blurred": "it is less sharp",
     "grainy": "it is sharper or noisier",
 }
+#: The differences in scale that results on other sources are kept for, and what films of that kind are called.
+_SCALES = {"close": "close views", "far": "views with much air round the limb"}
 
 
-def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str]) -> Iterator[str]:
+def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str], part: str = "") -> Iterator[str]:
     """Yield what makes a result less certain, as sentences: the header, the image's size, what the network sees in it.
 
     Args:
         radiograph: The radiograph.
         placement: Its placement in the letterboxed square.
         traits: The attributes that its features show.
+        part: The part of the body that it shows, if that is known.
 
     Yields:
         The sentences.
@@ -60,17 +63,18 @@ def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str
         yield "Possible implant: it raises the score with or without a fracture."
     if "multiscan" in traits:
         yield "Several views in one image. Upload each separately for a better reading."
-    for trait in traits & set(_FEW_PARTS):
-        yield f"Possibly a {_FEW_PARTS[trait]}: the model has seen few fractures there."
+    if part in _FEW_PARTS:
+        yield f"This looks like a {part}: the model has seen few fractures there."
 
 
 def unlike_validated(differences: Sequence[str], elsewhere: Mapping[str, Any]) -> str:
     """Return the caution for a limb radiograph that does not look like those the model was validated on.
 
     Args:
-        differences: What differs, from `ScopeModel.differences`; empty if only the appearance as a whole does.
-        elsewhere: The bundle's results on films from other sources: `fractured` films and those `flagged` of them;
-            empty if there are none.
+        differences: What differs, from `UsualRanges.differences`; empty if only the appearance as a whole does.
+        elsewhere: The bundle's results on films from other sources: `fractured` films and those `flagged` of them, and
+            the same of close and of distant views, such as `flagged_close`; `sound` films and `flagged_sound`; empty
+            if there are none.
 
     Returns:
         The sentence.
@@ -78,8 +82,28 @@ def unlike_validated(differences: Sequence[str], elsewhere: Mapping[str, Any]) -
     named = ", ".join(_DIFFERENCES[name] for name in differences if name in _DIFFERENCES)
     what = named or "its appearance as a whole (source or processing)"
     text = f"This differs from the radiographs the model was validated on: {what}."
+    scale = next((name for name in differences if name in _SCALES and f"fractured_{name}" in elsewhere), "")
+    suffix, films = (f"_{scale}", _SCALES[scale]) if scale else ("", "films")
     try:
-        fractured, flagged = int(elsewhere["fractured"]), int(elsewhere["flagged"])
+        fractured, flagged = int(elsewhere[f"fractured{suffix}"]), int(elsewhere[f"flagged{suffix}"])
     except (KeyError, TypeError, ValueError):
         return f"{text} How well the model does on such images is not known."
-    return f"{text} On films from other sources it flagged {flagged} of {fractured} fractures."
+    sound, alarms = elsewhere.get("sound"), elsewhere.get("flagged_sound")
+    wrongly = f", and {alarms} of {sound} films presumed sound" if sound and isinstance(alarms, int) else ""
+    return f"{text} On {films} from other sources it flagged {flagged} of {fractured} fractures{wrongly}."
+
+
+def all_warnings(radiograph: Radiograph, doubts: Iterable[str], remark: str, *, blank: bool) -> tuple[str, ...]:
+    """Return what is said beside a result, in order: what reading the file noted, the cautions, the engine's remark.
+
+    Args:
+        radiograph: The radiograph.
+        doubts: The cautions.
+        remark: The engine's, "" for none.
+        blank: Whether the image is not assessed because it is blank, which then need not be said twice.
+
+    Returns:
+        Sentences.
+    """
+    noted = (warning for warning in radiograph.warnings if not blank or warning != BLANK_WARNING)
+    return (*noted, *doubts, *filter(None, [remark]))

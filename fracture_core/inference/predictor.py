@@ -12,17 +12,20 @@ import numpy as np
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.bundle.scope import grey_statistics
 from fracture_core.errors import FractureCoreError
-from fracture_core.explain.boxes import BOXES_FROM, regions
+from fracture_core.explain.boxes import BOXES_FROM
 from fracture_core.explain.evidence_head import EvidenceHead
 from fracture_core.explain.gradcam import METHODS, heatmap
 from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.letterbox import Placement
-from fracture_core.imaging.radiograph import BLANK_WARNING, Radiograph, read_radiograph
+from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
 from fracture_core.inference.cautions import cautions, unlike_validated
 from fracture_core.inference.engine import Engine, TensorFlowEngine, ready_engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
+from fracture_core.inference.film_content import INVERTED_WARNING, film_content, understood
+from fracture_core.inference.marks import MAP_SIDE, Mark, marked
 from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import RemoteEngine, reading_engine
 from fracture_core.inference.scorer import Scorer, scoring_engines
@@ -31,17 +34,6 @@ from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.network.graph import Graph
 from fracture_core.recipe import Recipe
 
-#: Longest side, in pixels, of the map that boxes are found in; evidence is smooth.
-_MAP_SIDE = 512
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A region that looks fractured: x, y, width, height in the radiograph's pixels, and whether it surely does."""
-
-    box: tuple[float, ...]
-    solid: bool
-
 
 @dataclass(frozen=True, eq=False)
 class Finding:
@@ -49,7 +41,7 @@ class Finding:
 
     `probability` is calibrated, 0..1, on the scale of the operating points (the bundle's `own_scale` or a site's), and
     means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the training data; `scope_margin` below 0
-    means no limb radiograph (None where the bundle has no scope model).
+    means no limb radiograph (None for a network not made for limbs).
     """
 
     radiograph: Radiograph
@@ -82,6 +74,11 @@ class Finding:
         """
         scale = rule_in.scale or self.own_scale
         return replace(self, rule_out=rule_out, rule_in=rule_in, probability=float(scale.probability(self.logit)))
+
+    @property
+    def turned_back(self) -> bool:
+        """Whether the image looked inverted, and its greys were exchanged before it was read."""
+        return INVERTED_WARNING in self.radiograph.warnings
 
     @cached_property
     def not_assessed_reason(self) -> str:
@@ -127,12 +124,12 @@ class Finding:
         """
         if not self.assessed or self.levels.boxes is None or self.probability < self.rule_out.threshold:
             return []
-        dotted, solid = self.levels.boxes
-        likely = self.probability >= self.rule_in.threshold
-        marks = regions(self.heatmap(BOXES_FROM, longest=_MAP_SIDE), dotted)
-        height, width = self.radiograph.pixels.shape
-        scale = max(1.0, max(height, width) / _MAP_SIDE)
-        return [Mark(box=tuple(scale * n for n in mark.box), solid=likely and mark.score >= solid) for mark in marks]
+        return marked(
+            self.heatmap(BOXES_FROM, longest=MAP_SIDE),
+            self.radiograph.pixels.shape,
+            self.levels.boxes,
+            likely=self.probability >= self.rule_in.threshold,
+        )
 
     def heatmap(self, method: str | None = None, *, longest: int | None = None) -> np.ndarray:
         """Return the evidence over the radiograph.
@@ -148,16 +145,7 @@ class Finding:
         Raises:
             HeatmapError: There is no such method, or the network lacks what it needs.
         """
-        height, width = self.radiograph.pixels.shape
-        scale = min(1.0, longest / max(height, width)) if longest else 1.0
-        placement, shape = self.placement, (height, width)
-        if scale < 1:
-            placement = self.placement.reduced(scale)
-            # The part that the network saw lies inside, however its edges were rounded.
-            shape = (
-                max(round(height * scale), placement.y + placement.height),
-                max(round(width * scale), placement.x + placement.width),
-            )
+        placement, shape = self.placement.limited(self.radiograph.pixels.shape, longest)
         return heatmap(method or self.methods[0], self.views, self.head, placement, shape)
 
 
@@ -175,6 +163,7 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None):
         self.bundle = bundle
+        film_content()  # made ready now, not when the first radiograph is read
         weights = bundle.weights()
         self.head = evidence_head(bundle.graph, weights)
 
@@ -193,12 +182,18 @@ class Predictor:
         return max(hits, key=lambda method: (hits[method], method == "grad-cam"), default="grad-cam")
 
     def predict(
-        self, radiograph: Radiograph, *, rule_out: OperatingPoint | None = None, rule_in: OperatingPoint | None = None
+        self,
+        radiograph: Radiograph,
+        *,
+        rule_out: OperatingPoint | None = None,
+        rule_in: OperatingPoint | None = None,
+        greys_as_stored: bool = False,
     ) -> Finding:
         """Assess a radiograph.
 
         Args:
             radiograph: The radiograph.
+            greys_as_stored: Read it as it is, even if its greys look inverted.
             rule_out: The lower operating point; by default the bundle's.
             rule_in: The upper operating point; by default the bundle's.
 
@@ -207,28 +202,31 @@ class Predictor:
         """
         rule_out = rule_out or self.bundle.points["rule_out"]
         rule_in = rule_in or self.bundle.points["rule_in"]
+        radiograph, shown = understood(radiograph, greys_as_stored=greys_as_stored)
         square, placement = self.scorer.fit(radiograph.pixels)
         scores, views = self.scorer.score_views(square[None])
         outputs = {name: values[0] for name, values in scores.items()}
-        remarks = filter(None, [self.scorer.remark])
         logit = float(outputs["logit"])
         own_scale = ScoreScale(self.bundle.temperature)
         unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
         traits = self.bundle.traits.of(outputs["embedding"])
-        scope = self.bundle.scope
-        margin = float(scope.margin(outputs["scope"])[0]) if scope else None
+        usual = self.bundle.usual_ranges
+        margin = shown.limb if usual else None
         reason = not_assessed_reason(radiograph, unfamiliarity, margin)
-        # That it is blank is already said by the reason.
-        noted = tuple(warning for warning in radiograph.warnings if reason != BLANK or warning != BLANK_WARNING)
         # What the network seems to see in an image it cannot assess is noise.
-        doubts = [] if reason == BLANK else list(cautions(radiograph, placement, frozenset() if reason else traits))
-        if scope and not reason and unfamiliarity > 1:
-            doubts.append(unlike_validated(scope.differences(outputs["scope"]), self.bundle.elsewhere))
+        seen = (frozenset(), "") if reason else (traits, shown.content if usual else "")
+        doubts = [] if reason == BLANK else list(cautions(radiograph, placement, *seen))
+        if usual and not reason and unfamiliarity > 1:
+            doubts.append(unlike_validated(usual.differences(grey_statistics(square)), self.bundle.elsewhere))
         return Finding(
             radiograph=radiograph,
             probability=float((rule_in.scale or own_scale).probability(logit)),
             logit=logit,
-            warnings=(*noted, *doubts, *remarks),
+            warnings=(
+                *noted_on_reading(radiograph, blank=reason == BLANK),
+                *doubts,
+                *filter(None, [self.scorer.remark]),
+            ),
             unfamiliarity=unfamiliarity,
             traits=traits,
             bundle=self.bundle.version,
@@ -252,6 +250,7 @@ class Predictor:
         frame: int = 0,
         window: int = 0,
         points: tuple[OperatingPoint, OperatingPoint] | None = None,
+        greys_as_stored: bool = False,
     ) -> Iterator[Finding | Failure]:
         """Assess files one after the other; an unreadable one gives a Failure and the rest continue.
 
@@ -261,6 +260,7 @@ class Predictor:
             frame: As for `read_radiograph`.
             window: As for `read_radiograph`.
             points: The rule-out and the rule-in point; by default the bundle's.
+            greys_as_stored: As for `predict`.
 
         Yields:
             A finding or a failure per file.
@@ -272,7 +272,8 @@ class Predictor:
                 radiograph = read_radiograph(
                     data, name=name, accept_cut_short=accept_cut_short, frame=frame, window=window
                 )
-                result: Finding | Failure = self.predict(radiograph).at(*points) if points else self.predict(radiograph)
+                found = self.predict(radiograph, greys_as_stored=greys_as_stored)
+                result: Finding | Failure = found.at(*points) if points else found
             except FractureCoreError as error:
                 result = Failure(name, str(error))
             except MemoryError:

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, appearance
-from fracture_core.bundle.scope import scope_features
 from fracture_core.concurrency import prefetch
 from fracture_core.imaging.exposed_field import fit
 from fracture_core.imaging.letterbox import Placement
@@ -82,9 +81,9 @@ class Scorer:
 
         Returns:
             What holds of each image, float32: `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A),
-            `scope` (n, F) and, with a localiser, `cells` (n, S/8, S/8) logits; logits and cells are means over the
-            views and sizes, the others the first view's. Then every view's own outputs, size by size, turned upright,
-            maps (n, h, w, C) among them; those of a smaller size have fewer cells.
+            and, with a localiser, `cells` (n, S/8, S/8) logits; logits and cells are means over the views and sizes,
+            the others the first view's. Then every view's own outputs, size by size, turned upright, maps (n, h, w, C)
+            among them; those of a smaller size have fewer cells.
 
         Raises:
             EngineError: The images are not what the network reads.
@@ -97,7 +96,6 @@ class Scorer:
         outputs = dict(views[0])
         middle = outputs.pop(MIDDLE_MAP, None)
         outputs["appearance"] = outputs["embedding"] if middle is None else appearance(middle)
-        outputs["scope"] = scope_features(views[0], squares)
         if len(views) > 1:
             for name in set(_AVERAGED) & set(outputs):
                 values = [_resized(o[name], outputs[name].shape) for o in views]

@@ -30,12 +30,14 @@ class ReadingOptions:
         frame: which frame of a DICOM file, from 0.
         window: which of a DICOM file's VOI windows, from 0.
         adjustments: what the user did to the image since, in that order.
+        greys_as_stored: read it as it is, even if its greys look inverted.
     """
 
     accept_cut_short: bool = False
     frame: int = 0
     window: int = 0
     adjustments: tuple[Adjustment, ...] = ()
+    greys_as_stored: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +199,7 @@ class FilmSession:
     @staticmethod
     def _read(film: Film, predictor: Predictor) -> Finding | Failure:
         try:
-            return predictor.predict(film_radiograph(film))
+            return predictor.predict(film_radiograph(film), greys_as_stored=film.options.greys_as_stored)
         except FractureCoreError as error:
             return Failure(film.name, str(error), truncated=getattr(error, "missing", None) is not None)
 

@@ -35,7 +35,7 @@ from fracture_core.network.weights import Weights, half_precision, load_weights,
 from fracture_core.paths import models_folder
 from fracture_core.training.bundle_features import fit_features, fit_levels, seal
 from fracture_core.training.run_folder import RunFolder
-from fracture_core.training.scope_fit import ScopeFit, fit_scope, outsiders_folder
+from fracture_core.training.scope_fit import ScopeFit, fit_scope
 
 
 class PackagingError(FractureCoreError):
@@ -48,7 +48,6 @@ def package(
     dataset: Dataset,
     *,
     root: Path | None = None,
-    outsiders: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bundle:
     """Create the bundle root/name from a finished run; an earlier bundle of that name is kept beside it.
@@ -61,8 +60,6 @@ def package(
         name: Name of the bundle.
         dataset: What it was trained on.
         root: The folder of the bundles; by default the user's.
-        outsiders: A folder of images to fit the scope model on (see `scope_fit`); by default the one that
-            FRACTURE_OUTSIDERS_DIR names. Without one the bundle has no such model.
         progress: Called with (done, total) images.
 
     Returns:
@@ -77,7 +74,7 @@ def package(
     source = RunFolder(run)
     if not source.finished:
         raise PackagingError(f"The run {Path(run).name} is not finished; resume it first.")
-    scored = _score(source, dataset, outsiders or outsiders_folder(), progress)
+    scored = _score(source, dataset, progress)
     root = Path(root or models_folder())
     root.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
@@ -104,9 +101,7 @@ class _Scored:
     scope: ScopeFit | None
 
 
-def _score(
-    source: RunFolder, dataset: Dataset, outsiders: Path | None, progress: Callable[[int, int], None] | None
-) -> _Scored:
+def _score(source: RunFolder, dataset: Dataset, progress: Callable[[int, int], None] | None) -> _Scored:
     """Score val and test, calibrate on val, and fit the features; everything with the weights as they will ship."""
     recipe, split = source.recipe(), source.split()
     weights = half_precision(load_weights(source.path / "weights.safetensors"))
@@ -120,8 +115,8 @@ def _score(
     weights[key] = weights[key] + np.float32(offset)
     table["logit"] += round(offset, 6)
     features = fit_features(scorer, dataset, split, table, held) | fit_levels(table, held)
-    scope = fit_scope(scorer, [dataset.path(i) for i in split.train], outsiders) if outsiders else None
-    features |= scope.model.to_arrays() if scope else {}
+    scope = fit_scope([dataset.path(i) for i in split.train], scorer.fit)
+    features |= scope.ranges.to_arrays() if scope else {}
     return _Scored(graph, weights, table, offset, temperature, features, scope)
 
 

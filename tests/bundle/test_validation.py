@@ -149,7 +149,7 @@ def test_features_of_another_network_are_refused(stranger) -> None:
         arrays[part] = np.ascontiguousarray(arrays[part][..., :-1])
     save_file({name: array for name, array in arrays.items() if not name.startswith("trait/")}, path)
     bundle = load_bundle("small", sealed(stranger))
-    assert "does not fit together" in refused(lambda: Predictor(bundle))
+    assert "belong to another network" in refused(lambda: Predictor(bundle))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

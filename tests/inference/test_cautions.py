@@ -15,6 +15,9 @@ def test_every_difference_has_words() -> None:
 def test_the_caution_names_what_differs_and_what_is_known() -> None:
     text = unlike_validated(["dark", "close"], {"fractured": 122, "flagged": 90})
     assert "darker" in text and "closer" in text and "90 of 122 fractures" in text
+    known = {"fractured": 122, "flagged": 90, "fractured_close": 14, "flagged_close": 8}
+    assert "On close views from other sources it flagged 8 of 14" in unlike_validated(["dark", "close"], known)
+    assert "90 of 122" in unlike_validated(["far"], known) and "90 of 122" in unlike_validated(["dark"], known)
     assert "as a whole" in unlike_validated([], {}) and "not known" in unlike_validated([], {"fractured": "x"})
 
 

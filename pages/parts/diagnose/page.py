@@ -141,7 +141,7 @@ def _open(films: FilmSession, choice: Choice, key: str, slot: DeltaGenerator) ->
         opened = Opened(identity, result)
     else:
         film = films.film(key)
-        shown = finding_data(result, b"" if film.options.adjustments else film.data)
+        shown = finding_data(result, b"" if film.options.adjustments or result.turned_back else film.data)
         reference = examples.reference_label(result.radiograph, choice.bundle)
         opened = Opened(identity, result, explain_finding(result, choice.bundle), shown, reference)
     st.session_state["opened"] = opened

@@ -58,6 +58,7 @@ def tools_pane(
     if isinstance(result, Finding) and result.radiograph.screen_corners:
         straight = Adjustment(corners=result.radiograph.screen_corners)
         _offer(films, key, straight, "Straighten and assess again", ":material/crop_free:")
+    _inversion(films, result, key)
     if isinstance(result, Finding) and not result.assessed:
         _ways_forward(films, choice, key, result.radiograph.turns_to_upright or 1)
     elif isinstance(result, Finding) and result.radiograph.turns_to_upright:
@@ -68,6 +69,19 @@ def tools_pane(
             offer_report(result, choice.bundle, film.data, films.readings.get(key, ""), seen)
         st.button(
             "Remove", on_click=films.remove, args=([key],), icon=":material/close:", help="Remove this radiograph."
+        )
+
+
+def _inversion(films: FilmSession, result: Finding | Failure, key: str) -> None:
+    """Draw the way back where an image looked inverted, and the way there again."""
+    stored = films.film(key).options.greys_as_stored
+    if stored or (isinstance(result, Finding) and result.turned_back):
+        st.button(
+            "Exchange black and white where needed" if stored else "Undo the exchange of black and white",
+            on_click=films.set_options,
+            args=(key,),
+            kwargs={"greys_as_stored": not stored},
+            icon=":material/invert_colors:" if stored else ":material/undo:",
         )
 
 

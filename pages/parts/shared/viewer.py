@@ -16,7 +16,8 @@ from fracture_core.explain.peak import peak_box
 from fracture_core.imaging.adjustment import Adjustment
 from fracture_core.imaging.jpeg import shows_as_read
 from fracture_core.imaging.radiograph import Radiograph
-from fracture_core.inference.predictor import Finding, Mark
+from fracture_core.inference.marks import Mark
+from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, kind_of
 
 _HERE = Path(__file__).parent
