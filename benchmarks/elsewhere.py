@@ -12,6 +12,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.evaluation.elsewhere import (
@@ -24,6 +26,7 @@ from fracture_core.evaluation.elsewhere import (
 )
 from fracture_core.files import write_text
 from fracture_core.inference.predictor import Predictor
+from fracture_core.metrics.curves import roc_auc
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "elsewhere.md"
 _HEAD = """# How the bundles do on films from elsewhere
@@ -33,7 +36,8 @@ Written by `python -m benchmarks.elsewhere --write`; no figure is typed in. 95 %
 *Not assessed*: called out of scope, no answer. *Caution*: assessed, and said to differ from what was validated.
 *Fractures flagged*: at the single threshold from FracAtlas validation; no answer is a miss. Labels as collected: a
 trend, not a truth. UNIFESP's films (CC BY-NC-SA 4.0) were measured on only; limbs/rfsci and limbs/knee (CC BY 4.0) also
-took part in fitting the scope model, so what these two say of *not assessed* is optimistic.
+took part in fitting what tells limb radiographs from other images, so what these two say of *not assessed* is
+optimistic.
 """
 
 
@@ -50,12 +54,23 @@ def section(bundle: Bundle, folder: Path) -> str:
     parts = [
         f"## {bundle.version}",
         markdown_table(counted),
+        _apart(limbs),
         "By how much of the film is anatomy, all limb films:",
         markdown_table(by_fill(measured)),
         "By body part, as the sources name it:",
         markdown_table(by_group(limbs, "body_part").rename(columns={"body_part": "body part"})),
     ]
     return "\n\n".join(parts)
+
+
+def _apart(limbs: pd.DataFrame) -> str:
+    """Say how well fractured films and those presumed sound are told apart, of those that are assessed."""
+    known = limbs[limbs["fractured"].isin([0, 1]) & limbs["assessed"]]
+    fractured = int((known["fractured"] == 1).sum())
+    if fractured in (0, len(known)):
+        return "No AUC: the films assessed are not of both kinds."
+    area = roc_auc(known["fractured"], known["probability"])
+    return f"AUC of the {fractured} fractured against the {len(known) - fractured} presumed sound: {area:.3f}."
 
 
 def main() -> int:

@@ -6,13 +6,15 @@ python -m studies.figures [--check]
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.evaluation.evaluate import Evaluation, evaluate
 from fracture_core.files import write_text
 from fracture_core.metrics.confusion import Confusion
-from fracture_core.metrics.intervals import threshold_table
+from fracture_core.metrics.intervals import threshold_table, wilson
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
 
 SHIPPED = (DEFAULT_BUNDLE, "efficientnet-lite2-fracatlas")
@@ -42,9 +44,37 @@ def figures(evaluation: Evaluation) -> str:
     return "\n".join(rows).rstrip()
 
 
+def elsewhere_figures(bundles: Sequence[Bundle]) -> str:
+    """Return the table of what bundles do on films of other sources, as Markdown; "" if none was measured."""
+    measured = [bundle for bundle in bundles if bundle.elsewhere]
+    if not measured:
+        return ""
+    names = (
+        ("limb films refused", "limbs_not_assessed", "limbs"),
+        ("other images refused", "others_not_assessed", "others"),
+        ("fractures flagged", "flagged", "fractured"),
+        ("presumed sound, flagged", "flagged_sound", "sound"),
+        ("hottest point in a box", "hits", "boxed"),
+    )
+    rows = [
+        "Films of other sources, read as an upload would be, at the single threshold; no answer is a miss. Labels as",
+        "collected: a trend, not a truth ([docs/elsewhere.md](docs/elsewhere.md), source by source).",
+        "",
+        "| model | " + " | ".join(title for title, _, _ in names) + " |",
+        "|---" * (len(names) + 1) + "|",
+    ]
+    for bundle in measured:
+        counts = [(bundle.elsewhere.get(part), bundle.elsewhere.get(whole)) for _, part, whole in names]
+        shares = [f"{n} of {of}: {wilson(n, of)}" if of and n is not None else "" for n, of in counts]
+        rows.append(f"| {bundle.name} | {' | '.join(shares)} |")
+    return "\n".join(rows)
+
+
 def all_figures() -> str:
-    """Return the blocks of every shipped bundle, one below the other."""
-    return "\n\n".join(figures(evaluate(load_bundle(name))) for name in SHIPPED)
+    """Return the blocks of every shipped bundle, one below the other, and what they do elsewhere."""
+    bundles = [load_bundle(name) for name in SHIPPED]
+    blocks = [*(figures(evaluate(bundle)) for bundle in bundles), elsewhere_figures(bundles)]
+    return "\n\n".join(filter(None, blocks))
 
 
 def _row(name: str, matrix: Confusion) -> str:

@@ -21,7 +21,7 @@ from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
-from fracture_core.inference.cautions import cautions, unlike_validated
+from fracture_core.inference.cautions import all_warnings, cautions, unlike_validated
 from fracture_core.inference.engine import Engine, TensorFlowEngine, ready_engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.film_content import INVERTED_WARNING, film_content, understood
@@ -222,11 +222,7 @@ class Predictor:
             radiograph=radiograph,
             probability=float((rule_in.scale or own_scale).probability(logit)),
             logit=logit,
-            warnings=(
-                *noted_on_reading(radiograph, blank=reason == BLANK),
-                *doubts,
-                *filter(None, [self.scorer.remark]),
-            ),
+            warnings=all_warnings(radiograph, doubts, self.scorer.remark, blank=reason == BLANK),
             unfamiliarity=unfamiliarity,
             traits=traits,
             bundle=self.bundle.version,
