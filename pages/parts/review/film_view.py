@@ -103,7 +103,7 @@ def _viewer(
             st.session_state[_FAILED] = st.session_state.get(_FAILED, 0) + 1
             st.session_state[_SAID] = ("error", str(error))
 
-    viewer(image, None if mine else film.boxes, review=options, on_verdict=keep)
+    viewer(image, review=options, on_verdict=keep)
 
 
 def _verdict(verdict: Verdict) -> None:
