@@ -36,7 +36,7 @@ def review_page(choice: Choice) -> None:
     """Draw the page; where reviewing is off, the choice of a folder stands in place of what needs one."""
     bar = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
     section = bar.segmented_control(
-        "Section", SECTIONS, default=READ, key="review_section", required=True, label_visibility="collapsed"
+        "Section", SECTIONS, default=READ, key="review_section", required=True, label_visibility="collapsed", wrap=True
     )
     try:
         review = review_set()
@@ -68,7 +68,7 @@ def _read(review: ReviewSet, choice: Choice, bar: DeltaGenerator) -> None:
         return
     order = bar.segmented_control(
         "Order", ORDERS, default=PLAIN, key="review_order", required=True, persist_state="session",
-        help=ORDER_HELP,
+        help=ORDER_HELP, wrap=True,
     )  # fmt: skip
     read = read_by(review, entries, reader)
     keys = list(entries)

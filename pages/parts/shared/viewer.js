@@ -286,13 +286,13 @@ class Viewer {
   }
 
   label(layer, labels) {
-    const room = this.visiblePort()?.clientWidth ?? 0;
+    const { clientWidth: room = 0, clientHeight: high = 0 } = this.visiblePort() ?? {};
     layer.replaceChildren(...labels.filter(({ words }) => words).map(({ at, words, kind }) => {
       const span = document.createElement("span");
       span.className = kind;
       span.textContent = words;
       const left = Math.max(2, Math.min(at[0], room - 8 * words.length));
-      span.style.transform = `translate(${left}px, ${Math.max(2, at[1])}px)`;
+      span.style.transform = `translate(${left}px, ${Math.max(2, Math.min(at[1], high - 20))}px)`;
       return span;
     }));
   }

@@ -200,20 +200,23 @@ class Live {
       button.type = "button";
       button.title = point.help;
       button.disabled = this.data.locked;
-      button.className = at < 0.06 ? "first" : at > 0.94 ? "last" : "";
       button.style.left = `${100 * at}%`;
       button.onclick = () => { this.preview(point.threshold); this.release({ threshold: point.threshold, point: point.name }); };
       return button;
     }));
-    // Labels that would cover each other go one row lower.
-    const ends = [];
+    // A label near an end moves inwards, its mark stays; labels that would cover each other go one row lower.
+    const ends = [], heights = [], rows = [], room = place.getBoundingClientRect();
     for (const button of place.children) {
+      const middle = button.getBoundingClientRect(), left = room.left - middle.left, right = room.right - middle.right;
+      button.style.setProperty("--shift", `${left > 0 ? left : Math.min(right, 0)}px`);
       const box = button.getBoundingClientRect(), row = ends.findIndex((end) => end < box.left - 2);
       const free = row < 0 ? ends.length : row;
-      ends[free] = box.right;
-      button.style.top = `${1.6 * free}rem`;
+      [ends[free], heights[free]] = [box.right, Math.max(heights[free] ?? 0, box.height + 2)];
+      rows.push([button, free]);
     }
-    place.style.height = `${1.6 * Math.max(ends.length, 1) + 0.2}rem`;
+    const above = (row) => heights.slice(0, row).reduce((sum, height) => sum + height, 0);
+    for (const [button, row] of rows) button.style.top = `${above(row)}px`;
+    place.style.height = `${above(heights.length) + 3}px`;
   }
 
   films() {
