@@ -103,6 +103,11 @@ class Bundle:
         return DisplayLevels.from_arrays(self._features)
 
     @property
+    def monitored_features(self) -> np.ndarray:
+        """`Familiarity.monitored` of the validation films, float (n, K); (0, 0) for a bundle that was made without."""
+        return self._features.get("monitoring/validation", np.empty((0, 0), np.float32))
+
+    @property
     def elsewhere(self) -> Mapping[str, Any]:
         """Metrics on films from other sources, by name; empty if nothing was measured."""
         measured = self.manifest.get("provenance", {}).get("elsewhere", {})
@@ -170,7 +175,9 @@ class Bundle:
     def _predictions(self) -> pd.DataFrame:
         import pandas as pd  # costs a third of a second, and diagnosing needs none of it
 
-        table = pd.read_csv(io.BytesIO(self._read("predictions.csv")), dtype={"image_id": str, "split": str})
+        table = pd.read_csv(
+            io.BytesIO(self._read("predictions.csv")), dtype={"image_id": str, "split": str, "film": str}
+        )
         table["probability"] = self.probability(table["logit"].to_numpy())
         return table
 

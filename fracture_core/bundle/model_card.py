@@ -5,7 +5,7 @@ Every figure is computed here from the bundle's own predictions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.bundle.card_metadata import front_matter
+from fracture_core.data.combined.dataset import is_site
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.files import write_text
@@ -23,7 +24,7 @@ from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.intervals import threshold_table, wilson
 from fracture_core.metrics.operating_points import OperatingPoint, default_operating_points, triage_groups
 from fracture_core.metrics.reference_study import REFERENCE_STUDY
-from fracture_core.metrics.subgroups import subgroup_table
+from fracture_core.metrics.subgroups import subgroup_row, subgroup_table
 from fracture_core.recipe import Recipe
 
 
@@ -48,13 +49,15 @@ def write_card(
         front_matter(name, recipe.backbone, dataset_name(provenance), test, points["single"].threshold).rstrip("\n"),
         _introduction(name, recipe, provenance, val, test),
         _figures(val, test, points, fracatlas),
+        _sources(provenance, test, points["single"]),
+        _comparison(provenance.get("comparison")),
         _triage(test, points),
         _pointing(test),
         _subgroups(test, points["single"]),
         _elsewhere(provenance.get("elsewhere")),
         _scope(provenance.get("scope")),
         _origin(recipe, provenance),
-        _LIMITS if fracatlas else _OWN_LIMITS.format(dataset=dataset_name(provenance)),
+        *_limits(provenance),
     ]
     write_text(folder / "card.md", "\n\n".join(part for part in parts if part) + "\n")
 
@@ -93,6 +96,68 @@ def _figures(val: pd.DataFrame, test: pd.DataFrame, points: Mapping[str, Operati
     if fracatlas:
         lines.append(_row("the reference study, as published", "", REFERENCE_STUDY.confusion))
     return "\n".join(lines)
+
+
+def _sources(provenance: Mapping[str, Any], test: pd.DataFrame, point: OperatingPoint) -> str:
+    """Say what each dataset contributed to a bundle that was trained on two, and tabulate both test parts."""
+    sources = provenance.get("sources")
+    if not sources:
+        return ""
+    lines = ["## Trained on FracAtlas and a site's films\n"]
+    for source in sources:
+        lines.append(
+            f"- {source['name']}: {source['train']} training, {source['val']} validation and {source['test']} test "
+            f"images; one counts as {source['weight']:g} of FracAtlas in training, all have {source['share']:.0%} of "
+            "the weight"
+        )
+    if copies := provenance.get("site_copies"):
+        lines.append(f"- {copies} of the site's films show images of FracAtlas and were left out")
+    lines += [
+        "\nOn each test part, at the single threshold. No rate where there are fewer than 10 of either class.\n",
+        "| test part | radiographs | fractured | AUC | sensitivity | specificity |",
+        "|---|---|---|---|---|---|",
+    ]
+    of_site = test["image_id"].map(is_site).to_numpy(bool)
+    for source, inside in zip(sources, (~of_site, of_site), strict=True):
+        part = test[inside]
+        row = subgroup_row("source", source["name"], part["label"], part["probability"], point.threshold)
+        figures = " | ".join(str(f) if f else "too few" for f in (row.auc, row.sensitivity, row.specificity))
+        lines.append(f"| {row.name} | {row.n} | {row.fractured} | {figures} |")
+    return "\n".join(lines)
+
+
+def _comparison(found: Sequence[Mapping[str, Any]] | None) -> str:
+    """Tabulate the comparison with the bundle that was in use when this one was made, on each test part."""
+    if not found:
+        return ""
+    lines = [
+        "## Against the model in use at the time\n",
+        "AUC on the same test images; DeLong's paired interval for the difference.\n",
+        "| test part | radiographs | fractured | this model | the other | difference |",
+        "|---|---|---|---|---|---|",
+    ]
+    remarks = []
+    for part in found:
+        if "n" not in part:
+            lines.append(f"| {part['part']} | | | | | no comparison: {part['reason']} |")
+            continue
+        new, other = ("undefined" if value is None else f"{value:.3f}" for value in part["auc"])
+        value, low, high = part["difference"]
+        difference = (
+            "too few" if part["too_few"] or None in (value, low, high) else f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
+        )
+        name = f"{other} ({part['against']})"
+        lines.append(f"| {part['part']} | {part['n']} | {part['fractured']} | {new} | {name} | {difference} |")
+        remarks += [f"- {part['part']}: {said}" for said in (*part["unfair"], *part["remarks"])]
+    return "\n".join([*lines, *(["", *remarks] if remarks else [])])
+
+
+def _limits(provenance: Mapping[str, Any]) -> list[str]:
+    """Return the limits of FracAtlas, of a user's own films, or of both."""
+    name = dataset_name(provenance)
+    if provenance.get("sources"):
+        return [_LIMITS, _SITE_LIMITS.format(dataset=provenance["sources"][1]["name"])]
+    return [_LIMITS if name == FracAtlas.name else _OWN_LIMITS.format(dataset=name)]
 
 
 def _row(name: str, threshold: str, matrix: Confusion) -> str:
@@ -184,7 +249,10 @@ def _origin(recipe: Recipe, provenance: Mapping[str, Any]) -> str:
     lines.append(f"- split: {provenance.get('split', 'unknown')[:16]} (digest of the three lists of ids)")
     if np.isfinite(provenance.get("offset", np.nan)):
         lines.append(f"- logit offset fitted on validation: {provenance['offset']:.3f}")
-    if (dataset := dataset_name(provenance)) != FracAtlas.name:
+    dataset, sources = dataset_name(provenance), provenance.get("sources")
+    if sources:
+        lines += ["", f"Data: FracAtlas, as below, and {sources[1]['name']}, a site's own films, which do not ship."]
+    elif dataset != FracAtlas.name:
         return "\n".join([*lines, "", f"Data: {dataset}, a user's own radiographs. They do not ship with the bundle."])
     lines += [
         "",
@@ -218,6 +286,9 @@ _LIMITS = """## Limits
 - Orthopaedic hardware nearly always comes with a fracture in FracAtlas, so it raises the score by itself.
 - The labels are readings, not follow-up: a fracture that the readers missed counts as none.
 - Prevalence differs between clinics, and PPV and NPV with it."""
+
+_SITE_LIMITS = """- The labels of {dataset} are as the site gave them; nobody else checked them.
+- Where the site's data name no patients, one patient's images may lie in train and test, which flatters its figures."""
 
 _OWN_LIMITS = """## Limits
 

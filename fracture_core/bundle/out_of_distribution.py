@@ -16,6 +16,8 @@ import numpy as np
 from fracture_core.errors import FractureCoreError
 
 _DIRECTIONS = 96
+#: Main directions along which `coordinates` says where a film lies: few, so that they describe and do not identify.
+COORDINATES = 6
 
 #: The output of a bundle's network that `appearance` describes; a bundle without it is judged by its embedding.
 MIDDLE_MAP = "middle_map"
@@ -49,6 +51,36 @@ class Familiarity:
             float64 (n,); above 1 means unlike the training data.
         """
         return self._score(features) / self.threshold
+
+    def coordinates(self, features: np.ndarray) -> np.ndarray:
+        """Return where films lie along the first main directions of the training films.
+
+        Args:
+            features: float (n, C).
+
+        Returns:
+            float64 (n, COORDINATES), in standard deviations of the training films; 0 where there is no such direction.
+
+        Raises:
+            FamiliarityError: The features are another network's.
+        """
+        x = np.atleast_2d(np.asarray(features, np.float64))
+        if x.shape[1] != self.mean.shape[0]:
+            raise FamiliarityError("The familiarity model of this bundle belongs to another network.")
+        kept = min(COORDINATES, len(self.variances))
+        along = (x - self.mean) @ self.directions[:kept].T / np.sqrt(self.variances[:kept])
+        return np.pad(along, ((0, 0), (0, COORDINATES - kept)))
+
+    def monitored(self, features: np.ndarray) -> np.ndarray:
+        """Return the numbers by which a log of films shows whether they change.
+
+        Args:
+            features: float (n, C).
+
+        Returns:
+            float64 (n, 1 + COORDINATES): the distance from the training films, then the coordinates.
+        """
+        return np.column_stack([self.unfamiliarity(features), self.coordinates(features)])
 
     def _score(self, features: np.ndarray) -> np.ndarray:
         x = np.atleast_2d(np.asarray(features, np.float64))

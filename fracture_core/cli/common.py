@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fracture_core.data.combined.sources import Sources
+
     #: What `add_subparsers` returns: the place where commands are added.
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -44,6 +46,45 @@ def add_dataset(parser: argparse.ArgumentParser, *, own: bool = False) -> None:
     parser.add_argument(
         "--dataset", type=Path, metavar="FOLDER", help=f"{what} (default: FRACATLAS_DIR, else data/FracAtlas)"
     )
+
+
+def add_site(parser: argparse.ArgumentParser) -> None:
+    """Add --site and --site-weight: a site's own films beside FracAtlas.
+
+    Args:
+        parser: The command's parser.
+    """
+    parser.add_argument(
+        "--site", type=Path, metavar="FOLDER", help="your own films or a review folder, to use together with FracAtlas"
+    )
+    parser.add_argument(
+        "--site-weight",
+        type=float,
+        metavar="N",
+        help="how many times one of the site's films counts in training (default: so that the site has a quarter of "
+        "the weight, but 1 to 4)",
+    )
+
+
+def sources_of(arguments: argparse.Namespace) -> Sources:
+    """Return which radiographs --dataset, --site and --site-weight name.
+
+    Args:
+        arguments: The parsed arguments.
+
+    Returns:
+        The sources.
+
+    Raises:
+        DatasetError: A weight is given without a site.
+    """
+    from fracture_core.data.combined.sources import Sources
+    from fracture_core.data.fracatlas import DatasetError
+
+    if arguments.site_weight is not None and arguments.site is None:
+        raise DatasetError("--site-weight says how much a site's films count: give their folder with --site.")
+    dataset, site = (None if path is None else str(path) for path in (arguments.dataset, arguments.site))
+    return Sources(dataset, site, arguments.site_weight)
 
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:

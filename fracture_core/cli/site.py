@@ -39,6 +39,7 @@ def add_site_commands(commands: Commands) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> int:
     from fracture_core.data.dataset import open_dataset
+    from fracture_core.evaluation.monitoring.reference import save_reference
     from fracture_core.evaluation.saved_site_calibrations import save_site_calibration
     from fracture_core.evaluation.site_calibration import calibrate_site, promise_text
     from fracture_core.evaluation.site_scores import score_films
@@ -60,6 +61,8 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     )
     if arguments.name:
         save_site_calibration(predictor.bundle, calibration)
+        reference = (calibration.scale, films["logit"], films["features"].tolist())
+        save_reference(predictor.bundle, arguments.name, *reference)
     if arguments.json:
         print(json.dumps(calibration.to_json(), indent=1))
         return 0

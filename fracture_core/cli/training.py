@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fracture_core.cli.common import add_dataset, bar, command
+from fracture_core.cli.common import add_dataset, add_site, bar, command, sources_of
 
 if TYPE_CHECKING:
     from fracture_core.bundle.bundle import Bundle
@@ -25,6 +25,7 @@ def add_training_commands(commands: Commands) -> None:
     parser = command(commands, "train", "Train a network by a recipe, and package it as a bundle.", _train)
     parser.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
     add_dataset(parser, own=True)
+    add_site(parser)
     parser.add_argument("--start", metavar="WEIGHTS", help="start from these weights instead of the recipe's own")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the recipe"
@@ -35,6 +36,7 @@ def add_training_commands(commands: Commands) -> None:
     parser = command(commands, "estimate", "Time some training steps, and estimate how long a run takes.", _estimate)
     parser.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
     add_dataset(parser, own=True)
+    add_site(parser)
     parser = command(commands, "runs", "List the training runs with their state and metrics.", _runs)
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser = command(commands, "resume", "Resume a run that was stopped, killed or failed.", _resume)
@@ -50,6 +52,7 @@ def add_training_commands(commands: Commands) -> None:
     parser.add_argument("run_folder", type=Path, metavar="RUN")
     parser.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
     add_dataset(parser, own=True)
+    add_site(parser)
 
 
 def _train(arguments: argparse.Namespace) -> int:
@@ -76,17 +79,18 @@ def _train(arguments: argparse.Namespace) -> int:
     from fracture_core.training.progress import print_progress
 
     check_idle()
+    sources = sources_of(arguments)
     if arguments.resume:
-        run = prepare_resumption(arguments.resume, recipe, arguments.dataset, arguments.bundle)
+        run = prepare_resumption(arguments.resume, recipe, sources, arguments.bundle)
     else:
-        check(recipe, arguments.dataset)
-        run = prepare(recipe, arguments.dataset, arguments.bundle or recipe.name)
-    return _say_bundle(run_job(run, listener=print_progress))
+        check(recipe, sources)
+        run = prepare(recipe, sources, arguments.bundle or recipe.name)
+    return _say_bundle(run_job(run, listener=print_progress), run)
 
 
 def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
     """Train as one of several processes that share a run; the chief, which writes it, holds the training lock."""
-    from fracture_core.data.dataset import open_dataset
+    from fracture_core.data.dataset import open_sources
     from fracture_core.jobs.lock import training_lock
     from fracture_core.jobs.preparation import free_name
     from fracture_core.training.distribution import Workers, available_strategy
@@ -95,7 +99,7 @@ def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
     from fracture_core.training.train import print_progress, train
 
     strategy = available_strategy()
-    dataset = open_dataset(arguments.dataset)
+    dataset = open_sources(sources_of(arguments))
     run = arguments.resume or new_run_path(recipe)
     if not Workers(strategy).is_chief:
         train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
@@ -106,8 +110,14 @@ def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
     return _say_bundle(bundle)
 
 
-def _say_bundle(bundle: Bundle) -> int:
+def _say_bundle(bundle: Bundle, run: Path | None = None) -> int:
+    """Say where a bundle is, and what became of the comparison of its run with the bundle in use."""
+    from fracture_core.evaluation.part_comparison import comparison_text
+    from fracture_core.training.run_folder import RunFolder
+
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
+    if run is not None and (found := RunFolder(run).record().get("comparison")):
+        print(comparison_text(found))
     return 0
 
 
@@ -122,7 +132,7 @@ def _estimate(arguments: argparse.Namespace) -> int:
     from fracture_core.training.step_timing import measure
 
     recipe = Recipe.load(arguments.recipe)
-    dataset, split = check(recipe, arguments.dataset)
+    dataset, split = check(recipe, sources_of(arguments))
     measure(recipe, began)
     print(estimate_in_words(estimate(recipe, dataset, split)))
     return 0
@@ -144,7 +154,7 @@ def _resume(arguments: argparse.Namespace) -> int:
     run = find_run(arguments.named)
     if arguments.background:
         lower_priority()
-    return _say_bundle(run_job(run, listener=None if arguments.background else print_progress))
+    return _say_bundle(run_job(run, listener=None if arguments.background else print_progress), run)
 
 
 def _pretrain(arguments: argparse.Namespace) -> int:
@@ -177,10 +187,10 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 
 
 def _package(arguments: argparse.Namespace) -> int:
-    from fracture_core.data.dataset import open_dataset
+    from fracture_core.data.dataset import open_sources
     from fracture_core.training.packaging import package
 
-    dataset = open_dataset(arguments.dataset)
+    dataset = open_sources(sources_of(arguments))
     bundle = package(arguments.run_folder, arguments.bundle, dataset, progress=bar("scoring"))
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
     return 0

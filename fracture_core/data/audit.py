@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fracture_core.data.dataset import Dataset
-from fracture_core.data.duplicates import DuplicatePair, decode_grey, find_duplicates, group
+from fracture_core.data.duplicates import DuplicatePair, decode_any, decode_grey, find_duplicates, group
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
+from fracture_core.data.user_dataset import OwnDataset
 from fracture_core.files import file_stamp, write_text
 from fracture_core.imaging.exif import ORIENTATION_TEXT
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
@@ -187,7 +187,7 @@ class Audit:
 
 
 def audit(
-    dataset: Dataset,
+    dataset: FracAtlas | OwnDataset,
     *,
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -204,7 +204,7 @@ def audit(
     Returns:
         The findings.
     """
-    key = _key(dataset)
+    key = findings_key(dataset)
     file = (cache_dir or cache_folder()) / "audit" / f"{key}.json"
     try:
         return Audit.from_json(file.read_text("utf-8"))
@@ -215,7 +215,7 @@ def audit(
     return findings
 
 
-def _look(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Audit:
+def _look(dataset: FracAtlas | OwnDataset, progress: Callable[[int, int], None] | None) -> Audit:
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
     total = 2 * len(paths)
     missing, overwritten = {}, {}
@@ -229,7 +229,7 @@ def _look(dataset: Dataset, progress: Callable[[int, int], None] | None) -> Audi
             if progress and done % 50 == 0:
                 progress(done, total)
     later = (lambda done, of: progress(of + done, 2 * of)) if progress else None
-    decode = decode_grey if isinstance(dataset, FracAtlas) else _any_format
+    decode = decode_grey if isinstance(dataset, FracAtlas) else decode_any
     pairs = find_duplicates(paths, missing | overwritten, later, decode)
     labels = dataset.table["label"]
     return Audit(
@@ -252,10 +252,6 @@ def _damage(path: Path) -> tuple[float, float]:
     return image.missing, 0.0 if image.missing else repeated_block_share(image.pixels)
 
 
-def _any_format(data: bytes, least_side: int | None = None) -> np.ndarray:
-    return read_radiograph(data, accept_cut_short=True).pixels
-
-
 def _exif_turns(dataset: FracAtlas) -> tuple[ExifTurn, ...]:
     return tuple(_exif_turn(dataset, i, o) for i, o in sorted(dataset.exif_turned.items()))
 
@@ -273,8 +269,15 @@ def _exif_turn(dataset: FracAtlas, image_id: str, orientation: int) -> ExifTurn:
     return ExifTurn(image_id, orientation, boxes, drawn, spoiled)
 
 
-def _key(dataset: Dataset) -> str:
-    """Of all that the findings rest on: every image's and source's name, size and time, and our own version."""
+def findings_key(dataset: FracAtlas | OwnDataset) -> str:
+    """Return a digest of all that findings rest on: each image's and source's name, size and time, and our version.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        24 hex digits.
+    """
     digest = hashlib.sha256(f"{_VERSION} {dataset.root.resolve()}".encode())
     for path in [*dataset.sources, *(dataset.path(image_id) for image_id in dataset.table.index)]:
         digest.update(f"\n{path.name} {path.parent.name} {file_stamp(path)}".encode())

@@ -41,6 +41,17 @@ class ImageCache:
         """
         return self.squares[self.rows[image_id]]
 
+    def take(self, ids: Sequence[str]) -> np.ndarray:
+        """Return several letterboxed images.
+
+        Args:
+            ids: The images.
+
+        Returns:
+            uint8 (n, size, size), in the order of the ids.
+        """
+        return self.squares[[self.rows[image_id] for image_id in ids]]
+
     def placement(self, image_id: str) -> Placement:
         """Return where the radiograph lies in its square.
 

@@ -1,4 +1,4 @@
-"""Train, val and test: the reference study's own partition of FracAtlas, made leak-free; or a user's own."""
+"""Train, val and test: the reference study's own partition of FracAtlas, made leak-free; a user's own; or both."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fracture_core.data.combined.dataset import CombinedDataset, is_site
+from fracture_core.data.duplicates import group as group_pairs
 from fracture_core.data.duplicates import leaders
 from fracture_core.data.user_dataset import OwnDataset
 from fracture_core.errors import FractureCoreError
@@ -121,7 +123,7 @@ def project_split(dataset: Dataset, audit: Audit | None) -> Split:
     """Return the split that this project trains and tests on.
 
     For FracAtlas the reference study's, made leak-free by the audit; without an audit as published, leaks included. For
-    a user's own radiographs `own_split`.
+    a user's own radiographs `own_split`, for both together `combined_split`.
 
     Args:
         dataset: The dataset.
@@ -133,12 +135,11 @@ def project_split(dataset: Dataset, audit: Audit | None) -> Split:
     Raises:
         SplitError: The dataset is too small to be split.
     """
+    if isinstance(dataset, CombinedDataset):
+        return combined_split(dataset, audit)
     if isinstance(dataset, OwnDataset):
         return own_split(dataset, audit)
-    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
-    if audit is None:
-        return split
-    return leak_free(split, audit.duplicate_groups, (*audit.cut_short, *audit.overwritten))
+    return _fracatlas_split(dataset.table, *_defects(audit))
 
 
 def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
@@ -158,21 +159,68 @@ def own_split(dataset: OwnDataset, audit: Audit | None) -> Split:
     Raises:
         SplitError: A part would lack a class.
     """
-    table = dataset.table
+    return _own_split(dataset.table, dataset.name, *_defects(audit))
+
+
+def combined_split(dataset: CombinedDataset, audit: Audit | None) -> Split:
+    """Split FracAtlas and a site's films, each by itself and as it would be alone.
+
+    With an audit a site's film that shows the same image as one of FracAtlas is left out, whichever parts the two
+    would be in: FracAtlas's split stays the reference study's, and its figures stay comparable.
+
+    Args:
+        dataset: Both.
+        audit: Their audit, or None.
+
+    Returns:
+        The split.
+
+    Raises:
+        SplitError: A part of the site's films would lack a class.
+    """
+    groups, damaged = _defects(audit)
+    of_site = dataset.table.index.map(is_site)
+    copies = {
+        image_id: f"shows the same image as {next(i for i in group if not is_site(i))} of {dataset.fracatlas.name}"
+        for group in groups
+        for image_id in group
+        if is_site(image_id) and not all(map(is_site, group))
+    }
+    kept = dataset.table[of_site].drop(index=list(copies))
+    site = _own_split(kept, dataset.site.name, [[i for i in g if i in kept.index] for g in groups], damaged)
+    # A film of the site may be all that links two images of FracAtlas; alone they are no pair.
+    pairs = audit.duplicate_pairs if audit else ()
+    own_groups = group_pairs(tuple(p for p in pairs if not is_site(p.first) and not is_site(p.second)))
+    fracatlas = _fracatlas_split(dataset.table[~of_site], own_groups, damaged)
+    return Split(
+        train=fracatlas.train + site.train,
+        val=fracatlas.val + site.val,
+        test=fracatlas.test + site.test,
+        left_out=fracatlas.left_out | copies | site.left_out,
+    )
+
+
+def _defects(audit: Audit | None) -> tuple[Sequence[Sequence[str]], tuple[str, ...]]:
+    """Return the groups of duplicates and the damaged images; nothing without an audit."""
+    return (audit.duplicate_groups, (*audit.cut_short, *audit.overwritten)) if audit else ((), ())
+
+
+def _fracatlas_split(table: pd.DataFrame, duplicates: Sequence[Sequence[str]], damaged: Sequence[str]) -> Split:
+    return leak_free(reference_split(list(table.index), table["csv_label"].to_numpy()), duplicates, damaged)
+
+
+def _own_split(table: pd.DataFrame, name: str, duplicates: Sequence[Sequence[str]], damaged: Sequence[str]) -> Split:
     patients = [tuple(ids) for patient, ids in table.groupby("patient", sort=False).groups.items() if patient]
-    duplicates = audit.duplicate_groups if audit else ()
-    together = leaders([*([image_id] for image_id in table.index), *patients, *duplicates])
+    together = leaders([*([image_id] for image_id in table.index), *patients, *(g for g in duplicates if g)])
     part = _given_parts(table) if (table["split"] != "").any() else _drawn_parts(table["label"], together)
     if "val" not in part:
         part = {**part, **_drawn_val(table["label"], together, part["train"])}
     train, val, test = (tuple(map(str, part[name])) for name in ("train", "val", "test"))
-    split = Split(train=train, val=val, test=test, left_out={})
-    if audit:
-        split = leak_free(split, duplicates, (*audit.cut_short, *audit.overwritten))
-    for name in ("train", "val", "test"):
-        if table.loc[list(getattr(split, name)), "label"].nunique() < 2:
+    split = leak_free(Split(train=train, val=val, test=test, left_out={}), duplicates, damaged)
+    for part_name in ("train", "val", "test"):
+        if table.loc[list(getattr(split, part_name)), "label"].nunique() < 2:
             raise SplitError(
-                f"The {name} images of {dataset.name} would all be of one class: it takes more images, or more "
+                f"The {part_name} images of {name} would all be of one class: it takes more images, or more "
                 "patients, of the rarer class to divide them."
             )
     return split

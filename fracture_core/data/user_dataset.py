@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
+from fracture_core.data.review.verdict import image_digest
 from fracture_core.data.user_index import index_images
 from fracture_core.files import file_stamp, write_text
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
@@ -24,12 +25,12 @@ from fracture_core.paths import cache_folder, expand_user_path
 LEAST = 10
 #: With a larger share of unreadable files something else is wrong, and training would hide it.
 MOST_UNREADABLE = 0.1
-_VERSION = 2
+_VERSION = 3
 #: Boxes may reach so far beyond their image: annotators round, and drag past the border.
 _BEYOND_PX = 2
 _BEYOND_SHARE = 0.01
-#: Width and height of an upright image in pixels, or why it cannot be read.
-Look = tuple[int, int] | str
+#: Width and height of an upright image in pixels and the digest of its pixels, or why it cannot be read.
+Look = tuple[int, int, str] | str
 
 
 class OwnDataset:
@@ -67,6 +68,7 @@ class OwnDataset:
         _check_classes(table["label"], self.name)
         _check_patients(table)
         self._boxes = _boxes_in_pixels(table, looks)
+        self._digests = {i: look[2] for i, look in looks.items() if not isinstance(look, str)}
         table = table.drop(columns=["boxes", "in_fractions", "where"])
         if self._boxes.notna().any():
             table["fracture_count"] = [len(boxes or ()) for boxes in self._boxes]
@@ -122,6 +124,18 @@ class OwnDataset:
         """
         return not self.table.at[image_id, "label"] or len(self.boxes(image_id)) > 0
 
+    def digest(self, image_id: str) -> str:
+        """Return what tells the image from any other, whatever file or folder it came from.
+
+        Args:
+            image_id: The image.
+
+        Returns:
+            SHA-256, hex, of its upright pixels.
+        """
+        self.path(image_id)
+        return self._digests[image_id]
+
     def summary_text(self) -> str:
         """Describe the dataset in a sentence or two.
 
@@ -175,7 +189,7 @@ def _boxes_in_pixels(table: pd.DataFrame, looks: Mapping[str, Look]) -> pd.Serie
         if not boxes:
             in_pixels.append(None)
             continue
-        size = np.array(looks[image_id], np.float64)
+        size = np.array(looks[image_id][:2], np.float64)
         scaled = np.array(boxes, np.float64).reshape(-1, 2, 2) * (size if in_fractions else 1)
         corners = np.stack([scaled[:, 0], scaled[:, 0] + scaled[:, 1]], axis=1)
         inside = np.clip(corners, 0, size)
@@ -194,7 +208,7 @@ def _look_at(root: Path, ids: list[str], progress: Callable[[int, int], None] | 
     file = cache_folder() / "own-data" / f"{_key(root, ids)}.json"
     with suppress(OSError, ValueError, TypeError, AttributeError):
         earlier = json.loads(file.read_text("utf-8"))
-        return {i: look if isinstance(look, str) else (int(look[0]), int(look[1])) for i, look in earlier.items()}
+        return {i: look if isinstance(look, str) else _known(*look) for i, look in earlier.items()}
     # Never looked, or a file that something else damaged.
     looks: dict[str, Look] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -208,15 +222,20 @@ def _look_at(root: Path, ids: list[str], progress: Callable[[int, int], None] | 
     return looks
 
 
+def _known(width: int, height: int, digest: str) -> tuple[int, int, str]:
+    return int(width), int(height), str(digest)
+
+
 def _look(root: Path, image_id: str) -> Look:
     path = root / image_id
     if not path.resolve().is_relative_to(root):
         return "It is a link to a file outside the folder."
     try:
-        height, width = read_radiograph(path, accept_cut_short=True).pixels.shape
+        pixels = read_radiograph(path, accept_cut_short=True).pixels
     except UnreadableRadiograph as error:
         return str(error)
-    return width, height
+    height, width = pixels.shape
+    return width, height, image_digest(pixels)
 
 
 def _key(root: Path, ids: list[str]) -> str:

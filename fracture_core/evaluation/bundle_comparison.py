@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +95,32 @@ def compare_bundles(
         theirs["probability"] = current.probability(theirs["logit"].to_numpy())
     elif not share_images(new, current):
         raise ComparisonError(f"{new.name} and {current.name} were not scored on the same radiographs.")
+    seen = trained_on if _same_dataset(new, current) else ()
+    return compare_scores(new, current, ours, theirs, lambda test: check_leakage(new, current, test, seen))
+
+
+def compare_scores(
+    new: Bundle,
+    current: Bundle,
+    ours: pd.DataFrame,
+    theirs: pd.DataFrame,
+    judge: Callable[[list[str]], LeakageReport],
+) -> BundleComparison:
+    """Compare two bundles by their scores of the same val and test images.
+
+    Args:
+        new: The new bundle.
+        current: The bundle in use.
+        ours: The new bundle's scores: image_id, split, label and probability.
+        theirs: The current bundle's.
+        judge: Says whether a comparison on these test images is fair.
+
+    Returns:
+        The comparison on the common test images.
+
+    Raises:
+        ComparisonError: The two have no test images in common, or those are all of one class.
+    """
     val, test = (pair(ours[ours["split"] == part], theirs[theirs["split"] == part]) for part in ("val", "test"))
     if len(set(test.labels.tolist())) < 2:
         raise ComparisonError("The test images that both models were scored on are all of one class.")
@@ -109,7 +135,7 @@ def compare_bundles(
         matched,
         disagreements(test, *matched.thresholds),
         _worst(test, matched.thresholds[0]),
-        check_leakage(new, current, test.image_ids.tolist(), trained_on if _same_dataset(new, current) else ()),
+        judge(test.image_ids.tolist()),
     )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.data.dataset import dataset_name
+from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
 
 _DEEPEST = 8  # bundles that started from bundles
@@ -69,7 +71,7 @@ def _ancestors(bundle: Bundle, compared: frozenset[str]) -> LeakageReport:
         if not source.startswith("bundle:"):
             reported = _beginning(bundle.name, source, provenance)
             return LeakageReport((*unfair, *reported.unfair), (*remarks, *reported.remarks))
-        name, same = source.removeprefix("bundle:"), start.get("split") == provenance.get("split")
+        name, same = source.removeprefix("bundle:"), start.get("split") in _splits(provenance)
         before = _starting_bundle(name, start, bundle.folder.parent)
         if before is None:
             # It is gone, or another has its name: what was noted of it at the time has to do.
@@ -88,6 +90,75 @@ def _ancestors(bundle: Bundle, compared: frozenset[str]) -> LeakageReport:
                 f"{len(seen)} of these {len(compared)} test images."
             )
     return LeakageReport((*unfair, f"{bundle.name} started from a chain of bundles that is too long to check."), ())
+
+
+def _splits(provenance: Mapping[str, Any]) -> set[Any]:
+    """Return the digests of a bundle's split, and of FracAtlas's part of it where it trained on a site's films too."""
+    return {provenance.get("split"), provenance.get("fracatlas_split") or provenance.get("split")}
+
+
+def check_site_leakage(new: Bundle, current: Bundle, films: Mapping[str, str]) -> tuple[LeakageReport, set[str]]:
+    """Check which of a site's test films either of two bundles, or what it started from, has trained or chosen with.
+
+    Films are recognised by their pixels, whatever they were called. What only FracAtlas was used for has seen none:
+    the films that FracAtlas has too are left out of a site's.
+
+    Args:
+        new: The new bundle, which held the films back itself.
+        current: The bundle it is compared with.
+        films: Short digest of each test film, by id.
+
+    Returns:
+        What was found, and the ids of the films that were seen, to be left out of the comparison.
+    """
+    unfair: list[str] = []
+    remarks: list[str] = []
+    seen: set[str] = set()
+    for bundle in (new, current):
+        if not bundle.recipe.leak_free:
+            unfair.append(
+                f"{bundle.name} was trained without leaving out the copies of test films (leak_free is off): it may "
+                "have seen some of these."
+            )
+        one: Bundle | None = None if bundle is new else bundle
+        provenance = bundle.manifest.get("provenance", {})
+        for _ in range(_DEEPEST):
+            if one is not None:
+                known = _films_seen(one, films)
+                if known is None:
+                    unfair.append(
+                        f"{one.name} was trained on {dataset_name(provenance)}, and its record does not say on which "
+                        "films: it may have seen some of these."
+                    )
+                elif known:
+                    remarks.append(
+                        f"{one.name} was trained or validated on {len(known)} of the {len(films)} test films. They "
+                        "are left out here."
+                    )
+                    seen |= known
+            start = provenance.get("start") or {}
+            source = str(start.get("source", "none"))
+            if not source.startswith("bundle:"):
+                unfair += _beginning(bundle.name, source, provenance).unfair
+                break
+            name = source.removeprefix("bundle:")
+            one = _starting_bundle(name, start, bundle.folder.parent)
+            if one is None:
+                unfair.append(
+                    f"{bundle.name} started from the bundle {name}, which is not here: it may have seen test films."
+                )
+                break
+            provenance = one.manifest.get("provenance", {})
+    return LeakageReport(tuple(dict.fromkeys(unfair)), tuple(dict.fromkeys(remarks))), seen
+
+
+def _films_seen(bundle: Bundle, films: Mapping[str, str]) -> set[str] | None:
+    """Return which films a bundle has trained or validated with; None if its record does not say."""
+    provenance = bundle.manifest.get("provenance", {})
+    if "films_seen" in provenance:
+        seen = set(str(provenance["films_seen"]).split())
+        return {image_id for image_id, digest in films.items() if digest in seen}
+    return set() if dataset_name(provenance) == FracAtlas.name else None
 
 
 def _starting_bundle(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:
@@ -110,7 +181,7 @@ def _beginning(name: str, source: str, provenance: Mapping[str, Any]) -> Leakage
         return LeakageReport(
             (f"{name} started from the file {file}; whether that saw test images is not recorded.",), noted
         )
-    if before["split"] != provenance.get("split") and not noted:
+    if before["split"] not in _splits(provenance) and not noted:
         reason = f"{name} was pre-trained on another split than it was trained on: it may have seen test images."
         return LeakageReport((reason,))
     return LeakageReport((), noted)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fracture_core.data.dataset import Dataset, short_digest
 from fracture_core.evaluation.detection import boxes_text
 from fracture_core.explain.boxes import BOXES_FROM, LEAST_EVIDENCE, regions
 from fracture_core.explain.evidence_head import EvidenceHead
@@ -19,13 +20,13 @@ from fracture_core.inference.scorer import Scorer
 from fracture_core.metrics.localisation import centre_in_box, hottest_point_in_box
 
 if TYPE_CHECKING:
-    from fracture_core.data.dataset import Dataset
     from fracture_core.data.split import Split
 
 #: The dataset's columns that predictions carry along, for subgroups.
 COLUMNS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan", "frontal", "lateral", "oblique")
 #: The heatmaps whose hottest point is held against the boxes, as far as the network gives them.
 POINTING_METHODS = ("grad-cam", "localiser")
+_COUNTS = (*COLUMNS, "fracture_count")
 _CHUNK = 32
 
 
@@ -47,9 +48,10 @@ def predict_split(
         progress: Called as `progress(done, total)` now and then.
 
     Returns:
-        The table of predictions.csv: image_id, split, label, logit, the dataset's own columns, `fracture_count`, and
-        for images with boxes whether the hottest point of each heatmap method lies in one (`hit_<method>`, 1 or 0)
-        beside the image's centre (`hit_centre`); blank without boxes. With a localiser, `boxes` and `found_boxes` as
+        The table of predictions.csv: image_id, split, label, logit, the dataset's own columns, `fracture_count`,
+        `film` (the short digest of a user's own film, blank for FracAtlas), and for images with boxes whether the
+        hottest point of each heatmap method lies in one (`hit_<method>`, 1 or 0) beside the image's centre
+        (`hit_centre`); blank without boxes. With a localiser, `boxes` and `found_boxes` as
         `detection.boxes_text` writes them, the latter with their scores. Then, in the table's order, `embedding` and
         `appearance`, float32 (n, C), and `peak_<method>`, the strongest evidence of each heatmap, float32 (n,).
     """
@@ -63,7 +65,8 @@ def predict_split(
             record = dataset.table.loc[image_id]
             row: dict[str, Any] = {"image_id": image_id, "split": part, "label": int(record["label"])}
             row["logit"] = round(float(outputs["logit"][k]), 6)
-            row |= {c: int(record[c]) for c in (*COLUMNS, "fracture_count") if c in record}
+            row |= {c: int(record[c]) for c in _COUNTS if c in record and pd.notna(record[c])}
+            row |= {"film": digest} if (digest := short_digest(dataset, image_id)) else {}
             own = [{name: values[k] for name, values in view.items()} for view in views]
             maps = {
                 method: heatmap(method, own, head, placements[k], shapes[k])
@@ -78,8 +81,9 @@ def predict_split(
         if progress:
             progress(len(rows), len(ids))
     table = pd.DataFrame(rows)
-    for name in [c for c in table if c.startswith("hit_")]:
-        table[name] = table[name].astype("Int8")
+    # Blank where the dataset says nothing; as floats, these counts would be written with decimals.
+    for name in [c for c in table if c.startswith("hit_") or (c in _COUNTS and table[c].isna().any())]:
+        table[name] = table[name].astype("Int16")
     arrays = {name: np.concatenate(parts) for name, parts in features.items()}
     return table, arrays | {name: np.array(values, np.float32) for name, values in peaks.items()}
 

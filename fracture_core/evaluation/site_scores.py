@@ -61,7 +61,7 @@ def score_films(
 
     Returns:
         One row a film, without those that cannot be read or are not assessed: image_id, label (0, 1), logit,
-        probability (0..1), patient ("" if it is not known).
+        probability (0..1), patient ("" if it is not known), features (those of `Finding.monitored`).
     """
     table, rows = dataset.table, []
     patients = table["patient"] if "patient" in table else pd.Series("", table.index)
@@ -75,5 +75,5 @@ def score_films(
                 progress(done, len(table))
         if finding.assessed:
             label, patient = int(table.at[image_id, "label"]), str(patients[image_id])
-            rows.append((image_id, label, finding.logit, finding.probability, patient))
-    return pd.DataFrame(rows, columns=["image_id", "label", "logit", "probability", "patient"])
+            rows.append((image_id, label, finding.logit, finding.probability, patient, finding.monitored))
+    return pd.DataFrame(rows, columns=["image_id", "label", "logit", "probability", "patient", "features"])

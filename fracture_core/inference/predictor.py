@@ -41,7 +41,8 @@ class Finding:
 
     `probability` is calibrated, 0..1, on the scale of the operating points (the bundle's `own_scale` or a site's), and
     means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the training data; `scope_margin` below 0
-    means no limb radiograph (None for a network not made for limbs).
+    means no limb radiograph (None for a network not made for limbs); `monitored` are the numbers of
+    `Familiarity.monitored`, by which a log of films shows whether they change.
     """
 
     radiograph: Radiograph
@@ -59,6 +60,7 @@ class Finding:
     head: EvidenceHead = field(repr=False)
     own_scale: ScoreScale = field(repr=False)
     scope_margin: float | None = None
+    monitored: tuple[float, ...] = ()
     levels: DisplayLevels = field(default_factory=lambda: DisplayLevels(full_colour={}, boxes=None), repr=False)
     default_method: str = "grad-cam"
 
@@ -206,24 +208,24 @@ class Predictor:
         square, placement = self.scorer.fit(radiograph.pixels)
         scores, views = self.scorer.score_views(square[None])
         outputs = {name: values[0] for name, values in scores.items()}
-        logit = float(outputs["logit"])
-        own_scale = ScoreScale(self.bundle.temperature)
-        unfamiliarity = float(self.bundle.familiarity.unfamiliarity(outputs["appearance"])[0])
+        logit, own_scale = float(outputs["logit"]), ScoreScale(self.bundle.temperature)
+        monitored = tuple(self.bundle.familiarity.monitored(outputs["appearance"])[0].tolist())
         traits = self.bundle.traits.of(outputs["embedding"])
         usual = self.bundle.usual_ranges
         margin = shown.limb if usual else None
-        reason = not_assessed_reason(radiograph, unfamiliarity, margin)
+        reason = not_assessed_reason(radiograph, monitored[0], margin)
         # What the network seems to see in an image it cannot assess is noise.
         seen = (frozenset(), "") if reason else (traits, shown.content if usual else "")
         doubts = [] if reason == BLANK else list(cautions(radiograph, placement, *seen))
-        if usual and not reason and unfamiliarity > 1:
+        if usual and not reason and monitored[0] > 1:
             doubts.append(unlike_validated(usual.differences(grey_statistics(square)), self.bundle.elsewhere))
         return Finding(
             radiograph=radiograph,
             probability=float((rule_in.scale or own_scale).probability(logit)),
             logit=logit,
             warnings=all_warnings(radiograph, doubts, self.scorer.remark, blank=reason == BLANK),
-            unfamiliarity=unfamiliarity,
+            unfamiliarity=monitored[0],
+            monitored=monitored,
             traits=traits,
             bundle=self.bundle.version,
             rule_out=rule_out,

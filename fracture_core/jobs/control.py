@@ -1,6 +1,6 @@
 """Control a run through small files in its folder: what was asked for, requests to its process, and its status.
 
-job.json        what was asked for: the dataset's folder and the bundle's name
+job.json        what was asked for: where the radiographs are, and the bundle's name
 progress.json   the latest status from the process: the stage, its progress and, at the end, the outcome
 steps.csv       step, epochs so far, mean loss since the previous row: about one row a second, for the live curve
 wish            a request, "pause" or "stop"; the process checks for it before every step
@@ -13,10 +13,11 @@ import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fracture_core.data.combined.sources import Sources
 from fracture_core.files import write_text
 from fracture_core.training.progress import TrainingEvent, TrainingStoppedError
 
@@ -31,10 +32,17 @@ _POLL_S = 0.2  # while paused
 
 @dataclass(frozen=True)
 class Job:
-    """What was asked for besides the recipe: the dataset's folder (None: FracAtlas) and the bundle's name."""
+    """What was asked for besides the recipe: where the radiographs are, and the bundle's name."""
 
     dataset: str | None
     bundle: str
+    site: str | None = None
+    site_weight: float | None = None
+
+    @property
+    def sources(self) -> Sources:
+        """Where the radiographs are."""
+        return Sources(self.dataset, self.site, self.site_weight)
 
     def write(self, run: Path) -> None:
         """Write job.json.
@@ -45,7 +53,7 @@ class Job:
         Raises:
             OSError: The file cannot be written.
         """
-        write_text(run / "job.json", json.dumps({"dataset": self.dataset, "bundle": self.bundle}) + "\n")
+        write_text(run / "job.json", json.dumps(asdict(self)) + "\n")
 
     @classmethod
     def read(cls, run: Path) -> Job | None:
@@ -60,7 +68,7 @@ class Job:
         data = read_json(run / "job.json")
         if not isinstance(data.get("bundle"), str):
             return None
-        return cls(data.get("dataset"), data["bundle"])
+        return cls(data.get("dataset"), data["bundle"], data.get("site"), data.get("site_weight"))
 
 
 def set_request(run: Path, request: Request | None) -> None:

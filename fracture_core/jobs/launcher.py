@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from fracture_core.bundle.loading import list_bundles
+from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.control import Job, set_request
@@ -35,12 +36,12 @@ _FOLDERS = ("FRACTURE_RUNS_DIR", "FRACTURE_MODELS_DIR", "FRACTURE_CACHE_DIR", "F
 _children: list[subprocess.Popen] = []
 
 
-def start(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
+def start(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -> Path:
     """Start a run in a process of its own.
 
     Args:
         recipe: What to train.
-        dataset: A folder or csv; None for the default FracAtlas.
+        dataset: Where the radiographs are: a folder or csv; None for the default FracAtlas.
         bundle: Name of the bundle to create.
 
     Returns:
@@ -88,12 +89,12 @@ def resume(run: str | Path) -> Path:
     return _launch(current.run)
 
 
-def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | None = None) -> None:
+def measure(recipe: Recipe, dataset: Sources | str | Path | None, stop: threading.Event | None = None) -> None:
     """Time some training steps of a recipe in a process of its own, for `estimate`; about a minute.
 
     Args:
         recipe: What to train.
-        dataset: A folder or csv; None for the default FracAtlas.
+        dataset: Where the radiographs are: a folder or csv; None for the default FracAtlas.
         stop: Set it to give up.
 
     Raises:
@@ -104,7 +105,10 @@ def measure(recipe: Recipe, dataset: str | Path | None, stop: threading.Event | 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "recipe.json"
         write_text(file, json.dumps(recipe.to_json()))
-        command = [*COMMAND, "estimate", str(file)] + (["--dataset", resolved_folder(dataset)] if dataset else [])
+        sources = Sources.of(dataset)
+        command = [*COMMAND, "estimate", str(file)]
+        for option, named in (("--dataset", sources.dataset), ("--site", sources.site)):
+            command += [option, named] if named else []
         child = subprocess.Popen(
             command,
             stdout=subprocess.DEVNULL,

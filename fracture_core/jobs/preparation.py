@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fracture_core.bundle.loading import list_bundles
 from fracture_core.bundle.manifest import check_name
+from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs.control import Job
 from fracture_core.jobs.status import find_run
@@ -25,12 +26,12 @@ class JobError(FractureCoreError):
     """A run that cannot be started, resumed or stopped."""
 
 
-def prepare(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
+def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -> Path:
     """Create the folder of a run with everything that its process needs to know.
 
     Args:
         recipe: What to train.
-        dataset: A folder or csv; None for the default FracAtlas.
+        dataset: Where the radiographs are: a folder or csv; None for the default FracAtlas.
         bundle: Name of the bundle to create.
 
     Returns:
@@ -42,10 +43,10 @@ def prepare(recipe: Recipe, dataset: str | Path | None, bundle: str) -> Path:
     """
     check_name(bundle)
     run = new_run_path(recipe).resolve()
-    root = None if dataset is None else resolved_folder(dataset)
+    sources = Sources.of(dataset)
     try:
         RunFolder(run).write_recipe(recipe)
-        Job(root, bundle).write(run)
+        Job(sources.dataset, bundle, sources.site, sources.site_weight).write(run)
     except OSError as error:
         shutil.rmtree(run, ignore_errors=True)
         raise JobError(f"The run cannot be written to {run.parent} ({error.strerror}).") from error
@@ -64,7 +65,9 @@ def resolved_folder(folder: str | Path) -> str:
     return str(expand_user_path(folder).resolve())
 
 
-def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, bundle: str | None = None) -> Path:
+def prepare_resumption(
+    run: Path, recipe: Recipe, dataset: Sources | Path | None = None, bundle: str | None = None
+) -> Path:
     """Prepare a run, however it was started, so that its process can resume it.
 
     Args:
@@ -78,17 +81,23 @@ def prepare_resumption(run: Path, recipe: Recipe, dataset: Path | None = None, b
 
     Raises:
         RunError: There is no such run.
-        JobError: The run has another recipe.
+        JobError: The run has another recipe, or a site's films counted differently.
     """
     run, before = find_run(run), Job.read(find_run(run))
     if RunFolder(run).recipe() != recipe:
         raise JobError(f"The run {run.name} was started with another recipe; start a new run.")
-    root = resolved_folder(dataset) if dataset else before.dataset if before else None
-    Job(root, check_name(bundle or (before.bundle if before else recipe.name))).write(run)
+    kept, given = before.sources if before else Sources(), Sources.of(dataset)
+    if None not in (kept.site_weight, given.site_weight) and kept.site_weight != given.site_weight:
+        raise JobError(
+            f"In the run {run.name} a site's film counts {kept.site_weight:g} times; start a new run to change that."
+        )
+    name = check_name(bundle or (before.bundle if before else recipe.name))
+    weight = kept.site_weight if given.site_weight is None else given.site_weight
+    Job(given.dataset or kept.dataset, name, given.site or kept.site, weight).write(run)
     return run
 
 
-def check(recipe: Recipe, dataset: str | Path | None) -> tuple[Dataset, Split]:
+def check(recipe: Recipe, dataset: Sources | str | Path | None) -> tuple[Dataset, Split]:
     """Check that a run is possible.
 
     Args:
@@ -110,7 +119,7 @@ def check(recipe: Recipe, dataset: str | Path | None) -> tuple[Dataset, Split]:
 
 
 def check_dataset(
-    dataset: str | Path | None, *, progress: Callable[[int, int], None] | None = None
+    dataset: Sources | str | Path | None, *, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Dataset, Split]:
     """Open a dataset and split it, to check that it can be trained on.
 
@@ -128,12 +137,11 @@ def check_dataset(
         SplitError: The dataset cannot be split.
         JobError: A part of the split has one class only.
     """
-    from fracture_core.data.dataset import open_dataset
-    from fracture_core.data.split import own_split, project_split
-    from fracture_core.data.user_dataset import OwnDataset
+    from fracture_core.data.dataset import open_sources
+    from fracture_core.data.split import project_split
 
-    opened = open_dataset(dataset, progress=progress)
-    split = own_split(opened, None) if isinstance(opened, OwnDataset) else project_split(opened, None)
+    opened = open_sources(Sources.of(dataset), progress=progress)
+    split = project_split(opened, None)
     labels = opened.table["label"]
     for part, ids in (("train", split.train), ("validation", split.val), ("test", split.test)):
         if labels.loc[list(ids)].nunique() < 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from fracture_core.bundle.loading import CURRENT_FILE, current_bundle, list_bund
 from fracture_core.bundle.validation import BundleError
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import BundleComparison
+from fracture_core.evaluation.part_comparison import PartComparison
 from fracture_core.files import write_text
 from fracture_core.jobs.control import read_json
 from fracture_core.jobs.history import bundle_of
@@ -20,6 +21,22 @@ from fracture_core.paths import models_folder
 
 #: With fewer test images a comparison is too uncertain to change everyone's model by.
 FEWEST_TEST_IMAGES = 50
+
+
+def part_objections(parts: Sequence[PartComparison]) -> tuple[str, ...]:
+    """Return why comparisons on several test parts do not justify using the new model.
+
+    Args:
+        parts: The comparison on each test part.
+
+    Returns:
+        A sentence each, with the part where there is more than one; empty if they do.
+    """
+    said = []
+    for one in parts:
+        reasons = (one.reason,) if one.found is None else objections(one.found)
+        said += [f"{one.part}: {reason}" if len(parts) > 1 else reason for reason in reasons]
+    return tuple(said)
 
 
 def objections(comparison: BundleComparison) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import os
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from fracture_core.training.progress import TrainingError, TrainingEvent, Traini
 from fracture_core.training.run_folder import RunError, RunFolder
 
 if TYPE_CHECKING:
+    from fracture_core.data.combined.sources import Sources
     from fracture_core.data.dataset import Dataset
     from fracture_core.recipe import Recipe
 
@@ -98,8 +100,8 @@ def _train_and_package(
 ) -> Bundle:
     control.writer.write("preparing", epochs=recipe.epochs)
 
-    from fracture_core.data.audit import audit
-    from fracture_core.data.dataset import open_dataset
+    from fracture_core.data.combined.audit import audit_sources
+    from fracture_core.data.dataset import open_sources
     from fracture_core.training.packaging import package
     from fracture_core.training.train import split_for, train
 
@@ -115,11 +117,11 @@ def _train_and_package(
 
         return step
 
-    dataset = open_dataset(job.dataset, progress=counted("reading"))
     folder = RunFolder(run)
+    dataset = open_sources(_sources(folder, job), progress=counted("reading"))
     split = None
     if not folder.started:
-        defects = audit(dataset, progress=counted("auditing")) if recipe.leak_free else None
+        defects = audit_sources(dataset, progress=counted("auditing")) if recipe.leak_free else None
         split = split_for(recipe, dataset, defects)
     if not folder.finished:
         train(recipe, dataset, run=run, split=split, progress=progress, should_stop=control.stop_reason)
@@ -131,24 +133,55 @@ def _train_and_package(
     bundle = _existing_bundle(folder, job.bundle) or package(
         run, name, dataset, root=models_folder(), progress=counted("packaging")
     )
-    _score_current(run, bundle, dataset, counted("comparing"))
-    return bundle
+    return _compare(folder, bundle, dataset, counted("comparing"))
 
 
-def _score_current(run: Path, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> None:
-    """Score the run's val and test images with the bundle in use, unless it has been scored on some of them."""
-    from fracture_core.evaluation.bundle_comparison import scores_file, share_images
-    from fracture_core.evaluation.predictions_csv import predict_split
-    from fracture_core.inference.predictor import Predictor
+def _sources(folder: RunFolder, job: Job) -> Sources:
+    """Return where the radiographs are; in a run that was begun a site's films count as they did at its start."""
+    begun = folder.record().get("sources") if folder.started else None
+    return replace(job.sources, site_weight=begun[1]["weight"]) if begun else job.sources
+
+
+def _compare(folder: RunFolder, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> Bundle:
+    """Hold the run's bundle against the one in use, and record the result in the run and, of a site's run, the card."""
+    from fracture_core.jobs.comparison import compare_run_by_part
+    from fracture_core.training.bundle_features import record_comparison
 
     try:
         current = load_bundle(None, models_folder())
     except FractureCoreError:
-        return  # there is no bundle to compare with yet
-    if share_images(bundle, current):
+        return bundle  # there is no bundle to compare with yet
+    if current.name == bundle.name:
+        return bundle
+    _score_current(folder.path, bundle, current, dataset, progress)
+    found = [one.to_json() for one in compare_run_by_part(bundle, current, folder.path)]
+    folder.update_record(comparison=found)
+    if not bundle.manifest.get("provenance", {}).get("sources"):
+        return bundle
+    return record_comparison(bundle, found)
+
+
+def _score_current(
+    run: Path, bundle: Bundle, current: Bundle, dataset: Dataset, progress: Callable[[int, int], None]
+) -> None:
+    """Score those of the run's val and test images with the bundle in use that it has not been scored on."""
+    from fracture_core.evaluation.bundle_comparison import scores_file, share_images
+    from fracture_core.evaluation.part_comparison import unscored
+    from fracture_core.evaluation.predictions_csv import predict_split
+    from fracture_core.inference.predictor import Predictor
+
+    split = RunFolder(run).split()
+    if bundle.manifest.get("provenance", {}).get("sources"):
+        wanted = unscored(current, (*split.val, *split.test))
+        split = replace(
+            split, val=tuple(i for i in split.val if i in wanted), test=tuple(i for i in split.test if i in wanted)
+        )
+    elif share_images(bundle, current):
         return
+    if scores_file(run, current).is_file():
+        return  # scored before the process was killed
     reader = Predictor(current)
-    table, _ = predict_split(reader.scorer, reader.head, dataset, RunFolder(run).split(), progress=progress)
+    table, _ = predict_split(reader.scorer, reader.head, dataset, split, progress=progress)
     with atomic_write(scores_file(run, current)) as temporary:
         table[["image_id", "split", "label", "logit"]].to_csv(temporary, index=False, float_format="%.6f")
 

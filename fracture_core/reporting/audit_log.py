@@ -1,9 +1,12 @@
 """The optional audit log: one line of JSON for each finding shown. Off unless FRACTURE_AUDIT_LOG names a file.
 
     {"when": "2026-01-31T09:14:03+00:00", "who": "ward7@hospital.example", "input_sha256": "…", "model":
-     "densenet121-fracatlas 0f59ccc7303c", "finding": "fracture likely", "probability": 0.93}
+     "densenet121-fracatlas 0f59ccc7303c", "finding": "fracture likely", "probability": 0.93, "features": [0.41, ...]}
 
-It records no pixels, no file name and nothing of a DICOM header. A finding that cannot be recorded must not be shown.
+It records no pixels, no file name and nothing of a DICOM header. The features are seven numbers of two decimals on what
+the film looks like to the network (its distance from the training films, and its place along their six main
+directions), by which the Monitoring page shows that films change; no image can be made from them. A finding that cannot
+be recorded must not be shown.
 """
 
 from __future__ import annotations
@@ -18,6 +21,8 @@ from pathlib import Path
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import append_durably, exclusive_lock
 
+#: Between a model and the site to whose scale its probabilities were brought.
+CALIBRATED_TO = ", calibrated to "
 #: Recorded as the user if the server has no login.
 NOBODY = "not logged in"
 _MAX_USER_LENGTH = 200
@@ -32,7 +37,8 @@ class AuditLine:
     """One finding that is about to be shown.
 
     `input_sha256` is hex, of the file's bytes; `model` names the bundle and its version; `finding` is in words;
-    `probability` is 0..1, None if no result was given; `when` is ISO 8601 in UTC.
+    `probability` is 0..1, None if no result was given; `features` are `Finding.monitored`, empty if none are kept;
+    `when` is ISO 8601 in UTC.
     """
 
     who: str
@@ -40,6 +46,7 @@ class AuditLine:
     model: str
     finding: str
     probability: float | None
+    features: tuple[float, ...] = ()
     when: str = ""  # now
 
     def to_json(self) -> str:
@@ -51,7 +58,8 @@ class AuditLine:
         when = self.when or datetime.now(UTC).isoformat(timespec="milliseconds")
         probability = None if self.probability is None else round(self.probability, 6)
         changed = {"when": when, "who": self.who[:_MAX_USER_LENGTH] or NOBODY, "probability": probability}
-        return json.dumps(asdict(self) | changed)
+        entry = asdict(self) | changed | {"features": [round(value, 2) for value in self.features]}
+        return json.dumps(entry if self.features else {k: v for k, v in entry.items() if k != "features"})
 
 
 def audit_log() -> Path | None:

@@ -1,4 +1,4 @@
-"""Draw an audit log month by month: films a day, the share of each answer, and the stability of scores."""
+"""Draw an audit log month by month: films a day, the share of each answer, the stability of scores and features."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 import plotly.graph_objects as go
 
-from fracture_core.evaluation.monitoring import ANSWERS
+from fracture_core.evaluation.monitoring.audit_history import ANSWERS
 from fracture_core.reporting.chart_theme import BLUE, GREEN, GREY, PURPLE, VERMILION, chart, line, rounded
 
 _COLOURS = dict(zip(ANSWERS, (GREEN, BLUE, VERMILION, GREY), strict=True))
@@ -19,7 +19,7 @@ def films_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.
     """Draw the films per day of each month.
 
     Args:
-        months: What `monitoring.monthly` returned.
+        months: What `audit_history.monthly` returned.
         marks: Times of changes, drawn as lines across.
 
     Returns:
@@ -33,7 +33,7 @@ def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> g
     """Draw the share of each category by month, stacked.
 
     Args:
-        months: What `monitoring.monthly` returned.
+        months: What `audit_history.monthly` returned.
         marks: Times of changes, drawn as lines across.
 
     Returns:
@@ -54,18 +54,26 @@ def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> g
 
 
 def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
-    """Draw the population stability index by month.
+    """Draw the population stability index by month, of scores and of the feature that moved most.
+
+    Months in which a test shows that something moved have a large diamond.
 
     Args:
-        months: What `monitoring.monthly` returned.
+        months: What `audit_history.monthly` returned.
         marks: Times of changes, drawn as lines across.
 
     Returns:
         The chart.
     """
-    psi = line("PSI", range(len(months)), months["psi"], PURPLE, mode="lines+markers")
-    psi.x = list(months.index)
-    figure = chart([psi], "", "stability index", legend=False).update_yaxes(rangemode="tozero")
+    drawn = []
+    for name, column, colour in (("scores", "psi", PURPLE), ("features", "feature_psi", BLUE)):
+        if months[column].notna().any():
+            psi = line(name, range(len(months)), months[column], colour, mode="lines+markers")
+            psi.x = list(months.index)
+            marked = months["moved"].str.contains(name)
+            psi.marker = {"symbol": ["diamond" if one else "circle" for one in marked], "size": 6 + 6 * marked}
+            drawn.append(psi)
+    figure = chart(drawn, "", "stability index", legend=len(drawn) > 1).update_yaxes(rangemode="tozero")
     for level in (STABLE, MOVED):
         figure.add_hline(y=level, line={"color": GREY, "width": 1, "dash": "dash"})
     return _marked(figure, marks)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fracture_core.data.combined.dataset import CombinedDataset, is_site
 from fracture_core.jobs.status import RunStatus
 from fracture_core.training.estimate import RunEstimate
 
@@ -120,9 +121,31 @@ def dataset_in_words(dataset: Dataset, split: Split) -> str:
         A sentence or two.
     """
     labels, left_out = dataset.table["label"], len(getattr(dataset, "unreadable", ()))
+    if isinstance(dataset, CombinedDataset):
+        return _both_in_words(dataset, split, left_out)
     text = (
         f"{len(labels):,} radiographs, {int(labels.sum()):,} with a fracture: {len(split.train):,} for training, "
         f"{len(split.val):,} for validation, {len(split.test):,} for test. Duplicates are removed from training."
+    )
+    return f"{text} {left_out} files cannot be read and are left out." if left_out else text
+
+
+def _both_in_words(dataset: CombinedDataset, split: Split, left_out: int) -> str:
+    parts = []
+    for name, table, ours in (
+        (dataset.fracatlas.name, dataset.fracatlas.table, False),
+        (dataset.site.name, dataset.site.table, True),
+    ):
+        train, val, test = (sum(is_site(i) == ours for i in getattr(split, part)) for part in ("train", "val", "test"))
+        parts.append(
+            f"{len(table):,} {'' if ours else 'radiographs '}of {name}, {int(table['label'].sum()):,} with a fracture "
+            f"({train:,} for training, {val:,} for validation, {test:,} for test)"
+        )
+    share = f"{dataset.site_share(split.train):.0%}"
+    text = (
+        f"{' and '.join(parts)}. One film of {dataset.site.name} counts as {dataset.site_weight:g} of FracAtlas, which "
+        f"gives them {share} of the weight in training. Films that both have are left out of "
+        f"{dataset.site.name}, and duplicates are removed from training."
     )
     return f"{text} {left_out} files cannot be read and are left out." if left_out else text
 

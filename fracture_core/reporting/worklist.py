@@ -14,7 +14,7 @@ from fracture_core.inference.assessment import not_read
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.metrics.operating_points import OperatingPoint, answer
 from fracture_core.metrics.score_scale import ScoreScale
-from fracture_core.reporting.audit_log import AuditLine
+from fracture_core.reporting.audit_log import CALIBRATED_TO, AuditLine
 from fracture_core.reporting.finding_text import TRUNCATED, UNOPENED, site_in_words
 
 COLUMNS = (
@@ -29,7 +29,8 @@ class Entry:
 
     `reason` says why a file that was read got no answer, `error` why it could not be read; both "" otherwise.
     `reader_finding` is what the person at the screen found, `novelty` the out-of-distribution score, `body_part` what
-    the file says, and `pixels` the digest that names the image in a review set.
+    the file says, `pixels` the digest that names the image in a review set, and `features` what the audit log keeps of
+    the image's looks.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Entry:
     novelty: float = 0.0
     body_part: str = ""
     pixels: str = ""
+    features: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, result: Finding | Failure) -> Entry:
@@ -67,6 +69,7 @@ class Entry:
             warnings=result.warnings,
             sha256=result.radiograph.sha256,
             bundle=result.bundle,
+            features=result.monitored,
             thumbnail=to_png(thumbnail(result.radiograph.pixels)),
             novelty=result.unfamiliarity,
             body_part=getattr(result.radiograph.header, "body_part", None) or "",
@@ -123,8 +126,9 @@ class Entry:
             return None
         probability = None if self.reason else self.probability
         # A site's points give probabilities on another scale: whoever watches the log must not mix the two.
-        model = self.bundle if rule_in.scale is None else f"{self.bundle}, calibrated to {pair_name(rule_in)}"
-        return AuditLine(who, self.sha256, model, self.finding(rule_out, rule_in), probability)
+        model = self.bundle if rule_in.scale is None else f"{self.bundle}{CALIBRATED_TO}{pair_name(rule_in)}"
+        features = self.features if self.assessed else ()
+        return AuditLine(who, self.sha256, model, self.finding(rule_out, rule_in), probability, features)
 
 
 def worklist(entries: Sequence[Entry], rule_out: OperatingPoint, rule_in: OperatingPoint) -> pd.DataFrame:

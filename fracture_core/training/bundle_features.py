@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import TRAITS, fit_traits
-from fracture_core.bundle.loading import read_bundle
+from fracture_core.bundle.loading import load_bundle, read_bundle
 from fracture_core.bundle.manifest import write_manifest
 from fracture_core.bundle.model_card import write_card
 from fracture_core.bundle.out_of_distribution import fit_familiarity
+from fracture_core.bundle.validation import BundleError
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.image_cache import find_image_cache
 from fracture_core.data.split import Split
 from fracture_core.evaluation.elsewhere import ELSEWHERE_SETTING, elsewhere_folder, measure_elsewhere, summary
 from fracture_core.explain.boxes import BOXES_FROM
+from fracture_core.files import swap_paths
 from fracture_core.inference.predictor import Predictor
 from fracture_core.inference.scorer import Scorer
 from fracture_core.recipe import Recipe
@@ -50,11 +55,20 @@ def fit_features(
     """
     train = _train_features(scorer, dataset, split, ("embedding", "appearance"))
     val = (table["split"] == "val").to_numpy()
+    familiarity = fit_familiarity(train["appearance"], held["appearance"][val])
+    arrays = familiarity.to_arrays()
+    # What a log of films is compared with, until a site has calibrated the bundle to its own.
+    arrays["monitoring/validation"] = familiarity.monitored(held["appearance"][val]).astype(np.float32)
     known = [trait for trait in TRAITS if trait in dataset.table]
-    on_train = {trait: dataset.table.loc[list(split.train), trait].to_numpy() for trait in known}
-    on_val = {trait: table.loc[val, trait].to_numpy() for trait in known}
-    arrays = fit_familiarity(train["appearance"], held["appearance"][val]).to_arrays()
-    return arrays | fit_traits(train["embedding"], on_train, held["embedding"][val], on_val).to_arrays()
+    train_traits, val_traits = dataset.table.loc[list(split.train), known], table.loc[val, known]
+    # Beside FracAtlas a site's films may have none of its columns: the traits are then fitted on FracAtlas alone.
+    told, told_val = (rows.notna().all(axis=1).to_numpy() for rows in (train_traits, val_traits))
+    on_train, on_val = (
+        {trait: rows.loc[which, trait].to_numpy(int) for trait in known}
+        for rows, which in ((train_traits, told), (val_traits, told_val))
+    )
+    embeddings = train["embedding"][told], held["embedding"][val][told_val]
+    return arrays | fit_traits(embeddings[0], on_train, embeddings[1], on_val).to_arrays()
 
 
 def _train_features(scorer: Scorer, dataset: Dataset, split: Split, names: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -90,6 +104,48 @@ def fit_levels(table: pd.DataFrame, held: Mapping[str, np.ndarray]) -> dict[str,
         sensitive = max(float(np.quantile(peaks[fractured], 1 - _SENSITIVE)), 1e-6)
         boxes = sensitive, max(sensitive, float(np.quantile(peaks[clean], _SPECIFIC)))
     return DisplayLevels(full_colour=full, boxes=boxes).to_arrays()
+
+
+def record_comparison(bundle: Bundle, comparison: Sequence[Mapping[str, Any]]) -> Bundle:
+    """Put the comparison with the bundle in use into a bundle's record and card.
+
+    The folder is copied, changed and exchanged for the old one in one step, which is then deleted.
+
+    Args:
+        bundle: The bundle.
+        comparison: What each part's `PartComparison.to_json` returned.
+
+    Returns:
+        The bundle as it is now.
+
+    Raises:
+        BundleError: The folder cannot be written.
+    """
+    provenance = {**bundle.manifest.get("provenance", {}), "comparison": list(comparison)}
+    if provenance == bundle.manifest.get("provenance"):
+        return bundle
+    root, table = bundle.folder.parent, bundle.predictions().drop(columns="probability")
+    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
+    try:
+        folder.chmod(0o755)
+        shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
+        write_card(folder, bundle.name, bundle.recipe, table, bundle.temperature, provenance)
+        write_manifest(folder, temperature=bundle.temperature, created=bundle.created, provenance=provenance)
+        _exchange(folder, bundle.folder)
+    except OSError as error:
+        raise BundleError(f"The comparison cannot be recorded in {bundle.name} ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return load_bundle(bundle.name, root)
+
+
+def _exchange(folder: Path, target: Path) -> None:
+    """Put a folder in the place of another, at once where the system can."""
+    if not swap_paths(folder, target):
+        aside = target.with_name(f".{target.name}.old")
+        target.rename(aside)
+        folder.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def seal(

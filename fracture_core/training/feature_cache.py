@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from fracture_core.concurrency import prefetch
 from fracture_core.data.augmentation import augment, cell_targets
+from fracture_core.data.combined.images import JoinedImages
 from fracture_core.data.image_cache import ImageCache
 from fracture_core.files import write_text
 from fracture_core.inference.engine import Engine
@@ -82,7 +83,7 @@ class FeatureSource:
     ids: Sequence[str]
     plain: np.ndarray
     plain_boxes: Sequence[np.ndarray]
-    images: ImageCache | None
+    images: ImageCache | JoinedImages | None
     boxes: Sequence[np.ndarray]
 
     def view(self, row: int, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -247,8 +248,7 @@ def _key(part: FrozenBackbone, source: FeatureSource, recipe: Recipe, views: int
     _add_images(digest, source.plain, source.plain_boxes)
     if views > 1 and source.images is not None:
         digest.update(json.dumps([asdict(recipe.augmentation), recipe.seed]).encode())
-        rows = [source.images.rows[i] for i in source.ids]
-        _add_images(digest, source.images.squares[rows], source.boxes)
+        _add_images(digest, source.images.take(source.ids), source.boxes)
     return digest.hexdigest()[:24]
 
 

@@ -23,8 +23,9 @@ def objective(
 
     Args:
         outputs: The model's outputs (logits).
-        targets: `label` float32 (n,), 0..1; `weight` float32 (n,), of each image; `cells` float32 (n, S/8, S/8), the
-            share of each cell that is in a box, nan if unknown.
+        targets: `label` float32 (n,), 0..1; `weight` float32 (n,), of each image; `source_weight` float32 (n,), of
+            the dataset that it is from alone (by default 1); `cells` float32 (n, S/8, S/8), the share of each cell that
+            is in a box, nan if unknown.
         recipe: The run's recipe.
 
     Returns:
@@ -38,7 +39,9 @@ def objective(
         alone = _image_loss(outputs["global_logit"][:, 0], smooth, weight, count, recipe)
         terms["global"] = recipe.global_weight * alone
     if recipe.box_weight:
-        share = box_loss(outputs["cells"][..., 0], targets["cells"], recipe.box_positive_weight, count)
+        share = box_loss(
+            outputs["cells"][..., 0], targets["cells"], recipe.box_positive_weight, count, targets.get("source_weight")
+        )
         terms["box"] = recipe.box_weight * share
     return terms
 
@@ -67,7 +70,9 @@ def focus(logit: tf.Tensor, label: tf.Tensor, gamma: float) -> tf.Tensor:
     return tf.maximum(wrong, 1e-6) ** gamma
 
 
-def box_loss(cells: tf.Tensor, target: tf.Tensor, positive_weight: float, count: tf.Tensor) -> tf.Tensor:
+def box_loss(
+    cells: tf.Tensor, target: tf.Tensor, positive_weight: float, count: tf.Tensor, weight: tf.Tensor | None = None
+) -> tf.Tensor:
     """Compute the cross-entropy of every cell, summed over the batch, over (cells on fractures + images).
 
     Dividing by what lies on fractures rather than by all cells gives tiny boxes enough weight. Cells whose target is
@@ -78,6 +83,7 @@ def box_loss(cells: tf.Tensor, target: tf.Tensor, positive_weight: float, count:
         target: Shares 0..1, shape (n, h, w).
         positive_weight: Weight of a cell on a fracture relative to one elsewhere.
         count: Images in the whole batch.
+        weight: How much each image counts, shape (n,); by default 1.
 
     Returns:
         A scalar.
@@ -85,6 +91,8 @@ def box_loss(cells: tf.Tensor, target: tf.Tensor, positive_weight: float, count:
     unknown = tf.math.is_nan(target)
     target = tf.where(unknown, 0.0, target)
     loss = tf.where(unknown, 0.0, tf.nn.weighted_cross_entropy_with_logits(target, cells, positive_weight))
+    if weight is not None:
+        loss, target = loss * weight[:, None, None], target * weight[:, None, None]
     return tf.reduce_sum(loss) / (_over_replicas(tf.reduce_sum(target)) + count)
 
 

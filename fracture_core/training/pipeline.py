@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from fracture_core.data.augmentation import augment, cell_targets
+from fracture_core.data.combined.images import JoinedImages
 from fracture_core.data.image_cache import ImageCache
 from fracture_core.network.model import CELL
 from fracture_core.recipe import ClassBalance, Recipe
@@ -54,7 +55,7 @@ class ImageExamples:
     """
 
     ids: Sequence[str]
-    images: ImageCache
+    images: ImageCache | JoinedImages
     boxes: Sequence[np.ndarray]
     recipe: Recipe
 
@@ -111,12 +112,23 @@ def epoch_order(labels: np.ndarray, batch_size: int, balance: ClassBalance, seed
 
 
 class Batches:
-    """Every batch of a run, by the number of its step."""
+    """Every batch of a run, by the number of its step.
 
-    def __init__(self, examples: Examples, labels: np.ndarray, recipe: Recipe):
+    Args:
+        examples: What to train on.
+        labels: 0 or 1, shape (n,).
+        recipe: The run's recipe.
+        source_weights: How much each example counts by the dataset that it is from, float32 (n,) of mean 1; by default
+            all the same.
+    """
+
+    def __init__(
+        self, examples: Examples, labels: np.ndarray, recipe: Recipe, source_weights: np.ndarray | None = None
+    ):
         self.examples, self.recipe = examples, recipe
         self.labels = np.asarray(labels, np.int64)
-        self.weights = class_weights(self.labels, recipe.class_balance)
+        self.source_weights = np.ones(len(self.labels), np.float32) if source_weights is None else source_weights
+        self.weights = class_weights(self.labels, recipe.class_balance) * self.source_weights
         self.steps_per_epoch, self.batch_size = self._order(0).shape
         self._epoch = lru_cache(maxsize=2)(self._order)
 
@@ -132,7 +144,7 @@ class Batches:
             part: Which part of the batch to return.
 
         Returns:
-            Inputs by name, and the targets `label`, `weight` and `cells`.
+            Inputs by name, and the targets `label`, `weight`, `source_weight` and `cells`.
         """
         epoch, number = divmod(step, self.steps_per_epoch)
         indices = self._epoch(epoch)[number]
@@ -149,6 +161,7 @@ class Batches:
         targets = {
             "label": self.labels[chosen].astype(np.float32),
             "weight": self.weights[chosen],
+            "source_weight": self.source_weights[chosen],
             "cells": np.stack([cells for _, cells in drawn]),
         }
         if self.recipe.mixup:
@@ -193,7 +206,7 @@ class Batches:
             name: tf.TensorSpec((size, *spec.shape), tf.float32 if self.recipe.mixup else spec.dtype)
             for name, spec in self.examples.signature.items()
         }
-        return inputs, {"label": scalar, "weight": scalar, "cells": cells}
+        return inputs, {"label": scalar, "weight": scalar, "source_weight": scalar, "cells": cells}
 
 
 def _mix(inputs: Arrays, targets: Arrays, recipe: Recipe, rng: np.random.Generator) -> tuple[Arrays, Arrays]:

@@ -33,7 +33,7 @@ from fracture_core.training.progress import Reporter, TrainingError, TrainingEve
 from fracture_core.training.run_folder import RunFolder, digest_of, new_run_path
 from fracture_core.training.schedule import is_better, learning_rate, stale_epochs
 from fracture_core.training.trainer import Trainer
-from fracture_core.training.training_data import load_training_data
+from fracture_core.training.training_data import load_training_data, training_sources
 
 __all__ = ["TrainingError", "TrainingStoppedError", "print_progress", "split_for", "train"]
 
@@ -43,7 +43,8 @@ ShouldStop = Callable[[], str | None]
 def split_for(recipe: Recipe, dataset: Dataset, audit: Audit | None = None) -> Split:
     """Return the split that a recipe trains on, made leak-free by an audit if the recipe asks for that.
 
-    FracAtlas is split as in the reference study, a user's own radiographs as they specify or else by patient.
+    FracAtlas is split as in the reference study, a user's own radiographs as they specify or else by patient, and both
+    together each as it would be alone.
 
     Args:
         recipe: What to train.
@@ -57,9 +58,9 @@ def split_for(recipe: Recipe, dataset: Dataset, audit: Audit | None = None) -> S
         SplitError: The dataset cannot be split.
     """
     if recipe.leak_free and audit is None:
-        from fracture_core.data.audit import audit as run_audit
+        from fracture_core.data.combined.audit import audit_sources
 
-        audit = run_audit(dataset)
+        audit = audit_sources(dataset)
     return project_split(dataset, audit if recipe.leak_free else None)
 
 
@@ -110,14 +111,14 @@ def train(
         if folder.finished:
             return folder.path
         split = folder.split()
+        _check_complete(folder, dataset, split)
     else:
         split = split or split_for(recipe, dataset, audit)
         folder.write_setup(recipe, split)
     trainer = _trainer(folder, recipe, workers, split, dataset, resumed)
-
     reporter = Reporter(folder.path, recipe.epochs, progress, should_stop)
     data = load_training_data(recipe, dataset, split, trainer.model, reporter)
-    batches = Batches(data.examples, data.labels, recipe)
+    batches = Batches(data.examples, data.labels, recipe, data.weights)
     workers.check_batch(batches.batch_size)
     trainer.compile(data)
     reporter.should_stop = workers.synced_should_stop(should_stop)
@@ -147,7 +148,7 @@ def _trainer(
         folder.update_record(
             **provenance(), name=recipe.name, start=start.to_json(), split=split.digest, finished=False
         )
-        folder.update_record(dataset=dataset.name)
+        folder.update_record(dataset=dataset.name, **training_sources(dataset, split))
     folder.update_record(replicas=workers.replicas)
     folder.log(f"{'resumed' if resumed else 'started'} at step {trainer.step}")
     return trainer
@@ -209,6 +210,16 @@ def _resumed(folder: RunFolder, workers: Workers) -> bool:
             f"Only some workers can see the run {folder.path.name}: put it on a disk that all machines share."
         )
     return bool(share)
+
+
+def _check_complete(folder: RunFolder, dataset: Dataset, split: Split) -> None:
+    """Raise if images that a run was started with have gone: films are deleted from a site's set for good."""
+    known = set(dataset.table.index)
+    if gone := sum(image_id not in known for part in (split.train, split.val, split.test) for image_id in part):
+        raise TrainingError(
+            f"{gone} of the images that the run {folder.path.name} was started with are no longer in {dataset.name}: "
+            "start a new run."
+        )
 
 
 def _check_same(folder: RunFolder, recipe: Recipe, split: Split | None) -> None:

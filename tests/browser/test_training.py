@@ -18,6 +18,7 @@ from fracture_core.jobs.status import RunStatus, losses, status
 from fracture_core.training.run_folder import RunFolder
 from tests.browser.app import Server
 from tests.browser.test_diagnose import answer, upload
+from tests.support.site import site_folder
 from tests.support.training import miniature
 
 WAIT = 400_000  # ms; new processes import TensorFlow
@@ -139,7 +140,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     assert status(run).state == "finished" and status(run).bundle == "mine"
     assert len(RunFolder(run).history()) <= 20
     page.locator(
-        ".st-key-chart_challenge_curves .js-plotly-plot, .st-key-chart_result_loss .js-plotly-plot"
+        ".st-key-chart_challenge_curves_0 .js-plotly-plot, .st-key-chart_result_loss .js-plotly-plot"
     ).first.wait_for(timeout=WAIT)
 
     page.get_by_role("button", name="Use mine").click(timeout=WAIT)
@@ -152,4 +153,41 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     upload(page, next((tmp_path / "data" / "images" / "Fractured").iterdir()))
     assert answer(page)
     page.get_by_text(load_bundle("mine", tmp_path / "models").version).first.wait_for(timeout=WAIT)
+    context.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_fracatlas_and_a_sites_films_are_compared_on_both_test_parts(browser, trainer_server, tmp_path):
+    (tmp_path / "step seconds").write_text("0")
+    site = site_folder(tmp_path / "site")
+    context = browser.new_context(viewport={"width": 1280, "height": 1700})
+    page = context.new_page()
+    page.goto(f"{trainer_server.url}/training")
+    page.locator(".st-key-start_run").wait_for(timeout=WAIT)
+    page.get_by_text("FracAtlas and my films", exact=True).click()
+    fill(page, "train_site", str(site))
+    page.get_by_text("60 radiographs of FracAtlas").wait_for(timeout=WAIT)
+    assert "40 of films" in (said := page.get_by_text("60 radiographs of FracAtlas").inner_text())
+    assert "counts as 1 of FracAtlas" in said and "of the weight in training" in said
+    page.get_by_label("One of my films counts as much as this many of FracAtlas").fill("2.5")
+    page.keyboard.press("Tab")
+    page.get_by_text("counts as 2.5 of FracAtlas").wait_for(timeout=WAIT)
+    choose(page, "train_start_try_densenet121", "None (random weights)")
+    open_groups(page)
+    for key, value in (("image_size", "32"), ("epochs", "1"), ("batch_size", "8")):
+        fill(page, f"choice_try_{key}", value)
+    press(page, "start_run")
+
+    page.get_by_role("heading", name="On the test images of FracAtlas").wait_for(timeout=WAIT)
+    page.get_by_role("heading", name="On the test images of films").wait_for(timeout=WAIT)
+    (run,) = (tmp_path / "runs").glob("*-mine")
+    record = RunFolder(run).record()
+    assert [source["weight"] for source in record["sources"]] == [1.0, 2.5]
+    for place, part in enumerate(record["comparison"]):
+        page.get_by_text(f"{part['n']} test radiographs scored by both models, {part['fractured']} with").wait_for()
+        page.locator(f".st-key-chart_challenge_curves_{place} .js-plotly-plot").first.wait_for(timeout=WAIT)
+        for auc in part["auc"]:
+            assert page.locator("[data-testid=stMetricValue]").filter(has_text=f"{auc:.3f}").count()
+    assert page.get_by_text("Too few test images to tell which is the better").count() == 2
     context.close()

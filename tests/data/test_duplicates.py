@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fracture_core.data import image_likeness
 from fracture_core.data.duplicates import DuplicatePair, find_duplicates, group
 from fracture_core.data.fracatlas import FracAtlas
 from tests.support.miniature import picture
@@ -139,3 +140,18 @@ def test_groups_are_what_pairs_connect():
 
     assert group((pair("d", "e"), pair("c", "a"), pair("b", "c"))) == (("a", "b", "c"), ("d", "e"))
     assert group(()) == ()
+
+
+def test_pairs_between_two_sets_are_those_among_all(tmp_path, monkeypatch):
+    paths = {}
+    for number in range(12):
+        paths[str(number)] = tmp_path / f"{number}.png"
+        # 0 to 5 and 6 to 11 have 0 and 6, and 1 and 7 turned, in common; 2 and 3 are a pair of the first set.
+        pixels = picture({6: 0, 7: 1, 3: 2}.get(number, number))
+        Image.fromarray(np.rot90(pixels) if number == 7 else pixels).save(paths[str(number)])
+    everything = find_duplicates(paths, {})
+    assert {(pair.first, pair.second) for pair in everything} == {("0", "6"), ("1", "7"), ("2", "3")}
+    across = find_duplicates(paths, {}, between=6)
+    assert set(across) == {pair for pair in everything if int(pair.first) < 6 <= int(pair.second)}
+    monkeypatch.setattr(image_likeness, "_BLOCK", 5)
+    assert find_duplicates(paths, {}) == everything and find_duplicates(paths, {}, between=6) == across

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from fracture_core.reporting.audit_log import AuditLine, record
 from fracture_core.reporting.finding_text import DISCLAIMER
-from tests.evaluation.test_monitoring import made_log
+from tests.evaluation.monitoring.test_audit_history import made_log
 
 PAGE = str(Path(__file__).parents[2] / "pages" / "monitoring.py")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from fracture_core.bundle.saved_points import usable_points
@@ -12,6 +13,7 @@ from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.review.export import label_table
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.monitoring.reference import save_reference
 from fracture_core.evaluation.saved_site_calibrations import save_site_calibration
 from fracture_core.evaluation.site_calibration import (
     SiteCalibration,
@@ -46,7 +48,7 @@ def calibrate_section(choice: Choice, review: ReviewSet | None) -> None:
     scores: SiteScores = task.result
     made = _form(choice, scores)
     if made is not None:
-        _result(choice, made, scores.left_out)
+        _result(choice, made, scores)
 
 
 def _folder(review: ReviewSet | None) -> Path | None:
@@ -144,11 +146,11 @@ def _form(choice: Choice, scores: SiteScores) -> SiteCalibration | None:
     return made if made is not None and made.bundle == choice.bundle.version else None
 
 
-def _result(choice: Choice, made: SiteCalibration, left_out: int) -> None:
+def _result(choice: Choice, made: SiteCalibration, scores: SiteScores) -> None:
     st.subheader("What can be promised", anchor=False)
     for kept in (made.unlikely, made.likely):
         (st.success if kept.holds else st.warning)(escape_markdown(promise_text(kept)))
-    st.caption(parts_in_words(made, left_out))
+    st.caption(parts_in_words(made, scores.left_out))
     st.subheader("Before and after", anchor=False)
     st.markdown(comparison_in_words(made))
     st.dataframe(comparison_table(made), hide_index=True, key="site_table")
@@ -160,10 +162,10 @@ def _result(choice: Choice, made: SiteCalibration, left_out: int) -> None:
         st.markdown("**Probabilities**: does 30 % mean 30 in 100?")
         alt = f"Calibration error {made.ece[0]:.3f} before, {made.ece[1]:.3f} after"
         draw(reliability_chart(made), "site_reliability", height=340, alt=alt)
-    _save(choice, made)
+    _save(choice, made, scores.films)
 
 
-def _save(choice: Choice, made: SiteCalibration) -> None:
+def _save(choice: Choice, made: SiteCalibration, films: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input("Name", key="site_name", max_chars=60, placeholder="e.g. Ward 7, 2026", width=320)
 
@@ -171,6 +173,7 @@ def _save(choice: Choice, made: SiteCalibration) -> None:
             name = st.session_state["site_name"].strip()
             try:
                 save_site_calibration(choice.bundle, replace(made, name=name))
+                save_reference(choice.bundle, name, made.scale, films["logit"], films["features"].tolist())
                 use_saved(name, usable_points(choice.bundle)[name])
                 st.session_state[_SAID] = ("saved", name)
             except FractureCoreError as error:

@@ -11,9 +11,10 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import current_bundle, list_bundles
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import TARGET, BundleComparison, matched_table
-from fracture_core.jobs.comparison import compare_run
+from fracture_core.evaluation.part_comparison import PartComparison, forgetting_text
+from fracture_core.jobs.comparison import compare_run_by_part
 from fracture_core.jobs.history import bundle_of
-from fracture_core.jobs.promotion import objections, promote, restorable
+from fracture_core.jobs.promotion import part_objections, promote, restorable
 from fracture_core.jobs.status import RunStatus, losses
 from fracture_core.metrics.formatting import estimate_text, figure, p_text
 from fracture_core.paths import models_folder
@@ -87,58 +88,73 @@ def _promote(name: str) -> None:
 
 
 def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
-    comparison = _challenge(new.version, other.version, str(run), new, other)
-    for sentence in comparison.fairness.unfair:
-        st.error(f"Biased comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
-    for sentence in comparison.fairness.remarks:
-        st.caption(escape_markdown(sentence))
-    st.markdown(f"**{escape_markdown(comparison.verdict)}**")
+    parts = _challenge(new.version, other.version, str(run), new, other)
+    several = len(parts) > 1
+    if several and other.name == current_bundle(models_folder()):
+        st.markdown(f"**{escape_markdown(forgetting_text(parts))}**")
     if new.name != current_bundle(models_folder()):
-        if reasons := objections(comparison):
-            st.info(" ".join(reasons))
+        if reasons := part_objections(parts):
+            if several or parts[0].found is not None:  # else the reason is what stands below
+                st.info(escape_markdown(" ".join(reasons)))
         else:
             _confirmed(f"Use {escape_markdown(new.name)}", new.name, "use_this")
-    _figures(comparison)
+    for place, one in enumerate(parts):
+        if several:
+            st.subheader(f"On the test images of {escape_markdown(one.part)}", anchor=False)
+        if one.found is None:
+            st.error(escape_markdown(one.reason))
+        else:
+            _part(one, one.found, new, run, place)
+
+
+def _part(one: PartComparison, found: BundleComparison, new: Bundle, run: Path, place: int) -> None:
+    """Draw the comparison on one test part; `place` numbers it on the page."""
+    for sentence in found.fairness.unfair:
+        st.error(f"Biased comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
+    for sentence in found.fairness.remarks:
+        st.caption(escape_markdown(sentence))
+    st.markdown(f"**{escape_markdown(one.verdict)}**")
+    _figures(one, found, place)
     st.markdown(f"**Confusion matrix on test at sensitivity {TARGET:.2f}, each model at its own validation threshold**")
-    st.dataframe(matched_table(comparison), hide_index=True, key="matched")
-    _differences(comparison)
-    worst(new, comparison, run)
+    st.dataframe(matched_table(found), hide_index=True, key=f"matched_{place}")
+    _differences(found, place)
+    worst(new, found, run, place)
 
 
-def _figures(comparison: BundleComparison) -> None:
+def _figures(one: PartComparison, found: BundleComparison, place: int) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        draw(two_curves(comparison.curves), "challenge_curves", height=360, alt="ROC curves of both on test")
+        alt = f"ROC curves of both on the test images of {one.part}"
+        draw(two_curves(found.curves), f"challenge_curves_{place}", height=360, alt=alt)
     with right:
-        n, fractured = len(comparison.test.labels), int(comparison.test.labels.sum())
+        n, fractured = len(found.test.labels), int(found.test.labels.sum())
         st.markdown(f"**{n} test radiographs scored by both models, {fractured} with a fracture.**")
         for column, name, value in zip(
-            st.columns(2),
-            (comparison.new, comparison.current),
-            (comparison.auc.first, comparison.auc.second),
-            strict=True,
+            st.columns(2), (found.new, found.current), (found.auc.first, found.auc.second), strict=True
         ):
             column.metric(f"AUC, {escape_markdown(name)}", figure(value))
-        boot = comparison.bootstrapped
+        if one.too_few:
+            return
+        boot = found.bootstrapped
         st.markdown(
-            f"Difference in AUC (first − second): **{estimate_text(comparison.auc.difference)}** by DeLong's paired "
-            f"test, {p_text(comparison.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
+            f"Difference in AUC (first − second): **{estimate_text(found.auc.difference)}** by DeLong's paired test, "
+            f"{p_text(found.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
             f"Average precision: {estimate_text(boot['average_precision'])}."
         )
 
 
-def _differences(comparison: BundleComparison) -> None:
-    differ = comparison.differ
+def _differences(found: BundleComparison, place: int) -> None:
+    differ = found.differ
     st.markdown(
-        f"They disagree on **{len(differ.rows)}** of these radiographs: {escape_markdown(comparison.new)} is correct "
-        f"on **{differ.first_right}**, {escape_markdown(comparison.current)} on **{differ.second_right}** (McNemar's "
+        f"They disagree on **{len(differ.rows)}** of these radiographs: {escape_markdown(found.new)} is correct on "
+        f"**{differ.first_right}**, {escape_markdown(found.current)} on **{differ.second_right}** (McNemar's "
         f"exact test: "
         f"{p_text(differ.p_value)})."
     )
     if differ.rows:
         with st.expander("Radiographs on which they disagree"):
-            table: pd.DataFrame = disagreements_table(differ, comparison.new, comparison.current)
-            st.dataframe(table, hide_index=True, height=240, key="challenge_rows")
+            table: pd.DataFrame = disagreements_table(differ, found.new, found.current)
+            st.dataframe(table, hide_index=True, height=240, key=f"challenge_rows_{place}")
 
 
 def _learning(run: Path) -> None:
@@ -154,8 +170,8 @@ def _learning(run: Path) -> None:
 
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing …")
-def _challenge(new_version: str, other_version: str, run: str, _new: Bundle, _other: Bundle) -> BundleComparison:
-    return compare_run(_new, _other, Path(run))
+def _challenge(new_version: str, other_version: str, run: str, _new: Bundle, _other: Bundle) -> list[PartComparison]:
+    return compare_run_by_part(_new, _other, Path(run))
 
 
 _CHECK = ":material/check:"

@@ -9,6 +9,7 @@ import streamlit as st
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, list_bundles
 from fracture_core.concurrency import BackgroundTask
+from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs.expectation import expect
@@ -39,12 +40,12 @@ def new_run() -> None:
         _start(recipe, *chosen)
 
 
-def _start(recipe: Recipe, folder: str | None, dataset, split) -> None:
+def _start(recipe: Recipe, sources: Sources, dataset, split) -> None:
     try:
         if (needed := estimate(recipe, dataset, split)) is not None:
             check_disk_space(needed)
         with st.spinner("Starting …"):
-            run = job.start(recipe, folder, recipe.name)
+            run = job.start(recipe, sources, recipe.name)
         if needed is not None:
             expect(run, needed.seconds)
     except FractureCoreError as error:
@@ -142,7 +143,7 @@ def _widget(base: str, choice: RecipeChoice):
     )
 
 
-def _estimate(recipe: Recipe, preset: Preset, folder: str | None, dataset, split) -> None:
+def _estimate(recipe: Recipe, preset: Preset, sources: Sources, dataset, split) -> None:
     """Show how long the run will take, or offer to measure it."""
     needed = estimate(recipe, dataset, split)
     words = estimate_in_words(needed) + ("" if needed else f" Typically {preset.typical} on a laptop.")
@@ -152,18 +153,18 @@ def _estimate(recipe: Recipe, preset: Preset, folder: str | None, dataset, split
             "Measure speed",
             key="measure",
             icon=":material/timer:",
-            on_click=_measuring(folder).again,
-            args=(recipe, folder),
+            on_click=_measuring(sources).again,
+            args=(recipe, sources),
             help="Times a few training steps in a separate process (about a minute).",
         )
-    measurement = _measuring(folder)
+    measurement = _measuring(sources)
     if measurement.fresh or (measurement.work and measurement.work.progress.state == "failed"):
-        _measured(folder)
+        _measured(sources)
 
 
 @st.fragment(run_every=0.5)
-def _measured(folder: str | None) -> None:
-    measurement = _measuring(folder)
+def _measured(sources: Sources) -> None:
+    measurement = _measuring(sources)
     if measurement.work.progress.busy:
         st.caption("Timing a few training steps …")
     elif measurement.work.progress.state == "failed":
@@ -180,14 +181,14 @@ class _Measuring:
         self.work: BackgroundTask | None = None
         self.fresh = False
 
-    def again(self, recipe: Recipe, folder: str | None) -> None:
+    def again(self, recipe: Recipe, sources: Sources) -> None:
         """Begin, unless one is at it."""
         if self.work is None or not self.work.progress.busy:
             self.fresh = True
-            self.work = BackgroundTask(lambda step, stop: job.measure(recipe, folder, stop))
+            self.work = BackgroundTask(lambda step, stop: job.measure(recipe, sources, stop))
             self.work.start()
 
 
 @st.cache_resource(show_spinner=False)
-def _measuring(folder: str | None) -> _Measuring:
+def _measuring(sources: Sources) -> _Measuring:
     return _Measuring()

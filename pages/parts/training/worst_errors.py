@@ -7,7 +7,8 @@ from pathlib import Path
 import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.data.dataset import Dataset, open_dataset
+from fracture_core.data.combined.sources import Sources
+from fracture_core.data.dataset import Dataset, open_sources
 from fracture_core.data.thumbnails import thumbnails
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import BundleComparison
@@ -19,14 +20,14 @@ _SIDE = 148
 _IMAGES = 8
 
 
-def worst(new: Bundle, comparison: BundleComparison, run: Path) -> None:
-    """Draw the errors that lie furthest from the threshold."""
+def worst(new: Bundle, comparison: BundleComparison, run: Path, place: int = 0) -> None:
+    """Draw the errors that lie furthest from the threshold; `place` numbers the test part on the page."""
     st.subheader(f"Largest errors of {escape_markdown(new.name)}", anchor=False)
     table = comparison.worst
     if table.empty:
         st.caption("No errors on these images at this threshold.")
         return
-    with st.container(horizontal=True, gap="small", key="worst"):
+    with st.container(horizontal=True, gap="small", key=f"worst_{place}"):
         for image_id, error, image in _images(table.head(_IMAGES), run):
             if image:
                 st.image(
@@ -35,7 +36,7 @@ def worst(new: Bundle, comparison: BundleComparison, run: Path) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        key="worst_rows",
+        key=f"worst_rows_{place}",
         column_config={
             "image_id": "Radiograph",
             "error": "Error",
@@ -49,7 +50,8 @@ def _images(table, run: Path) -> list[tuple[str, str, object]]:
     rows = list(zip(table["image_id"], table["error"], strict=True))
     asked = Job.read(run)
     try:
-        dataset = _own_dataset(asked.dataset) if asked and asked.dataset else fracatlas()
+        named = asked.sources if asked else Sources()
+        dataset = fracatlas() if named == Sources() else _dataset(named)
         paths = {image_id: dataset.path(image_id) for image_id, _ in rows if image_id in dataset.table.index}
     except FractureCoreError:
         return []  # not on this machine any more; the table says enough
@@ -58,5 +60,5 @@ def _images(table, run: Path) -> list[tuple[str, str, object]]:
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _own_dataset(folder: str) -> Dataset:
-    return open_dataset(folder)
+def _dataset(sources: Sources) -> Dataset:
+    return open_sources(sources)

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -137,11 +138,12 @@ def test_a_killed_writer_loses_the_verdict_in_hand_at_most(tmp_path, kills):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
-        # A number of verdicts, not of seconds: the machine may be slow. The kill falls anywhere in the next one.
-        for _ in range(int(rng.integers(1, 30))):
+        # A number of verdicts, not of seconds: the machine may be slow. The kill falls anywhere in the next one or two.
+        line, began = writer.stdout.readline(), time.monotonic()
+        verdicts = int(rng.integers(1, 30))
+        for _ in range(verdicts):
             line = writer.stdout.readline()
-        for _ in range(int(rng.integers(0, 4000))):
-            pass
+        time.sleep(rng.uniform(0, 2) * (time.monotonic() - began) / verdicts)
         os.kill(writer.pid, signal.SIGKILL)
         said = [int(line), *map(int, writer.stdout.read().split())]
         writer.wait()

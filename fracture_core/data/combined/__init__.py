@@ -1,0 +1,1 @@
+"""FracAtlas and a site's own films, used together as one dataset."""

@@ -1,0 +1,1 @@
+"""Watch what a site's films and answers do over time."""

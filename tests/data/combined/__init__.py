@@ -1,0 +1,1 @@
+"""The tests of FracAtlas and a site's films together."""
