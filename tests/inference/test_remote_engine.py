@@ -173,7 +173,7 @@ def test_a_real_server_gives_the_same_logits_probability_and_heatmaps(mlserver, 
     def never(squares):
         raise AssertionError("the server was to read this")
 
-    monkeypatch.setattr(there.scorer._engine._local, "run", never)
+    monkeypatch.setattr(there.scorer._engines[0]._local, "run", never)
     for path in files:
         ours, theirs = here.predict(read_radiograph(path)), there.predict(read_radiograph(path))
         assert theirs.logit == pytest.approx(ours.logit, abs=1e-3)
@@ -183,7 +183,7 @@ def test_a_real_server_gives_the_same_logits_probability_and_heatmaps(mlserver, 
             np.testing.assert_allclose(theirs.heatmap(method), ours.heatmap(method), atol=1e-3)
     monkeypatch.undo()
     squares = pictures(11)
-    engine = RemoteEngine(mlserver.url, there.scorer._engine._model, local)
+    engine = RemoteEngine(mlserver.url, there.scorer._engines[0]._model, local)
     same(engine.run(squares), local.run(squares), 1e-3)
     same(engine.run(squares[:0]), local.run(squares[:0]), 0)
     assert engine.remark == ""

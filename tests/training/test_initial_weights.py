@@ -14,7 +14,7 @@ from keras.src.applications import densenet
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 from keras.src.utils import file_utils
 
-from fracture_core.bundle import bundle as bundles
+from fracture_core.bundle import loading as bundles
 from fracture_core.network.model import build_model
 from fracture_core.network.weights import load_weights, save_weights, weights_of
 from fracture_core.recipe import Recipe
