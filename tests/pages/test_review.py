@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -85,21 +84,8 @@ def test_where_it_is_on_diagnose_takes_verdicts_and_orders_its_worklist(app, sma
     assert not any(row["reading"] for row in films.values())
 
 
-def labelled(folder: Path, n: int) -> Path:
-    """A dataset folder with n films of each class; fractured ones are brighter."""
-    rng = np.random.default_rng(0)
-    from PIL import Image
-
-    for label, name in ((1, "fractured"), (0, "normal")):
-        (folder / name).mkdir(parents=True)
-        for k in range(n):
-            pixels = np.clip(picture(1000 * label + k).astype(int) + 20 * label + rng.integers(0, 3), 0, 255)
-            Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{k}.png")
-    return folder
-
-
-def test_a_site_is_calibrated_and_saved_and_its_points_speak(app, own_models, tmp_path):
-    folder = labelled(tmp_path / "films", 24)
+def test_a_site_is_calibrated_and_saved_and_its_points_speak(app, own_models, small_models):
+    folder = small_models.parent / "data"  # films that the small network assesses
     app.switch_page("pages/review.py").run()
     app.selectbox(key="bundle").set_value("small").run()
     app.segmented_control(key="review_section").set_value("Calibrate to your site").run()
@@ -111,7 +97,7 @@ def test_a_site_is_calibrated_and_saved_and_its_points_speak(app, own_models, tm
         app.run()
     assert not app.exception
     button(app, "Calibrate").click().run()
-    assert not app.exception
+    assert not app.exception and not app.error
     said = text(app)
     assert "What can be promised" in "\n".join(one.value for one in app.subheader)
     assert said.count("romised") >= 2 and "films that took no part" in said
@@ -121,7 +107,7 @@ def test_a_site_is_calibrated_and_saved_and_its_points_speak(app, own_models, tm
     assert app.selectbox(key="operating_point").value == "Site: Ward 7"
     assert "Calibrated to Ward 7" in text(app)
     point = load_bundle("small", own_models).chosen_points()[0]
-    assert point.site is not None and point.site.films <= 48
+    assert point.site is not None and 20 < point.site.films <= 60
     assert json.loads((own_models / "small" / "site_calibrations.json").read_text())[0]["digest"] == point.site.digest
     app.switch_page("pages/model_card.py").run()
     assert not app.exception and "Calibrated to sites" in "\n".join(one.value for one in app.subheader)
