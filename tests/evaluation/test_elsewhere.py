@@ -21,6 +21,7 @@ from fracture_core.evaluation.elsewhere import (
 )
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import load_predictor
+from fracture_core.metrics.localisation import hottest_point
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +47,20 @@ def test_what_is_counted_is_what_the_predictor_says(folder, small_models) -> Non
     measured = measure_elsewhere(predictor, folder)
     assert len(measured) == 7 and measured["read"].sum() == 6
     single = predictor.bundle.points["single"].threshold
-    flagged = 0
+    flagged, points = 0, []
     for number in range(6):
         finding = predictor.predict(read_radiograph(folder / f"limbs/here_{number}.jpg", accept_cut_short=True))
         row = measured.iloc[number]
         assert bool(row["assessed"]) == finding.assessed
         assert bool(row["flagged"]) == (finding.assessed and finding.probability >= single)
         flagged += int(number < 3 and row["flagged"])
+        points.append(hottest_point(finding.heatmap()) if finding.assessed else None)
     found = summary(measured)
     assert (found["limbs"], found["others"], found["fractured"], found["flagged"]) == (7, 0, 3, flagged)
     assert found["boxed"] == 1
-    # A box as large as the film holds every hottest point, if there is an answer.
-    assert found["hits"] == int(measured["assessed"].iloc[0])
+    # A box as large as the film holds every hottest point, if there is an answer and any evidence.
+    assert found["hits"] == int(points[0] is not None)
+    assert (found["sound"], found["fractured_far"] + found["fractured_close"] <= 3) == (3, True)
     table = by_group(measured)
     assert list(table["group"]) == ["limbs/here", "limbs/broken"] and list(table["n"]) == [6, 1]
     assert "limbs/here" in markdown_table(table) and by_fill(measured)["n"].sum() == 6
