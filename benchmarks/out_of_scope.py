@@ -92,7 +92,7 @@ def blank() -> Iterator[Named]:
 
 
 def chests() -> Iterator[Named]:
-    """The chest radiographs of FRACTURE_DICOM_DIR: of NEMA's three, RG1 is one; the others are a hip and a lower leg."""
+    """Yield the chest of FRACTURE_DICOM_DIR, in its compressions: of NEMA's three RG1, not a hip and a lower leg."""
     folder = os.environ.get("FRACTURE_DICOM_DIR")
     for path in sorted(Path(folder).glob("RG1*.dcm")) if folder else ():
         yield path.name, path.read_bytes()
