@@ -1,6 +1,6 @@
 """How often are upright limb films taken for inverted, and inverted ones noticed?
 
-    FRACATLAS_DIR=... FRACTURE_ELSEWHERE_DIR=... python -m benchmarks.inverted_films [--list]
+    FRACATLAS_DIR=... FRACTURE_ELSEWHERE_DIR=... python -m studies.inverted_films [--list]
 
 Prints both shares for FracAtlas's validation films and each source of limb films elsewhere, by the rule that uploads go
 through (`inference.film_content.understood`); the inverted films are the same ones with black and white exchanged. Bar:
