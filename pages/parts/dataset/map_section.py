@@ -49,7 +49,9 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
         st.caption("Radiographs that the network finds alike lie close. Draw round some to see them here.")
         return
     if st.session_state.get("map_selected") != ids:
-        st.session_state.update(map_selected=ids, map_page=1)
+        st.session_state["map_selected"] = ids
+        if st.session_state.get("map_page", 1) != 1:
+            st.session_state["map_page"] = 1
     st.markdown(f"**{len(ids):,}** of {len(feature_map.ids):,} radiographs selected")
     place, page = leaf(ids, _PAGE, "map_page")
     with place:
