@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,8 +79,7 @@ class Bundle:
     def test_digest(self) -> str:
         """SHA-256 (hex) of the ids of its test images."""
         table = self.predictions()
-        ids = sorted(table.loc[table["split"] == "test", "image_id"])
-        return hashlib.sha256("\n".join(ids).encode()).hexdigest()
+        return digest_of_ids(table.loc[table["split"] == "test", "image_id"])
 
     @property
     def version(self) -> str:
@@ -241,3 +240,15 @@ class Bundle:
 
 def _digest(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256("\n".join(f"{name} {value}" for name, value in sorted(hashes.items())).encode()).hexdigest()
+
+
+def digest_of_ids(ids: Iterable[str]) -> str:
+    """Return what names a set of images, whatever their order.
+
+    Args:
+        ids: Ids of the images.
+
+    Returns:
+        SHA-256, hex.
+    """
+    return hashlib.sha256("\n".join(sorted(ids)).encode()).hexdigest()

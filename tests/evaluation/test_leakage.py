@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fracture_core.bundle.loading import list_bundles, load_bundle
-from fracture_core.evaluation.leakage import check_leakage
+from fracture_core.evaluation.leakage import check_leakage, check_site_leakage
 from tests.support.runs import altered
 
 
@@ -85,3 +85,22 @@ def test_remarks_of_a_pre_training_are_passed_on(models):
     del before["remarks"]
     found = check_leakage(altered(bundle, start=start, split="own", pretraining=before), bundle, ["x"])
     assert "pre-trained on another split" in found.unfair[0]
+
+
+def test_a_sites_test_films_are_unseen_by_what_only_fracatlas_trained(models):
+    """The start of the start is gone; what was noted of it says whether it can have seen a site's films."""
+    bundle = load_bundle("small", models)
+    films = {"site/a.png": "0" * 12, "site/b.png": "1" * 12}
+    gone = {"source": "bundle:gone", "sha256": "0" * 64, "split": "old"}
+    for start, split, fair in (
+        ({"source": "imagenet"}, "new", True),
+        ({**gone, "split": "new"}, "new", True),
+        ({**gone, "test": bundle.test_digest}, "new", True),
+        (gone, "new", False),
+    ):
+        current = altered(bundle, start=start, split=split)
+        report, seen = check_site_leakage(altered(bundle, start={"source": "none"}), current, films)
+        assert seen == set() and (report.unfair == ()) == fair, start
+    own = altered(bundle, start={"source": "none"}, dataset="films", films_seen="9" * 12 + " " + "1" * 12)
+    report, seen = check_site_leakage(altered(bundle, start={"source": "none"}), own, films)
+    assert seen == {"site/b.png"} and report.unfair == () and "1 of the 2 test films" in report.remarks[0]
