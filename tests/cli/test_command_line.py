@@ -71,7 +71,7 @@ def test_predict_as_json_with_heatmaps_and_a_bad_file(command, files, tmp_path):
     )
     entries = json.loads(out)
     assert [e["file"] for e in entries] == [files[0], str(bad), files[1]]
-    keys = {"file", "finding", "assessed", "reason", "probability", "logit", "warnings"}
+    keys = {"file", "finding", "assessed", "reason", "probability", "logit", "points", "warnings"}
     keys |= {"heatmap", "heatmap_error", "error"}
     assert all(set(e) == keys for e in entries)
     assert entries[1]["error"] and entries[1]["probability"] is None
