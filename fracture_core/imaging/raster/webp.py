@@ -100,6 +100,8 @@ def webp_as_far_as_it_goes(
     if len(body) < 10 + (int.from_bytes(body[:3], "little") >> 5):
         # The first partition says how every block is coded, and no block can be read before its end.
         raise UnreadableRadiograph(NOTHING_THERE)
+    width, height = struct.unpack_from("<HH", body, 6)
+    check_size(width & 0x3FFF, height & 0x3FFF, BYTES_PER_PIXEL)
     first, *others = (_filled(body, filling) for filling in _FILLINGS)
     grey = decode(first)
     same = np.ones(len(grey), bool)
