@@ -99,7 +99,7 @@ def _search(filters: Filters) -> None:
     st.text_input(
         "Image id, or part of it",
         key="search",
-        placeholder="3298, or several: 19, 20",
+        placeholder="3298, or 19, 20",
         on_change=_searched,
         icon=":material/search:",
     )
