@@ -95,7 +95,7 @@ def _decoded(stored: np.ndarray, shape: tuple[int, int]) -> DecodedImage:
 
 def _jpeg_xl_size(data: bytes) -> tuple[int, int]:
     """Return width and height of a JPEG XL image (ISO/IEC 18181-1, size header), before anything is decoded."""
-    start = 0 if data[:2] == b"\xff\x0a" else max(data.find(b"\xff\x0a", data.find(b"jxl")), 0)
+    start = 0 if data[:2] == b"\xff\x0a" else _jpeg_xl_stream(data)
     bits = int.from_bytes(data[start + 2 : start + 18], "little")
 
     def take(count: int) -> int:
@@ -116,3 +116,18 @@ def _jpeg_xl_size(data: bytes) -> tuple[int, int]:
         return side(), height
     across, down = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
     return height * across // down, height
+
+
+def _jpeg_xl_stream(data: bytes) -> int:
+    """Return where the stream begins in a file made of boxes; other boxes may hold its first bytes by chance."""
+    place = 0
+    while place + 8 <= len(data):
+        kind, length = data[place + 4 : place + 8], int.from_bytes(data[place : place + 4], "big")
+        if kind in (b"jxlc", b"jxlp"):
+            return place + (8 if length != 1 else 16) + (4 if kind == b"jxlp" else 0)
+        if length == 1:
+            length = int.from_bytes(data[place + 8 : place + 16], "big")
+        if length < 8:
+            break
+        place += length
+    return 0

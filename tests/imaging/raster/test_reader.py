@@ -85,6 +85,13 @@ def test_a_webp_that_lacks_only_what_follows_the_image_is_whole() -> None:
     np.testing.assert_array_equal(radiograph.pixels, read_radiograph(encoded(PHANTOM, "WebP", quality=90)).pixels)
 
 
+def test_a_box_before_the_jpeg_xl_stream_does_not_mislead() -> None:
+    data = imagecodecs.jpegxl_encode(PHANTOM, lossless=True, usecontainer=True)
+    box = struct.pack(">I", 24) + b"brob" + b"xml \xff\x0a" + bytes(10)
+    place = data.index(b"jxlc" if b"jxlc" in data else b"jxlp") - 4
+    np.testing.assert_array_equal(read_radiograph(data[:place] + box + data[place:]).pixels, PHANTOM)
+
+
 def test_truncated_jpeg_2000_in_tiles_keeps_its_first_rows_of_tiles() -> None:
     data = encoded(PHANTOM, "JPEG2000", tile_size=(64, 64), irreversible=False)
     cut = data[: len(data) * 3 // 4]
