@@ -170,7 +170,7 @@ def test_fracatlas_and_a_sites_films_are_compared_on_both_test_parts(browser, tr
     page.get_by_text("60 radiographs of FracAtlas").wait_for(timeout=WAIT)
     assert "40 of films" in (said := page.get_by_text("60 radiographs of FracAtlas").inner_text())
     assert "counts as 1 of FracAtlas" in said and "of the weight in training" in said
-    page.get_by_label("One of my films counts as much as this many of FracAtlas").fill("2.5")
+    page.get_by_role("spinbutton", name="One of my films counts").fill("2.5")
     page.keyboard.press("Tab")
     page.get_by_text("counts as 2.5 of FracAtlas").wait_for(timeout=WAIT)
     choose(page, "train_start_try_densenet121", "None (random weights)")
