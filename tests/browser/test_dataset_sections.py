@@ -26,13 +26,9 @@ _BAR = """(names) => {
 _CELL = """(cell) => {
   const plot = document.querySelector(".st-key-chart_dataset_matrix .js-plotly-plot");
   plot.scrollIntoView({ block: "center" });
-  const data = plot._fullData.find((one) => one.type === "heatmap"), layout = plot._fullLayout;
-  for (let y = 0; y < data.customdata.length; y++)
-    for (let x = 0; x < data.customdata[y].length; x++)
-      if (String(data.customdata[y][x]) === cell) {
-        const box = plot.querySelector(".nsewdrag").getBoundingClientRect();
-        return [box.x + layout.xaxis.d2p(data.x[x]), box.y + layout.yaxis.d2p(data.y[y])];
-      }
+  const marks = plot._fullData.find((one) => one.customdata?.includes?.(cell)), layout = plot._fullLayout;
+  const place = marks.customdata.indexOf(cell), box = plot.querySelector(".nsewdrag").getBoundingClientRect();
+  return [box.x + layout.xaxis.d2p(marks.x[place]), box.y + layout.yaxis.d2p(marks.y[place])];
 }"""
 _POINTS = """() => {
   const plot = document.querySelector(".st-key-chart_feature_map .js-plotly-plot"), layout = plot._fullLayout;
