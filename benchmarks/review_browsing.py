@@ -27,7 +27,7 @@ from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.review.export import reviewed_films
 from fracture_core.data.review.review_set import FILE, ReviewSet
 from fracture_core.data.review.verdict import VERDICTS, Verdict
-from fracture_core.data.thumbnails import PictureStore, thumbnails
+from fracture_core.data.thumbnails import ThumbnailStore, thumbnails
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.reporting.review_session import ReviewFilters, reviewed_picture
 
@@ -77,7 +77,7 @@ def _steps(
 
     def page_atlas(number: int) -> object:
         ids = table.index[number * _A_PAGE : (number + 1) * _A_PAGE]
-        store = PictureStore(scratch / f"{number}.sqlite")
+        store = ThumbnailStore(scratch / f"{number}.sqlite")
         return thumbnails({image_id: atlas.path(image_id) for image_id in ids}, store=store, threads=1)
 
     def page_review(number: int) -> object:
