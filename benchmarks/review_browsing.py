@@ -29,7 +29,7 @@ from fracture_core.data.review.review_set import FILE, ReviewSet
 from fracture_core.data.review.verdict import VERDICTS, Verdict
 from fracture_core.data.thumbnails import ThumbnailStore, thumbnails
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.reporting.review_session import ReviewFilters, reviewed_picture
+from fracture_core.reporting.review_session import ReviewFilters, reviewed_image
 
 _A_PAGE = 24
 _HEIGHT, _WIDTH = 454, 373
@@ -81,7 +81,7 @@ def _steps(
         return thumbnails({image_id: atlas.path(image_id) for image_id in ids}, store=store, threads=1)
 
     def page_review(number: int) -> object:
-        return [reviewed_picture(review, film) for film in films[number * _A_PAGE : (number + 1) * _A_PAGE]]
+        return [reviewed_image(review, film) for film in films[number * _A_PAGE : (number + 1) * _A_PAGE]]
 
     def view_review(number: int) -> object:
         return read_radiograph(review.path(films[number].image)), review.of(films[number].image)
