@@ -63,8 +63,8 @@ def _filters(films: Sequence[ReviewedFilm]) -> ReviewFilters:
         reader = st.selectbox(
             "Reader", ["", *readers], format_func=lambda name: name or "all", key="review_by", width=170
         )
-        first = st.date_input("From", None, key="review_first", width=140)
-        last = st.date_input("To", None, key="review_last", width=140)
+        first = st.date_input("From", None, key="review_from_day", width=140)
+        last = st.date_input("To", None, key="review_to_day", width=140)
     return ReviewFilters(
         verdicts=verdicts,
         readers_disagree=_DISAGREEMENT[0] in against,
