@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,7 +40,7 @@ WAYS_FORWARD = (
 MEANINGS = {
     "likely": "The model sees signs of a fracture.",
     "indeterminate": "The score lies between the two thresholds: the model cannot tell.",
-    "unlikely": "The model sees few signs of a fracture, but it misses some.",
+    "unlikely": "The model sees few signs of a fracture; this does not rule one out.",
     "above": "The score is at or above the threshold.",
     "below": "The score is below the threshold, but the model misses some fractures.",
 }
@@ -122,7 +123,7 @@ def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> st
     Returns:
         The line.
     """
-    low, high = format_percent(rule_out.threshold), format_percent(rule_in.threshold)
+    low, high = _threshold_percent(rule_out.threshold), _threshold_percent(rule_in.threshold)
     if rule_out.threshold <= 0 or rule_in.threshold > 1:  # a site's, where something cannot be promised
         parts = [f"unlikely < {low}" if rule_out.threshold > 0 else "never “unlikely”"]
         parts.append(f"likely ≥ {high}" if rule_in.threshold <= 1 else "never “likely”")
@@ -212,8 +213,22 @@ def probability_in_words(finding: Finding) -> str:
     Returns:
         For example "43 %", or "31 %, calibrated to Ward 7".
     """
-    share = format_percent(finding.probability)
+    share = _percent_on_its_side(finding.probability, (finding.rule_out.threshold, finding.rule_in.threshold))
     return share if finding.rule_in.scale is None else f"{share}, calibrated to {pair_name(finding.rule_in)}"
+
+
+def _threshold_percent(threshold: float) -> str:
+    whole = round(100 * threshold, 1).is_integer()
+    return format_percent(threshold, 0 if whole else 1)
+
+
+def _percent_on_its_side(probability: float, thresholds: Sequence[float]) -> str:
+    """Format a probability with as few decimals as put it on the side of each threshold, as printed, where it lies."""
+    for decimals in range(4):
+        shown = round(100 * probability, decimals)
+        if all((shown >= round(100 * one, 1)) == (probability >= one) for one in thresholds):
+            return format_percent(probability, decimals)
+    return format_percent(probability, 1)
 
 
 def date_in_words(when: str) -> str:

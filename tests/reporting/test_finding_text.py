@@ -18,6 +18,7 @@ from fracture_core.reporting.finding_text import (
     explain_finding,
     kind_of,
     points_in_words,
+    probability_in_words,
     thresholds_in_words,
 )
 
@@ -31,6 +32,11 @@ def point(threshold: float, name: str = "single") -> OperatingPoint:
 @pytest.fixture(scope="module")
 def predictor(small_models):
     return load_predictor("small", small_models)
+
+
+@pytest.fixture(scope="module")
+def finding(predictor, radiograph):
+    return dataclasses.replace(predictor.predict(radiograph), unfamiliarity=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +75,19 @@ def test_what_is_outside_the_scope_is_not_read_and_gets_no_figure(predictor, rad
     assert kind_of(not_read(UNFAMILIAR)) == kind_of("not read") == "not-read"
 
 
+@given(shares, shares, shares)
+def test_the_printed_probability_lies_on_its_side_of_the_printed_thresholds(finding, probability, low, high):
+    low, high = round(low, 3), round(high, 3)
+    finding = dataclasses.replace(finding, probability=probability, rule_out=point(low), rule_in=point(high))
+    printed = re.fullmatch(r"(?:[<>] )?([\d.]+) %", probability_in_words(finding))
+    for threshold in (low, high):
+        if abs(probability - threshold) > 0.0006:
+            assert (float(printed[1]) >= 100 * threshold - 1e-9) == (probability >= threshold)
+
+
 def test_the_thresholds_fit_one_line():
     assert thresholds_in_words(point(0.02), point(0.43)) == "Unlikely < 2 %; indeterminate 2 % to 43 %; likely ≥ 43 %."
+    assert thresholds_in_words(point(0.022), point(0.022)) == "Look again at 2.2 % or above."
     assert thresholds_in_words(point(0.09), point(0.09)) == "Look again at 9 % or above."
     assert thresholds_in_words(point(0.6), point(0.4)) == "Unlikely < 40 %; likely ≥ 40 %."
     assert points_in_words(point(0.02), point(0.43)).startswith(thresholds_in_words(point(0.02), point(0.43)))
