@@ -274,7 +274,7 @@ class TestAnnotations:
         made = self.coco(range(N), ["", "fracture"])
         made["annotations"][0]["bbox"] = [45, 5, 10, 20]
         assert "1.png in a.json has a box that reaches beyond" in refusal(write(file, json.dumps(made)))
-        assert "no COCO file" in refusal(write(file, "{}"))
+        assert "not a COCO file" in refusal(write(file, "{}"))
         assert "not JSON" in refusal(write(file, "{"))
 
     YAMLS = (
