@@ -162,7 +162,7 @@ def test_identifiers_wait_to_be_asked_for(app, tmp_path):
     (switch,) = [one for one in app.toggle if one.label.startswith("Show patient details")]
     assert not switch.value
     switch.set_value(True).run()
-    assert "Patient's Name: Doe^Jane" in shown()
+    assert "Patient's Name: Doe, Jane" in shown()
     assert "Patient ID: MRN-0042" in shown()
     ticks = {one.label: one.value for one in app.checkbox}
     assert ticks["Include patient details"] is False
