@@ -114,11 +114,20 @@ def small_models(tmp_path_factory) -> Path:
     with FileLock(shared / "small-bundle.lock"):
         if not (made / "complete").exists():
             shutil.rmtree(made, ignore_errors=True)
-            small_bundle(made)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv("FRACTURE_ELSEWHERE_DIR", raising=False)
+                small_bundle(made)
             (made / "complete").touch()
     root = tmp_path_factory.mktemp("small")
     shutil.copytree(made, root, dirs_exist_ok=True)
     return root / "models"
+
+
+@pytest.fixture(autouse=True)
+def nothing_measured_elsewhere(request, monkeypatch) -> None:
+    """Package without measuring on the 822 films that FRACTURE_ELSEWHERE_DIR may name."""
+    if "browser" not in request.fixturenames:
+        monkeypatch.delenv("FRACTURE_ELSEWHERE_DIR", raising=False)
 
 
 @pytest.fixture

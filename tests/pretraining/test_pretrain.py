@@ -195,7 +195,7 @@ def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, n
     # A student whose answers are off by a known amount: what it is taught must be what is written here by hand.
     maps, taught = run.teacher.targets(batch.images)
     student = {"logit": taught["logit"].float() + 1.5, "cells": taught["cells"].float() + 0.5}
-    losses = run._teaching(batch.images, student, maps)
+    losses = run._distillation(run.teacher, batch.images, student, maps)
     p, q = (torch.sigmoid(logit.double()) for logit in (taught["logit"].float(), student["logit"]))
     assert losses["dense"] == 0
     assert losses["cells"].item() == pytest.approx(2.0 * 0.5**2 / 2, rel=1e-4)
