@@ -20,7 +20,7 @@ FOLDS, REPEATS = 5, 3
 _COMPONENTS = 150
 #: Inverse strength of the penalty on the weights of the many components, and of the few answers.
 _MANY, _FEW = 0.01, 1.0
-#: What a confidence may fall short of a threshold by and still reach it, as in cleanlab.
+#: What a confidence may fall short of a threshold, or of the other class's, by and still reach it, as in cleanlab.
 _TOLERANCE = 1e-6
 
 
@@ -172,10 +172,12 @@ def _enough(labels: NDArray[np.integer], groups: NDArray[np.str_]) -> bool:
 
 
 def confident_errors(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.bool_]:
-    """Return which images are counted off the diagonal of the confident joint, (n,).
+    """Return which images are counted off the diagonal of the confident joint and not likelier to be as labelled, (n,).
 
     An image counts for the class whose probability is at or above that class's threshold, the mean probability that
-    images of the class get for it; of several such classes for the likeliest.
+    images of the class get for it; of several such classes for the likeliest. Where a class's threshold is below one
+    half, as a rare class's may be, an image can count for it and yet be likelier of the class that its label says:
+    nothing contradicts that label.
 
     Args:
         labels: The given labels, 0 or 1, (n,).
@@ -188,4 +190,6 @@ def confident_errors(labels: ArrayLike, probabilities: ArrayLike) -> NDArray[np.
     thresholds = np.array([probabilities[labels == k, k].mean() if (labels == k).any() else np.inf for k in (0, 1)])
     above = probabilities >= thresholds - _TOLERANCE
     likeliest = np.where(above, probabilities, -1).argmax(axis=1)
-    return np.asarray(above.any(axis=1) & (likeliest != labels))
+    given = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0]
+    contradicted = given + _TOLERANCE < 1 - given
+    return np.asarray(above.any(axis=1) & (likeliest != labels) & contradicted)

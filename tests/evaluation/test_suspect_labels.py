@@ -125,3 +125,19 @@ def test_the_confident_joint_is_cleanlabs(seed):
     both = np.stack([1 - probabilities, probabilities], 1)
     expected = filters.find_label_issues(labels, both, filter_by="confident_learning", n_jobs=1)
     assert confident_errors(labels, both).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_of_a_rare_class_that_is_hard_to_tell_no_agreed_label_is_suspect(seed):
+    """Its threshold is below one half: probabilities above it alone contradict nothing."""
+    filters = pytest.importorskip("cleanlab.filter", reason="needs cleanlab, as an oracle")
+    rng = np.random.default_rng(seed)
+    labels = (rng.random(400) < 0.15).astype(int)
+    fractured = np.clip(rng.normal(0.2 + 0.2 * labels, 0.15), 0.01, 0.99)
+    assert fractured[labels == 1].mean() < 0.5
+    both = np.stack([1 - fractured, fractured], 1)
+    suspect = confident_errors(labels, both)
+    assert suspect.any() and (both[suspect, labels[suspect]] < 0.5).all()
+    assert (
+        suspect.tolist() == filters.find_label_issues(labels, both, filter_by="confident_learning", n_jobs=1).tolist()
+    )
