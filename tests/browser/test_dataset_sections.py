@@ -83,7 +83,7 @@ def test_right_and_wrong_and_a_range_of_probability(page, server, table):
     low = float(table["probability"].median().round(2))
     page.goto(f"{server.url}/dataset?p_from={low:g}")
     count(page, len(select(table, Filters(probability=(low, 1.0)))))
-    page.locator(".st-key-probability [role=slider]").first.focus()
+    page.locator(".st-key-probability").get_by_role("slider").first.focus()
     page.keyboard.press("ArrowRight")
     count(page, len(select(table, Filters(probability=(round(low + 0.01, 2), 1.0)))))
     page.go_back()
