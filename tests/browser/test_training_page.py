@@ -79,8 +79,10 @@ def training(browser, runs, small_models) -> Iterator:
 
 
 def tick(page, row: int) -> None:
-    """Tick a row of the table of runs."""
-    box = page.locator(".st-key-runs_table canvas").first.bounding_box()
+    """Tick a row of the table of runs, which may lie below the edge of the window."""
+    table = page.locator(".st-key-runs_table canvas").first
+    table.scroll_into_view_if_needed()
+    box = table.bounding_box()
     page.mouse.click(box["x"] + 17, box["y"] + _HEADER + _ROW * row + _ROW / 2)
     page.wait_for_timeout(500)
 
