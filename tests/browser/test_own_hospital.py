@@ -168,9 +168,23 @@ def read_the_films(page, films: list[Labelled]) -> None:
         page.keyboard.press(KEYS[labels[film]])
         page.get_by_text(f"{done + 1} of 40 read").wait_for(timeout=WAIT)
         page.locator(f".viewer:not([data-review='{before}'])").wait_for(timeout=WAIT)
+        if done == 9:
+            order_by_value(page)
     shot(page, "3-read")
+
+
+def order_by_value(page) -> None:
+    """Switch to the most instructive films first and back: the ten that were read, topmost so far, come last."""
+    rows = "els => els.map(el => el.title.split(': ')[0])"
+    plain = page.locator(".row").evaluate_all(rows)
+    page.get_by_text("11 of 40", exact=True).wait_for(timeout=WAIT)
     page.get_by_text("Most instructive first").click()
-    page.get_by_text("1 of 40", exact=False).first.wait_for(timeout=WAIT)
+    page.locator(".row:last-child[title^='" + plain[9] + "']").wait_for(state="attached", timeout=WAIT)
+    ordered = page.locator(".row").evaluate_all(rows)
+    assert ordered[30:] == plain[:10] and ordered[:30] != plain[10:] and sorted(ordered) == sorted(plain)
+    page.locator(f".row[aria-selected=true][title^='{plain[10]}']").wait_for(timeout=WAIT)  # stays open
+    page.get_by_text("Most instructive first").click()
+    page.get_by_text("11 of 40", exact=True).wait_for(timeout=WAIT)
 
 
 def check_what_was_kept(review: ReviewSet, films: list[Labelled]) -> None:
@@ -203,8 +217,12 @@ def calibrate(page) -> None:
     page.get_by_text("Calibrate to your site", exact=True).click()
     page.get_by_text("40 films have a label: 20 fractured, 20 not.").wait_for(timeout=WAIT)
     page.get_by_role("button", name="Assess the films").click()
-    for label, value in (("Unlikely: fractured", "30"), ("Likely: fractured", "50"), ("Confidence of", "60")):
-        field = page.get_by_role("spinbutton", name=label)
+    for label, value in (
+        ("Unlikely: fractured at most (%)", "30"),
+        ("Likely: fractured at least (%)", "50"),
+        ("Confidence of each promise (%)", "60"),
+    ):
+        field = page.get_by_role("spinbutton", name=label, exact=True)
         field.wait_for(timeout=2 * WAIT)
         field.fill(value)
         field.press("Tab")
