@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.loading import load_bundle
@@ -29,6 +31,15 @@ def app(own_models, small_models, monkeypatch, tmp_path) -> AppTest:
     monkeypatch.setenv("FRACTURE_SETTINGS", str(tmp_path / "user" / "settings.json"))
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("FRACTURE_REVIEW_DIR", raising=False)
+    # A server is told once where its pages are. AppTest forgets it before every run: each page would then run twice,
+    # and the press of a form's button, which lasts for one run, would be lost.
+    begin = PagesManager.__init__
+
+    def begin_told(self, *args, **kwargs) -> None:
+        begin(self, *args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", begin_told)
     return AppTest.from_file(str(ROOT / "streamlit_app.py"), default_timeout=180)
 
 
@@ -86,8 +97,8 @@ def test_where_it_is_on_diagnose_takes_verdicts_and_orders_its_worklist(app, sma
 
 def test_a_site_is_calibrated_and_saved_and_its_points_speak(app, own_models, small_models):
     folder = small_models.parent / "data"  # films that the small network assesses
+    shutil.rmtree(own_models / "other")  # AppTest, unlike a browser, forgets the chosen model where the page changes
     app.switch_page("pages/review.py").run()
-    app.selectbox(key="bundle").set_value("small").run()
     app.segmented_control(key="review_section").set_value("Calibrate to your site").run()
     app.text_input(key="site_folder").set_value(str(folder)).run()
     app.button(key="site_start").click().run()
