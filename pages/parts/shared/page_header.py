@@ -28,9 +28,12 @@ section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
 @media (max-width: 1100px) {
   .stTable table { width: calc(100% - 2px); table-layout: fixed; }
   .stTable :is(td, th) { white-space: normal !important; overflow-wrap: anywhere; hyphens: auto; min-width: 0;
-    padding: .25rem; }
+    padding: .25rem !important; }
+  .stTable [data-testid="stMarkdownContainer"], .stTable [data-testid="stMarkdownContainer"] p { max-width: 100%;
+    overflow: visible; overflow-wrap: anywhere; }
   [data-testid="stMetricValue"] { font-size: 1.4rem; }
-  [data-testid="stMetricValue"] * { white-space: normal; overflow: visible; text-overflow: clip; }
+  :is([data-testid="stMetricValue"], [data-testid="stMetricLabel"]) * { white-space: normal; overflow: visible;
+    text-overflow: clip; }
 }
 @media (max-width: 640px) { .stTable :is(td, th), .stTable :is(td, th) p { font-size: .68rem !important; } }
 /* A session's first run may be told another theme than the browser ends up with; the page's own colour is right. */
