@@ -20,7 +20,7 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
         st.caption("Not stated in the file.")
         return
     # Not a table or Markdown: the words come from a file.
-    st.code("\n".join(f"{label}: {words}" for label, words in patient_lines(identity)), language=None)
+    st.code("\n".join(f"{label}: {words}" for label, words in patient_lines(identity)), language=None, wrap_lines=True)
 
 
 def identifiers(data: bytes) -> dict[str, str]:

@@ -227,4 +227,8 @@ def _files(bundle: Bundle) -> None:
     card = f"{bundle.card.rstrip()}\n\n## Calibrated to sites\n\n{sites}" if sites else bundle.card
     st.download_button("The card as Markdown", card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore")
     with st.expander("SHA-256 of each file"):
-        st.code("\n".join(f"{digest}  {name}" for name, digest in bundle.manifest["files"].items()), language=None)
+        st.code(
+            "\n".join(f"{digest}  {name}" for name, digest in bundle.manifest["files"].items()),
+            language=None,
+            wrap_lines=True,
+        )
