@@ -252,6 +252,7 @@ class Live {
     const width = this.root.clientWidth;
     if (width !== this.width) {
       this.width = width;
+      this.ticks(); // at once: drawing the plots anew takes a while, and a label must not stick out meanwhile
       await Promise.allSettled(["matrix", ...CURVES].map((kind) => this.Plotly.Plots.resize(this.plot(kind))));
       if (width !== this.width) return; // overtaken by the next change
       this.show();
