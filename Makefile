@@ -10,7 +10,7 @@ APP := $(VENV)/.app-$(shell cat requirements.txt requirements.lock | cksum | cut
 TEST := $(VENV)/.test-$(shell cat requirements.txt requirements-server.txt requirements-dev.txt requirements.lock | cksum | cut -d' ' -f1)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: app test test-fast lint types coverage audit wheel lock pretraining model-server clean
+.PHONY: app looks test test-fast lint types coverage audit wheel lock pretraining model-server clean
 .DEFAULT_GOAL := app
 
 app: $(APP)
@@ -40,6 +40,10 @@ coverage: $(TEST)
 
 # Known vulnerabilities of what is locked. Asks pypi.org itself, because mirrors do not have the list; no test needs it.
 PYPI := https://pypi.org/pypi/pip/25.0/json
+# Every page and state in both themes, by axe-core and a ruler; ten minutes.
+looks: $(TEST)
+	FRACTURE_EVERY_PAGE=1 $(PYTEST) tests/browser/test_every_page.py
+
 audit: $(TEST)
 	@$(VENV)/bin/python -c "import urllib.request; urllib.request.urlopen('$(PYPI)', timeout=20)" 2>/dev/null || { \
 	  echo "make audit needs PyPI's list of known vulnerabilities, and $(PYPI) does not answer here: nothing was checked."; exit 1; }
