@@ -130,7 +130,7 @@ def test_a_run_is_renamed_and_deleted(training, runs):
     field.fill("longer")
     field.press("Enter")
     training.locator(".st-key-rename_run button").click(timeout=WAIT)
-    training.wait_for_timeout(2000)
+    field.wait_for(state="detached", timeout=WAIT)  # the popover closes, or it would cover the other button
     assert (runs / "runs" / "20260103-000000-longer").is_dir()
     if not training.get_by_role("button", name="Delete this run").count():
         tick(training, 0)

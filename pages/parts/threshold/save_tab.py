@@ -65,10 +65,11 @@ def _change(bundle: Bundle, points: Sequence[OperatingPoint]) -> None:
         st.error(escape_markdown(refusal))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox("Saved point", list(offered(points)), key="saved_point", width=260)
-        with st.popover("Rename", icon=":material/edit:"):
+        # Keyed by the point, so that they close once it has another name or is gone.
+        with st.popover("Rename", icon=":material/edit:", key=f"saved_rename_{name}"):
             new = st.text_input("New name", key="saved_new_name", max_chars=60)
             st.button("Rename", key="saved_rename", on_click=_try, args=(rename_saved, bundle, name, new))
-        with st.popover("Delete", icon=":material/delete:"):
+        with st.popover("Delete", icon=":material/delete:", key=f"saved_delete_{name}"):
             st.markdown(f"Delete {escape_markdown(name)}? It is no longer offered on the Diagnose page.")
             st.button(
                 "Yes, delete it", type="primary", key="saved_delete", on_click=_try, args=(delete_saved, bundle, name)

@@ -67,7 +67,7 @@ def _in_use(from_runs: set[str]) -> None:
 
 def _confirmed(label: str, name: str, key: str) -> None:
     """Draw a button that asks for confirmation before the default model changes."""
-    with st.popover(label, icon=_CHECK):
+    with st.popover(label, icon=_CHECK, key=f"confirm_{key}_{name}"):  # closes once another model is the default
         st.markdown(
             f"**{escape_markdown(name)}** will be the default model for all users of this app, on every page. The "
             "current one is kept and can be restored here."

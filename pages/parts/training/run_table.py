@@ -52,10 +52,11 @@ def _single(run: RunStatus) -> None:
     st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
     if run.resumable:
         st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
-    with st.popover("Rename this run", icon=":material/edit:", disabled=run.alive):
+    # Keyed by the run, so that they close once the run has another name or is gone.
+    with st.popover("Rename this run", icon=":material/edit:", disabled=run.alive, key=f"rename_popover_{run.name}"):
         name = st.text_input("New name", key=f"rename_{run.name}", max_chars=60)
         st.button("Rename", key="rename_run", on_click=_rename, args=(run.run, f"rename_{run.name}"), disabled=not name)
-    with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive):
+    with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive, key=f"delete_popover_{run.name}"):
         st.markdown(f"Delete {escape_markdown(run.name)} with its history and checkpoints? Its model, if any, is kept.")
         st.button("Yes, delete it", type="primary", key="delete_run", on_click=_delete, args=(run.run,))
 
