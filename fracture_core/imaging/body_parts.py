@@ -30,6 +30,16 @@ _LIMBS_ELSEWHERE = frozenset(
     QUADRIL JOELHO TORNOZELO POLS ELLEBOOG SCHOUDER HEUP ENKEL VOET
     """.split()  # noqa: SIM905 (a list of names reads better as words)
 )
+#: The girdles, of which FracAtlas shows few, by the words above that name them.
+_GIRDLES = {
+    "hip": frozenset("HIP HIPS PELVIS ACETABULUM BECKEN HUFTE BASSIN HANCHE CADERA BACINO ANCA QUADRIL HEUP".split()),  # noqa: SIM905
+    "shoulder": frozenset(
+        """
+        ACJOINT ACROMIOCLAVICULAR ACROMION CLAVICLE CLAVICULA GLENOHUMERAL SCAPULA SCJOINT SHOULDER SHOULDERS SCHULTER
+        SCHLUSSELBEIN EPAULE CLAVICULE OMOPLATE HOMBRO SPALLA OMBRO SCHOUDER
+        """.split()  # noqa: SIM905 (a list of names reads better as words)
+    ),
+}
 #: Words that say nothing about the body part.
 _SILENT = frozenset({"", "UNKNOWN", "OTHER", "NONE", "NA", "UNSPECIFIED", "ANY", "DEFAULT", "BONE", "SKELETON"})
 #: Limbs that are looked for within longer words ("RWRISTAP"); shorter names occur in unrelated words.
@@ -63,6 +73,23 @@ def is_limb(part: str) -> bool | None:
     if _NOT_LIMBS.search(squashed):
         return False
     return not limbs.isdisjoint(words) or any(limb in squashed for limb in _WITHIN_WORDS)
+
+
+def girdle(part: str) -> str:
+    """Return which girdle a BodyPartExamined value names.
+
+    Args:
+        part: The header's text, in any case, with or without a side and a view.
+
+    Returns:
+        "hip", "shoulder" or "".
+
+    Example:
+        >>> girdle("Left CLAVICLE AP"), girdle("KNEE")
+        ('shoulder', '')
+    """
+    words = re.findall(r"[^\W\d_]+", _without_accents(part).upper())
+    return next((name for name, terms in _GIRDLES.items() if not terms.isdisjoint([*words, "".join(words)])), "")
 
 
 def _without_accents(words: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fracture_core.imaging.body_parts import is_limb
+from fracture_core.imaging.body_parts import _GIRDLES, girdle, is_limb
 
 #: The terms of the standard that name bones and joints of limbs and girdles.
 LIMBS = (
@@ -36,3 +36,10 @@ def test_what_people_type_is_understood(words: str) -> None:
 @pytest.mark.parametrize("words", ["", "UNKNOWN", "Other", " - "])
 def test_words_that_say_nothing_say_nothing(words: str) -> None:
     assert is_limb(words) is None
+
+
+def test_girdles_are_limbs_too_and_have_a_name() -> None:
+    for name, terms in _GIRDLES.items():
+        assert all(is_limb(term) and girdle(f"rt {term} AP") == name for term in terms)
+    assert girdle("hanche droite") == "hip" and girdle("Épaule") == "shoulder"
+    assert {girdle(word) for word in ("", "HAND", "CHEST", "HIPPOCAMPUS", "unknown")} == {""}

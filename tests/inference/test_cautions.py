@@ -2,10 +2,56 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
+import numpy as np
+import pytest
+from PIL import Image
+
 from fracture_core.bundle.scope import _NAMED
-from fracture_core.inference.cautions import _DIFFERENCES, unlike_validated
+from fracture_core.imaging.dicom.header import DicomHeader
+from fracture_core.imaging.letterbox import letterbox
+from fracture_core.imaging.radiograph import Radiograph, read_radiograph
+from fracture_core.inference.cautions import _DIFFERENCES, cautions, unlike_validated
+from fracture_core.inference.film_content import CONTENTS
+
+
+def _radiograph(declared: str | None) -> Radiograph:
+    noise = np.random.default_rng(3).integers(0, 256, (300, 240), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "PNG")
+    radiograph = read_radiograph(buffer.getvalue(), name="film.png")
+    if declared is None:
+        return radiograph
+    return dataclasses.replace(radiograph, header=DicomHeader("CR", declared, "", "", 1, ()))
+
+
+@pytest.mark.parametrize(
+    ("declared", "seen", "said"),
+    [
+        (None, "hip", "This looks like a hip: the model has seen few fractures there."),
+        (None, "shoulder", "This looks like a shoulder: the model has seen few fractures there."),
+        (None, "hand", ""),
+        ("", "shoulder", "This looks like a shoulder: the model has seen few fractures there."),
+        ("Left CLAVICLE", "hand", "The file says it shows the shoulder: the model has seen few fractures there."),
+        ("PELVIS", "hip", "The file says it shows the hip: the model has seen few fractures there."),
+        ("KNEE", "hip", ""),
+        (
+            "CHEST",
+            "shoulder",
+            "The file says it shows chest; the model was validated on hand, leg, hip and shoulder only.",
+        ),
+    ],
+)
+def test_a_part_with_few_fractures_is_named(declared: str | None, seen: str, said: str) -> None:
+    radiograph = _radiograph(declared)
+    _, placement = letterbox(radiograph.pixels, 64)
+    assert seen in CONTENTS
+    about = [
+        one for one in cautions(radiograph, placement, frozenset(), seen) if "looks like a" in one or "says" in one
+    ]
+    assert about == ([said] if said else [])
 
 
 def test_every_difference_has_words() -> None:
@@ -22,10 +68,6 @@ def test_the_caution_names_what_differs_and_what_is_known() -> None:
 
 
 def test_a_colour_photograph_must_look_familiar_too() -> None:
-    import numpy as np
-    from PIL import Image
-
-    from fracture_core.imaging.radiograph import read_radiograph
     from fracture_core.inference.assessment import UNFAMILIAR, not_assessed_reason
 
     rng = np.random.default_rng(0)
