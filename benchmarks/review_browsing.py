@@ -118,8 +118,8 @@ def make_review_set(folder: Path, films: int) -> None:
             model = {"bundle": "x 0", "probability": 0.4, "logit": -0.4, "triage": "fracture unlikely"}
             when = f"2026-0{1 + number % 9}-11T10:00:00.000+00:00"
             patient = f"{number // 2:032x}"
-            said = Verdict(image, verdict, boxes, "", reader, when, patient, _HEIGHT, _WIDTH, "HAND", model)
-            lines.append(json.dumps(asdict(said)))
+            entry = Verdict(image, verdict, boxes, "", reader, when, patient, _HEIGHT, _WIDTH, "HAND", model)
+            lines.append(json.dumps(asdict(entry)))
     (folder / FILE).write_text("\n".join(lines) + "\n", "utf-8")
 
 

@@ -48,14 +48,14 @@ def read_openkbp(folder: Path) -> tuple[np.ndarray, tuple[float, float, float]]:
 
 def without_table(volume: np.ndarray) -> np.ndarray:
     """Make air of everything but the largest body in each slice."""
-    kept = np.full_like(volume, -1000)
-    for part, into in zip(volume, kept, strict=True):
+    cleaned = np.full_like(volume, -1000)
+    for part, into in zip(volume, cleaned, strict=True):
         solid = cv2.morphologyEx((part > -400).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
         outlines, _ = cv2.findContours(solid, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         if outlines:
             body = cv2.drawContours(np.zeros_like(solid), [max(outlines, key=cv2.contourArea)], -1, 1, -1)
             into[body > 0] = part[body > 0]
-    return kept
+    return cleaned
 
 
 def isotropic(volume: np.ndarray, size: tuple[float, float, float], step: float = 1.5) -> np.ndarray:

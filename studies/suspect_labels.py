@@ -44,7 +44,7 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Found:
+class Tally:
     """What one draw found in one part of the images: counts."""
 
     planted: int
@@ -107,7 +107,7 @@ def flipped(labels: Mapping[str, int], share: float, seed: int) -> tuple[dict[st
     return {image_id: 1 - label if image_id in planted else label for image_id, label in labels.items()}, planted
 
 
-def count(judged: pd.DataFrame, planted: set[str]) -> Found:
+def count(judged: pd.DataFrame, planted: set[str]) -> Tally:
     """Count what was found in some images.
 
     Args:
@@ -120,7 +120,7 @@ def count(judged: pd.DataFrame, planted: set[str]) -> Found:
     wrong = judged["image_id"].isin(planted).to_numpy()
     order = np.argsort(judged["margin"].to_numpy(), kind="stable")[: wrong.sum()]
     suspect = judged["suspect"].to_numpy()
-    return Found(int(wrong.sum()), int(suspect.sum()), int((wrong & suspect).sum()), int(wrong[order].sum()))
+    return Tally(int(wrong.sum()), int(suspect.sum()), int((wrong & suspect).sum()), int(wrong[order].sum()))
 
 
 def plant(
@@ -131,13 +131,13 @@ def plant(
     share: float,
     draws: int,
     report: Callable[[str], None],
-) -> dict[tuple[str, bool], list[Found]]:
+) -> dict[tuple[str, bool], list[Tally]]:
     """Plant wrong labels and judge, again and again.
 
     Returns:
         What each draw found, by the name of the way and by whether a shipped network was trained on the images.
     """
-    found: dict[tuple[str, bool], list[Found]] = {}
+    tallies: dict[tuple[str, bool], list[Tally]] = {}
     for seed in range(draws):
         given, planted = flipped(labels, share, seed)
         for way in ways:
@@ -145,11 +145,11 @@ def plant(
             judged = judged_labels(way.features, given, groups, way.trained_on)
             taught = judged["image_id"].isin(trained_on).to_numpy()
             for part in (False, True):
-                found.setdefault((way.name, part), []).append(count(judged[taught == part], planted))
-    return found
+                tallies.setdefault((way.name, part), []).append(count(judged[taught == part], planted))
+    return tallies
 
 
-def rows(results: Mapping[tuple[str, bool], Sequence[Found]], part: bool) -> list[str]:
+def rows(results: Mapping[tuple[str, bool], Sequence[Tally]], part: bool) -> list[str]:
     """Return the table of one part of the images, as Markdown lines."""
     lines = [_HEAD, "|" + "---|" * 6]
     for (name, of), draws in results.items():

@@ -126,9 +126,9 @@ def _sources(provenance: Mapping[str, Any], test: pd.DataFrame, point: Operating
     return "\n".join(lines)
 
 
-def _comparison(found: Sequence[Mapping[str, Any]] | None) -> str:
+def _comparison(comparison: Sequence[Mapping[str, Any]] | None) -> str:
     """Tabulate the comparison with the bundle that was in use when this one was made, on each test part."""
-    if not found:
+    if not comparison:
         return ""
     lines = [
         "## Against the model in use at the time\n",
@@ -137,7 +137,7 @@ def _comparison(found: Sequence[Mapping[str, Any]] | None) -> str:
         "|---|---|---|---|---|---|",
     ]
     remarks = []
-    for part in found:
+    for part in comparison:
         if "n" not in part:
             lines.append(f"| {part['part']} | | | | | no comparison: {part['reason']} |")
             continue
@@ -148,7 +148,7 @@ def _comparison(found: Sequence[Mapping[str, Any]] | None) -> str:
         )
         name = f"{other} ({part['against']})"
         lines.append(f"| {part['part']} | {part['n']} | {part['fractured']} | {new} | {name} | {difference} |")
-        remarks += [f"- {part['part']}: {said}" for said in (*part["unfair"], *part["remarks"])]
+        remarks += [f"- {part['part']}: {remark}" for remark in (*part["unfair"], *part["remarks"])]
     return "\n".join([*lines, *(["", *remarks] if remarks else [])])
 
 

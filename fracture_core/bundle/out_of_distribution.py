@@ -67,9 +67,9 @@ class Familiarity:
         x = np.atleast_2d(np.asarray(features, np.float64))
         if x.shape[1] != self.mean.shape[0]:
             raise FamiliarityError("The familiarity model of this bundle belongs to another network.")
-        kept = min(COORDINATES, len(self.variances))
-        along = (x - self.mean) @ self.directions[:kept].T / np.sqrt(self.variances[:kept])
-        return np.pad(along, ((0, 0), (0, COORDINATES - kept)))
+        count = min(COORDINATES, len(self.variances))
+        along = (x - self.mean) @ self.directions[:count].T / np.sqrt(self.variances[:count])
+        return np.pad(along, ((0, 0), (0, COORDINATES - count)))
 
     def monitored(self, features: np.ndarray) -> np.ndarray:
         """Return the numbers by which a log of films shows whether they change.

@@ -116,8 +116,8 @@ def _say_bundle(bundle: Bundle, run: Path | None = None) -> int:
     from fracture_core.training.run_folder import RunFolder
 
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
-    if run is not None and (found := RunFolder(run).record().get("comparison")):
-        print(comparison_text(found))
+    if run is not None and (comparison := RunFolder(run).record().get("comparison")):
+        print(comparison_text(comparison))
     return 0
 
 

@@ -71,12 +71,12 @@ def likely_pairs(
                 pair, onto_first = ((i, j), turn) if i < j else ((j, i), _inverse(turn))
                 if i != j and score > best.get(pair, (0.0, 0))[0]:
                     best[pair] = (score, onto_first)
-    found = {pair: (turn, False) for pair, (_, turn) in best.items()}
+    pairs = {pair: (turn, False) for pair, (_, turn) in best.items()}
     for rows, columns in _blocks(n, between):
         for k, m in np.argwhere(tops[rows] @ tops[columns].T > _CANDIDATE_TOP).tolist():
             if (i := rows.start + k) < (j := columns.start + m):
-                found[i, j] = (found.get((i, j), (0, True))[0], True)
-    return found
+                pairs[i, j] = (pairs.get((i, j), (0, True))[0], True)
+    return pairs
 
 
 def _blocks(n: int, between: int | None) -> Iterator[tuple[slice, slice]]:

@@ -186,8 +186,8 @@ def combined_split(dataset: CombinedDataset, audit: Audit | None) -> Split:
         for image_id in group
         if is_site(image_id) and not all(map(is_site, group))
     }
-    kept = dataset.table[of_site].drop(index=list(copies))
-    site = _own_split(kept, dataset.site.name, [[i for i in g if i in kept.index] for g in groups], damaged)
+    films = dataset.table[of_site].drop(index=list(copies))
+    site = _own_split(films, dataset.site.name, [[i for i in g if i in films.index] for g in groups], damaged)
     # A film of the site may be all that links two images of FracAtlas; alone they are no pair.
     pairs = audit.duplicate_pairs if audit else ()
     own_groups = group_pairs(tuple(p for p in pairs if not is_site(p.first) and not is_site(p.second)))

@@ -13,9 +13,9 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True, eq=False)
 class ImageBoxes:
-    """One image: boxes `found` float (n, 4) x, y, width, height with `scores` (n,), and those `drawn` (m, 4)."""
+    """One image: boxes `predicted` float (n, 4) x, y, width, height with `scores` (n,), and those `drawn` (m, 4)."""
 
-    found: np.ndarray
+    predicted: np.ndarray
     scores: np.ndarray
     drawn: np.ndarray
 
@@ -41,12 +41,12 @@ def overlaps(first: np.ndarray, other: np.ndarray) -> np.ndarray:
 def average_precision_at(images: Sequence[ImageBoxes], least_overlap: float = 0.5) -> float:
     """Return the average precision of boxes over all images, mAP50 by default; there is one class, fracture.
 
-    Every found box, the surest first, takes the drawn box of its image that it overlaps most and that none took
+    Every predicted box, the surest first, takes the drawn box of its image that it overlaps most and that none took
     before; it is right if they overlap by `least_overlap` (0..1) at least. Precision is made to fall with recall and
     averaged over 101 points of recall.
 
     Args:
-        images: Images with and without drawn boxes: a box found in an image without any is wrong.
+        images: Images with and without drawn boxes: a box predicted in an image without any is wrong.
         least_overlap: Intersection over union at which a box counts.
 
     Returns:
@@ -65,9 +65,9 @@ def average_precision_at(images: Sequence[ImageBoxes], least_overlap: float = 0.
 
 
 def _right(image: ImageBoxes, least_overlap: float) -> np.ndarray:
-    """Whether each found box is right: bool (n,)."""
+    """Whether each predicted box is right: bool (n,)."""
     right = np.zeros(len(image.scores), bool)
-    shared = overlaps(image.found, image.drawn)
+    shared = overlaps(image.predicted, image.drawn)
     free = np.ones(len(image.drawn), bool)
     for row in np.argsort(-np.asarray(image.scores), kind="stable"):
         candidates = np.where(free, shared[row], -1.0)

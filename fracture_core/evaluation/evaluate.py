@@ -121,7 +121,7 @@ def box_precision(table: pd.DataFrame) -> float:
     images = []
     for drawn, predicted in zip(table["boxes"], table["found_boxes"], strict=True):
         rows = boxes_from_text(predicted, 5)
-        images.append(ImageBoxes(found=rows[:, :4], scores=rows[:, 4], drawn=boxes_from_text(drawn, 4)))
+        images.append(ImageBoxes(predicted=rows[:, :4], scores=rows[:, 4], drawn=boxes_from_text(drawn, 4)))
     return average_precision_at(images)
 
 

@@ -121,20 +121,20 @@ def check_site_leakage(new: Bundle, current: Bundle, films: Mapping[str, str]) -
                 f"{bundle.name} was trained without leaving out the copies of test films (leak_free is off): it may "
                 "have seen some of these."
             )
-        one: Bundle | None = None if bundle is new else bundle
+        ancestor: Bundle | None = None if bundle is new else bundle
         provenance = bundle.manifest.get("provenance", {})
         for _ in range(_DEEPEST):
-            if one is not None:
-                known = _films_seen(one, films)
+            if ancestor is not None:
+                known = _films_seen(ancestor, films)
                 if known is None:
                     unfair.append(
-                        f"{one.name} was trained on {dataset_name(provenance)}, and its record does not say on which "
-                        "films: it may have seen some of these."
+                        f"{ancestor.name} was trained on {dataset_name(provenance)}, and its record does not say on "
+                        "which films: it may have seen some of these."
                     )
                 elif known:
                     remarks.append(
-                        f"{one.name} was trained or validated on {len(known)} of the {len(films)} test films. They "
-                        "are left out here."
+                        f"{ancestor.name} was trained or validated on {len(known)} of the {len(films)} test films. "
+                        "They are left out here."
                     )
                     seen |= known
             start = provenance.get("start") or {}
@@ -142,15 +142,15 @@ def check_site_leakage(new: Bundle, current: Bundle, films: Mapping[str, str]) -
             if not source.startswith("bundle:"):
                 unfair += _beginning(bundle.name, source, provenance).unfair
                 break
-            name, later = source.removeprefix("bundle:"), one or bundle
-            one = _starting_bundle(name, start, bundle.folder.parent)
-            if one is None:
+            name, later = source.removeprefix("bundle:"), ancestor or bundle
+            ancestor = _starting_bundle(name, start, bundle.folder.parent)
+            if ancestor is None:
                 if not _of_fracatlas(start, later):
                     unfair.append(
                         f"{bundle.name} started from the bundle {name}, which is not here: it may have seen test films."
                     )
                 break
-            provenance = one.manifest.get("provenance", {})
+            provenance = ancestor.manifest.get("provenance", {})
     return LeakageReport(tuple(dict.fromkeys(unfair)), tuple(dict.fromkeys(remarks))), seen
 
 

@@ -32,32 +32,32 @@ _SCORES = {"image_id": str, "split": str, "film": str}
 
 @dataclass(frozen=True, eq=False)
 class PartComparison:
-    """The comparison on the test part of one dataset, or why there is none: one of `found` and `reason`.
+    """The comparison on the test part of one dataset, or why there is none: one of `comparison` and `reason`.
 
     `alone` says that it is the only one: a bundle that was trained on one dataset.
     """
 
     part: str
-    found: BundleComparison | None
+    comparison: BundleComparison | None
     reason: str = ""
     alone: bool = False
 
     @property
     def too_few(self) -> bool:
         """Whether a class of one of two parts has too few test images for an interval to mean anything."""
-        if self.found is None or self.alone:
-            return self.found is None
-        counts = np.bincount(self.found.test.labels, minlength=2)
+        if self.comparison is None or self.alone:
+            return self.comparison is None
+        counts = np.bincount(self.comparison.test.labels, minlength=2)
         return int(counts.min()) < FEWEST
 
     @property
     def verdict(self) -> str:
         """Which of the two is the better on this part, or why that cannot be said, in a sentence."""
-        if self.found is None:
+        if self.comparison is None:
             return self.reason
         if not self.too_few:
-            return self.found.verdict
-        without, fractured = np.bincount(self.found.test.labels, minlength=2)
+            return self.comparison.verdict
+        without, fractured = np.bincount(self.comparison.test.labels, minlength=2)
         return (
             f"Too few test images to tell which is the better: {fractured} with a fracture and {without} without; it "
             f"takes at least {FEWEST} of each."
@@ -69,22 +69,22 @@ class PartComparison:
         Returns:
             The part, and its figures or why there are none.
         """
-        if self.found is None:
+        if self.comparison is None:
             return {"part": self.part, "reason": self.reason}
-        found, difference = self.found, self.found.auc.difference
+        comparison, difference = self.comparison, self.comparison.auc.difference
         return {
             "part": self.part,
-            "new": found.new,
-            "against": found.current,
-            "n": len(found.test.labels),
-            "fractured": int(found.test.labels.sum()),
-            "auc": [_number(found.auc.first), _number(found.auc.second)],
+            "new": comparison.new,
+            "against": comparison.current,
+            "n": len(comparison.test.labels),
+            "fractured": int(comparison.test.labels.sum()),
+            "auc": [_number(comparison.auc.first), _number(comparison.auc.second)],
             "difference": [_number(v) for v in (difference.value, difference.low, difference.high)],
-            "p_value": _number(found.auc.p_value),
+            "p_value": _number(comparison.auc.p_value),
             "verdict": self.verdict,
             "too_few": self.too_few,
-            "unfair": list(found.fairness.unfair),
-            "remarks": list(found.fairness.remarks),
+            "unfair": list(comparison.fairness.unfair),
+            "remarks": list(comparison.fairness.remarks),
         }
 
 
@@ -103,21 +103,21 @@ def compare_parts(
         One comparison a test part: FracAtlas's first, then the site's.
     """
     sources = new.manifest.get("provenance", {}).get("sources")
-    kept = _kept(current, kept_scores)
+    stored = _stored_scores(current, kept_scores)
     if not sources:
         name, theirs = (dataset_name(bundle.manifest.get("provenance", {})) for bundle in (new, current))
         if name == FracAtlas.name and name != theirs and len(_own_fracatlas(current)):
-            return [_tried(name, lambda: _on_fracatlas(new, current, kept, trained_on), alone=True)]
+            return [_tried(name, lambda: _on_fracatlas(new, current, stored, trained_on), alone=True)]
         if "film" in new.predictions() and "films_seen" in current.manifest.get("provenance", {}):
-            return [_tried(name, lambda: _on_films(new, current, new.predictions(), kept), alone=True)]
+            return [_tried(name, lambda: _on_films(new, current, new.predictions(), stored), alone=True)]
         compare = partial(compare_bundles, new, current, trained_on=trained_on, kept_scores=kept_scores)
         return [_tried(name, compare, alone=True)]
     ours = new.predictions()
     names = [str(source["name"]) for source in sources]
     fracatlas_ids = [image_id for image_id in trained_on if not is_site(image_id)]
     return [
-        _tried(names[0], lambda: _on_fracatlas(new, current, kept, fracatlas_ids)),
-        _tried(names[1], lambda: _on_films(new, current, ours[ours["image_id"].map(is_site)], kept)),
+        _tried(names[0], lambda: _on_fracatlas(new, current, stored, fracatlas_ids)),
+        _tried(names[1], lambda: _on_films(new, current, ours[ours["image_id"].map(is_site)], stored)),
     ]
 
 
@@ -141,8 +141,8 @@ def comparison_text(comparison: Sequence[Mapping[str, Any]]) -> str:
             f"  AUC {figure(new)} ({part['new']}), {figure(other)} ({part['against']}); "
             f"difference {difference_text(part)}" + ("" if part["too_few"] else f", {p_text(p_value)}"),
             f"  {part['verdict']}",
-            *(f"  Biased comparison: {said}" for said in part["unfair"]),
-            *(f"  {said}" for said in part["remarks"]),
+            *(f"  Biased comparison: {remark}" for remark in part["unfair"]),
+            *(f"  {remark}" for remark in part["remarks"]),
         ]
     return "\n".join(lines)
 
@@ -189,11 +189,11 @@ _LEARNING = (
 )
 
 
-def _change(one: PartComparison, words: tuple[str, str, str, str]) -> str:
-    if one.found is None or one.too_few or not one.found.auc.difference.defined:
-        return words[3].format(part=one.part)
-    difference = one.found.auc.difference
-    return words[0 if difference.high < 0 else 2 if difference.low > 0 else 1].format(part=one.part)
+def _change(part: PartComparison, words: tuple[str, str, str, str]) -> str:
+    if part.comparison is None or part.too_few or not part.comparison.auc.difference.defined:
+        return words[3].format(part=part.part)
+    difference = part.comparison.auc.difference
+    return words[0 if difference.high < 0 else 2 if difference.low > 0 else 1].format(part=part.part)
 
 
 def unscored(current: Bundle, split_ids: Collection[str]) -> set[str]:
@@ -219,7 +219,7 @@ def _tried(name: str, compare: Callable[[], BundleComparison], *, alone: bool = 
         return PartComparison(name, None, str(error), alone)
 
 
-def _kept(current: Bundle, file: Path | None) -> pd.DataFrame:
+def _stored_scores(current: Bundle, file: Path | None) -> pd.DataFrame:
     if file is None or not file.is_file():
         return pd.DataFrame(columns=["image_id", "split", "label", "logit", "probability"])
     table = pd.read_csv(file, dtype=_SCORES)
@@ -234,11 +234,11 @@ def _own_fracatlas(bundle: Bundle) -> pd.DataFrame:
     return table if dataset_name(provenance) == FracAtlas.name else table.iloc[:0]
 
 
-def _on_fracatlas(new: Bundle, current: Bundle, kept: pd.DataFrame, trained_on: Collection[str]) -> BundleComparison:
+def _on_fracatlas(new: Bundle, current: Bundle, stored: pd.DataFrame, trained_on: Collection[str]) -> BundleComparison:
     theirs = _own_fracatlas(current)
     seen = trained_on if len(theirs) else ()
     if theirs.empty:
-        theirs = kept[~kept["image_id"].map(is_site).astype(bool)]
+        theirs = stored[~stored["image_id"].map(is_site).astype(bool)]
     if theirs.empty:
         raise ComparisonError(f"{current.name} was not scored on the test images of FracAtlas.")
     return compare_scores(
@@ -246,10 +246,10 @@ def _on_fracatlas(new: Bundle, current: Bundle, kept: pd.DataFrame, trained_on: 
     )
 
 
-def _on_films(new: Bundle, current: Bundle, ours: pd.DataFrame, kept: pd.DataFrame) -> BundleComparison:
+def _on_films(new: Bundle, current: Bundle, ours: pd.DataFrame, stored: pd.DataFrame) -> BundleComparison:
     """Compare on a site's own films, which are recognised by their pixels; those that either has seen are left out."""
     films = dict(zip(ours["image_id"], ours["film"], strict=True))
-    theirs = kept[kept["image_id"].isin(set(films))]
+    theirs = stored[stored["image_id"].isin(set(films))]
     if theirs.empty:
         theirs = _by_film(current, films)
     if theirs.empty:

@@ -44,9 +44,9 @@ def review_order(candidates: Sequence[Candidate], thresholds: Sequence[float]) -
         The keys, the most useful film first.
     """
     parts: dict[str, list[tuple[float, str]]] = {}
-    for one in candidates:
-        worth = _uncertainty(one.probability, thresholds) + _NOVELTY * min(1.0, one.novelty)
-        parts.setdefault(one.body_part, []).append((worth, one.key))
+    for candidate in candidates:
+        worth = _uncertainty(candidate.probability, thresholds) + _NOVELTY * min(1.0, candidate.novelty)
+        parts.setdefault(candidate.body_part, []).append((worth, candidate.key))
     # Within a body part the order is that of their worth; only the parts compete.
     queues = {part: deque(sorted(films, key=lambda film: -film[0])) for part, films in parts.items()}
     ordered, met = [], Counter[str]()

@@ -81,10 +81,10 @@ def find_suspects(
             if progress:
                 progress(before + done, total)
 
-        found = image_features(scorer, version, paths, progress=step, stop=stop)
-        if found is None:
+        extracted = image_features(scorer, version, paths, progress=step, stop=stop)
+        if extracted is None:
             return None
-        features.append(found)
+        features.append(extracted)
     # Each fold tells that it is done, so that a press on "Cancel" is noticed; the images are all done by then.
     fold = (lambda done, of: progress(total, total)) if progress else None
     return suspect_labels(features, labels, groups, trained_on, progress=fold)

@@ -34,5 +34,5 @@ def marked(evidence: np.ndarray, shape: tuple[int, ...], levels: tuple[float, fl
     """
     dotted, solid = levels
     scale = max(1.0, max(shape) / MAP_SIDE)
-    found = regions(evidence, dotted)
-    return [Mark(box=tuple(scale * n for n in one.box), solid=likely and one.score >= solid) for one in found]
+    areas = regions(evidence, dotted)
+    return [Mark(box=tuple(scale * n for n in area.box), solid=likely and area.score >= solid) for area in areas]

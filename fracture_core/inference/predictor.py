@@ -270,8 +270,8 @@ class Predictor:
                 radiograph = read_radiograph(
                     data, name=name, accept_cut_short=accept_cut_short, frame=frame, window=window
                 )
-                found = self.predict(radiograph, greys_as_stored=greys_as_stored)
-                result: Finding | Failure = found.at(*points) if points else found
+                finding = self.predict(radiograph, greys_as_stored=greys_as_stored)
+                result: Finding | Failure = finding.at(*points) if points else finding
             except FractureCoreError as error:
                 result = Failure(name, str(error))
             except MemoryError:

@@ -31,7 +31,7 @@ class Scorer:
     """
 
     def __init__(self, engine: AnyEngine, recipe: Recipe, smaller: Sequence[AnyEngine] = ()):
-        if tuple(one.graph.input_size[0] for one in smaller) != recipe.test_time_sizes:
+        if tuple(each.graph.input_size[0] for each in smaller) != recipe.test_time_sizes:
             raise ValueError(f"The recipe reads at {recipe.test_time_sizes} as well: give an engine for each size.")
         self.recipe = recipe
         self.size = engine.graph.input_size[0]
@@ -184,7 +184,7 @@ def _resized(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Interpolate maps of cells (n, h, w) to another number of cells; anything else has the shape already."""
     if values.shape == shape:
         return values
-    return np.stack([cv2.resize(np.ascontiguousarray(one), shape[:0:-1]) for one in values])
+    return np.stack([cv2.resize(np.ascontiguousarray(plane), shape[:0:-1]) for plane in values])
 
 
 def _view(squares: np.ndarray, view: str) -> np.ndarray:

@@ -86,14 +86,15 @@ def prepare_resumption(
     run, before = find_run(run), Job.read(find_run(run))
     if RunFolder(run).recipe() != recipe:
         raise JobError(f"The run {run.name} was started with another recipe; start a new run.")
-    kept, given = before.sources if before else Sources(), Sources.of(dataset)
-    if None not in (kept.site_weight, given.site_weight) and kept.site_weight != given.site_weight:
+    recorded, given = before.sources if before else Sources(), Sources.of(dataset)
+    if None not in (recorded.site_weight, given.site_weight) and recorded.site_weight != given.site_weight:
         raise JobError(
-            f"In the run {run.name} a site's film counts {kept.site_weight:g} times; start a new run to change that."
+            f"In the run {run.name} a site's film counts {recorded.site_weight:g} times; "
+            "start a new run to change that."
         )
     name = check_name(bundle or (before.bundle if before else recipe.name))
-    weight = kept.site_weight if given.site_weight is None else given.site_weight
-    Job(given.dataset or kept.dataset, name, given.site or kept.site, weight).write(run)
+    weight = recorded.site_weight if given.site_weight is None else given.site_weight
+    Job(given.dataset or recorded.dataset, name, given.site or recorded.site, weight).write(run)
     return run
 
 

@@ -32,11 +32,11 @@ def part_objections(parts: Sequence[PartComparison]) -> tuple[str, ...]:
     Returns:
         A sentence each, with the part where there is more than one; empty if they do.
     """
-    said = []
-    for one in parts:
-        reasons = (one.reason,) if one.found is None else objections(one.found)
-        said += [f"{one.part}: {reason}" if len(parts) > 1 else reason for reason in reasons]
-    return tuple(said)
+    sentences = []
+    for part in parts:
+        reasons = (part.reason,) if part.comparison is None else objections(part.comparison)
+        sentences += [f"{part.part}: {reason}" if len(parts) > 1 else reason for reason in reasons]
+    return tuple(sentences)
 
 
 def objections(comparison: BundleComparison) -> tuple[str, ...]:

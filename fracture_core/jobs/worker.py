@@ -154,11 +154,11 @@ def _compare(folder: RunFolder, bundle: Bundle, dataset: Dataset, progress: Call
     if current.name == bundle.name:
         return bundle
     _score_current(folder.path, bundle, current, dataset, progress)
-    found = [one.to_json() for one in compare_run_by_part(bundle, current, folder.path)]
-    folder.update_record(comparison=found)
+    comparison = [part.to_json() for part in compare_run_by_part(bundle, current, folder.path)]
+    folder.update_record(comparison=comparison)
     if not bundle.manifest.get("provenance", {}).get("sources"):
         return bundle
-    return record_comparison(bundle, found)
+    return record_comparison(bundle, comparison)
 
 
 def _score_current(

@@ -83,7 +83,8 @@ def load_sources(dataset: Dataset, train: Sequence[str], folder: Path, rng: np.r
     """
     files = {
         place: {
-            one: sorted(p for p in one.iterdir() if p.suffix.lower() in SUFFIXES) for one in _folders(folder, place)
+            category: sorted(p for p in category.iterdir() if p.suffix.lower() in SUFFIXES)
+            for category in _folders(folder, place)
         }
         for place in ("limbs", "outside")
     }
@@ -92,10 +93,11 @@ def load_sources(dataset: Dataset, train: Sequence[str], folder: Path, rng: np.r
     sources = [_films(dataset, train, rng)]
     for place, whole in (("limbs", 0.65), ("outside", 0.8)):
         # A close-up of a chest can look like one of a limb, so that what is no limb is shown more nearly whole.
-        for one, paths in files[place].items():
-            allowed = np.tile(_named(one.name), (len(paths), 1))
-            share = _SHARES[_LIMB] / len(files[place]) if place == "limbs" else 0.5 / _others(files["outside"], one)
-            sources.append(_source(one.name, map(_pixels, paths), allowed, whole, share, rng))
+        for category, paths in files[place].items():
+            allowed = np.tile(_named(category.name), (len(paths), 1))
+            others = _others(files["outside"], category)
+            share = _SHARES[_LIMB] / len(files[place]) if place == "limbs" else 0.5 / others
+            sources.append(_source(category.name, map(_pixels, paths), allowed, whole, share, rng))
     photo = np.tile(_named("photo"), (_DRAWN, 1))
     drawn = (synthetic_image(rng) for _ in range(_DRAWN))
     sources.append(_source(DRAWN, drawn, photo, 1, 0.5 / _others(files["outside"], Path("photo")), rng))
@@ -104,7 +106,7 @@ def load_sources(dataset: Dataset, train: Sequence[str], folder: Path, rng: np.r
 
 
 def _folders(folder: Path, place: str) -> list[Path]:
-    return sorted(one for one in (folder / place).glob("*") if one.is_dir())
+    return sorted(entry for entry in (folder / place).glob("*") if entry.is_dir())
 
 
 def _named(name: str) -> np.ndarray:
@@ -116,10 +118,10 @@ def _named(name: str) -> np.ndarray:
     return np.array([c in words or (place < IN_SCOPE and _LIMB in words) for place, c in enumerate(CONTENTS)])
 
 
-def _others(outside: Mapping[Path, Sequence[Path]], one: Path) -> int:
+def _others(outside: Mapping[Path, Sequence[Path]], category: Path) -> int:
     """Return how many shares the half that is no limb is cut into for a source: contents, and sources of its own."""
     first = [folder.name.partition("-")[0].split("+")[0] for folder in outside]
-    return len({*first, "photo"}) * max(1, first.count(one.name.partition("-")[0].split("+")[0]))
+    return len({*first, "photo"}) * max(1, first.count(category.name.partition("-")[0].split("+")[0]))
 
 
 def _films(dataset: Dataset, train: Sequence[str], rng: np.random.Generator) -> Source:

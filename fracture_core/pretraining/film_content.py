@@ -156,9 +156,9 @@ def logits_of(module: ContentModule, squares: np.ndarray, *, inverted: bool = Fa
     Returns:
         float64 (n, 13).
     """
-    small = np.stack([cv2.resize(one, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for one in squares])
+    small = np.stack([cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA) for image in squares])
     if inverted:
-        small = np.stack([np.where(_inside(one), 255 - one, 0) for one in small]).astype(np.uint8)
+        small = np.stack([np.where(_inside(image), 255 - image, 0) for image in small]).astype(np.uint8)
     with torch.no_grad():
         parts = [module(torch.from_numpy(small[i : i + 64, None]).float()) for i in range(0, len(small), 64)]
     return torch.cat(parts).numpy().astype(np.float64)

@@ -171,30 +171,30 @@ class FilmSession:
         Returns:
             The finding, or the failure to read the file.
         """
-        found = self._findings.get(self._id(key, predictor.bundle.version))
-        if found is None:
-            found = self._read(self._films[key], predictor)
-            self._keep(self._id(key, predictor.bundle.version), found)
+        outcome = self._findings.get(self._id(key, predictor.bundle.version))
+        if outcome is None:
+            outcome = self._read(self._films[key], predictor)
+            self._keep(self._id(key, predictor.bundle.version), outcome)
         else:
             self._findings.move_to_end(self._id(key, predictor.bundle.version))
-        return found if isinstance(found, Failure) else found.at(rule_out, rule_in)
+        return outcome if isinstance(outcome, Failure) else outcome.at(rule_out, rule_in)
 
     def _id(self, key: str, bundle: str) -> tuple:
         return key, bundle, self._films[key].options
 
     def _forget(self, key: str) -> None:
-        for kept in (self._findings, self._entries):
-            for one in [one for one in kept if one[0] == key]:
-                del kept[one]
+        for cache in (self._findings, self._entries):
+            for identity in [identity for identity in cache if identity[0] == key]:
+                del cache[identity]
 
-    def _keep(self, key: tuple, found: Finding | Failure) -> None:
-        self._findings[key] = found
-        self._entries[key] = Entry.of(found)
+    def _keep(self, key: tuple, outcome: Finding | Failure) -> None:
+        self._findings[key] = outcome
+        self._entries[key] = Entry.of(outcome)
         room = self._most_kept
-        for one in reversed(list(self._findings)):
-            room -= _size(self._findings[one])
-            if room < 0 and one != key:
-                del self._findings[one]
+        for identity in reversed(list(self._findings)):
+            room -= _size(self._findings[identity])
+            if room < 0 and identity != key:
+                del self._findings[identity]
 
     @staticmethod
     def _read(film: Film, predictor: Predictor) -> Finding | Failure:
@@ -229,7 +229,7 @@ def film_radiograph(film: Film) -> Radiograph:
     return radiograph
 
 
-def _size(found: Finding | Failure) -> int:
-    if isinstance(found, Failure):
-        return len(found.error)
-    return found.radiograph.pixels.nbytes + sum(a.nbytes for view in found.views for a in view.values())
+def _size(outcome: Finding | Failure) -> int:
+    if isinstance(outcome, Failure):
+        return len(outcome.error)
+    return outcome.radiograph.pixels.nbytes + sum(a.nbytes for view in outcome.views for a in view.values())

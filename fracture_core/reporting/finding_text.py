@@ -226,7 +226,7 @@ def _percent_on_its_side(probability: float, thresholds: Sequence[float]) -> str
     """Format a probability with as few decimals as put it on the side of each threshold, as printed, where it lies."""
     for decimals in range(4):
         shown = round(100 * probability, decimals)
-        if all((shown >= round(100 * one, 1)) == (probability >= one) for one in thresholds):
+        if all((shown >= round(100 * threshold, 1)) == (probability >= threshold) for threshold in thresholds):
             return format_percent(probability, decimals)
     return format_percent(probability, 1)
 

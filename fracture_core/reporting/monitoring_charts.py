@@ -71,7 +71,7 @@ def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) ->
             psi = line(name, range(len(months)), months[column], colour, mode="lines+markers")
             psi.x = list(months.index)
             marked = months["moved"].str.contains(name)
-            psi.marker = {"symbol": ["diamond" if one else "circle" for one in marked], "size": 6 + 6 * marked}
+            psi.marker = {"symbol": ["diamond" if moved else "circle" for moved in marked], "size": 6 + 6 * marked}
             drawn.append(psi)
     figure = chart(drawn, "", "stability index", legend=len(drawn) > 1).update_yaxes(rangemode="tozero")
     for level in (STABLE, MOVED):

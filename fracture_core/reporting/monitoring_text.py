@@ -66,8 +66,8 @@ def months_text(months: pd.DataFrame) -> str:
     marked = months[months["moved"] != ""]
     if marked.empty:
         return "Month by month, neither scores nor features differ from the reference by more than chance."
-    said = [f"{month:%B %Y} ({what})" for month, what in marked["moved"].items()]
-    shown, rest = ", ".join(said[:6]), len(said) - 6
+    phrases = [f"{month:%B %Y} ({what})" for month, what in marked["moved"].items()]
+    shown, rest = ", ".join(phrases[:6]), len(phrases) - 6
     return f"Different from the reference in {shown}{f' and {rest} more months' if rest > 0 else ''}."
 
 

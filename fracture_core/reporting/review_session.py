@@ -35,8 +35,8 @@ def read_by(review: ReviewSet, entries: Mapping[str, Entry], reader: str) -> dic
     Returns:
         Verdicts by key.
     """
-    found = review.latest(reader.strip(), [entry.pixels for entry in entries.values() if entry.pixels])
-    return {key: found[entry.pixels] for key, entry in entries.items() if entry.pixels in found}
+    verdicts = review.latest(reader.strip(), [entry.pixels for entry in entries.values() if entry.pixels])
+    return {key: verdicts[entry.pixels] for key, entry in entries.items() if entry.pixels in verdicts}
 
 
 def instructive_order(
@@ -91,7 +91,7 @@ def keep_verdict(
     """
     model: dict[str, object] = {"bundle": finding.bundle, "triage": finding.triage, "logit": round(finding.logit, 6)}
     model["probability"] = round(finding.probability, 6) if finding.assessed else None
-    kept = review.add(
+    recorded = review.add(
         finding.radiograph.pixels,
         verdict,
         reader=reader,
@@ -101,18 +101,18 @@ def keep_verdict(
         body_part=getattr(finding.radiograph.header, "body_part", None) or "",
         model=model,
     )
-    return kept, _beside(review.of(kept.image), kept)
+    return recorded, _beside(review.of(recorded.image), recorded)
 
 
-def _beside(verdicts: Sequence[Verdict], kept: Verdict) -> str:
+def _beside(verdicts: Sequence[Verdict], recorded: Verdict) -> str:
     """Say which verdicts on the same film the newest one stands beside; "" if there are none."""
-    others = {v.reader: v.verdict for v in verdicts if v.reader != kept.reader}
+    others = {v.reader: v.verdict for v in verdicts if v.reader != recorded.reader}
     if others:
-        said = "; ".join(f"{name or 'another reader'}: {verdict}" for name, verdict in others.items())
-        agreed = "agrees with" if set(others.values()) == {kept.verdict} else "differs from"
-        return f"Second reading: both verdicts are kept. Yours, {kept.verdict}, {agreed} {said}."
-    if sum(v.reader == kept.reader for v in verdicts) > 1:
-        return f"Changed to {kept.verdict}; the earlier verdict is kept too."
+        readings = "; ".join(f"{name or 'another reader'}: {verdict}" for name, verdict in others.items())
+        agreed = "agrees with" if set(others.values()) == {recorded.verdict} else "differs from"
+        return f"Second reading: both verdicts are kept. Yours, {recorded.verdict}, {agreed} {readings}."
+    if sum(v.reader == recorded.reader for v in verdicts) > 1:
+        return f"Changed to {recorded.verdict}; the earlier verdict is kept too."
     return ""
 
 
@@ -206,7 +206,7 @@ def revise_verdict(
     except UnreadableRadiograph as error:
         raise ReviewError(f"The film cannot be read from the review folder. {error}") from error
     newest = film.newest
-    kept = review.add(
+    recorded = review.add(
         pixels,
         verdict,
         reader=reader,
@@ -215,7 +215,7 @@ def revise_verdict(
         body_part=newest.body_part,
         model=newest.model,
     )
-    return kept, _beside(review.of(kept.image), kept)
+    return recorded, _beside(review.of(recorded.image), recorded)
 
 
 def reviewed_image(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> bytes:

@@ -188,7 +188,7 @@ def to_csv(table: pd.DataFrame) -> str:
     Returns:
         The CSV text.
     """
-    kept = table[list(COLUMNS)].copy()
+    export = table[list(COLUMNS)].copy()
     for column in ("file", "reason", "warnings", "error", "points"):
-        kept[column] = [f"'{text}" if text[:1] in tuple("=+-@\t\r") and text else text for text in kept[column]]
-    return kept.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        export[column] = [f"'{text}" if text[:1] in tuple("=+-@\t\r") and text else text for text in export[column]]
+    return export.to_csv(index=False, float_format="%.6f", lineterminator="\n")

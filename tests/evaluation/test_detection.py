@@ -19,7 +19,7 @@ from fracture_core.evaluation.detection import (
 def by_definition(images: list[ImageBoxes], least: float) -> float:
     """COCO's average precision, box by box: one list of all found boxes, matched in the order of their scores."""
     found = sorted(
-        ((float(s), k, tuple(b)) for k, i in enumerate(images) for s, b in zip(i.scores, i.found, strict=True)),
+        ((float(s), k, tuple(b)) for k, i in enumerate(images) for s, b in zip(i.scores, i.predicted, strict=True)),
         key=lambda one: -one[0],
     )
     taken, right = set(), []
@@ -55,18 +55,18 @@ def test_it_is_the_definition(seed: int, count: int, least: float) -> None:
         drawn = boxes(rng, m)
         near = drawn[rng.integers(0, m, n)] + rng.normal(0, 1, (n, 4)) if m else boxes(rng, n)
         near[:, 2:] = np.maximum(near[:, 2:], 1)
-        images.append(ImageBoxes(found=near, scores=rng.random(n), drawn=drawn))
+        images.append(ImageBoxes(predicted=near, scores=rng.random(n), drawn=drawn))
     expected = by_definition(images, least) if sum(len(i.drawn) for i in images) else float("nan")
     assert average_precision_at(images, least) == pytest.approx(expected, nan_ok=True, abs=1e-9)
 
 
 def test_perfect_boxes_score_one_and_a_false_one_above_them_costs() -> None:
     drawn = np.array([[0.0, 0, 10, 10], [30, 30, 8, 8]])
-    perfect = ImageBoxes(found=drawn, scores=np.array([0.9, 0.8]), drawn=drawn)
+    perfect = ImageBoxes(predicted=drawn, scores=np.array([0.9, 0.8]), drawn=drawn)
     assert average_precision_at([perfect]) == 1
-    clean = ImageBoxes(found=drawn[:1], scores=np.array([0.95]), drawn=np.empty((0, 4)))
+    clean = ImageBoxes(predicted=drawn[:1], scores=np.array([0.95]), drawn=np.empty((0, 4)))
     assert average_precision_at([perfect, clean]) == pytest.approx(2 / 3, abs=0.01)
-    nothing = ImageBoxes(found=np.empty((0, 4)), scores=np.empty(0), drawn=drawn)
+    nothing = ImageBoxes(predicted=np.empty((0, 4)), scores=np.empty(0), drawn=drawn)
     assert average_precision_at([nothing]) == 0 and np.isnan(average_precision_at([clean]))
 
 

@@ -70,13 +70,13 @@ def test_a_run_on_both_is_held_against_the_model_in_use_on_both_test_parts(here,
     table = bundle.predictions()
     for one, of_site in zip(parts, (False, True), strict=True):
         test = table[(table["split"] == "test") & (table["image_id"].map(is_site) == of_site)]
-        assert sorted(one.found.test.image_ids) == sorted(test["image_id"])
+        assert sorted(one.comparison.test.image_ids) == sorted(test["image_id"])
         assert sorted(test["image_id"]) == sorted(i for i in split.test if is_site(i) == of_site)
-        assert one.found.auc.first == pytest.approx(roc_auc(test["label"], test["logit"]))
-        assert not one.found.fairness.unfair
+        assert one.comparison.auc.first == pytest.approx(roc_auc(test["label"], test["logit"]))
+        assert not one.comparison.fairness.unfair
     # FracAtlas's test images keep the scores that the model in use was published with; the site's were read now.
     published = before.predictions().set_index("image_id")["probability"]
-    assert (published[parts[0].found.test.image_ids].to_numpy() == parts[0].found.test.second).all()
+    assert (published[parts[0].comparison.test.image_ids].to_numpy() == parts[0].comparison.test.second).all()
     assert all(is_site(line.split(",")[0]) for line in scores_file(run, before).read_text().splitlines()[1:])
 
     assert record["comparison"] == [one.to_json() for one in parts] == bundle.manifest["provenance"]["comparison"]
@@ -141,24 +141,24 @@ def test_test_films_that_a_predecessor_has_seen_are_left_out_and_said(here):
     run = started(here)
     bundle = run_job(run)
     fracatlas, site = compare_run_by_part(bundle, own, run)
-    assert len(fracatlas.found.test.labels) == bundle.manifest["provenance"]["sources"][0]["test"]
+    assert len(fracatlas.comparison.test.labels) == bundle.manifest["provenance"]["sources"][0]["test"]
     tested = set(own.predictions().loc[lambda t: t["split"] == "test", "film"])
     ours = bundle.predictions().set_index("image_id")["film"]
     mine = {i for i in RunFolder(run).split().test if is_site(i)}
     unseen = {i for i in mine if ours[i] in tested}
     assert len(unseen) < len(mine)
-    if site.found is None:  # what is left may be of one class, or nothing
+    if site.comparison is None:  # what is left may be of one class, or nothing
         assert "one class" in site.reason or "has seen all" in site.reason or "same radiographs" in site.reason
     else:
-        assert set(site.found.test.image_ids) == unseen
+        assert set(site.comparison.test.image_ids) == unseen
         seen = f"on {len(mine) - len(unseen)} of the {len(mine)} test films"
-        assert any(seen in said for said in site.found.fairness.remarks)
+        assert any(seen in said for said in site.comparison.fairness.remarks)
 
     # Without the record of what it has seen nothing can be ruled out.
     forgetful = {k: v for k, v in own.manifest["provenance"].items() if k != "films_seen"}
     unknown = replace(own, manifest={**own.manifest, "provenance": forgetful})
     fracatlas, site = compare_run_by_part(bundle, unknown, run)
-    assert any("its record does not say on which films" in said for said in site.found.fairness.unfair)
+    assert any("its record does not say on which films" in said for said in site.comparison.fairness.unfair)
     assert any("biased" in said for said in part_objections([fracatlas, site]))
 
 

@@ -38,11 +38,11 @@ def audit_sources(
     parts = [audit(part, cache_dir=cache_dir, progress=progress) for part in (dataset.fracatlas, dataset.site)]
     keys = "\n".join(findings_key(part) for part in (dataset.fracatlas, dataset.site))
     name = hashlib.sha256(keys.encode()).hexdigest()[:24]
-    kept = (cache_dir or cache_folder()) / "audit" / f"{name}.json"
+    cached = (cache_dir or cache_folder()) / "audit" / f"{name}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return Audit.from_json(kept.read_text("utf-8"))
+        return Audit.from_json(cached.read_text("utf-8"))
     findings = _joined(dataset, parts[0], _as_site(parts[1]), progress)
-    write_text(kept, findings.to_json())
+    write_text(cached, findings.to_json())
     return findings
 
 

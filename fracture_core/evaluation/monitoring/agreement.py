@@ -22,7 +22,7 @@ def monthly_agreement(verdicts: Iterable[Verdict], model: str) -> pd.DataFrame:
     Returns:
         One row a month of the newest verdict, by its first day: reviewed and agreed, int.
     """
-    given = [one for one in verdicts if one.model.get("bundle") == model]
+    given = [verdict for verdict in verdicts if verdict.model.get("bundle") == model]
     rows = [
         (pd.Timestamp(film.newest.when).tz_convert("UTC").tz_localize(None), not film.model_disagrees)
         for film in reviewed_films(given)

@@ -179,17 +179,17 @@ def changes(log: pd.DataFrame, reference: Reference | None = None) -> list[Chang
     with_features = len(known.features) >= WINDOW
     threshold = level(_SCORE_TESTS + _SHARE_TESTS + (TESTS_A_FEATURE * len(FEATURES) if with_features else 0))
     look = _Looks(log, known)
-    found: list[Change] = []
+    detected: list[Change] = []
     moved = {"scores": False, "features": False, "not read": False}
     for end in range(known.first_film + WINDOW, len(log) + 1, STEP):
         described = with_features and end - WINDOW >= known.first_features
         for what, (p_value, text) in look.at(slice(end - WINDOW, end), described).items():
             differs = p_value < threshold
             if differs and not moved[what]:
-                found.append(Change(end - 1, log["when"].iloc[end - 1], what, p_value, text()))
+                detected.append(Change(end - 1, log["when"].iloc[end - 1], what, p_value, text()))
             # A change is over only when the window looks like the reference again, not when its p-value flickers.
             moved[what] = differs or (moved[what] and p_value < _ORDINARY)
-    return found
+    return detected
 
 
 class _Looks:

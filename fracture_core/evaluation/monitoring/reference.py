@@ -130,23 +130,26 @@ def saved_references(bundle: Bundle, calibrated_to: str = "") -> list[Reference]
     Returns:
         The references; a damaged file gives none.
     """
-    found = []
+    references = []
     for name, entry in reversed(_read(bundle).items()):
         try:
             if entry["bundle"] != bundle.version or calibrated_to not in ("", name):
                 continue
             features = np.asarray(entry["features"], float).reshape(-1, len(FEATURES))
             scores = np.asarray(entry["site_scores" if calibrated_to else "scores"], float)
-            found.append(Reference(f"The {len(scores)} films of the calibration {name!r}", scores, features))
+            references.append(Reference(f"The {len(scores)} films of the calibration {name!r}", scores, features))
         except (KeyError, TypeError, ValueError):
             continue
     if calibrated_to:
-        return found
+        return references
     table = bundle.predictions()
     scores = table.loc[table["split"] == "val", "probability"].to_numpy(float)
     features = bundle.monitored_features
     known = features if features.shape[1:] == (len(FEATURES),) else np.empty((0, len(FEATURES)))
-    return [*found, Reference(f"The {len(scores)} validation films of the model", scores, np.asarray(known, float))]
+    return [
+        *references,
+        Reference(f"The {len(scores)} validation films of the model", scores, np.asarray(known, float)),
+    ]
 
 
 def _read(bundle: Bundle) -> dict[str, dict]:

@@ -43,10 +43,10 @@ def screen_corners(pixels: np.ndarray) -> Corners | None:
     scale = min(1.0, _LONGEST / max(pixels.shape))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.GaussianBlur(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), (5, 5), 0)
-    found = max(_quadrilaterals(small), key=cv2.contourArea, default=None)
-    if found is None:
+    outline = max(_quadrilaterals(small), key=cv2.contourArea, default=None)
+    if outline is None:
         return None
-    corners = _clockwise(found) / scale
+    corners = _clockwise(outline) / scale
     margin = _MARGIN * max(height, width)
     inside = (corners >= margin).all() and (corners <= (width - 1 - margin, height - 1 - margin)).all()
     if not inside or not _CONVERGE <= _convergence(corners) <= _ABSURD:

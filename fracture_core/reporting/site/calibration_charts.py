@@ -10,16 +10,16 @@ from fracture_core.reporting.chart_theme import BLUE, GREY, PURPLE, VERMILION, c
 _UNIT = (-0.02, 1.02)
 
 
-def answers_chart(made: SiteCalibration) -> go.Figure:
+def answers_chart(calibration: SiteCalibration) -> go.Figure:
     """Draw how many held-out films each answer holds, fractured and not, before and after.
 
     Args:
-        made: The calibration.
+        calibration: The calibration.
 
     Returns:
         The chart.
     """
-    pairs = list(zip(made.before, made.after, strict=True))
+    pairs = list(zip(calibration.before, calibration.after, strict=True))
     names = [[before.triage.capitalize() for before, _ in pairs for _ in range(2)], ["before", "after"] * len(pairs)]
     groups = [group for pair in pairs for group in pair]
     kinds = (
@@ -33,28 +33,28 @@ def answers_chart(made: SiteCalibration) -> go.Figure:
     return chart(bars, "", "held-out films").update_layout(barmode="stack")
 
 
-def reliability_chart(made: SiteCalibration) -> go.Figure:
+def reliability_chart(calibration: SiteCalibration) -> go.Figure:
     """Draw predicted probability against the share that is fractured, before and after.
 
     Args:
-        made: The calibration.
+        calibration: The calibration.
 
     Returns:
         The chart.
     """
     traces = [diagonal("perfect")]
     kinds = (("before", PURPLE, "square"), ("after", BLUE, "circle"))
-    for (name, colour, symbol), bins in zip(kinds, made.reliability, strict=True):
+    for (name, colour, symbol), bins in zip(kinds, calibration.reliability, strict=True):
         traces.append(
             line(
                 name,
-                [one.mean_probability for one in bins],
-                [one.rate.value for one in bins],
+                [point.mean_probability for point in bins],
+                [point.rate.value for point in bins],
                 colour,
                 mode="lines+markers",
                 line={"color": colour, "width": 1.5},
                 marker={"symbol": symbol, "size": 9, "line": {"color": GREY, "width": 1}},
-                customdata=[one.n for one in bins],
+                customdata=[point.n for point in bins],
                 hovertemplate="predicted %{x:.2f}<br>fractured %{y:.2f}<br>of %{customdata} films",
             )
         )

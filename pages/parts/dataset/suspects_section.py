@@ -98,13 +98,13 @@ def _first_page() -> None:
 def _tiles(sources: Sources, choice: Choice, rows: pd.DataFrame, ids: tuple[str, ...]) -> list[Tile]:
     known = rows.set_index("image_id")
     sizes = sources.survey.images
-    made = []
+    labelled = []
     for plain in tiles(sources, ids):
         image_id = plain.image_id
         size = int(sizes.at[image_id, "width"]), int(sizes.at[image_id, "height"])
         image = boxed(plain.image, sources.dataset.boxes(image_id), size)
-        made.append(tile(sources, image_id, image, _words(known.loc[image_id]), choice))
-    return made
+        labelled.append(tile(sources, image_id, image, _words(known.loc[image_id]), choice))
+    return labelled
 
 
 def _summary(table: pd.DataFrame, total: int) -> str:
@@ -120,7 +120,7 @@ def _words(row: pd.Series) -> str:
     lines = [f"fracture by the other labels: {format_percent(row['probability'])}"]
     if row["duplicates"]:
         copies = [copy.partition("=") for copy in row["duplicates"].split()]
-        lines.append("duplicate " + ", ".join(f"{one} ({LABELS[label == '0']})" for one, _, label in copies))
+        lines.append("duplicate " + ", ".join(f"{copy_id} ({LABELS[label == '0']})" for copy_id, _, label in copies))
     return "; ".join([*lines, "a network was trained on it"] if row["trained_on"] else lines)
 
 

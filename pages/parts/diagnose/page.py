@@ -103,7 +103,7 @@ def _work(
         if len(ordered) > 1:
             order_switch(reading)
     with panes[0]:
-        worklist_pane(ordered, [entries[one] for one in ordered], choice, key)
+        worklist_pane(ordered, [entries[film_key] for film_key in ordered], choice, key)
     with panes[1]:
         _film(films, opened, choice, key, verdict_options(reading, opened.result, key, ordered))
     with panes[2]:
@@ -112,8 +112,8 @@ def _work(
             your_reading(films, key)
     with panes[3]:
         tools_pane(films, opened.result, opened.reference, choice, key)
-        if said := notice():
-            st.caption(escape_markdown(said))
+        if message := notice():
+            st.caption(escape_markdown(message))
         if any(entry.truncated for entry in entries.values()) or films.film(key).options.accept_cut_short:
             truncated_choice(films)
 
@@ -129,9 +129,9 @@ def _opened_key(ordered: Sequence[str]) -> str:
 def _open(films: FilmSession, choice: Choice, key: str, slot: DeltaGenerator) -> Opened:
     """Return everything about one film; made again only if the film, the model or the operating point changes."""
     identity = (key, films.film(key).options, choice.bundle.version, choice.rule_out, choice.rule_in)
-    kept: Opened | None = st.session_state.get("opened")
-    if kept is not None and kept.key == identity:
-        return kept
+    opened: Opened | None = st.session_state.get("opened")
+    if opened is not None and opened.key == identity:
+        return opened
     if films.ready(key, choice.bundle.version):
         result = films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
     else:

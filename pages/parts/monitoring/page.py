@@ -39,15 +39,15 @@ def monitoring_page() -> None:
     left, right = st.columns(2)
     model = left.selectbox("Model", models, index=len(models) - 1) if len(models) > 1 else models[0]
     films = log[log["model"] == model].reset_index(drop=True)
-    known = {one.title: one for one in _references(films, model)}
+    known = {reference.title: reference for reference in _references(films, model)}
     title = (
         right.selectbox("Compare with", list(known), key=f"reference_{model}") if len(known) > 1 else next(iter(known))
     )
-    months, found = _watched(str(path), stamp, model, title, films, known[title])
+    months, detected = _watched(str(path), stamp, model, title, films, known[title])
     st.markdown(f"**{escape_markdown(model)}**: {summary_text(films)}")
-    _findings(found, months)
+    _findings(detected, months)
     agreement = _agreement(model)
-    marks = [change.when for change in found]
+    marks = [change.when for change in detected]
     draw(films_chart(months, marks), "monitoring films", height=220, alt="Films a day, month by month")
     draw(answers_chart(months, marks), "monitoring answers", height=300, alt="Share of each answer, month by month")
     draw(stability_chart(months, marks), "monitoring psi", height=240, alt="Population stability index by month")
@@ -63,11 +63,11 @@ def monitoring_page() -> None:
     st.download_button("Download as CSV", table.to_csv(index=False), "monitoring.csv", "text/csv")
 
 
-def _findings(found: list[Change], months: pd.DataFrame) -> None:
+def _findings(detected: list[Change], months: pd.DataFrame) -> None:
     """Say what has moved, the latest first, or that nothing has."""
-    for change in found[::-1]:
+    for change in detected[::-1]:
         st.warning(change_text(change))
-    if not found:
+    if not detected:
         st.success("No change beyond chance.")
     st.markdown(months_text(months))
 

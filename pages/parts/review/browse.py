@@ -107,9 +107,9 @@ def _image(folder: Path, image: str, boxes: Sequence, _film: ReviewedFilm, _revi
 
 
 def _agreement(agreements: dict[tuple[str, str], Agreement]) -> None:
-    for (one, other), pair in agreements.items():
+    for (first, second), pair in agreements.items():
         st.caption(
-            f"Second readings: {escape_markdown(one)} and {escape_markdown(other)} gave the same verdict on "
+            f"Second readings: {escape_markdown(first)} and {escape_markdown(second)} gave the same verdict on "
             f"{pair.agreed} of {pair.n} films, Cohen's kappa {pair.kappa} (95 % CI)"
         )
 

@@ -46,9 +46,9 @@ def calibrate_section(choice: Choice, review: ReviewSet | None) -> None:
     if task is None:
         return
     scores: SiteScores = task.result
-    made = _form(choice, scores)
-    if made is not None:
-        _result(choice, made, scores)
+    calibration = _form(choice, scores)
+    if calibration is not None:
+        _result(choice, calibration, scores)
 
 
 def _folder(review: ReviewSet | None) -> Path | None:
@@ -72,8 +72,8 @@ def _folder(review: ReviewSet | None) -> Path | None:
 def _scoring(choice: Choice, folder: Path) -> BackgroundTask | None:
     """Draw the scoring of the films; return it once it is done."""
     wanted = (choice.bundle.version, str(folder))
-    kept = st.session_state.get(_TASK)
-    task: BackgroundTask | None = kept[1] if kept and kept[0] == wanted else None
+    stored = st.session_state.get(_TASK)
+    task: BackgroundTask | None = stored[1] if stored and stored[0] == wanted else None
 
     def start() -> None:
         reader = predictor(choice.bundle)
@@ -142,38 +142,38 @@ def _form(choice: Choice, scores: SiteScores) -> SiteCalibration | None:
         except FractureCoreError as error:
             st.session_state.pop(_MADE, None)
             st.error(escape_markdown(str(error)))
-    made: SiteCalibration | None = st.session_state.get(_MADE)
-    return made if made is not None and made.bundle == choice.bundle.version else None
+    calibration: SiteCalibration | None = st.session_state.get(_MADE)
+    return calibration if calibration is not None and calibration.bundle == choice.bundle.version else None
 
 
-def _result(choice: Choice, made: SiteCalibration, scores: SiteScores) -> None:
+def _result(choice: Choice, calibration: SiteCalibration, scores: SiteScores) -> None:
     st.subheader("What can be promised", anchor=False)
-    for kept in (made.unlikely, made.likely):
-        (st.success if kept.holds else st.warning)(escape_markdown(promise_text(kept)))
-    st.caption(parts_in_words(made, scores.left_out))
+    for promise in (calibration.unlikely, calibration.likely):
+        (st.success if promise.holds else st.warning)(escape_markdown(promise_text(promise)))
+    st.caption(parts_in_words(calibration, scores.left_out))
     st.subheader("Before and after", anchor=False)
-    st.markdown(comparison_in_words(made))
-    st.dataframe(comparison_table(made), hide_index=True, key="site_table")
+    st.markdown(comparison_in_words(calibration))
+    st.dataframe(comparison_table(calibration), hide_index=True, key="site_table")
     left, right = st.columns(2, gap="large")
     with left:
         st.markdown("**Answers**")
-        draw(answers_chart(made), "site_answers", height=340, alt=comparison_in_words(made))
+        draw(answers_chart(calibration), "site_answers", height=340, alt=comparison_in_words(calibration))
     with right:
         st.markdown("**Probabilities**: does 30 % mean 30 in 100?")
-        alt = f"Calibration error {made.ece[0]:.3f} before, {made.ece[1]:.3f} after"
-        draw(reliability_chart(made), "site_reliability", height=340, alt=alt)
-    _save(choice, made, scores.films)
+        alt = f"Calibration error {calibration.ece[0]:.3f} before, {calibration.ece[1]:.3f} after"
+        draw(reliability_chart(calibration), "site_reliability", height=340, alt=alt)
+    _save(choice, calibration, scores.films)
 
 
-def _save(choice: Choice, made: SiteCalibration, films: pd.DataFrame) -> None:
+def _save(choice: Choice, calibration: SiteCalibration, films: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input("Name", key="site_name", max_chars=60, placeholder="e.g. Ward 7, 2026", width=320)
 
         def save() -> None:
             name = st.session_state["site_name"].strip()
             try:
-                save_site_calibration(choice.bundle, replace(made, name=name))
-                save_reference(choice.bundle, name, made.scale, films["logit"], films["features"].tolist())
+                save_site_calibration(choice.bundle, replace(calibration, name=name))
+                save_reference(choice.bundle, name, calibration.scale, films["logit"], films["features"].tolist())
                 use_saved(name, usable_points(choice.bundle)[name])
                 st.session_state[_SAID] = ("saved", name)
             except FractureCoreError as error:

@@ -36,9 +36,9 @@ def close_film() -> None:
 def film_view(review: ReviewSet, film: ReviewedFilm, shown: Sequence[str]) -> None:
     """Draw a film; `shown` are the ones that the filters leave, to leaf through."""
     reader = _toolbar(film, list(shown))
-    kind, said = st.session_state.pop(_SAID, ("", ""))
+    kind, message = st.session_state.pop(_SAID, ("", ""))
     if kind:
-        {"error": st.error, "warning": st.warning}[kind](escape_markdown(said))
+        {"error": st.error, "warning": st.warning}[kind](escape_markdown(message))
     verdicts = review.of(film.image)
     try:
         image = radiograph_data(read_radiograph(review.path(film.image)))
@@ -90,7 +90,7 @@ def _viewer(
         if any(answer.get(name) != options[name] for name in ("film", "round", "failed")):
             return
         try:
-            kept, beside = revise_verdict(
+            recorded, beside = revise_verdict(
                 review,
                 film,
                 str(answer.get("verdict")),
@@ -98,7 +98,7 @@ def _viewer(
                 boxes=answer.get("boxes") or (),
                 comment=str(answer.get("comment") or ""),
             )
-            st.session_state[_SAID] = ("warning", f"Kept: {kept.verdict}. {beside}")
+            st.session_state[_SAID] = ("warning", f"Kept: {recorded.verdict}. {beside}")
         except ReviewError as error:
             st.session_state[_FAILED] = st.session_state.get(_FAILED, 0) + 1
             st.session_state[_SAID] = ("error", str(error))

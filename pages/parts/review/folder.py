@@ -93,5 +93,5 @@ def _switch_off() -> None:
 
 
 def _say() -> None:
-    if said := st.session_state.pop(_SAID, ""):
-        st.error(escape_markdown(said))
+    if message := st.session_state.pop(_SAID, ""):
+        st.error(escape_markdown(message))

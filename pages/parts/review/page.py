@@ -76,24 +76,24 @@ def _read(review: ReviewSet, choice: Choice, bar: DeltaGenerator) -> None:
         keys = instructive_order(entries, (choice.rule_out.threshold, choice.rule_in.threshold), read)
     waiting = [key for key in keys if key not in read]
     st.progress(len(read) / len(entries), f"{len(read)} of {len(entries)} read by {reader}")
-    if said := st.session_state.pop("review_said", ""):
-        st.warning(escape_markdown(said))
+    if message := st.session_state.pop("review_said", ""):
+        st.warning(escape_markdown(message))
     again = st.session_state.get("review_again")
     shown = again if again in entries else next(iter(waiting), None)
     if shown is None:
         st.success("Every film of this session has your verdict.")
     else:
         with engine_turn(st.empty()):
-            found = films.result(shown, predictor(choice.bundle), choice.rule_out, choice.rule_in)
-        if isinstance(found, Finding):
-            _desk(review, films.film(shown), found, read.get(shown), entries[shown].pixels, reader)
+            finding = films.result(shown, predictor(choice.bundle), choice.rule_out, choice.rule_in)
+        if isinstance(finding, Finding):
+            _desk(review, films.film(shown), finding, read.get(shown), entries[shown].pixels, reader)
     _previous(entries, read)
 
 
 def _desk(review: ReviewSet, film: Film, finding: Finding, before: Verdict | None, digest: str, reader: str) -> None:
     def keep(answer: dict[str, Any]) -> None:
         try:
-            _, said = keep_verdict(
+            _, message = keep_verdict(
                 review,
                 film,
                 finding,
@@ -102,7 +102,7 @@ def _desk(review: ReviewSet, film: Film, finding: Finding, before: Verdict | Non
                 boxes=answer.get("boxes") or (),
                 comment=str(answer.get("comment") or ""),
             )
-            st.session_state["review_said"] = said
+            st.session_state["review_said"] = message
             st.session_state["review_last"] = film.key
             st.session_state.pop("review_again", None)
         except ReviewError as error:

@@ -89,7 +89,10 @@ def verdict_options(
         if not _keep(reading, result, key, answer):
             return
         later = [*ordered[ordered.index(key) + 1 :], *ordered[: ordered.index(key)]]
-        unread = next((one for one in later if one not in reading.read and reading.entries[one].pixels), None)
+        unread = next(
+            (candidate for candidate in later if candidate not in reading.read and reading.entries[candidate].pixels),
+            None,
+        )
         if unread is not None:
             st.session_state["open"] = unread
 
@@ -99,7 +102,7 @@ def verdict_options(
 def _keep(reading: Reading, finding: Finding, key: str, answer: Mapping[str, Any]) -> bool:
     film = reading.films.film(key)
     try:
-        kept, beside = keep_verdict(
+        recorded, beside = keep_verdict(
             reading.review,
             film,
             finding,
@@ -112,9 +115,9 @@ def _keep(reading: Reading, finding: Finding, key: str, answer: Mapping[str, Any
         st.session_state[_FAILED] = st.session_state.get(_FAILED, 0) + 1
         st.session_state[_SAID] = ("error", str(error))
         return False
-    reading.films.readings[key] = capitalised(kept.verdict)
-    said = f"{film.name}: {kept.verdict}" + (f", {len(kept.boxes)} boxes" if len(kept.boxes) > 1 else "")
-    st.session_state[_SAID] = ("warning" if beside else "caption", f"Kept. {said}. {beside}".strip())
+    reading.films.readings[key] = capitalised(recorded.verdict)
+    summary = f"{film.name}: {recorded.verdict}" + (f", {len(recorded.boxes)} boxes" if len(recorded.boxes) > 1 else "")
+    st.session_state[_SAID] = ("warning" if beside else "caption", f"Kept. {summary}. {beside}".strip())
     return True
 
 
@@ -131,7 +134,7 @@ def reading_pane(reading: Reading | None) -> bool:
             )
         else:
             st.caption("With your name or initials, verdicts can be given: one key each.")
-        kind, said = st.session_state.pop(_SAID, ("", ""))
+        kind, message = st.session_state.pop(_SAID, ("", ""))
         if kind:
-            {"error": st.error, "warning": st.warning, "caption": st.caption}[kind](escape_markdown(said))
+            {"error": st.error, "warning": st.warning, "caption": st.caption}[kind](escape_markdown(message))
     return True

@@ -94,66 +94,64 @@ def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
         st.markdown(f"**{escape_markdown(forgetting_text(parts))}**")
     if new.name != current_bundle(models_folder()):
         if reasons := part_objections(parts):
-            if several or parts[0].found is not None:  # else the reason is what stands below
+            if several or parts[0].comparison is not None:  # else the reason is what stands below
                 st.info(escape_markdown(" ".join(reasons)))
         else:
             _confirmed(f"Use {escape_markdown(new.name)}", new.name, "use_this")
-    for place, one in enumerate(parts):
+    for place, part in enumerate(parts):
         if several:
-            st.subheader(f"On the test images of {escape_markdown(one.part)}", anchor=False)
-        if one.found is None:
-            st.error(escape_markdown(one.reason))
+            st.subheader(f"On the test images of {escape_markdown(part.part)}", anchor=False)
+        if part.comparison is None:
+            st.error(escape_markdown(part.reason))
         else:
-            _part(one, one.found, new, run, place)
+            _part(part, part.comparison, new, run, place)
 
 
-def _part(one: PartComparison, found: BundleComparison, new: Bundle, run: Path, place: int) -> None:
+def _part(part: PartComparison, comparison: BundleComparison, new: Bundle, run: Path, place: int) -> None:
     """Draw the comparison on one test part; `place` numbers it on the page."""
-    for sentence in found.fairness.unfair:
+    for sentence in comparison.fairness.unfair:
         st.error(f"Biased comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
-    for sentence in found.fairness.remarks:
+    for sentence in comparison.fairness.remarks:
         st.caption(escape_markdown(sentence))
-    st.markdown(f"**{escape_markdown(one.verdict)}**")
-    _figures(one, found, place)
+    st.markdown(f"**{escape_markdown(part.verdict)}**")
+    _figures(part, comparison, place)
     st.markdown(f"**Confusion matrix on test at sensitivity {TARGET:.2f}, each model at its own validation threshold**")
-    st.dataframe(matched_table(found), hide_index=True, key=f"matched_{place}")
-    _differences(found, place)
-    worst(new, found, run, place)
+    st.dataframe(matched_table(comparison), hide_index=True, key=f"matched_{place}")
+    _differences(comparison, place)
+    worst(new, comparison, run, place)
 
 
-def _figures(one: PartComparison, found: BundleComparison, place: int) -> None:
+def _figures(part: PartComparison, comparison: BundleComparison, place: int) -> None:
     left, right = st.columns(2, gap="large")
     with left:
-        alt = f"ROC curves of both on the test images of {one.part}"
-        draw(two_curves(found.curves), f"challenge_curves_{place}", height=360, alt=alt)
+        alt = f"ROC curves of both on the test images of {part.part}"
+        draw(two_curves(comparison.curves), f"challenge_curves_{place}", height=360, alt=alt)
     with right:
-        n, fractured = len(found.test.labels), int(found.test.labels.sum())
+        n, fractured = len(comparison.test.labels), int(comparison.test.labels.sum())
         st.markdown(f"**{n} test radiographs scored by both models, {fractured} with a fracture.**")
-        for column, name, value in zip(
-            st.columns(2), (found.new, found.current), (found.auc.first, found.auc.second), strict=True
-        ):
+        names, aucs = (comparison.new, comparison.current), (comparison.auc.first, comparison.auc.second)
+        for column, name, value in zip(st.columns(2), names, aucs, strict=True):
             column.metric(f"AUC, {escape_markdown(name)}", figure(value))
-        if one.too_few:
+        if part.too_few:
             return
-        boot = found.bootstrapped
+        boot = comparison.bootstrapped
         st.markdown(
-            f"Difference in AUC (first − second): **{estimate_text(found.auc.difference)}** by DeLong's paired test, "
-            f"{p_text(found.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
+            f"Difference in AUC (first − second): **{estimate_text(comparison.auc.difference)}** by DeLong's paired "
+            f"test, {p_text(comparison.auc.p_value)}; {estimate_text(boot['roc_auc'])} by paired bootstrap. "
             f"Average precision: {estimate_text(boot['average_precision'])}."
         )
 
 
-def _differences(found: BundleComparison, place: int) -> None:
-    differ = found.differ
+def _differences(comparison: BundleComparison, place: int) -> None:
+    differ = comparison.differ
     st.markdown(
-        f"They disagree on **{len(differ.rows)}** of these radiographs: {escape_markdown(found.new)} is correct on "
-        f"**{differ.first_right}**, {escape_markdown(found.current)} on **{differ.second_right}** (McNemar's "
-        f"exact test: "
-        f"{p_text(differ.p_value)})."
+        f"They disagree on **{len(differ.rows)}** of these radiographs: {escape_markdown(comparison.new)} is "
+        f"correct on **{differ.first_right}**, {escape_markdown(comparison.current)} on **{differ.second_right}** "
+        f"(McNemar's exact test: {p_text(differ.p_value)})."
     )
     if differ.rows:
         with st.expander("Radiographs on which they disagree"):
-            table: pd.DataFrame = disagreements_table(differ, found.new, found.current)
+            table: pd.DataFrame = disagreements_table(differ, comparison.new, comparison.current)
             st.dataframe(table, hide_index=True, height=240, key=f"challenge_rows_{place}")
 
 
