@@ -60,8 +60,8 @@ def comparison_in_words(calibration: SiteCalibration) -> str:
     return (
         f"On {calibration.films['report']} films that took no part: called unlikely {out_before.n} before and "
         f"{out_after.n} after, of these fractured {out_before.fractured} and {out_after.fractured}; called likely "
-        f"{in_before.n} and {in_after.n}, of these fractured {in_before.fractured} and {in_after.fractured}. Probabilities are {better} "
-        f"the share that is fractured (calibration error {calibration.ece[0]:.3f} before, "
+        f"{in_before.n} and {in_after.n}, of these fractured {in_before.fractured} and {in_after.fractured}. "
+        f"Probabilities are {better} the share that is fractured (calibration error {calibration.ece[0]:.3f} before, "
         f"{calibration.ece[1]:.3f} after)."
     )
 
