@@ -28,34 +28,6 @@ class SuspectLabelsError(FractureCoreError):
     """Too few images of a class to judge their labels by."""
 
 
-def suspect_labels(
-    features: Sequence[ImageFeatures],
-    labels: Mapping[str, int],
-    groups: Mapping[str, Sequence[str]],
-    trained_on: Collection[str],
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> pd.DataFrame:
-    """Return the images with a suspect label, the most suspect first.
-
-    Args:
-        features: Of each network, of the images that it could read.
-        labels: The reference label of each image, 0 or 1.
-        groups: The duplicates of an image, or the images of its patient, itself among them, for images that have any.
-        trained_on: The images whose label any of the networks learned from, in training.
-        progress: Called with steps done and steps in all.
-
-    Returns:
-        Columns image_id, label, probability (of a fracture, by judges that saw neither the image nor its group),
-        margin (-1..0, the lower the more suspect), trained_on (whether a network learned from the label).
-
-    Raises:
-        SuspectLabelsError: A class has fewer images, or groups, than there are folds.
-    """
-    table = judged_labels(features, labels, groups, trained_on, progress=progress)
-    return table[table.pop("suspect")].sort_values(["margin", "image_id"], ignore_index=True)
-
-
 def judged_labels(
     features: Sequence[ImageFeatures],
     labels: Mapping[str, int],
@@ -67,17 +39,19 @@ def judged_labels(
     """Judge the label of every image.
 
     Args:
-        features: As of `suspect_labels`.
-        labels: As of `suspect_labels`.
-        groups: As of `suspect_labels`.
-        trained_on: As of `suspect_labels`.
-        progress: As of `suspect_labels`.
+        features: Of each network, of the images that it could read.
+        labels: The reference label of each image, 0 or 1.
+        groups: The duplicates of an image, or the images of its patient, itself among them, for images that have any.
+        trained_on: The images whose label any of the networks learned from, in training.
+        progress: Called with steps done and steps in all.
 
     Returns:
-        The columns of `suspect_labels` and suspect, one row per image that every network could read.
+        One row per image that every network could read: image_id, label, probability (of a fracture, by judges that saw
+        neither the image nor its group), margin (-1..1, below 0 if the probability speaks against the label),
+        trained_on (whether a network learned from the label), suspect (whether the label is).
 
     Raises:
-        SuspectLabelsError: As of `suspect_labels`.
+        SuspectLabelsError: A class has fewer images, or groups, than there are folds.
     """
     shared = set(labels).intersection(*(network.ids for network in features))
     ids = [image_id for image_id in features[0].ids if image_id in shared]
@@ -103,6 +77,18 @@ def judged_labels(
             "suspect": suspect,
         }
     )
+
+
+def most_suspect(judged: pd.DataFrame) -> pd.DataFrame:
+    """Return the images with a suspect label, the most suspect first.
+
+    Args:
+        judged: What `judged_labels` returned.
+
+    Returns:
+        Its rows whose label is suspect, without that column.
+    """
+    return judged[judged["suspect"]].drop(columns="suspect").sort_values(["margin", "image_id"], ignore_index=True)
 
 
 def components(features: NDArray[np.floating]) -> NDArray[np.float64]:

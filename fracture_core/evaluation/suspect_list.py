@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.evaluation.image_features import image_features
-from fracture_core.evaluation.suspect_labels import suspect_labels
+from fracture_core.evaluation.suspect_labels import judged_labels, most_suspect
 from fracture_core.explain.overlay import BOX_COLOUR
 
 if TYPE_CHECKING:
@@ -63,13 +63,13 @@ def find_suspects(
         scorers: The networks by the version of their model.
         paths: The images' files by id.
         labels: The reference label of each image, 0 or 1.
-        groups: As of `suspect_labels`.
-        trained_on: As of `suspect_labels`.
+        groups: As of `judged_labels`.
+        trained_on: As of `judged_labels`.
         progress: Called with images done and images in all, over all networks.
         stop: Asked before each batch.
 
     Returns:
-        What `suspect_labels` returns, or None if it was told to stop.
+        What `most_suspect` returns, or None if it was told to stop.
 
     Raises:
         SuspectLabelsError: There are too few images of a class.
@@ -87,14 +87,14 @@ def find_suspects(
         features.append(extracted)
     # Each fold tells that it is done, so that a press on "Cancel" is noticed; the images are all done by then.
     fold = (lambda done, of: progress(total, total)) if progress else None
-    return suspect_labels(features, labels, groups, trained_on, progress=fold)
+    return most_suspect(judged_labels(features, labels, groups, trained_on, progress=fold))
 
 
 def with_context(suspects: pd.DataFrame, dataset: Dataset, groups: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Add to each suspect label what a reader needs to look into it.
 
     Args:
-        suspects: What `suspect_labels` returned.
+        suspects: What `find_suspects` returned.
         dataset: The images.
         groups: The duplicates of each image that has any, itself among them.
 

@@ -5,29 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.evaluation.bundle_comparison import BundleComparison, compare_bundles, scores_file
+from fracture_core.evaluation.bundle_comparison import scores_file
 from fracture_core.evaluation.part_comparison import PartComparison, compare_parts
 from fracture_core.training.run_folder import RunFolder
 
 
-def compare_run(new: Bundle, current: Bundle, run: Path) -> BundleComparison:
-    """Compare a run's bundle with another, taking into account what the run was trained on.
-
-    Args:
-        new: The bundle created from the run.
-        current: The bundle to compare it with.
-        run: The run's folder.
-
-    Returns:
-        The comparison on the common test images.
-
-    Raises:
-        ComparisonError: They have no test images in common, or those are all of one class.
-    """
-    return compare_bundles(new, current, trained_on=RunFolder(run).split().train, kept_scores=scores_file(run, current))
-
-
-def compare_run_by_part(new: Bundle, current: Bundle, run: Path) -> list[PartComparison]:
+def compare_run(new: Bundle, current: Bundle, run: Path) -> list[PartComparison]:
     """Compare a run's bundle with another on each of its test parts: FracAtlas's, and a site's.
 
     Args:

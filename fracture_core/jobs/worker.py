@@ -144,7 +144,7 @@ def _sources(folder: RunFolder, job: Job) -> Sources:
 
 def _compare(folder: RunFolder, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> Bundle:
     """Hold the run's bundle against the one in use, and record the result in the run and, of a site's run, the card."""
-    from fracture_core.jobs.comparison import compare_run_by_part
+    from fracture_core.jobs.comparison import compare_run
     from fracture_core.training.bundle_features import record_comparison
 
     try:
@@ -154,7 +154,7 @@ def _compare(folder: RunFolder, bundle: Bundle, dataset: Dataset, progress: Call
     if current.name == bundle.name:
         return bundle
     _score_current(folder.path, bundle, current, dataset, progress)
-    comparison = [part.to_json() for part in compare_run_by_part(bundle, current, folder.path)]
+    comparison = [part.to_json() for part in compare_run(bundle, current, folder.path)]
     folder.update_record(comparison=comparison)
     if not bundle.manifest.get("provenance", {}).get("sources"):
         return bundle

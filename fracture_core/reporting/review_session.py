@@ -116,21 +116,6 @@ def _beside(verdicts: Sequence[Verdict], recorded: Verdict) -> str:
     return ""
 
 
-def own_verdict(review: ReviewSet, digest: str, reader: str) -> Verdict | None:
-    """Return a reader's latest verdict on a film.
-
-    Args:
-        review: The review set.
-        digest: The film's digest.
-        reader: The reader.
-
-    Returns:
-        The verdict, or None.
-    """
-    mine = [verdict for verdict in review.of(digest) if verdict.reader == reader.strip()]
-    return mine[-1] if mine else None
-
-
 @dataclass(frozen=True)
 class ReviewFilters:
     """Which reviewed films to show: all of the fields must fit, and within `verdicts` any one.

@@ -15,8 +15,8 @@ from fracture_core.evaluation.suspect_labels import (
     components,
     confident_errors,
     judged_labels,
+    most_suspect,
     out_of_fold,
-    suspect_labels,
 )
 
 
@@ -43,7 +43,7 @@ def by_id(labels: np.ndarray) -> dict[str, int]:
 @pytest.mark.parametrize("seed", range(3))
 def test_most_flipped_labels_are_found_and_few_others(seed):
     features, labels, flipped = clusters(seed)
-    found = suspect_labels([network(features)], by_id(labels), {}, by_id(labels))
+    found = most_suspect(judged_labels([network(features)], by_id(labels), {}, by_id(labels)))
     chosen = np.isin(list(by_id(labels)), found["image_id"])
     assert (chosen & flipped).sum() >= 0.5 * flipped.sum()
     assert (chosen & ~flipped).sum() <= 0.25 * flipped.sum()
@@ -101,7 +101,7 @@ def test_only_what_every_network_could_read_is_judged():
 
 def test_too_few_images_are_said_to_be():
     with pytest.raises(SuspectLabelsError, match="At least 5 images"):
-        suspect_labels([network(np.eye(6))], by_id(np.array([0, 0, 0, 0, 0, 1])), {}, {})
+        judged_labels([network(np.eye(6))], by_id(np.array([0, 0, 0, 0, 0, 1])), {}, {})
 
 
 def test_components_are_uncorrelated_and_of_variance_one():
@@ -113,7 +113,7 @@ def test_components_are_uncorrelated_and_of_variance_one():
 def test_progress_is_told():
     features, labels, _ = clusters(0)
     told: list[tuple[int, int]] = []
-    suspect_labels([network(features)], by_id(labels), {}, {}, progress=lambda done, of: told.append((done, of)))
+    judged_labels([network(features)], by_id(labels), {}, {}, progress=lambda done, of: told.append((done, of)))
     assert told[0][0] == 1 and told[-1] == (15, 15)
 
 

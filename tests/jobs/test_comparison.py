@@ -46,9 +46,9 @@ def test_without_common_images_what_the_run_scored_is_taken(models, interrupted_
     )
     scored = renamed[["image_id", "split", "label", "logit"]].assign(logit=-renamed["logit"])
     scored.to_csv(scores_file(interrupted_run, other), index=False)
-    found = compare_run(new, other, interrupted_run)
+    (part,) = compare_run(new, other, interrupted_run)
     test = renamed[renamed["split"] == "test"]
-    assert found.auc.second == pytest.approx(1 - roc_auc(test["label"], test["logit"]))
+    assert part.comparison.auc.second == pytest.approx(1 - roc_auc(test["label"], test["logit"]))
 
 
 def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, interrupted_run):
@@ -61,5 +61,6 @@ def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, interr
     RunFolder(interrupted_run).write_setup(Recipe(name="one"), Split(*parts, {}))
     scored = table[["image_id", "split", "label", "logit"]].assign(logit=-table["logit"])
     scored.to_csv(scores_file(interrupted_run, current), index=False)
-    found = compare_run(new, current, interrupted_run)
-    assert found.auc.first == pytest.approx(1 - found.auc.second) and not found.fairness.unfair
+    (part,) = compare_run(new, current, interrupted_run)
+    auc = part.comparison.auc
+    assert auc.first == pytest.approx(1 - auc.second) and not part.comparison.fairness.unfair

@@ -15,7 +15,7 @@ from fracture_core.data.combined.sources import Sources
 from fracture_core.data.fracatlas import DatasetError
 from fracture_core.evaluation.bundle_comparison import scores_file
 from fracture_core.evaluation.part_comparison import comparison_text, forgetting_text
-from fracture_core.jobs.comparison import compare_run_by_part
+from fracture_core.jobs.comparison import compare_run
 from fracture_core.jobs.control import Job
 from fracture_core.jobs.preparation import JobError, check, prepare, prepare_resumption
 from fracture_core.jobs.promotion import part_objections
@@ -65,7 +65,7 @@ def test_a_run_on_both_is_held_against_the_model_in_use_on_both_test_parts(here,
     assert bundle.manifest["provenance"]["sources"] == record["sources"]
     assert record["dataset"] == "FracAtlas and films"
 
-    parts = compare_run_by_part(bundle, before, run)
+    parts = compare_run(bundle, before, run)
     assert [one.part for one in parts] == ["FracAtlas", "films"]
     table = bundle.predictions()
     for one, of_site in zip(parts, (False, True), strict=True):
@@ -140,7 +140,7 @@ def test_test_films_that_a_predecessor_has_seen_are_left_out_and_said(here):
     (here / "models" / "current.json").write_text('{"bundle": "own"}')
     run = started(here)
     bundle = run_job(run)
-    fracatlas, site = compare_run_by_part(bundle, own, run)
+    fracatlas, site = compare_run(bundle, own, run)
     assert len(fracatlas.comparison.test.labels) == bundle.manifest["provenance"]["sources"][0]["test"]
     tested = set(own.predictions().loc[lambda t: t["split"] == "test", "film"])
     ours = bundle.predictions().set_index("image_id")["film"]
@@ -157,7 +157,7 @@ def test_test_films_that_a_predecessor_has_seen_are_left_out_and_said(here):
     # Without the record of what it has seen nothing can be ruled out.
     forgetful = {k: v for k, v in own.manifest["provenance"].items() if k != "films_seen"}
     unknown = replace(own, manifest={**own.manifest, "provenance": forgetful})
-    fracatlas, site = compare_run_by_part(bundle, unknown, run)
+    fracatlas, site = compare_run(bundle, unknown, run)
     assert any("its record does not say on which films" in said for said in site.comparison.fairness.unfair)
     assert any("biased" in said for said in part_objections([fracatlas, site]))
 

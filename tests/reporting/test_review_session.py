@@ -19,7 +19,6 @@ from fracture_core.reporting.review_session import (
     ReviewFilters,
     instructive_order,
     keep_verdict,
-    own_verdict,
     read_by,
     reviewed_image,
     revise_verdict,
@@ -53,7 +52,7 @@ def test_the_models_answer_at_that_time_is_kept(films, review):
     finding = films[0][1]
     assert kept.model["bundle"] == finding.bundle and kept.model["triage"] == finding.triage and said == ""
     assert kept.model["probability"] == pytest.approx(finding.probability, abs=1e-6)
-    assert own_verdict(review, digest(films[0]), "a") == kept and own_verdict(review, digest(films[0]), "b") is None
+    assert review.of(digest(films[0])) == [kept]
 
 
 def test_a_reader_is_told_that_another_one_said_something_else(films, review):

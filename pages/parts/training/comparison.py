@@ -12,7 +12,7 @@ from fracture_core.bundle.loading import current_bundle, list_bundles
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.bundle_comparison import TARGET, BundleComparison, matched_table
 from fracture_core.evaluation.part_comparison import PartComparison, forgetting_text
-from fracture_core.jobs.comparison import compare_run_by_part
+from fracture_core.jobs.comparison import compare_run
 from fracture_core.jobs.history import bundle_of
 from fracture_core.jobs.promotion import part_objections, promote, restorable
 from fracture_core.jobs.status import RunStatus, losses
@@ -169,7 +169,7 @@ def _learning(run: Path) -> None:
 
 @st.cache_resource(max_entries=8, show_spinner="Comparing …")
 def _challenge(new_version: str, other_version: str, run: str, _new: Bundle, _other: Bundle) -> list[PartComparison]:
-    return compare_run_by_part(_new, _other, Path(run))
+    return compare_run(_new, _other, Path(run))
 
 
 _CHECK = ":material/check:"
