@@ -7,7 +7,7 @@ import pandas as pd
 
 from fracture_core.evaluation.image_features import ImageFeatures
 from fracture_core.evaluation.suspect_labels import judged_labels
-from studies.suspect_labels import Found, count, flipped, judges, page, plant, rows
+from studies.suspect_labels import Tally, count, flipped, judges, page, plant, rows
 
 
 def network(n: int = 200) -> tuple[ImageFeatures, dict[str, int]]:
@@ -31,7 +31,7 @@ def test_what_was_found_is_counted():
     judged = pd.DataFrame(
         {"image_id": list("abcde"), "margin": [-0.9, -0.5, -0.7, 0.2, 0.9], "suspect": [True, True, True, False, False]}
     )
-    assert count(judged, {"a", "b", "d"}) == Found(planted=3, listed=3, both=2, first=2)
+    assert count(judged, {"a", "b", "d"}) == Tally(planted=3, listed=3, both=2, first=2)
 
 
 def test_planted_labels_are_found_and_reported():
