@@ -2,8 +2,8 @@
 
     FRACTURE_ELSEWHERE_DIR=/path/to/images python -m benchmarks.elsewhere [--bundle NAME ...] [--write]
 
-The folder is described in `fracture_core.evaluation.elsewhere`. An answer that is not given counts as a miss. With
---write the tables become docs/elsewhere.md; without it they are printed.
+The folder is described in `fracture_core.evaluation.external_validation`. An answer that is not given counts as a miss.
+With --write the tables become docs/elsewhere.md; without it they are printed.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import pandas as pd
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
-from fracture_core.evaluation.elsewhere import (
-    ElsewhereError,
+from fracture_core.evaluation.external_validation import (
+    ExternalValidationError,
     by_fill,
     by_group,
-    elsewhere_folder,
+    external_folder,
     markdown_table,
-    measure_elsewhere,
+    validate_externally,
 )
 from fracture_core.files import write_text
 from fracture_core.inference.predictor import Predictor
@@ -47,7 +47,7 @@ def section(bundle: Bundle, folder: Path) -> str:
     def progress(done: int, total: int) -> None:
         print(f"\r{bundle.name}: {done} of {total}  ", end="", file=sys.stderr, flush=True)
 
-    measured = measure_elsewhere(Predictor(bundle), folder, progress=progress)
+    measured = validate_externally(Predictor(bundle), folder, progress=progress)
     print(file=sys.stderr)
     limbs = measured[measured["group"].str.startswith("limbs")]
     counted = by_group(measured)
@@ -81,8 +81,8 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write docs/elsewhere.md")
     arguments = parser.parse_args()
     try:
-        folder = arguments.folder or elsewhere_folder()
-    except ElsewhereError as error:
+        folder = arguments.folder or external_folder()
+    except ExternalValidationError as error:
         print(f"Skipped: {error}")
         return 0
     text = "\n\n".join([_HEAD.rstrip(), *(section(load_bundle(name), folder) for name in arguments.bundle)]) + "\n"

@@ -46,7 +46,7 @@ def figures(evaluation: Evaluation) -> str:
 
 def elsewhere_figures(bundles: Sequence[Bundle]) -> str:
     """Return the table of what bundles do on films of other sources, as Markdown; "" if none was measured."""
-    measured = [bundle for bundle in bundles if bundle.elsewhere]
+    measured = [bundle for bundle in bundles if bundle.external_validation]
     if not measured:
         return ""
     names = (
@@ -64,7 +64,9 @@ def elsewhere_figures(bundles: Sequence[Bundle]) -> str:
         "|---" * (len(names) + 1) + "|",
     ]
     for bundle in measured:
-        counts = [(bundle.elsewhere.get(part), bundle.elsewhere.get(whole)) for _, part, whole in names]
+        counts = [
+            (bundle.external_validation.get(part), bundle.external_validation.get(whole)) for _, part, whole in names
+        ]
         shares = [f"{n} of {of}: {wilson(n, of)}" if of and n is not None else "" for n, of in counts]
         rows.append(f"| {bundle.name} | {' | '.join(shares)} |")
     return "\n".join(rows)

@@ -31,12 +31,12 @@ from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.film_content import film_content
 from fracture_core.inference.predictor import Predictor
 from fracture_core.training.bundle_features import fit_levels, seal
-from fracture_core.training.scope_fit import ScopeFit, fit_scope
+from fracture_core.training.usual_ranges_fit import RangesFit, fit_usual_ranges
 
 _SUFFIXES = {".jpg", ".jpeg", ".png"}
 
 
-def refit(bundle: Bundle, dataset: FracAtlas, split: Split, fitted: ScopeFit | None, folder: Path) -> None:
+def refit(bundle: Bundle, dataset: FracAtlas, split: Split, fitted: RangesFit | None, folder: Path) -> None:
     """Write the bundle with new usual ranges, new drawing levels and new columns of heatmaps into `folder`."""
     shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
     predictor = Predictor(bundle)
@@ -77,7 +77,7 @@ def main() -> int:
     options = parser.parse_args()
     bundle, dataset = load_bundle(options.bundle, options.root), FracAtlas(find_fracatlas())
     split = project_split(dataset, audit(dataset))
-    fitted = fit_scope([dataset.path(i) for i in split.train], Predictor(bundle).scorer.fit)
+    fitted = fit_usual_ranges([dataset.path(i) for i in split.train], Predictor(bundle).scorer.fit)
     print(bundle.version)
     if fitted:
         print(f"  of {fitted.films} training films {fitted.limbs:.1%} are called limb radiographs")

@@ -19,7 +19,7 @@ import pandas as pd
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import project_split
-from fracture_core.evaluation.elsewhere import elsewhere_folder
+from fracture_core.evaluation.external_validation import external_folder
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.film_content import understood
 from fracture_core.metrics.intervals import wilson
@@ -30,7 +30,7 @@ def films() -> Iterator[tuple[str, Path]]:
     dataset = FracAtlas(find_fracatlas())
     for image_id in project_split(dataset, audit(dataset)).val:
         yield "FracAtlas validation", dataset.path(image_id)
-    folder = elsewhere_folder()
+    folder = external_folder()
     for file in pd.read_csv(folder / "list.csv")["file"]:
         if file.startswith("limbs"):
             yield file.split("_")[0], folder / file

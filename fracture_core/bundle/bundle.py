@@ -29,8 +29,8 @@ from safetensors import SafetensorError
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import AttributeClassifier
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, Familiarity
-from fracture_core.bundle.points_file import change_points, read_points
-from fracture_core.bundle.scope import UsualRanges
+from fracture_core.bundle.saved_points_file import change_points, read_points
+from fracture_core.bundle.usual_ranges import UsualRanges
 from fracture_core.bundle.validation import (
     BundleError,
     parse_arrays,
@@ -107,7 +107,7 @@ class Bundle:
         return self._features.get("monitoring/validation", np.empty((0, 0), np.float32))
 
     @property
-    def elsewhere(self) -> Mapping[str, Any]:
+    def external_validation(self) -> Mapping[str, Any]:
         """Metrics on films from other sources, by name; empty if nothing was measured."""
         measured = self.manifest.get("provenance", {}).get("elsewhere", {})
         return measured if isinstance(measured, Mapping) else {}

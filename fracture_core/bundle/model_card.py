@@ -54,7 +54,7 @@ def write_card(
         _triage(test, points),
         _pointing(test),
         _subgroups(test, points["single"]),
-        _elsewhere(provenance.get("elsewhere")),
+        _external(provenance.get("elsewhere")),
         _scope(provenance.get("scope")),
         _origin(recipe, provenance),
         *_limits(provenance),
@@ -187,7 +187,7 @@ def _pointing(test: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _elsewhere(measured: Mapping[str, Any] | None) -> str:
+def _external(measured: Mapping[str, Any] | None) -> str:
     if not measured:
         return ""
 

@@ -12,7 +12,7 @@ import numpy as np
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.loading import load_bundle
-from fracture_core.bundle.scope import grey_statistics
+from fracture_core.bundle.usual_ranges import grey_statistics
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.boxes import BOXES_FROM
 from fracture_core.explain.evidence_head import EvidenceHead
@@ -218,7 +218,7 @@ class Predictor:
         seen = (frozenset(), "") if reason else (traits, shown.content if usual else "")
         doubts = [] if reason == BLANK else list(cautions(radiograph, placement, *seen))
         if usual and not reason and monitored[0] > 1:
-            doubts.append(unlike_validated(usual.differences(grey_statistics(square)), self.bundle.elsewhere))
+            doubts.append(unlike_validated(usual.differences(grey_statistics(square)), self.bundle.external_validation))
         return Finding(
             radiograph=radiograph,
             probability=float((rule_in.scale or own_scale).probability(logit)),

@@ -65,7 +65,7 @@ def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> dict[str, 
     return columns
 
 
-def elsewhere_table(bundle: Bundle, test: Predictions) -> pd.DataFrame:
+def external_table(bundle: Bundle, test: Predictions) -> pd.DataFrame:
     """Tabulate what a model reaches on films of other sources beside what it reaches on its own test set.
 
     Args:
@@ -75,7 +75,7 @@ def elsewhere_table(bundle: Bundle, test: Predictions) -> pd.DataFrame:
     Returns:
         Columns Measure, Own test set and Other sources; no rows if nothing was measured elsewhere.
     """
-    measured = bundle.elsewhere
+    measured = bundle.external_validation
     if not measured:
         return pd.DataFrame(columns=["Measure", "Own test set", "Other sources"])
     matrix = test.confusion(bundle.points["single"].threshold)

@@ -23,7 +23,7 @@ from fracture_core.bundle.validation import BundleError
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.image_cache import find_image_cache
 from fracture_core.data.split import Split
-from fracture_core.evaluation.elsewhere import ELSEWHERE_SETTING, elsewhere_folder, measure_elsewhere, summary
+from fracture_core.evaluation.external_validation import EXTERNAL_SETTING, external_folder, summary, validate_externally
 from fracture_core.explain.boxes import BOXES_FROM
 from fracture_core.files import swap_paths
 from fracture_core.inference.predictor import Predictor
@@ -172,12 +172,12 @@ def seal(
 
     Raises:
         BundleError: The files do not fit together.
-        ElsewhereError: FRACTURE_ELSEWHERE_DIR names a folder without list.csv.
+        ExternalValidationError: FRACTURE_ELSEWHERE_DIR names a folder without list.csv.
     """
     write_card(folder, name, recipe, table, temperature, provenance)
     write_manifest(folder, temperature=temperature, created=created, provenance=provenance)
-    if os.environ.get(ELSEWHERE_SETTING, "").strip():
-        measured = measure_elsewhere(Predictor(read_bundle(folder)), elsewhere_folder())
+    if os.environ.get(EXTERNAL_SETTING, "").strip():
+        measured = validate_externally(Predictor(read_bundle(folder)), external_folder())
         provenance = {**provenance, "elsewhere": summary(measured)}
         write_card(folder, name, recipe, table, temperature, provenance)
         write_manifest(folder, temperature=temperature, created=created, provenance=provenance)

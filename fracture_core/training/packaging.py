@@ -35,7 +35,7 @@ from fracture_core.network.weights import Weights, half_precision, load_weights,
 from fracture_core.paths import models_folder
 from fracture_core.training.bundle_features import fit_features, fit_levels, seal
 from fracture_core.training.run_folder import RunFolder
-from fracture_core.training.scope_fit import ScopeFit, fit_scope
+from fracture_core.training.usual_ranges_fit import RangesFit, fit_usual_ranges
 
 
 class PackagingError(FractureCoreError):
@@ -98,7 +98,7 @@ class _Scored:
     offset: float
     temperature: float
     features: dict[str, np.ndarray]
-    scope: ScopeFit | None
+    scope: RangesFit | None
 
 
 def _score(source: RunFolder, dataset: Dataset, progress: Callable[[int, int], None] | None) -> _Scored:
@@ -115,7 +115,7 @@ def _score(source: RunFolder, dataset: Dataset, progress: Callable[[int, int], N
     weights[key] = weights[key] + np.float32(offset)
     table["logit"] += round(offset, 6)
     features = fit_features(scorer, dataset, split, table, held) | fit_levels(table, held)
-    scope = fit_scope([dataset.path(i) for i in split.train], scorer.fit)
+    scope = fit_usual_ranges([dataset.path(i) for i in split.train], scorer.fit)
     features |= scope.ranges.to_arrays() if scope else {}
     return _Scored(graph, weights, table, offset, temperature, features, scope)
 

@@ -16,7 +16,7 @@ from pypdf import PdfReader
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.review.export import reviewed_films
 from fracture_core.data.review.review_set import FILE, ReviewSet
-from fracture_core.evaluation.elsewhere import ElsewhereError, elsewhere_folder
+from fracture_core.evaluation.external_validation import ExternalValidationError, external_folder
 from fracture_core.metrics.score_scale import ScoreScale
 from tests.browser.app import ROOT, Server
 
@@ -37,8 +37,8 @@ class Labelled:
 def films(fracatlas_dir, tmp_path_factory) -> list[Labelled]:
     """Forty films: 24 of FracAtlas's validation part, half of them fractured, and 16 from elsewhere."""
     try:
-        folder = elsewhere_folder()
-    except ElsewhereError as missing:
+        folder = external_folder()
+    except ExternalValidationError as missing:
         pytest.skip(str(missing))
     table = load_bundle(root=ROOT / "models").predictions().query("split == 'val'")
     chosen = []

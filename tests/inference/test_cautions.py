@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fracture_core.bundle.scope import _NAMED
+from fracture_core.bundle.usual_ranges import _NAMED
 from fracture_core.imaging.dicom.header import DicomHeader
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph

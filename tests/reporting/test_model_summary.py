@@ -9,7 +9,7 @@ from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.evaluation.predictions import split_predictions
 from fracture_core.inference.predictor import Predictor
 from fracture_core.paths import APP
-from fracture_core.reporting.model_summary import elsewhere_table, headline
+from fracture_core.reporting.model_summary import external_table, headline
 
 SHIPPED = APP / "models"
 
@@ -18,7 +18,7 @@ SHIPPED = APP / "models"
 def test_other_sources_stand_beside_the_own_test_set(name):
     bundle = load_bundle(name, SHIPPED)
     test = split_predictions(bundle)["test"]
-    rows = elsewhere_table(bundle, test).set_index("Measure")
+    rows = external_table(bundle, test).set_index("Measure")
     rated = bundle.predictions().query("split == 'test'")
     flagged = rated["probability"] >= bundle.points["single"].threshold
     (_, _), (fn, tp) = sk.confusion_matrix(rated["label"], flagged)
@@ -35,5 +35,5 @@ def test_other_sources_stand_beside_the_own_test_set(name):
 def test_where_nothing_was_measured_elsewhere_there_is_no_row(small_models):
     bundle = load_bundle("small", small_models)
     test = split_predictions(bundle)["test"]
-    assert elsewhere_table(bundle, test).empty
+    assert external_table(bundle, test).empty
     assert set(headline(test, bundle.points["single"].threshold)) == {"AUC", "Sensitivity", "Specificity"}

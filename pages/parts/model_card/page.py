@@ -20,12 +20,12 @@ from fracture_core.metrics.formatting import estimate_text, figure, interval
 from fracture_core.metrics.operating_points import triage_groups
 from fracture_core.metrics.subgroups import subgroup_table
 from fracture_core.paths import models_folder
-from fracture_core.reporting.claim import claim_items
+from fracture_core.reporting.claim_checklist import claim_items
 from fracture_core.reporting.finding_text import sites_in_words
 from fracture_core.reporting.model_summary import (
     INTENDED_USE,
     NOT_FOR,
-    elsewhere_table,
+    external_table,
     headline,
     recipe_table,
     side_by_side,
@@ -57,7 +57,7 @@ def card(bundle: Bundle) -> None:
     test = splits["test"]
     _first_screen(bundle, test)
     _curves(bundle, test)
-    _elsewhere(bundle, test)
+    _external(bundle, test)
     _films(bundle, test)
     _text(bundle)
     _sites(bundle)
@@ -133,9 +133,9 @@ def _curves(bundle: Bundle, test: Predictions) -> None:
         column.caption(f"{zone.fractured} with a fracture: {estimate_text(zone.fracture_rate)}")
 
 
-def _elsewhere(bundle: Bundle, test: Predictions) -> None:
+def _external(bundle: Bundle, test: Predictions) -> None:
     """Draw what the model reaches on other sources beside its own test set, where that was measured."""
-    rows = elsewhere_table(bundle, test)
+    rows = external_table(bundle, test)
     if rows.empty:
         return
     st.subheader("Beside radiographs of other sources", anchor=False)

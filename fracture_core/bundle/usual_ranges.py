@@ -18,7 +18,7 @@ from fracture_core.errors import FractureCoreError
 _BORDER = 3
 
 
-class ScopeError(FractureCoreError):
+class UsualRangesError(FractureCoreError):
     """Ranges of grey statistics that are damaged."""
 
 
@@ -73,13 +73,13 @@ class UsualRanges:
             The ranges; None for a bundle without them.
 
         Raises:
-            ScopeError: The array is damaged.
+            UsualRangesError: The array is damaged.
         """
         if "scope/ranges" not in arrays:
             return None
         ranges = np.asarray(arrays["scope/ranges"], np.float64)
         if ranges.shape != (2, STATISTICS) or not np.isfinite(ranges).all() or not (ranges[0] <= ranges[1]).all():
-            raise ScopeError("The usual ranges of grey values in this bundle are damaged.")
+            raise UsualRangesError("The usual ranges of grey values in this bundle are damaged.")
         return cls(ranges=ranges)
 
 

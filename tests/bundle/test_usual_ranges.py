@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fracture_core.bundle.scope import STATISTICS, ScopeError, UsualRanges, fit_ranges, grey_statistics
+from fracture_core.bundle.usual_ranges import STATISTICS, UsualRanges, UsualRangesError, fit_ranges, grey_statistics
 
 
 def test_what_is_told_outside_the_ranges_is_named() -> None:
@@ -31,7 +31,7 @@ def test_ranges_survive_a_file_and_damaged_ones_are_refused() -> None:
     np.testing.assert_allclose(again.ranges, usual.ranges, rtol=1e-6)
     assert UsualRanges.from_arrays({}) is None
     for damaged in (arrays["scope/ranges"][:, 1:], arrays["scope/ranges"][::-1], arrays["scope/ranges"] * np.inf):
-        with pytest.raises(ScopeError):
+        with pytest.raises(UsualRangesError):
             UsualRanges.from_arrays({"scope/ranges": damaged})
 
 

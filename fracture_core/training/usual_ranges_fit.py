@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fracture_core.bundle.scope import UsualRanges, fit_ranges, grey_statistics
+from fracture_core.bundle.usual_ranges import UsualRanges, fit_ranges, grey_statistics
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.film_content import film_content
@@ -19,7 +19,7 @@ _MOST = 0.8
 
 
 @dataclass(frozen=True)
-class ScopeFit:
+class RangesFit:
     """What is usual, over how many radiographs, and which share of them is seen to show limbs."""
 
     ranges: UsualRanges
@@ -36,13 +36,13 @@ class ScopeFit:
         return {**known, "training_films": self.films, "training_films_in_scope": self.limbs}
 
 
-def fit_scope(
+def fit_usual_ranges(
     train: Sequence[Path],
     place: Callable[[np.ndarray], tuple[np.ndarray, Placement]],
     *,
     films: int = 700,
     seed: int = 0,
-) -> ScopeFit | None:
+) -> RangesFit | None:
     """Fit the usual ranges of grey values.
 
     Args:
@@ -62,4 +62,4 @@ def fit_scope(
         statistics.append(grey_statistics(place(pixels)[0]))
     if not limbs or np.mean(limbs) < _MOST:
         return None
-    return ScopeFit(fit_ranges(np.stack(statistics)), len(limbs), float(np.mean(limbs)))
+    return RangesFit(fit_ranges(np.stack(statistics)), len(limbs), float(np.mean(limbs)))

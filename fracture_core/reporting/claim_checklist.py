@@ -129,7 +129,7 @@ def _results(bundle: Bundle, test: Predictions) -> dict[int, str]:
 
 
 def _external(bundle: Bundle) -> str:
-    measured = bundle.elsewhere
+    measured = bundle.external_validation
     if not measured:
         return NOT_REPORTED
     flagged, fractured = measured["flagged"], measured["fractured"]

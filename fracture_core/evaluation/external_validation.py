@@ -25,33 +25,33 @@ from fracture_core.metrics.formatting import share_text
 from fracture_core.metrics.localisation import hottest_point_in_box
 
 #: Names the folder of other sources' images.
-ELSEWHERE_SETTING = "FRACTURE_ELSEWHERE_DIR"
+EXTERNAL_SETTING = "FRACTURE_ELSEWHERE_DIR"
 ANSWERS = ("likely", "uncertain", "unlikely")
 _COLUMNS = {"file", "fractured", "boxes_xywh", "body_part", "source", "licence"}
 
 
-class ElsewhereError(FractureCoreError):
+class ExternalValidationError(FractureCoreError):
     """A folder of other sources' images that is not there, or not as described."""
 
 
-def elsewhere_folder() -> Path:
+def external_folder() -> Path:
     """Return the folder that FRACTURE_ELSEWHERE_DIR names.
 
     Returns:
         The folder, which contains list.csv.
 
     Raises:
-        ElsewhereError: The variable is not set, or its folder has no list.csv.
+        ExternalValidationError: The variable is not set, or its folder has no list.csv.
     """
-    named = os.environ.get(ELSEWHERE_SETTING, "").strip()
+    named = os.environ.get(EXTERNAL_SETTING, "").strip()
     if not named:
-        raise ElsewhereError(f"Set {ELSEWHERE_SETTING} to the folder with the images of other sources.")
+        raise ExternalValidationError(f"Set {EXTERNAL_SETTING} to the folder with the images of other sources.")
     if not (Path(named) / "list.csv").is_file():
-        raise ElsewhereError(f"There is no list.csv in {named}; set {ELSEWHERE_SETTING} to the right folder.")
+        raise ExternalValidationError(f"There is no list.csv in {named}; set {EXTERNAL_SETTING} to the right folder.")
     return Path(named)
 
 
-def measure_elsewhere(
+def validate_externally(
     predictor: Predictor, folder: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
     """Let a bundle read every image of the folder, as an upload would be.
@@ -70,14 +70,14 @@ def measure_elsewhere(
         anatomy takes up.
 
     Raises:
-        ElsewhereError: list.csv cannot be read.
+        ExternalValidationError: list.csv cannot be read.
     """
     try:
         listed = pd.read_csv(folder / "list.csv", dtype={"file": str, "fractured": str, "boxes_xywh": str})
         if lacking := _COLUMNS - set(listed):
             raise ValueError(f"it has no column {min(lacking)!r}")
     except (OSError, ValueError) as error:
-        raise ElsewhereError(f"list.csv in {folder} cannot be read ({error}).") from error
+        raise ExternalValidationError(f"list.csv in {folder} cannot be read ({error}).") from error
     single = predictor.bundle.points["single"].threshold
     rows = []
     for number, entry in enumerate(listed.to_dict("records"), 1):
@@ -139,7 +139,7 @@ def fill(pixels: np.ndarray) -> float:
 
 
 def by_group(measured: pd.DataFrame, column: str = "group") -> pd.DataFrame:
-    """Count what `measure_elsewhere` returned, by a column.
+    """Count what `validate_externally` returned, by a column.
 
     Args:
         measured: One row per image.

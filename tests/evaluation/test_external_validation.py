@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fracture_core.evaluation.elsewhere import (
-    ElsewhereError,
+from fracture_core.evaluation.external_validation import (
+    ExternalValidationError,
     by_fill,
     by_group,
-    elsewhere_folder,
+    external_folder,
     fill,
     markdown_table,
-    measure_elsewhere,
     summary,
+    validate_externally,
 )
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import load_predictor
@@ -44,7 +44,7 @@ def folder(small_models, tmp_path_factory) -> Path:
 
 def test_what_is_counted_is_what_the_predictor_says(folder, small_models) -> None:
     predictor = load_predictor("small", small_models)
-    measured = measure_elsewhere(predictor, folder)
+    measured = validate_externally(predictor, folder)
     assert len(measured) == 7 and measured["read"].sum() == 6
     single = predictor.bundle.points["single"].threshold
     flagged, points = 0, []
@@ -74,8 +74,8 @@ def test_fill_is_the_share_that_is_brighter_than_air() -> None:
 
 def test_a_missing_folder_is_said(monkeypatch, tmp_path) -> None:
     monkeypatch.delenv("FRACTURE_ELSEWHERE_DIR", raising=False)
-    with pytest.raises(ElsewhereError, match="Set FRACTURE_ELSEWHERE_DIR"):
-        elsewhere_folder()
+    with pytest.raises(ExternalValidationError, match="Set FRACTURE_ELSEWHERE_DIR"):
+        external_folder()
     monkeypatch.setenv("FRACTURE_ELSEWHERE_DIR", str(tmp_path))
-    with pytest.raises(ElsewhereError, match=r"no list\.csv"):
-        elsewhere_folder()
+    with pytest.raises(ExternalValidationError, match=r"no list\.csv"):
+        external_folder()

@@ -11,7 +11,7 @@ from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.evaluation.predictions import split_predictions
 from fracture_core.metrics.formatting import figure
 from fracture_core.paths import APP
-from fracture_core.reporting.claim import NOT_REPORTED, claim_items
+from fracture_core.reporting.claim_checklist import NOT_REPORTED, claim_items
 
 SHIPPED = APP / "models"
 NAMES = list_bundles(SHIPPED)
