@@ -38,15 +38,15 @@ types: $(TEST)
 coverage: $(TEST)
 	$(PYTEST) -n 3 --cov --cov-report=term:skip-covered
 
-# Known vulnerabilities of what is locked. Asks pypi.org itself, because mirrors do not have the list; no test needs it.
-PYPI := https://pypi.org/pypi/pip/25.0/json
 # Every page and state in both themes, by axe-core and a ruler; ten minutes.
 looks: $(TEST)
 	FRACTURE_EVERY_PAGE=1 $(PYTEST) tests/browser/test_every_page.py
 
+# Known vulnerabilities of what is locked. Asks pypi.org itself, because mirrors do not have the list; no test needs it.
+PYPI := https://pypi.org/pypi/pip/25.0/json
 audit: $(TEST)
 	@$(VENV)/bin/python -c "import urllib.request; urllib.request.urlopen('$(PYPI)', timeout=20)" 2>/dev/null || { \
-	  echo "make audit needs PyPI's list of known vulnerabilities, and $(PYPI) does not answer here: nothing was checked."; exit 1; }
+	  echo "make audit reads known vulnerabilities from PyPI's own server, and $(PYPI) cannot be read from here: nothing was checked."; exit 1; }
 	$(VENV)/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
 # dist/: a source archive, and a wheel for `pip install`.

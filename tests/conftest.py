@@ -44,6 +44,13 @@ LONGEST = (
     "data/test_audit.py",
 )
 REAL_DATA = {"fracatlas_dir", "dicom_dir"}
+#: Folders in which every test is slow: each runs the whole app, or imports PyTorch.
+SLOW_FOLDERS = tuple(Path(__file__).parent / name for name in ("browser", "pages", "pretraining"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import what `make test-fast` leaves out as a whole."""
+    return True if "not slow" in config.option.markexpr and collection_path in SLOW_FOLDERS else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,8 +69,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1, only_rerun=["TimeoutError"]))
         if fixtures & REAL_DATA:
             item.add_marker("dataset")
-        if folder / "pages" in item.path.parents:
-            item.add_marker("slow")  # each runs the whole app
+        if any(slow_folder in item.path.parents for slow_folder in SLOW_FOLDERS):
+            item.add_marker("slow")
     slow = {
         item.path for item in items if any(item.get_closest_marker(name) for name in ("slow", "browser", "dataset"))
     }

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -49,6 +50,11 @@ TRAINING_LIBRARIES = {"tensorflow", "keras", "torch", "sklearn", "pandas", "stre
 NOT_FOR_PAGES = {"tensorflow", "keras", "torch", "openvino", "sklearn", "scipy", "cv2"}
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
 def _imports(node: ast.AST) -> Iterator[str]:
     """Yield every module that the code imports: at import, later in a function, or for type checkers alone."""
     for child in ast.walk(node):
@@ -59,8 +65,9 @@ def _imports(node: ast.AST) -> Iterator[str]:
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
 
 
+@cache
 def _names(path: Path) -> set[str]:
-    return set(_imports(ast.parse(path.read_text("utf-8"))))
+    return set(_imports(_parsed(path)))
 
 
 def _core_imports(path: Path) -> set[str]:
@@ -126,7 +133,7 @@ def test_functions_fit_a_screen() -> None:
         f"{path}:{node.lineno} {node.name}": _length(node)
         for root in roots
         for path in root.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(_parsed(path))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _length(node) > MOST_LINES_IN_A_FUNCTION
     }
     assert long == {}
@@ -247,7 +254,7 @@ def test_public_functions_document_arguments_results_and_errors() -> None:
     lacking = {
         f"{module}.{name}": sections
         for module, path in MODULES.items()
-        for name, function in _functions(ast.parse(path.read_text("utf-8")))
+        for name, function in _functions(_parsed(path))
         if (sections := _undocumented(function, method="." in name))
     }
     assert lacking == {}

@@ -42,6 +42,7 @@ def radiographs(small_models) -> list[Path]:
     return sorted((small_models.parent / "data" / "images" / "Non_fractured").glob("*.jpg"))
 
 
+@pytest.mark.slow
 def test_heatmaps_of_one_name_do_not_meet(predict, radiographs, tmp_path):
     """Two folders, two endings, upper and lower case, the numbers of a DICOM name, a name that is too long."""
     names = ["a/1.jpg", "b/1.jpg", "c/wrist.JPG", "c/Wrist.jfif", "CR.1.2.840.99.1", "CR.1.2.840.99.2", "a/2.jpg"]

@@ -25,6 +25,7 @@ def test_what_not_every_model_kept_for_a_check_was_trained_on():
     assert trained_images("ab", []) == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_flipped_labels_of_held_out_images_are_found(small_models, dataset, tmp_path, monkeypatch):
     """The small network is untrained: what it says is noise, so only the list's form is asked for here."""
     monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path))

@@ -121,6 +121,7 @@ def test_png_keeps_every_pixel(channels):
     assert (np.asarray(Image.open(io.BytesIO(to_png(picture)))) == picture).all()
 
 
+@pytest.mark.slow
 def test_the_largest_radiograph_is_drawn_in_little_memory():
     """31 megapixels: the drawing takes its own 94 MB and not many times that."""
     pixels = np.zeros((5600, 5600), np.uint8)

@@ -71,6 +71,7 @@ def test_a_real_radiograph_gives_what_keras_gives(fracatlas_dir, densenet: Engin
     assert largest_difference(densenet.run(squares), keras_outputs(network()[0], squares)) < 1e-4
 
 
+@pytest.mark.slow
 def test_one_by_one_side_by_side_and_from_many_threads_are_the_same_to_the_bit(densenet: Engine) -> None:
     squares = pictures(12)
     together = densenet.run(squares)

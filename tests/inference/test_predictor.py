@@ -96,6 +96,7 @@ def test_flipped_views_are_averaged(small_models, files):
     assert averaged["cells"] == pytest.approx((plain["cells"] + mirrored["cells"][:, :, ::-1]) / 2, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_several_sizes_are_averaged(small_models, files):
     bundle = load_predictor("small", small_models).bundle
     recipe = bundle.recipe.replace(test_time_views=("plain", "flip"), test_time_sizes=(32,))

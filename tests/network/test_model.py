@@ -30,6 +30,7 @@ def _training(network: tuple[Recipe, keras.Model], blocks: float | None) -> set[
     return {layer.name for layer in model.layers if layer.trainable and layer.weights}
 
 
+@pytest.mark.slow
 def test_more_blocks_train_more(network) -> None:
     units, stages = len(BACKBONES[network[0].backbone].units), len(BACKBONES[network[0].backbone].stages)
     asked = [0, *(n / units for n in range(1, units)), *range(1, stages + 1)]

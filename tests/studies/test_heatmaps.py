@@ -13,6 +13,7 @@ from fracture_core.metrics.localisation import centre_in_box, energy_in_boxes, h
 from studies.heatmaps import SHOWN, measure, page, section
 
 
+@pytest.mark.slow
 def test_the_figures_are_those_of_the_heatmaps_shown(small_models):
     bundle, dataset = load_bundle("small", small_models), FracAtlas(small_models.parent / "data")
     ids = [i for i in bundle.predictions()["image_id"] if len(dataset.boxes(i))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from fracture_core.evaluation.image_features import ImageFeatures
 from fracture_core.evaluation.suspect_labels import judged_labels
@@ -34,6 +35,7 @@ def test_what_was_found_is_counted():
     assert count(judged, {"a", "b", "d"}) == Tally(planted=3, listed=3, both=2, first=2)
 
 
+@pytest.mark.slow
 def test_planted_labels_are_found_and_reported():
     features, labels = network()
     trained = set(list(labels)[:120])

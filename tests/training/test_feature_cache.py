@@ -17,6 +17,8 @@ from fracture_core.training.feature_cache import FeatureSource, compute_features
 from fracture_core.training.frozen_backbone import FeaturesError, FrozenBackbone, split_at_boundary
 from tests.support.training import SMALL, miniature, tiny_network
 
+pytestmark = pytest.mark.slow  # every test runs a network over images
+
 RECIPE = SMALL.replace(fast_path=True, trainable_blocks=1)
 VIEWS = 3
 

@@ -22,6 +22,8 @@ from fracture_core.training import initial_weights as start_module
 from fracture_core.training.initial_weights import StartingWeightsError, start_from
 from tests.support.training import tiny_densenet, tiny_network
 
+pytestmark = pytest.mark.slow  # every test builds a network
+
 RECIPE = Recipe(name="x", image_size=32, start="none", localiser=8)
 
 
@@ -192,7 +194,6 @@ def send(handler, body, length=None):
     handler.wfile.write(body)
 
 
-@pytest.mark.slow
 def test_imagenet_is_downloaded_as_keras_does_it(tmp_path):
     keras.utils.clear_session()
     published = densenet.DenseNet121(include_top=False, weights=None)
@@ -225,7 +226,6 @@ def lie(handler):
     send(handler, b"<html>Please log in to the hotel's network</html>")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("answer", [refuse, cut, lie])
 def test_a_download_that_fails_says_so_and_what_to_do(tmp_path, answer):
     recipe = RECIPE.replace(start="imagenet")
@@ -248,7 +248,6 @@ def test_no_network_says_so_and_what_to_do(tmp_path):
         start_from(model, recipe)
 
 
-@pytest.mark.slow
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(start_module, "_DOWNLOAD_TIMEOUT_S", 0.5)
     recipe = RECIPE.replace(start="imagenet")

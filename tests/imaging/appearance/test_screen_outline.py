@@ -36,6 +36,7 @@ def test_radiographs_have_no_such_outline() -> None:
     )
 
 
+@pytest.mark.slow
 def test_corners_are_found_where_they_are(photos) -> None:
     found = [(screen_corners(picture), corners) for picture, corners in photos]
     seen = [(np.array(where), corners) for where, corners in found if where]

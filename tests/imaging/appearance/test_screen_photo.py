@@ -32,6 +32,7 @@ def test_radiographs_show_no_moire() -> None:
         assert not read_radiograph(path, accept_cut_short=True).moire
 
 
+@pytest.mark.slow
 def test_moire_is_seen_in_most_grey_photos_of_a_screen(photos) -> None:
     seen = [shows_moire(picture) for picture in photos]
     assert sum(seen) >= 0.6 * len(seen)
