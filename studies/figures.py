@@ -57,7 +57,7 @@ def elsewhere_figures(bundles: Sequence[Bundle]) -> str:
         ("hottest point in a box", "hits", "boxed"),
     )
     rows = [
-        "Films of other sources, read as an upload would be, at the single threshold; no answer is a miss. Labels as",
+        "Films from other sources, read as an upload would be, at the single threshold; no answer is a miss. Labels as",
         "collected: a trend, not a truth ([docs/elsewhere.md](docs/elsewhere.md), source by source).",
         "",
         "| model | " + " | ".join(title for title, _, _ in names) + " |",

@@ -66,7 +66,7 @@ class Familiarity:
         """
         x = np.atleast_2d(np.asarray(features, np.float64))
         if x.shape[1] != self.mean.shape[0]:
-            raise FamiliarityError("The familiarity model of this bundle belongs to another network.")
+            raise FamiliarityError("The out-of-distribution model of this bundle belongs to another network.")
         count = min(COORDINATES, len(self.variances))
         along = (x - self.mean) @ self.directions[:count].T / np.sqrt(self.variances[:count])
         return np.pad(along, ((0, 0), (0, COORDINATES - count)))
@@ -85,7 +85,7 @@ class Familiarity:
     def _score(self, features: np.ndarray) -> np.ndarray:
         x = np.atleast_2d(np.asarray(features, np.float64))
         if x.shape[1] != self.mean.shape[0]:
-            raise FamiliarityError("The familiarity model of this bundle belongs to another network.")
+            raise FamiliarityError("The out-of-distribution model of this bundle belongs to another network.")
         x = x - self.mean
         inside = x @ self.directions.T
         outside = (x * x).sum(1) - (inside * inside).sum(1)
@@ -124,7 +124,7 @@ class Familiarity:
             if model.directions.shape != (components, channels) or not np.min(scales) > 0:
                 raise ValueError("arrays of other shapes, or scales that are not above zero")
         except (KeyError, TypeError, ValueError) as error:
-            raise FamiliarityError("The familiarity model of this bundle is damaged.") from error
+            raise FamiliarityError("The out-of-distribution model of this bundle is damaged.") from error
         return model
 
 
@@ -156,7 +156,7 @@ def fit_familiarity(train: np.ndarray, val: np.ndarray, refused: float = 0.01) -
     """
     x = np.asarray(train, np.float64)
     if len(x) < 8:
-        raise FamiliarityError("Fitting what is familiar needs at least eight training radiographs.")
+        raise FamiliarityError("The out-of-distribution model needs at least eight training radiographs.")
     mean = x.mean(0)
     _, singular, directions = np.linalg.svd(x - mean, full_matrices=False)
     k = min(_DIRECTIONS, len(x) // 4, len(singular) - 1)

@@ -165,7 +165,7 @@ def _check_readable(unreadable: Mapping[str, str], total: int) -> None:
     if len(unreadable) > MOST_UNREADABLE * total:
         first, reason = next(iter(unreadable.items()))
         raise DatasetError(
-            f"{len(unreadable)} of {total} images cannot be read, too many to go on without them. "
+            f"{len(unreadable)} of {total} images cannot be read, too many to continue without them. "
             f"The first is {first}: {reason}"
         )
 

@@ -63,11 +63,11 @@ class BundleComparison:
         difference = self.auc.difference
         by = f"the AUCs differ by {estimate_text(difference)} ({p_text(self.auc.p_value)})"
         if not difference.defined:
-            return f"Too few test images to tell which is the better; {by}."
+            return f"Too few test images to tell which is better; {by}."
         if difference.low > 0:
-            return f"{self.new} is the better on these images: {by}."
+            return f"{self.new} is better on these images: {by}."
         if difference.high < 0:
-            return f"{self.current} is the better on these images: {by}."
+            return f"{self.current} is better on these images: {by}."
         return f"Neither is shown to be better: {by}, and the interval includes 0."
 
 

@@ -59,7 +59,7 @@ class PartComparison:
             return self.comparison.verdict
         without, fractured = np.bincount(self.comparison.test.labels, minlength=2)
         return (
-            f"Too few test images to tell which is the better: {fractured} with a fracture and {without} without; it "
+            f"Too few test images to tell which is better: {fractured} with a fracture and {without} without; it "
             f"takes at least {FEWEST} of each."
         )
 
@@ -176,16 +176,16 @@ def forgetting_text(parts: Sequence[PartComparison]) -> str:
 
 #: By the sign of the difference: worse, not shown, better, too few images.
 _FORGETTING = (
-    "{part}: worse than the model in use. It has forgotten some of what that had learned.",
+    "{part}: worse than the model in use. It has lost some of what that model had learned.",
     "{part}: no loss is shown; the interval below says how large one could still be.",
     "{part}: better than the model in use.",
-    "{part}: whether it has forgotten anything cannot be told.",
+    "{part}: it is not possible to say whether it has lost anything.",
 )
 _LEARNING = (
     "{part}: worse than the model in use.",
     "{part}: no gain is shown.",
     "{part}: better than the model in use.",
-    "{part}: whether it has gained anything cannot be told from so few films.",
+    "{part}: too few films to say whether it has gained anything.",
 )
 
 

@@ -172,7 +172,7 @@ def promise_text(promised: Promise) -> str:
         f"Cannot be promised: of films called {promised.group}, {wish} fractured ({seen}; bound {promised.bound:.1%})."
     )
     if promised.films_needed is None:
-        return f"{text} With this model's errors more films will not help; ask for less."
+        return f"{text} With this model's errors more films will not help; aim lower."
     return f"{text} About {promised.films_needed} more labelled films would probably do."
 
 

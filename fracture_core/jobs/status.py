@@ -124,7 +124,7 @@ def find_run(name: str | Path) -> Path:
     if not matches:
         raise RunError(f"There is no run {str(name)!r}; the runs are: {', '.join(names) or 'none'}.")
     if len(matches) > 1:
-        raise RunError(f"Several runs match {str(name)!r}: {', '.join(matches)}. Give more of the name.")
+        raise RunError(f"Several runs match {str(name)!r}: {', '.join(matches)}. Type more of the name.")
     return (runs_folder() / matches[0]).resolve()
 
 

@@ -134,7 +134,7 @@ def _external(bundle: Bundle) -> str:
         return NOT_REPORTED
     flagged, fractured = measured["flagged"], measured["fractured"]
     return (
-        f"Films of other sources: {flagged} of {fractured} fractures flagged at the single threshold "
+        f"Films from other sources: {flagged} of {fractured} fractures flagged at the single threshold "
         f"({estimate_text(wilson(flagged, fractured))}); {measured['limbs_not_assessed']} of {measured['limbs']} limb "
         f"radiographs called out of scope. Labels as collected."
     )

@@ -1,4 +1,4 @@
-"""Draw an audit log month by month: films a day, the share of each answer, the stability of scores and features."""
+"""Draw an audit log month by month: films per day, the share of each answer, the stability of scores and features."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def films_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.
     Returns:
         The chart.
     """
-    bars = go.Bar(x=months.index, y=rounded(months["films_a_day"]), marker_color=BLUE, name="films a day")
-    return _marked(chart([bars], "", "films a day", legend=False), marks)
+    bars = go.Bar(x=months.index, y=rounded(months["films_a_day"]), marker_color=BLUE, name="films per day")
+    return _marked(chart([bars], "", "films per day", legend=False), marks)
 
 
 def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:

@@ -85,7 +85,7 @@ def months_table(months: pd.DataFrame, agreement: pd.DataFrame | None = None) ->
         "Month": [f"{month:%b %Y}" for month in months.index],
         "Moved": [f"⚠ {what}" if what else "" for what in months["moved"]],
         "Films": months["films"].tolist(),
-        "Films a day": months["films_a_day"].round(1).tolist(),
+        "Films per day": months["films_a_day"].round(1).tolist(),
         **{f"{answer.capitalize()} (%)": (100 * months[answer]).round(1).tolist() for answer in ANSWERS},
         "Median probability (%)": (100 * months["median_probability"]).round(1).tolist(),
         "Stability index": months["psi"].round(3).tolist(),

@@ -59,7 +59,7 @@ PRESETS: Mapping[str, Preset] = {
 
 #: The choices of a recipe by subject, in the order of a form. What is not named here comes last.
 GROUPS: Mapping[str, tuple[str, ...]] = {
-    "Length and pace": ("epochs", "batch_size", "learning_rate", "early_stopping", "monitor"),
+    "Length and speed": ("epochs", "batch_size", "learning_rate", "early_stopping", "monitor"),
     "Network": ("image_size", "trainable_blocks", "localiser", "head", "dropout", "crop_to_field"),
     "Data": ("leak_free", "class_balance", "fast_path", "views", "mixup", "seed"),
     "Loss": (
@@ -76,8 +76,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 #: What each choice does, where the form has no longer help for it.
 HELP: Mapping[str, str] = {
-    "learning_rate": "Step length of the optimiser. Larger learns faster and less steadily.",
-    "monitor": "What decides on validation which epoch is kept.",
+    "learning_rate": "Step size of the optimiser. A larger one learns faster but less steadily.",
+    "monitor": "The validation metric that decides which epoch is kept.",
     "localiser": "Channels of the head that finds the fracture; 0 leaves it out. A multiple of 4.",
     "head": "global: from the whole last map; cells: from the cells alone, so that the heatmap is the answer.",
     "dropout": "Share of features dropped at random while training.",

@@ -154,7 +154,7 @@ class Trainer:
             parts.append(self._run_val(inputs).numpy())
         logits = np.concatenate(parts).astype(np.float64)
         if not np.isfinite(logits).all():
-            raise TrainingError("The network's answers are no longer numbers: lower the learning rate.")
+            raise TrainingError("The network's outputs are no longer finite: lower the learning rate.")
         return logits
 
     def weights(self) -> Weights:

@@ -263,7 +263,7 @@ def check_the_report(page, root: Path) -> None:
             expected = float(scale.probability(float(row["logit"])))
             assert float(row["probability"]) == pytest.approx(expected, abs=2e-6)
     page.get_by_role("link", name="Model card", exact=True).click()
-    page.get_by_role("heading", name="Calibrated to sites").wait_for(timeout=WAIT)
+    page.get_by_role("heading", name="Site calibrations").wait_for(timeout=WAIT)
     shot(page, "9-card")
     name = next((root / "models").glob("*/site_calibrations.json")).parent.name
     assert load_bundle(name, root / "models").chosen_points()[0].site.digest == entry["digest"]

@@ -189,5 +189,5 @@ def test_fracatlas_and_a_sites_films_are_compared_on_both_test_parts(browser, tr
         page.locator(f".st-key-chart_challenge_curves_{place} .js-plotly-plot").first.wait_for(timeout=WAIT)
         for auc in part["auc"]:
             assert page.locator("[data-testid=stMetricValue]").filter(has_text=f"{auc:.3f}").count()
-    assert page.get_by_text("Too few test images to tell which is the better").count() == 2
+    assert page.get_by_text("Too few test images to tell which is better").count() == 2
     context.close()

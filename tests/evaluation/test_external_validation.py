@@ -1,4 +1,4 @@
-"""Films of other sources: what is counted, on a made-up folder whose answers are known."""
+"""Films from other sources: what is counted, on a made-up folder whose answers are known."""
 
 from __future__ import annotations
 

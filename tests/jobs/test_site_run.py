@@ -82,7 +82,7 @@ def test_a_run_on_both_is_held_against_the_model_in_use_on_both_test_parts(here,
     assert record["comparison"] == [one.to_json() for one in parts] == bundle.manifest["provenance"]["comparison"]
     said = comparison_text(json.loads(json.dumps(record["comparison"])))
     assert f"On {ours['test']} test images of FracAtlas" in said and f"On {theirs['test']} test images of films" in said
-    assert "Too few test images to tell which is the better" in said and forgetting_text(parts)
+    assert "Too few test images to tell which is better" in said and forgetting_text(parts)
     assert all("test images were compared" in one for one in part_objections(parts))
     for line in (
         "Against the model in use at the time",

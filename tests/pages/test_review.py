@@ -121,7 +121,7 @@ def test_a_site_is_calibrated_and_saved_and_its_points_speak(app, own_models, sm
     assert point.site is not None and 20 < point.site.films <= 60
     assert json.loads((own_models / "small" / "site_calibrations.json").read_text())[0]["digest"] == point.site.digest
     app.switch_page("pages/model_card.py").run()
-    assert not app.exception and "Calibrated to sites" in "\n".join(one.value for one in app.subheader)
+    assert not app.exception and "Site calibrations" in "\n".join(one.value for one in app.subheader)
 
 
 def test_the_dataset_page_opens_the_review_set_beside_fracatlas(app, tmp_path, monkeypatch):

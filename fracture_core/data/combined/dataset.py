@@ -138,7 +138,7 @@ class CombinedDataset:
         fractured = int(self.fracatlas.table["label"].sum())
         return (
             f"{self.fracatlas.name}: {len(self.fracatlas)} radiographs, {fractured} fractured. "
-            f"{self.site.summary_text()} One of the site's films counts {self.site_weight:.3g} times."
+            f"{self.site.summary_text()} Each of the site's films counts {self.site_weight:.3g} times."
         )
 
     def _home(self, image_id: str) -> tuple[FracAtlas | OwnDataset, str]:

@@ -77,9 +77,7 @@ def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[s
     for number, name in images.items():
         path = finder.find(name) or finder.find(f"{file.parent.name}/{name}")
         if path is None:
-            raise DatasetError(
-                f"{file.name} names the image {name[:80]!r}, which is not there, or there more than once."
-            )
+            raise DatasetError(f"{file.name} names the image {name[:80]!r}, which is missing or occurs more than once.")
         of_fractures = [box for kind, box in boxes[number] if kind in meant]
         valid = [_box(box, file, name) for box in of_fractures if box]
         relative = path.relative_to(finder.root).as_posix()
@@ -96,12 +94,12 @@ def _box(box: Any, file: Path, name: str) -> list[float]:
 def _load(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise DatasetError(f"{file.name} is too large to be a list of boxes that can be read here.")
+            raise DatasetError(f"{file.name} is too large to be read as a list of boxes.")
         data = json.loads(file.read_text("utf-8-sig"))
     except OSError as error:
         raise DatasetError(f"{file.name} cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
-        raise DatasetError(f"{file.name} is not JSON that can be read.") from error
+        raise DatasetError(f"{file.name} is not valid JSON.") from error
     if not isinstance(data, dict) or not {"images", "annotations", "categories"} <= set(data):
         raise DatasetError(f"{file.name} is not a COCO file: it has no images, annotations and categories.")
     return data

@@ -59,7 +59,7 @@ def read_csv_text(file: Path) -> CsvText:
     """
     try:
         if file.stat().st_size > _MOST_BYTES:
-            raise DatasetError(f"{file.name} has more than {_MOST_BYTES // 2**20} MB, too many for a list of images.")
+            raise DatasetError(f"{file.name} has more than {_MOST_BYTES // 2**20} MB, too large for a list of images.")
         text = _decoded(file.read_bytes(), file.name)
         rows = _cells(text, file.name)
     except OSError as error:
@@ -101,7 +101,7 @@ def _decoded(data: bytes, name: str) -> str:
             continue
         if "\0" not in text:
             return text
-    raise DatasetError(f"{name} is not text that can be read: save it as CSV UTF-8.")
+    raise DatasetError(f"{name} is not readable text: save it as CSV UTF-8.")
 
 
 def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:

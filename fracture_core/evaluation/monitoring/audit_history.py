@@ -235,7 +235,7 @@ def _scores_text(reference: NDArray[np.float64], scores: NDArray[np.float64]) ->
     before, now = np.median(reference), np.median(scores)
     way = "higher" if now > before else "lower" if now < before else "spread differently"
     return (
-        f"The last {WINDOW} films score {way} than the reference: median {now:.1%} in place of {before:.1%}. "
+        f"The last {WINDOW} films score {way} than the reference: median {now:.1%} instead of {before:.1%}. "
         "Films, patients or equipment may have changed; check the calibration."
     )
 

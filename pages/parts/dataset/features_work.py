@@ -9,7 +9,7 @@ import streamlit as st
 from fracture_core.concurrency import BackgroundTask, TaskState
 from pages.parts.shared.sidebar import escape_markdown
 
-NO_MODEL = "No model is installed, so there are no features to compare radiographs by."
+NO_MODEL = "No model is installed, so radiographs cannot be compared."
 
 
 def panel(find: Callable[[], BackgroundTask], key: str, networks: int, cached: int, total: int) -> None:
@@ -33,7 +33,7 @@ def panel(find: Callable[[], BackgroundTask], key: str, networks: int, cached: i
             st.progress(progress.share, _progress_words(progress))
             stopping = progress.state == "stopping"
             st.button("Cancel", key=f"{key}_cancel", on_click=work.cancel, disabled=stopping, icon=":material/close:")
-            st.caption("This goes on if you leave the page. What is done is kept, also if you cancel.")
+            st.caption("This continues if you leave the page. Finished work is kept, even if you cancel.")
             return
         if progress.state == "failed":
             st.error(escape_markdown(progress.error))
@@ -49,7 +49,7 @@ def _progress_words(progress: TaskState) -> str:
     if progress.state == "stopping":
         return "Stopping …"
     if progress.total and progress.done >= progress.total:
-        return "Every radiograph is read; comparing them takes some seconds more …"
+        return "All radiographs are processed; comparing them takes a few more seconds …"
     if not progress.total:
         return "Starting …"
     return f"{progress.done:,} of {progress.total:,} readings: the network looks at each radiograph once …"

@@ -41,12 +41,14 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
     table = with_outcomes(sources.table, choice.rule_out.threshold, choice.rule_in.threshold)
     if colouring.startswith("Source"):
         table = table.join(sources.survey.images[["width", "height"]])
-        st.caption("FracAtlas does not say which hospital a radiograph is from. Files of one origin have one size.")
+        st.caption(
+            "FracAtlas does not say which hospital a radiograph is from, but files from one source have the same size."
+        )
     figure = map_chart(feature_map, table, method, colouring, _open_films(choice))
     alt = f"Every radiograph by the network's features, {method}, coloured by {colouring.lower()}"
     ids = draw_selectable(figure, "feature_map", height=560, alt=alt)
     if not ids:
-        st.caption("Radiographs that the network finds alike lie close. Draw round some to see them here.")
+        st.caption("Radiographs that the network finds similar lie close together. Draw around some to see them here.")
         return
     if st.session_state.get("map_selected") != ids:
         st.session_state["map_selected"] = ids

@@ -185,7 +185,7 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
 
 def _answer(opened: Opened) -> None:
     if isinstance(opened.result, Failure):
-        ways = "View it elsewhere, or export it again from its source."
+        ways = "Open it in another viewer, or export it again from its source."
         headline = TRUNCATED if opened.result.truncated else UNOPENED
         show_not_read(capitalised(headline), opened.result.error, ways_forward=ways)
         return

@@ -77,7 +77,7 @@ def _inversion(films: FilmSession, result: Finding | Failure, key: str) -> None:
     stored = films.film(key).options.greys_as_stored
     if stored or (isinstance(result, Finding) and result.turned_back):
         st.button(
-            "Exchange black and white where needed" if stored else "Undo the exchange of black and white",
+            "Swap black and white if needed" if stored else "Undo the swap of black and white",
             on_click=films.set_options,
             args=(key,),
             kwargs={"greys_as_stored": not stored},

@@ -47,7 +47,7 @@ _DRAWN = (
     "Metrics",
     "Performance by triage category",
     "Subgroups",
-    "Films of other sources",
+    "Films from other sources",
 )
 
 
@@ -138,8 +138,10 @@ def _external(bundle: Bundle, test: Predictions) -> None:
     rows = external_table(bundle, test)
     if rows.empty:
         return
-    st.subheader("Beside radiographs of other sources", anchor=False)
-    st.caption("Read as an upload would be; thresholds from validation. Labels as collected: a trend, not a truth.")
+    st.subheader("Compared with radiographs from other sources", anchor=False)
+    st.caption(
+        "Assessed like uploads, with thresholds from validation. Labels are as collected: read the figures as a trend."
+    )
     st.table(rows, border="horizontal", hide_index=True)
 
 
@@ -155,7 +157,7 @@ def _films(bundle: Bundle, test: Predictions) -> None:
     if not images:
         return
     st.subheader("Typical successes and failures", anchor=False)
-    st.caption("Of each kind those with a middling probability, neither the best nor the worst. Select one to open it.")
+    st.caption("For each kind, cases of average probability, neither the best nor the worst. Select one to open it.")
     if picked := st.session_state.pop("card_film", None):
         st.switch_page("pages/dataset.py", query_params={"image": picked})
     gallery([_tile(case, images) for case in cases], "card_films", _pick, width=150)
@@ -183,8 +185,8 @@ def _text(bundle: Bundle) -> None:
 def _sites(bundle: Bundle) -> None:
     """Print the calibrations to sites that were saved with the model, where there are any."""
     if sites := sites_in_words(bundle):
-        st.subheader("Calibrated to sites", anchor=False)
-        st.caption("Chosen as the operating point in the sidebar, these points and their probabilities are used.")
+        st.subheader("Site calibrations", anchor=False)
+        st.caption("To use one, choose it as the operating point in the sidebar.")
         for site in sites:
             st.markdown(f"- {escape_markdown(site)}")
 
@@ -224,7 +226,7 @@ def _files(bundle: Bundle) -> None:
         "matches its SHA-256."
     )
     sites = "".join(f"- {site}\n" for site in sites_in_words(bundle))
-    card = f"{bundle.card.rstrip()}\n\n## Calibrated to sites\n\n{sites}" if sites else bundle.card
+    card = f"{bundle.card.rstrip()}\n\n## Site calibrations\n\n{sites}" if sites else bundle.card
     st.download_button("The card as Markdown", card, f"{bundle.name}-card.md", "text/markdown", on_click="ignore")
     with st.expander("SHA-256 of each file"):
         st.code(

@@ -48,8 +48,8 @@ def monitoring_page() -> None:
     _findings(detected, months)
     agreement = _agreement(model)
     marks = [change.when for change in detected]
-    draw(films_chart(months, marks), "monitoring films", height=220, alt="Films a day, month by month")
-    draw(answers_chart(months, marks), "monitoring answers", height=300, alt="Share of each answer, month by month")
+    draw(films_chart(months, marks), "monitoring films", height=220, alt="Films per day, by month")
+    draw(answers_chart(months, marks), "monitoring answers", height=300, alt="Share of each answer, by month")
     draw(stability_chart(months, marks), "monitoring psi", height=240, alt="Population stability index by month")
     st.caption(
         f"Population stability index of the scores, and of the feature of the image that moved most. Compared with: "
@@ -57,7 +57,7 @@ def monitoring_page() -> None:
         "above 0.25 has shifted. Few films can reach that by chance; the warnings above and the diamonds allow for it."
     )
     if months["feature_psi"].isna().all():
-        st.caption("The log keeps no features of these films: it was written before there were any.")
+        st.caption("The log has no image features for these films: an earlier version of the app wrote it.")
     table = months_table(months, agreement)
     st.dataframe(table, hide_index=True)
     st.download_button("Download as CSV", table.to_csv(index=False), "monitoring.csv", "text/csv")

@@ -121,7 +121,7 @@ def _form(choice: Choice, scores: SiteScores) -> SiteCalibration | None:
         )  # fmt: skip
         confidence = columns[2].number_input(
             "Confidence of each promise (%)", 50.0, 99.9, 95.0, 1.0, key="site_confidence",
-            help="How sure each promise is: 95 % means that at most one calibration in 20 breaks it by bad luck.",
+            help="How sure each promise is: 95 % means that at most one calibration in 20 breaks it by chance.",
         )  # fmt: skip
         asked = st.form_submit_button("Calibrate", type="primary", key="site_calibrate")
         st.caption("Decide these before you look: a promise picked because it came out well is worth less.")

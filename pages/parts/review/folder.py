@@ -54,8 +54,8 @@ def choose_folder() -> None:
     st.text_input("Review folder", key="review_folder_text", placeholder="/data/review", width=480)
     st.button("Write verdicts there", key="review_folder_choose", type="primary", on_click=_choose)
     st.caption(
-        "A folder on the computer that runs this app; it is made if it is not there. The choice is kept for the next "
-        "start and holds for everybody who uses this app."
+        "A folder on the computer that runs this app; it is created if it does not exist. The choice is "
+        "remembered and applies to everyone who uses this app."
     )
 
 

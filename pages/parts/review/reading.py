@@ -133,7 +133,7 @@ def reading_pane(reading: Reading | None) -> bool:
                 f"{len(reading.read)} of {len(films)} read. Kept in {escape_markdown(str(reading.review.folder))}"
             )
         else:
-            st.caption("With your name or initials, verdicts can be given: one key each.")
+            st.caption("Enter your name or initials to give verdicts, each with one key.")
         kind, message = st.session_state.pop(_SAID, ("", ""))
         if kind:
             {"error": st.error, "warning": st.warning, "caption": st.caption}[kind](escape_markdown(message))

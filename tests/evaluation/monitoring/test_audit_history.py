@@ -28,7 +28,7 @@ START = pd.Timestamp("2024-01-01", tz="UTC")
 
 
 def made_log(seed: int, *, days: int = 730, change_on: int | None = None, kind: str = "") -> tuple[pd.DataFrame, int]:
-    """Two years of about ten films a day, and the place of the first film after the change."""
+    """Two years of about ten films per day, and the place of the first film after the change."""
     rng = np.random.default_rng(seed)
     rows, first = [], -1
     for day in range(days):
