@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 
 import imagecodecs
 import numpy as np
+from PIL import Jpeg2KImagePlugin
 
 from fracture_core.imaging.greyscale import flatten, window_floats, window_integers
-from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, jpeg_2000_shape
+from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, is_plain_colour, jpeg_2000_shape
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
+from fracture_core.imaging.raster.reader import pillow_to_grey
 from fracture_core.imaging.truncation import blacken_missing, lacks_detail
 
 #: Largest image, in pixels.
@@ -31,10 +34,14 @@ def read_jpeg_2000(data: bytes, *, accept_cut_short: bool = False) -> DecodedIma
     """
     height, width, samples = jpeg_2000_shape(data)
     check_size(width, height, samples * 2, max_pixels=MAX_COMPRESSED_PIXELS)
+    if not is_plain_colour(data):
+        return _converted_jpeg_2000(data, (height, width))
     try:
         stream = decode_jpeg_2000(data)
     except UnreadableRadiograph:
         raise
+    except imagecodecs.Jpeg2kError:  # samples of unlike sizes are not damage
+        return _converted_jpeg_2000(data, (height, width))
     except Exception as error:  # whatever the decoder trips over, the reader is told one thing
         raise _damaged("JPEG 2000") from error
     image = _decoded(stream.values, (height, width))
@@ -42,6 +49,20 @@ def read_jpeg_2000(data: bytes, *, accept_cut_short: bool = False) -> DecodedIma
     if stream.coarse:
         missing, truncated = lacks_detail(height, missing, truncated, accept=accept_cut_short)
     return replace(image, warnings=truncated + image.warnings, missing=missing)
+
+
+def _converted_jpeg_2000(data: bytes, shape: tuple[int, int]) -> DecodedImage:
+    """Decode with Pillow, which knows palettes, inks, YCbCr, and colour stored at half the size."""
+    try:
+        with Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data)) as image:
+            if image.size != shape[::-1]:
+                raise _damaged("JPEG 2000")
+            grey, warnings = pillow_to_grey(image)
+    except UnreadableRadiograph:
+        raise
+    except Exception as error:
+        raise _damaged("JPEG 2000") from error
+    return DecodedImage(pixels=grey, warnings=size_warnings(*grey.shape[::-1]) + warnings)
 
 
 def read_jpeg_xl(data: bytes) -> DecodedImage:

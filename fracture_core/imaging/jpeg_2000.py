@@ -28,6 +28,8 @@ _START, _COD, _SOT, _SOD, _PLT, _END = (
     b"\xff\x58",
     b"\xff\xd9",
 )
+#: Colour spaces by their numbers.
+_SRGB, _GREY = 16, 17
 #: A progression that has one colour after the other.
 _BY_COMPONENT = 4
 
@@ -75,8 +77,23 @@ def jpeg_2000_transforms(data: bytes) -> bool:
     Returns:
         Whether it does (COD, multiple component transformation).
     """
-    style = data.find(_COD, max(data.find(_START), 0))
+    style = _segment(data, _COD)
     return style >= 0 and len(data) > style + 8 and data[style + 8] != 0
+
+
+def is_plain_colour(data: bytes) -> bool:
+    """Return whether the samples of a JPEG 2000 file are grey or RGB as they are decoded.
+
+    Args:
+        data: The file.
+
+    Returns:
+        False where the boxes around its stream name a palette or another space (ITU-T T.800, I.5.3): YCbCr, ink ...
+    """
+    boxes = data[: max(data.find(_START), 0)]
+    place = boxes.find(b"colr")
+    stated = int.from_bytes(boxes[place + 7 : place + 11], "big") if place >= 0 and boxes[place + 4] == 1 else _SRGB
+    return b"pclr" not in boxes and stated in (_SRGB, _GREY)
 
 
 def decode_jpeg_2000(data: bytes) -> DecodedStream:
@@ -130,7 +147,7 @@ class _TilePart:
 
 def _tile_parts(data: bytes) -> Iterator[_TilePart]:
     """Yield the tile-parts whose headers are there; the last may end beyond the data."""
-    place = data.find(_SOT, max(data.find(_START), 0))
+    place = _segment(data, _SOT)
     while place >= 0 and place + 12 <= len(data) and data[place : place + 2] == _SOT:
         tile, length = struct.unpack_from(">HI", data, place + 4)
         # A length of nought reaches to the end of the data, wherever that is.
@@ -191,5 +208,21 @@ def _rows_of(data: bytes, held: set[int]) -> np.ndarray:
 
 
 def _progression(data: bytes) -> int:
-    style = data.find(_COD, max(data.find(_START), 0))
+    style = _segment(data, _COD)
     return data[style + 5] if 0 <= style < len(data) - 5 else 0
+
+
+def _segment(data: bytes, marker: bytes) -> int:
+    """Return where a marker segment of the main header begins, or the first tile-part after it; -1 where there is none.
+
+    The header is walked: the bytes of a marker may stand in the text of a comment.
+    """
+    place = data.find(_START) + 2
+    while 2 <= place <= len(data) - 4:
+        here = data[place : place + 2]
+        if here == marker:
+            return place
+        if here == _SOT or here[0] != 0xFF:
+            return -1
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
+    return -1

@@ -136,7 +136,7 @@ def _read(image: Image.Image, data: bytes, structure: PngStructure | None) -> Gr
         image.load()  # for the text after the pixels
         grey, warnings = _decode_deep(data, image.size)
     else:
-        grey, warnings = _to_grey(image)
+        grey, warnings = pillow_to_grey(image)
     return grey, ((SEVERAL_PAGES, *warnings) if several else warnings)
 
 
@@ -170,8 +170,15 @@ def _orientation(image: Image.Image) -> int:
     return xmp_orientation(packet)
 
 
-def _to_grey(image: Image.Image) -> Grey:
-    """Load the pixels and return uint8 (H, W), writable, with warnings."""
+def pillow_to_grey(image: Image.Image) -> Grey:
+    """Load the pixels of an image whose size was checked, and flatten them.
+
+    Args:
+        image: Opened by Pillow.
+
+    Returns:
+        uint8 (H, W), writable, and warnings.
+    """
     image.load()
     if image.mode == "1":
         return np.array(image.convert("L")), (BILEVEL_WARNING,)

@@ -92,6 +92,26 @@ def test_a_box_before_the_jpeg_xl_stream_does_not_mislead() -> None:
     np.testing.assert_array_equal(read_radiograph(data[:place] + box + data[place:]).pixels, PHANTOM)
 
 
+def test_a_comment_that_holds_a_markers_bytes_does_not_mislead() -> None:
+    stream = imagecodecs.jpeg2k_encode(PHANTOM, level=0, reversible=True, codecformat="j2k")
+    first = stream.index(b"\xff\x90")
+    words = b"\0\0" + b"\xff\x90\0\x0a\xff\xff\x7f\xff\xff\xff\xff\x52" * 2
+    comment = b"\xff\x64" + struct.pack(">H", len(words) + 2) + words
+    radiograph = read_radiograph(stream[:first] + comment + stream[first:])
+    np.testing.assert_array_equal(radiograph.pixels, PHANTOM)
+    assert radiograph.missing == 0
+
+
+def test_jpeg_2000_in_ycbcr_gives_its_own_grey() -> None:
+    colours = np.dstack([PHANTOM, np.full_like(PHANTOM, 90), np.full_like(PHANTOM, 170)])
+    data = encoded(Image.fromarray(colours), "JPEG2000", mct=0, irreversible=False)
+    place = data.index(b"colr") + 7
+    assert data[place : place + 4] == b"\0\0\0\x10"
+    radiograph = read_radiograph(data[:place] + b"\0\0\0\x12" + data[place + 4 :])
+    inner = (slice(30, 170), slice(40, 100))
+    assert np.abs(radiograph.pixels[inner].astype(int) - PHANTOM[inner]).mean() < 12
+
+
 def test_truncated_jpeg_2000_in_tiles_keeps_its_first_rows_of_tiles() -> None:
     data = encoded(PHANTOM, "JPEG2000", tile_size=(64, 64), irreversible=False)
     cut = data[: len(data) * 3 // 4]
