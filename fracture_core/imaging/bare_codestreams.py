@@ -40,10 +40,8 @@ def read_jpeg_2000(data: bytes, *, accept_cut_short: bool = False) -> DecodedIma
         stream = decode_jpeg_2000(data)
     except UnreadableRadiograph:
         raise
-    except imagecodecs.Jpeg2kError:  # samples of unlike sizes are not damage
+    except Exception:  # samples of unlike sizes or depths are not damage
         return _converted_jpeg_2000(data, (height, width))
-    except Exception as error:  # whatever the decoder trips over, the reader is told one thing
-        raise _damaged("JPEG 2000") from error
     image = _decoded(stream.values, (height, width))
     missing, truncated = blacken_missing(image.pixels, stream.present, accept=accept_cut_short)
     if stream.coarse:
