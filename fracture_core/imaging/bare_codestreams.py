@@ -9,8 +9,13 @@ import imagecodecs
 import numpy as np
 from PIL import Jpeg2KImagePlugin
 
-from fracture_core.imaging.greyscale import flatten, window_floats, window_integers
-from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, is_plain_colour, jpeg_2000_shape
+from fracture_core.imaging.greyscale import flatten, scaled_integers, window_floats, window_integers
+from fracture_core.imaging.jpeg_2000 import (
+    SampleFormat,
+    decode_jpeg_2000,
+    jpeg_2000_samples,
+    jpeg_2000_shape,
+)
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
 from fracture_core.imaging.raster.reader import pillow_to_grey
 from fracture_core.imaging.truncation import blacken_missing, lacks_detail
@@ -34,23 +39,40 @@ def read_jpeg_2000(data: bytes, *, accept_cut_short: bool = False) -> DecodedIma
     """
     height, width, samples = jpeg_2000_shape(data)
     check_size(width, height, samples * 2, max_pixels=MAX_COMPRESSED_PIXELS)
-    if not is_plain_colour(data):
-        return _converted_jpeg_2000(data, (height, width))
+    form = jpeg_2000_samples(data)
+    if form.ink or form.unusual_steps:
+        return _converted_jpeg_2000(data, (height, width), form)
     try:
         stream = decode_jpeg_2000(data)
     except UnreadableRadiograph:
         raise
     except Exception:  # samples of unlike sizes or depths are not damage
-        return _converted_jpeg_2000(data, (height, width))
-    image = _decoded(stream.values, (height, width))
+        return _converted_jpeg_2000(data, (height, width), form)
+    image = _decoded(_at_full_depth(stream.values, form), (height, width))
     missing, truncated = blacken_missing(image.pixels, stream.present, accept=accept_cut_short)
     if stream.coarse:
         missing, truncated = lacks_detail(height, missing, truncated, accept=accept_cut_short)
     return replace(image, warnings=truncated + image.warnings, missing=missing)
 
 
-def _converted_jpeg_2000(data: bytes, shape: tuple[int, int]) -> DecodedImage:
-    """Decode with Pillow, which knows palettes, inks, YCbCr, and colour stored at half the size."""
+def _at_full_depth(values: np.ndarray, form: SampleFormat) -> np.ndarray:
+    """Return samples of at most 16 bits as unsigned ones, those of less than 8 bits scaled to 8.
+
+    Signed samples that use little of their range stay as they are: their values may mean something.
+    """
+    if not 0 < form.bits <= 16:
+        return values
+    half = 1 << (form.bits - 1)
+    if form.signed:
+        if int(values.max()) - int(values.min()) < half:
+            return values
+        moved = np.clip(values.astype(np.int32) + half, 0, 2 * half - 1)
+        values = moved.astype(np.uint8 if form.bits <= 8 else np.uint16)
+    return scaled_integers(values, form.bits) if form.bits < 8 else values
+
+
+def _converted_jpeg_2000(data: bytes, shape: tuple[int, int], form: SampleFormat) -> DecodedImage:
+    """Decode with Pillow, which knows inks, and samples of unlike sizes and depths."""
     try:
         with Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(data)) as image:
             if image.size != shape[::-1]:
@@ -59,6 +81,11 @@ def _converted_jpeg_2000(data: bytes, shape: tuple[int, int]) -> DecodedImage:
     except UnreadableRadiograph:
         raise
     except Exception as error:
+        if form.ink or form.unusual_steps:
+            what = "in ink (CMYK)" if form.ink else "whose samples are stored at a reduced size"
+            raise UnreadableRadiograph(
+                f"JPEG 2000 images {what} are not supported in this form. Please export it again as JPEG or PNG."
+            ) from error
         raise _damaged("JPEG 2000") from error
     return DecodedImage(pixels=grey, warnings=size_warnings(*grey.shape[::-1]) + warnings)
 
@@ -100,7 +127,7 @@ def _decoded(stored: np.ndarray, shape: tuple[int, int]) -> DecodedImage:
         raise _damaged("compressed")
     warnings: tuple[str, ...] = ()
     if stored.dtype.kind not in "u" or stored.dtype.itemsize > 2:
-        stored, warnings = window_floats(stored if stored.ndim == 2 else stored[:, :, :3].mean(axis=2))
+        stored, warnings = window_floats(_luma(stored))
     if stored.ndim == 3:
         stored = stored[:, :, 0] if stored.shape[2] == 1 else stored[:, :, :4]
         if stored.ndim == 3:
@@ -110,6 +137,13 @@ def _decoded(stored: np.ndarray, shape: tuple[int, int]) -> DecodedImage:
         warnings += more
     grey = np.ascontiguousarray(stored)
     return DecodedImage(pixels=grey, warnings=size_warnings(*grey.shape[::-1]) + warnings)
+
+
+def _luma(samples: np.ndarray) -> np.ndarray:
+    """Return the grey (BT.601) of samples (H, W) or (H, W, n) that are not unsigned numbers of 8 or 16 bits."""
+    if samples.ndim == 2 or samples.shape[2] < 3:
+        return samples if samples.ndim == 2 else samples[:, :, 0]
+    return samples[:, :, :3].astype(np.float64) @ (0.299, 0.587, 0.114)
 
 
 def _jpeg_xl_size(data: bytes) -> tuple[int, int]:

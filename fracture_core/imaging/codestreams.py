@@ -11,6 +11,7 @@ import numpy as np
 
 from fracture_core.imaging.jpeg_damage import rows_present
 from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader
+from fracture_core.imaging.limits import UnreadableRadiograph
 
 Samples = tuple[np.ndarray, np.ndarray]
 
@@ -73,7 +74,15 @@ def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
 
     Returns:
         Samples, uint8 or uint16, (H, W) or (H, W, n); and which rows are present, bool (H,).
+
+    Raises:
+        UnreadableRadiograph: Its components differ in size, which no decoder here knows.
     """
+    if header.subsampled:
+        raise UnreadableRadiograph(
+            "JPEG-LS images whose colours are stored at a smaller size are not supported. Please export it again as "
+            "JPEG or PNG."
+        )
     by_plane = header.components > 1 and header.scans == header.components
     shape: tuple[int, ...] = header.shape[:2] if header.components == 1 else header.shape
     if by_plane:

@@ -76,6 +76,11 @@ def shows_as_read(data: bytes) -> bool:
 
 
 def _check(header: JpegHeader) -> None:
+    if not 1 <= header.components <= 4 or (header.components == 4 and header.precision != 8):
+        raise UnreadableRadiograph(
+            f"JPEG images of {header.components} samples of {header.precision} bits are not supported. "
+            "Please export it as greyscale."
+        )
     # A progressive decoder keeps every coefficient (2 bytes) beside the image; ink passes through RGB.
     bytes_per_sample = 3 if header.progressive else 2 if header.components == 4 or header.precision > 8 else 1
     check_size(header.width, header.height, header.components * bytes_per_sample)

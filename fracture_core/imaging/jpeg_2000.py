@@ -29,9 +29,14 @@ _START, _COD, _SOT, _SOD, _PLT, _END = (
     b"\xff\xd9",
 )
 #: Colour spaces by their numbers.
-_SRGB, _GREY = 16, 17
+_INK, _SRGB, _GREY = 12, 16, 17
+#: Bytes of a box that names its colours.
+_SHORTEST_BOX = 15
 #: A progression that has one colour after the other.
 _BY_COMPONENT = 4
+
+
+_NO_HEADER = "The JPEG 2000 image is damaged: it has no header."
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +68,52 @@ def jpeg_2000_shape(data: bytes) -> tuple[int, int, int]:
     """
     start = data.find(_START)
     if start < 0 or len(data) < start + 42:
-        raise UnreadableRadiograph("The JPEG 2000 image is damaged: it has no header.")
+        raise UnreadableRadiograph(_NO_HEADER)
     right, bottom, left, top, *_, samples = struct.unpack_from(">8IH", data, start + 8)
     return bottom - top, right - left, samples
+
+
+@dataclass(frozen=True)
+class SampleFormat:
+    """How the samples of a JPEG 2000 file are stored.
+
+    Attributes:
+        bits: Of a sample, the most where they differ; 0 where samples are places in a palette.
+        signed: Whether the first sample is a signed number.
+        ink: Whether they are cyan, magenta, yellow and black.
+        unusual_steps: Whether samples are stored at another size than the image, other than the colour of YCbCr at
+            half of it.
+    """
+
+    bits: int
+    signed: bool
+    ink: bool
+    unusual_steps: bool
+
+
+def jpeg_2000_samples(data: bytes) -> SampleFormat:
+    """Return how the samples of a file are stored (SIZ, ITU-T T.800 A.5.1, and the boxes around the stream, I.5.3).
+
+    Args:
+        data: The file, whose header was found sound.
+
+    Returns:
+        The format.
+    """
+    start = data.find(_START)
+    (count,) = struct.unpack_from(">H", data, start + 40)
+    stated = data[start + 42 : start + 42 + 3 * count]
+    if len(stated) < 3:
+        raise UnreadableRadiograph(_NO_HEADER)
+    bits = 0 if b"pclr" in data[:start] else max((depth & 0x7F) + 1 for depth in stated[::3])
+    steps = tuple(zip(stated[1::3], stated[2::3], strict=False))
+    colours = _colour_box(data)
+    if colours >= 0 and data[colours] == 1:
+        ink = int.from_bytes(data[colours + 3 : colours + 7], "big") == _INK
+    else:
+        ink = colours >= 0 and data[colours + 19 : colours + 23] == b"CMYK"
+    usual = set(steps) == {(1, 1)} or steps in (((1, 1), (2, 2), (2, 2)), ((1, 1), (2, 1), (2, 1)))
+    return SampleFormat(bits=bits, signed=stated[0] >= 0x80, ink=ink, unusual_steps=not usual)
 
 
 def jpeg_2000_transforms(data: bytes) -> bool:
@@ -81,19 +129,21 @@ def jpeg_2000_transforms(data: bytes) -> bool:
     return style >= 0 and len(data) > style + 8 and data[style + 8] != 0
 
 
-def is_plain_colour(data: bytes) -> bool:
-    """Return whether the samples of a JPEG 2000 file are grey or RGB as they are decoded.
+def _colour_box(data: bytes) -> int:
+    """Return where the content of the box that states the colours begins; -1 where there is none."""
+    place = data.find(b"colr", 0, max(data.find(_START), 0))
+    return place + 4 if place >= 0 else -1
 
-    Args:
-        data: The file.
 
-    Returns:
-        False where the boxes around its stream name a palette or another space (ITU-T T.800, I.5.3): YCbCr, ink ...
-    """
-    boxes = data[: max(data.find(_START), 0)]
-    place = boxes.find(b"colr")
-    stated = int.from_bytes(boxes[place + 7 : place + 11], "big") if place >= 0 and boxes[place + 4] == 1 else _SRGB
-    return b"pclr" not in boxes and stated in (_SRGB, _GREY)
+def _without_profile(data: bytes) -> bytes:
+    """Return a file that names its colours in place of a profile, which is applied to no other format either."""
+    place = _colour_box(data)
+    if place < 0 or data[place] == 1:
+        return data
+    if int.from_bytes(data[place - 8 : place - 4], "big") < _SHORTEST_BOX:
+        return data[data.find(_START) :]
+    grey = jpeg_2000_shape(data)[2] < 3 and b"pclr" not in data[: data.find(_START)]
+    return data[:place] + struct.pack(">BBBI", 1, 0, 0, _GREY if grey else _SRGB) + data[place + 7 :]
 
 
 def decode_jpeg_2000(data: bytes) -> DecodedStream:
@@ -114,6 +164,7 @@ def decode_jpeg_2000(data: bytes) -> DecodedStream:
             f"The JPEG 2000 data are {len(data) / 1e6:.0f} MB; the limit is {MAX_JPEG_2000_BYTES / 1e6:.0f} MB. "
             "Please export the image uncompressed or at a smaller size."
         )
+    data = _without_profile(data)
     rows = jpeg_2000_shape(data)[0]
     parts = list(_tile_parts(data))
     if not parts or parts[-1].end <= len(data):

@@ -53,6 +53,7 @@ class JpegHeader:
         identifiers: Of the components.
         pixel_shape: Height of a pixel by its width, as JFIF has it; 1.0 where it does not say.
         flaws: Offsets of markers within coded data that cannot be there.
+        subsampled: Whether components differ in size.
     """
 
     width: int
@@ -70,6 +71,7 @@ class JpegHeader:
     identifiers: bytes
     pixel_shape: float
     flaws: tuple[int, ...]
+    subsampled: bool
 
     @property
     def progressive(self) -> bool:
@@ -218,6 +220,7 @@ def _header(notes: _Notes) -> JpegHeader:
         identifiers=segment[6::3][:components],
         pixel_shape=notes.pixel_shape,
         flaws=tuple(notes.flaws),
+        subsampled=len(set(segment[7::3][:components])) > 1,
     )
 
 

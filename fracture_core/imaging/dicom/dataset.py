@@ -18,6 +18,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
+from fracture_core.imaging.dicom.unknown_sequences import without_unknown_sequences
 from fracture_core.imaging.limits import MAX_BYTES, UnreadableRadiograph
 
 # What pydicom finds odd it quotes, patients' names included; none of that may reach a log.
@@ -124,6 +125,8 @@ def open_file(data: bytes) -> DicomFile:
     stated = text(meta.get("TransferSyntaxUID", ""))
     if stated == _DEFLATED:
         data = _inflated(data, start)
+    elif stated == _BIG_ENDIAN:
+        data = without_unknown_sequences(data)
     source = _BoundedReads(data)
     dataset = pydicom.dcmread(source, force=True, stop_before_pixels=True)
     if not hasattr(dataset, "file_meta"):
@@ -171,6 +174,8 @@ def _pixel_element(data: bytes, place: int, implicit: bool, order: str) -> Pixel
     tag = group << 16 | element
     if tag != _PIXEL_DATA and tag not in _FLOAT_PIXEL_DATA:
         return None
+    # Some writers say that the representation is explicit, and leave it out.
+    implicit = implicit or not data[place + 4 : place + 6].isalpha()
     representation = b"" if implicit else data[place + 4 : place + 6]
     if implicit or representation not in _LONG_REPRESENTATIONS:
         code, start = ("I", place + 4) if implicit else ("H", place + 6)

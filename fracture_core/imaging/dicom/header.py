@@ -144,7 +144,9 @@ def voi_choices(dataset: Dataset) -> list[VoiTransform]:
             continue
         name = text(names[number]) if number < len(names) else ""
         name = name or f"centre {centre:g}, width {width:g}"
-        window = Window(centre=centre, width=width, function=function, name=name)
+        # LINEAR asks for a width of at least 1 (PS3.3 C.11.2.1.2); where values are fractions, LINEAR_EXACT is meant.
+        exact = function == "LINEAR" and width < 1
+        window = Window(centre, width, function="LINEAR_EXACT" if exact else function, name=name)
         if window.usable:
             choices.append(window)
     return choices

@@ -102,7 +102,7 @@ def _image(
     elif form.photometric == "PALETTE COLOR":
         grey, shown = grey_from_palette(stored.values, dataset)
     else:
-        grey, shown = _grey_scale(dataset, form, choices).show(stored.values, window, stored.present)
+        grey, shown = _grey_scale(dataset, form, stored, choices).show(stored.values, window, stored.present)
     missing, lost = blacken_missing(grey, stored.present, accept=accept, damaged=stored.damaged)
     if stored.coarse:
         missing, lost = lacks_detail(form.rows, missing, lost, accept=accept)
@@ -119,7 +119,9 @@ def _image(
     return DecodedImage(pixels=grey, warnings=warnings, missing=missing)
 
 
-def _grey_scale(dataset: Dataset, form: PixelFormat, choices: list[VoiTransform]) -> GreyScale:
+def _grey_scale(dataset: Dataset, form: PixelFormat, stored: Frame, choices: list[VoiTransform]) -> GreyScale:
+    # A compressed frame may say that its values are signed where the header does not.
+    signed = form.signed or stored.values.dtype.kind == "i"
     slope, intercept = ((numbers(dataset, f"Rescale{which}") or [None])[0] for which in ("Slope", "Intercept"))
     tables = [item for item in several(value(dataset, "ModalityLUTSequence")) if isinstance(item, Dataset)]
     padding = (numbers(dataset, "PixelPaddingValue") or [None])[0]
@@ -127,11 +129,11 @@ def _grey_scale(dataset: Dataset, form: PixelFormat, choices: list[VoiTransform]
     if padding is not None:
         limit = (numbers(dataset, "PixelPaddingRangeLimit") or [None])[0]
         low, high = (int(number) for number in (padding, padding if limit is None else limit))
-        limits = _as_stored(low, signed=form.signed), _as_stored(high, signed=form.signed)
+        limits = _as_stored(low, signed=signed), _as_stored(high, signed=signed)
     shape = text(value(dataset, "PresentationLUTShape")).upper()
     return GreyScale(
         bits=form.stored,
-        signed=form.signed,
+        signed=signed,
         # MONOCHROME1 asks for INVERSE as well (PS3.3 C.8.11.1.1.1): that is one inversion, not two.
         inverted=form.photometric == "MONOCHROME1" or shape == "INVERSE",
         # A slope of zero, or none, says nothing.

@@ -156,10 +156,11 @@ class GreyScale:
         warnings: list[str] = []
         voi = self._chosen(choice)
         if voi is None:
-            voi = _estimated(values, counts)
-            warnings.append("The file gives no window; grey levels were scaled to the values of the image.")
-        levels = np.clip(voi.levels(values), 0, 1)
-        warnings += _clipping(levels, counts, single=len(self.choices) <= 1)
+            levels = _estimated(values, counts).levels(values)
+            warnings.append("The file gives no usable window; grey levels were scaled to the values of the image.")
+        else:
+            levels = np.clip(voi.levels(values), 0, 1)
+            warnings += _clipping(levels, counts, single=len(self.choices) <= 1)
         if self.inverted:
             levels = 1 - levels
         levels[padding] = 0

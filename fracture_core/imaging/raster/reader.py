@@ -28,6 +28,7 @@ from fracture_core.imaging.greyscale import (
     window_integers,
 )
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
+from fracture_core.imaging.raster.bmp import bmp_colours, bmp_completed, bmp_pixel_shape
 from fracture_core.imaging.raster.boxes import check_boxes, largest_size
 from fracture_core.imaging.raster.heic import open_heic
 from fracture_core.imaging.raster.interlacing import filled_in
@@ -73,7 +74,7 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
         if structure is not None and not (structure.ended and structure.whole):
             whole = completed(structure)
         elif kind == "BMP":
-            whole, present = _bmp_completed(data)
+            whole, present = bmp_completed(data)
         elif kind == "WebP":
             webp_size(data)
             if is_truncated(data):
@@ -83,9 +84,9 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
             check_boxes(data, kind)
         grey, warnings = _decoded(whole, kind, structure)
         # A completed file holds rows alone; what the original says before its rows still counts.
-        orientation = (
-            1 if kind == "HEIC" else _orientation(_READERS[kind](io.BytesIO(whole if kind == "WebP" else data)))
-        )
+        orientation = 1
+        if kind not in ("HEIC", "BMP"):
+            orientation = _orientation(_READERS[kind](io.BytesIO(whole if kind == "WebP" else data)))
     except UnreadableRadiograph:
         raise
     except Exception as error:  # decoders meet damage in every way there is; the reader is told one thing
@@ -96,12 +97,28 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
         ) from error
     missing, truncated = _completeness(grey, structure, present, accept=accept_cut_short)
     grey = turned(grey, orientation)
-    shape = pixel_shape_warnings(structure.pixel_shape) if structure else ()
-    return DecodedImage(grey, size_warnings(*grey.shape[::-1]) + truncated + lost + shape + warnings, missing)
+    shape = structure.pixel_shape if structure else bmp_pixel_shape(data) if kind == "BMP" else 1.0
+    return DecodedImage(
+        grey, size_warnings(*grey.shape[::-1]) + truncated + lost + pixel_shape_warnings(shape) + warnings, missing
+    )
+
+
+def _opened(data: bytes, kind: str) -> Image.Image:
+    if kind == "HEIC":
+        return open_heic(data)
+    try:
+        image = _READERS[kind](io.BytesIO(data))
+        if kind == "BMP":
+            image.load()
+        return image
+    except (OSError, ValueError):
+        if kind != "BMP":
+            raise
+        return Image.fromarray(bmp_colours(data))
 
 
 def _decoded(data: bytes, kind: str, structure: PngStructure | None) -> Grey:
-    with open_heic(data) if kind == "HEIC" else _READERS[kind](io.BytesIO(data)) as image:
+    with _opened(data, kind) as image:
         _check_size(image, structure)
         return _read(image, data, structure)
 
@@ -138,21 +155,6 @@ def _read(image: Image.Image, data: bytes, structure: PngStructure | None) -> Gr
     else:
         grey, warnings = pillow_to_grey(image)
     return grey, ((SEVERAL_PAGES, *warnings) if several else warnings)
-
-
-def _bmp_completed(data: bytes) -> tuple[bytes, np.ndarray | None]:
-    """Return an uncompressed BMP file padded to its length, and which of its rows are there; None if all are."""
-    if len(data) < 34 or int.from_bytes(data[14:18], "little") < 40:
-        return data, None
-    start, _, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", data, 10)
-    check_size(abs(width), abs(height))
-    stride = (abs(width) * bits + 31) // 32 * 4
-    lacking = start + stride * abs(height) - len(data)
-    if compression not in (0, 3, 6) or lacking <= 0 or not stride:
-        return data, None
-    rows = np.arange(abs(height)) < max(len(data) - start, 0) // stride
-    # Rows are stored from the bottom up unless the height is negative.
-    return data + bytes(lacking), rows if height < 0 else rows[::-1]
 
 
 def _orientation(image: Image.Image) -> int:

@@ -14,7 +14,7 @@ from fracture_core.imaging.tiff.directory import Directory
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 256, 257, 258, 259, 262, 266
 _STRIP_OFFSETS, _SAMPLES, _ROWS_PER_STRIP, _STRIP_COUNTS, _PLANAR, _PREDICTOR = 273, 277, 278, 279, 284, 317
 _TILE_WIDTH, _TILE_LENGTH, _TILE_OFFSETS, _TILE_COUNTS = 322, 323, 324, 325
-_EXTRA, _FORMAT, _WHOLE_JPEG, _SUBSAMPLING = 338, 339, 513, 530
+_EXTRA, _FORMAT, _WHOLE_JPEG, _WHOLE_JPEG_LENGTH, _SUBSAMPLING = 338, 339, 513, 514, 530
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
 _UNASSOCIATED = 2
 
@@ -113,7 +113,7 @@ def layout_of(directory: Directory) -> TiffLayout:
     offsets = tuple(directory.values(_TILE_OFFSETS if tiled else _STRIP_OFFSETS))
     lengths = tuple(directory.values(_TILE_COUNTS if tiled else _STRIP_COUNTS))
     if compression == OLD_JPEG:
-        offsets, lengths = (_whole_jpeg(directory),), ()
+        offsets, lengths = _whole_jpeg(directory)
         tiled, planes, segment = False, 1, (height, width)
     layout = TiffLayout(
         order=directory.order,
@@ -139,12 +139,12 @@ def layout_of(directory: Directory) -> TiffLayout:
     return layout
 
 
-def _whole_jpeg(directory: Directory) -> int:
-    """Return where the stream of an old-style JPEG starts, which can be read only if the file keeps it in one piece."""
-    start = directory.number(_WHOLE_JPEG)
+def _whole_jpeg(directory: Directory) -> tuple[tuple[int], tuple[int, ...]]:
+    """Return start and length of an old-style JPEG stream, which can be read only if the file keeps it in one piece."""
+    start, length = directory.number(_WHOLE_JPEG), directory.number(_WHOLE_JPEG_LENGTH)
     if not start:
         raise unsupported("old-style JPEG compression in pieces")
-    return start
+    return (start,), (length,) if length else ()
 
 
 def _subsampling(directory: Directory, photometric: int, compression: int) -> tuple[int, int]:

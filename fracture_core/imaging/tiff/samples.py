@@ -18,6 +18,7 @@ from fracture_core.imaging.jpeg_2000 import jpeg_2000_shape
 from fracture_core.imaging.jpeg_header import JpegHeader, read_header
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.packbits import unpack_bits
+from fracture_core.imaging.tiff.fax import fax_lines
 from fracture_core.imaging.tiff.layout import (
     CCITT,
     DEFLATE,
@@ -39,8 +40,6 @@ from fracture_core.imaging.tiff.layout import (
 
 #: Compressions that differences of neighbours (predictors) go with; with others the tag means nothing.
 _PREDICTED = (LZW, LZMA, ZSTD, *DEFLATE)
-#: Data that no fax line is made of.
-_NOISE = bytes(np.random.default_rng(0).integers(1, 255, 512, dtype=np.uint8))
 #: What one code of LZW may stand for, in bytes: the last code of a truncated stream may be any.
 _LONGEST_LZW_CODE = 4096
 
@@ -204,8 +203,10 @@ def _unpacked(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
         values = imagecodecs.packints_decode(lines.tobytes(), layout.dtype, layout.bits, runlen=count)
         values = np.asarray(values).reshape(rows, count)
     if layout.predictor == 2 and layout.compression in _PREDICTED:
-        values = values.reshape(rows, layout.segment[1], layout.in_segment)
-        values = np.add.accumulate(values, axis=1, dtype=layout.dtype).reshape(rows, count)
+        # Of floating-point numbers it is the bits that were subtracted.
+        whole = np.dtype(f"u{layout.dtype.itemsize}") if layout.dtype.kind == "f" else layout.dtype
+        values = np.ascontiguousarray(values).view(whole).reshape(rows, layout.segment[1], layout.in_segment)
+        values = np.add.accumulate(values, axis=1, dtype=whole).reshape(rows, count).view(layout.dtype)
         values = values & ((1 << layout.bits) - 1) if layout.bits < 8 * layout.dtype.itemsize else values
     return values
 
@@ -222,23 +223,10 @@ def _float_predicted(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
 
 
 def _fax(stored: bytes, layout: TiffLayout, options: int, height: int) -> tuple[np.ndarray, int]:
-    """Decode fax-coded lines; those after the end of the data are told by noise put there."""
-    width = layout.segment[1]
-    if layout.fill_order == 2:
-        stored = imagecodecs.bitorder_decode(stored)
-
-    def decode(stream: bytes) -> np.ndarray:
-        into = np.zeros((height, width), np.uint8)
-        if layout.compression == 4:
-            return imagecodecs.ccittfax4_decode(stream, height, width, out=into)
-        if layout.compression == 3:
-            return imagecodecs.ccittfax3_decode(stream, height, width, t4options=options, out=into)
-        return imagecodecs.ccittrle_decode(stream, height, width, out=into)
-
-    samples, other = decode(stored), decode(stored + _NOISE)
-    different = np.flatnonzero((samples != other).any(axis=1))
-    rows = int(different[0]) if different.size else height
-    return (samples.reshape(height, width, 1) > 0).astype(np.uint8), rows
+    """Decode fax-coded lines."""
+    stored = imagecodecs.bitorder_decode(stored) if layout.fill_order == 2 else stored
+    lines = fax_lines(stored, (height, layout.segment[1]), layout.compression, options)
+    return lines[:, :, None], len(lines)
 
 
 def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tuple[np.ndarray, int]:
@@ -256,9 +244,12 @@ def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tup
         _check_shape(jpeg_2000_shape(stored), shape)
         samples, rows = imagecodecs.jpeg2k_decode(stored, numthreads=1), height
     else:
-        into = np.zeros(shape if shape[2] > 1 else shape[:2], layout.dtype)
-        decode = imagecodecs.webp_decode if layout.compression == WEBP else imagecodecs.jpegxl_decode
-        samples, rows = decode(stored, out=into), height
+        into, rows = np.zeros(shape if shape[2] > 1 else shape[:2], layout.dtype), height
+        if layout.compression == WEBP:
+            # Asked for, because WebP leaves out an alpha that is opaque everywhere.
+            samples = imagecodecs.webp_decode(stored, hasalpha=shape[2] == 4, out=into)
+        else:
+            samples = imagecodecs.jpegxl_decode(stored, out=into)
     samples = samples.reshape(shape)
     if samples.dtype.kind != layout.dtype.kind:
         raise ValueError("The segment is not of the type that the directory gives.")

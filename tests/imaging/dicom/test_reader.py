@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,57 @@ def test_a_polyglot_is_dicom_first() -> None:
 def test_a_window_that_shows_nothing_is_told() -> None:
     radiograph = read_radiograph(made.file_bytes(made.dataset(RAMP, BitsStored=12, WindowCenter=9000, WindowWidth=10)))
     assert any("nearly all of the image black or white" in sentence for sentence in radiograph.warnings)
+
+
+def test_a_window_of_fractions_is_used() -> None:
+    """LINEAR allows no width below 1; where values are fractions, it is meant exactly."""
+    header = {"BitsStored": 12, "RescaleSlope": "0.0001", "RescaleIntercept": "0"}
+    data = made.file_bytes(made.dataset(RAMP, WindowCenter="0.1", WindowWidth="0.1", **header))
+    radiograph = read_radiograph(data)
+    expected = np.clip((RAMP * 0.0001 - 0.05) / 0.1, 0, 1) * 255
+    np.testing.assert_allclose(radiograph.pixels, expected, atol=1)
+    assert not any("window" in sentence for sentence in radiograph.warnings)
+
+
+def test_a_file_without_a_window_is_not_said_to_ask_for_one() -> None:
+    stored = np.zeros((200, 150), np.uint16)
+    stored[:9, :] = np.arange(150) * 20
+    for header in ({}, {"WindowCenter": 0, "WindowWidth": 0}):
+        warnings = read_radiograph(made.file_bytes(made.dataset(stored, BitsStored=12, **header))).warnings
+        assert any("gives no usable window" in sentence for sentence in warnings)
+        assert not any("asks for" in sentence for sentence in warnings)
+
+
+def test_a_jpeg_2000_frame_that_says_it_is_signed_is_believed() -> None:
+    signed = RAMP.astype(np.int16) - 2000
+    window = {"WindowCenter": 0, "WindowWidth": 4000}
+    frame = made.encode(signed, made.JPEG_2000, 16)
+    data = made.file_bytes(made.dataset(signed, PixelRepresentation=0, **window), made.JPEG_2000, [frame])
+    whole = read_radiograph(made.file_bytes(made.dataset(signed, **window)))
+    np.testing.assert_array_equal(read_radiograph(data).pixels, whole.pixels)
+
+
+@pytest.mark.filterwarnings("ignore:Expected explicit VR:UserWarning")
+def test_elements_that_are_implicit_in_a_file_that_says_explicit_are_read() -> None:
+    explicit = made.compressed(RAMP, made.JPEG_LS, **WINDOW)
+    implicit = made.file_bytes(made.dataset(RAMP, **WINDOW), made.IMPLICIT)
+    start = implicit.index(b"\x08\0\x16\0")
+    elements = implicit[start : implicit.index(b"\xe0\x7f\x10\0")]
+    frame = explicit[explicit.index(b"\xe0\x7f\x10\0") + 12 :]
+    meta = explicit[: explicit.index(b"\x08\0\x16\0")]
+    data = meta + elements + b"\xe0\x7f\x10\0\xff\xff\xff\xff" + frame
+    np.testing.assert_array_equal(read_radiograph(data).pixels, read_radiograph(explicit).pixels)
+
+
+def test_an_unknown_sequence_in_a_big_endian_file_is_passed_over() -> None:
+    data = made.file_bytes(made.dataset(RAMP, **WINDOW), made.BIG_ENDIAN)
+    place = data.index(b"\0\x28\0\x02US")
+    inner = struct.pack("<HHI", 8, 0x1150, 4) + b"1.2\0"
+    item = b"\xfe\xff\0\xe0" + struct.pack("<I", len(inner)) + inner
+    sequence = b"\0\x08\x21\x12UN\0\0\xff\xff\xff\xff" + item + b"\xfe\xff\xdd\xe0" + bytes(4)
+    np.testing.assert_array_equal(
+        read_radiograph(data[:place] + sequence + data[place:]).pixels, read_radiograph(data).pixels
+    )
 
 
 # --- real ones

@@ -8,7 +8,7 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from tests.support.made_pictures import assert_contract, encoded, phantom
@@ -110,6 +110,59 @@ def test_jpeg_2000_in_ycbcr_gives_its_own_grey() -> None:
     radiograph = read_radiograph(data[:place] + b"\0\0\0\x12" + data[place + 4 :])
     inner = (slice(30, 170), slice(40, 100))
     assert np.abs(radiograph.pixels[inner].astype(int) - PHANTOM[inner]).mean() < 12
+
+
+def test_a_colour_profile_in_jpeg_2000_changes_no_grey() -> None:
+    """As in every other format; the decoder would apply it."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    curve = profile.index(b"para\0\0\0\0")
+    profile[curve + 12 : curve + 16] = struct.pack(">i", 65_536)  # a gamma of 1
+    data = imagecodecs.jpeg2k_encode(COLOUR, level=0, reversible=True, codecformat="jp2")
+    place, header = data.index(b"colr"), data.index(b"jp2h")
+    box = struct.pack(">I", 11 + len(profile)) + b"colr\2\0\0" + bytes(profile)
+    longer = int.from_bytes(data[header - 4 : header], "big") + len(box) - 15
+    with_profile = data[: header - 4] + struct.pack(">I", longer) + data[header : place - 4] + box + data[place + 11 :]
+    assert (imagecodecs.jpeg2k_decode(with_profile) != COLOUR).any()
+    np.testing.assert_allclose(read_radiograph(with_profile).pixels.astype(int), PHANTOM, atol=1)
+    short = data[: header - 4] + struct.pack(">I", longer - len(box) + 12) + data[header : place - 4]
+    short += struct.pack(">I", 12) + b"colr\2\0\0\0" + data[place + 11 :]
+    np.testing.assert_allclose(read_radiograph(short).pixels.astype(int), PHANTOM, atol=1)
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(4, False), (4, True), (8, True), (12, True), (16, True)])
+def test_jpeg_2000_of_few_bits_or_signed_shows_its_whole_range(bits: int, signed: bool) -> None:
+    top = (1 << bits) - 1
+    values = (PHANTOM.astype(np.int64) * top + 127) // 255 - (signed << (bits - 1))
+    stored = values.astype(f"{'i' if signed else 'u'}{1 if bits <= 8 else 2}")
+    data = imagecodecs.jpeg2k_encode(stored, level=0, reversible=True, bitspersample=bits)
+    pixels = read_radiograph(data).pixels.astype(int)
+    assert np.abs(pixels - PHANTOM).max() <= 255 / top + 1
+
+
+def test_signed_jpeg_2000_that_uses_little_of_its_range_keeps_its_values() -> None:
+    data = imagecodecs.jpeg2k_encode(PHANTOM.astype(np.int16) * 8 - 1000, level=0, reversible=True, bitspersample=16)
+    assert any("values run from -1000" in sentence for sentence in read_radiograph(data).warnings)
+
+
+def test_streams_that_no_decoder_knows_are_named_and_not_called_damaged(capfd: pytest.CaptureFixture[str]) -> None:
+    colours = imagecodecs.jpegls_encode(COLOUR)
+    frame = colours.index(b"\xff\xf7")
+    subsampled = bytearray(colours)
+    subsampled[frame + 11] = 0x22
+    ink = encoded(Image.fromarray(np.dstack([PHANTOM] * 4), "CMYK"), "JPEG")
+    precision = ink.index(b"\xff\xc0") + 4
+    stream = imagecodecs.jpeg2k_encode(PHANTOM, level=0, reversible=True, codecformat="j2k")
+    size = stream.index(b"\xff\x51")
+    halved = stream[: size + 39 + 2] + b"\2" + stream[size + 42 :]
+    for data, words in (
+        (bytes(subsampled), "JPEG-LS images whose colours are stored at a smaller size are not supported"),
+        (ink[:precision] + b"\x0c" + ink[precision + 1 :], "4 samples of 12 bits are not supported"),
+        (halved, "stored at a reduced size are not supported"),
+    ):
+        with pytest.raises(UnreadableRadiograph, match=words) as caught:
+            read_radiograph(data)
+        assert "damaged" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_truncated_jpeg_2000_in_tiles_keeps_its_first_rows_of_tiles() -> None:

@@ -226,3 +226,60 @@ def test_what_is_not_supported_is_named_and_not_called_damaged(tags: dict, named
 def test_pixels_that_are_not_square_are_told() -> None:
     data = tiff_file(PHANTOM, tags={282: ("II", [204, 1]), 283: ("II", [98, 1])})
     assert any("2.08 times as high as wide" in sentence for sentence in read_radiograph(data).warnings)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_differences_of_the_bits_of_real_numbers_are_undone(order: str, dtype: str) -> None:
+    levels = (PHANTOM / 255).astype(dtype)
+    tags = {258: ("H", [levels.itemsize * 8]), 339: ("H", [3]), 262: ("H", [1])}
+    data = tiff_file(levels.view(dtype.replace("f", "u")), order=order, compression=LZW, predictor=2, tags=tags)
+    np.testing.assert_array_equal(read_radiograph(data).pixels, PHANTOM)
+
+
+def one_strip(strip: bytes, width: int, height: int, tags: dict[int, tuple[int, int]]) -> bytes:
+    """A TIFF file of one strip; `tags` give type and value."""
+    said = {256: (4, width), 257: (4, height), 273: (4, 0), 278: (4, height), 279: (4, len(strip))} | tags
+    said[273] = (4, 14 + 12 * len(said))
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(said.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(said)) + entries + bytes(4) + strip
+
+
+def test_webp_in_tiff_that_leaves_out_an_opaque_alpha_is_read() -> None:
+    strip = encoded(COLOUR, "WebP", lossless=True)
+    data = one_strip(strip, 150, 200, {258: (3, 8), 259: (3, 50001), 262: (3, 2), 277: (3, 4), 338: (3, 2)})
+    np.testing.assert_array_equal(read_radiograph(data).pixels, PHANTOM)
+
+
+def test_an_old_jpeg_whose_strips_lie_apart_is_not_read_as_one() -> None:
+    """The tags name a piece that holds the header alone: what follows it in the file is something else."""
+    jpeg = encoded(COLOUR, "JPEG", subsampling=0)
+    header = jpeg.index(b"\xff\xda")
+    for length in (header, header + 14):
+        tags = {258: (3, 8), 259: (3, 6), 262: (3, 6), 277: (3, 3), 514: (4, length), 530: (3, 1)}
+        tags[513] = (4, 14 + 12 * (len(tags) + 6))
+        with pytest.raises(UnreadableRadiograph, match="old-style JPEG compression in pieces"):
+            read_radiograph(one_strip(jpeg[:length] + bytes(100) + jpeg[length:], 150, 200, tags))
+    tags = tags | {514: (4, len(jpeg))}
+    assert np.abs(read_radiograph(one_strip(jpeg, 150, 200, tags)).pixels.astype(int) - PHANTOM).mean() < 2
+
+
+@pytest.mark.parametrize("compression", ["group3", "group4", "tiff_ccitt"])
+def test_fax_lines_are_what_was_coded(compression: str) -> None:
+    lines = np.random.default_rng(0).random((90, 130)) < 0.2
+    data = encoded(Image.fromarray(lines), "TIFF", compression=compression)
+    np.testing.assert_array_equal(read_radiograph(data).pixels, lines * np.uint8(255))
+
+
+def test_fax_codes_that_are_read_in_more_than_one_way_are_named() -> None:
+    """A run of no white and no black, which decoders take differently at the start of a line."""
+    lines = np.random.default_rng(0).random((40, 64)) < 0.2
+    data = encoded(Image.fromarray(~lines), "TIFF", compression="group4", tiffinfo={262: 0})
+    with Image.open(io.BytesIO(data)) as written:
+        start, length = written.tag_v2[273][0], written.tag_v2[279][0]
+    bits = "001" + "00110101" + "0000110111" + "".join(f"{byte:08b}" for byte in data[start : start + length])
+    bits += "0" * (-len(bits) % 8)
+    strip = bytes(int(bits[place : place + 8], 2) for place in range(0, len(bits), 8))
+    tags = {258: (3, 1), 259: (3, 4), 262: (3, 0), 277: (3, 1)}
+    with pytest.raises(UnreadableRadiograph, match="group 4, with codes that are not read here"):
+        read_radiograph(one_strip(strip, 64, 40, tags))
