@@ -99,6 +99,9 @@ def jpeg_2000_samples(data: bytes) -> SampleFormat:
 
     Returns:
         The format.
+
+    Raises:
+        UnreadableRadiograph: The header ends before it.
     """
     start = data.find(_START)
     (count,) = struct.unpack_from(">H", data, start + 40)
