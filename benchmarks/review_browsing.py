@@ -24,12 +24,12 @@ import numpy as np
 
 from fracture_core.data.catalogue import Filters, catalogue, facet_counts, select
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
-from fracture_core.data.review.export import reviewed_films
+from fracture_core.data.review.catalogue import ReviewCatalogue, ReviewFilters
 from fracture_core.data.review.review_set import FILE, ReviewSet
 from fracture_core.data.review.verdict import VERDICTS, Verdict
 from fracture_core.data.thumbnails import ThumbnailStore, thumbnails
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.reporting.review_session import ReviewFilters, reviewed_image
+from fracture_core.reporting.review_session import reviewed_image
 
 _A_PAGE = 24
 _HEIGHT, _WIDTH = 454, 373
@@ -64,12 +64,12 @@ def main() -> None:
 def _steps(
     review: ReviewSet, folder: Path, atlas: FracAtlas, root: Path, scratch: Path
 ) -> dict[str, tuple[Callable[[int], object], Callable[[int], object]]]:
-    films, table = reviewed_films(review.verdicts()), catalogue(atlas)
+    films, table = ReviewCatalogue(review), catalogue(atlas)
     filters = ReviewFilters(verdicts=(VERDICTS[0],), reader="a")
 
     def filter_review(_: int) -> object:
-        shown = [film for film in reversed(films) if filters.fit(film)]
-        return shown, sorted({v.reader for f in films for v in f.latest}), [film.label for film in shown]
+        places = films.select(filters)
+        return [films.images[place] for place in places], films.counts(places)
 
     def filter_atlas(_: int) -> object:
         asked = Filters(labels=("fractured",), parts=("hand",))
@@ -81,17 +81,22 @@ def _steps(
         return thumbnails({image_id: atlas.path(image_id) for image_id in ids}, store=store, threads=1)
 
     def page_review(number: int) -> object:
-        return [reviewed_image(review, film) for film in films[number * _A_PAGE : (number + 1) * _A_PAGE]]
+        images = films.images[number * _A_PAGE : (number + 1) * _A_PAGE]
+        return [reviewed_image(review, film) for film in map(films.film, images) if film is not None]
 
     def view_review(number: int) -> object:
-        return read_radiograph(review.path(films[number].image)), review.of(films[number].image)
+        return read_radiograph(review.path(films.images[number])), review.of(films.images[number])
+
+    def open_review(_: int) -> object:
+        opened = ReviewCatalogue(ReviewSet(folder))
+        return opened, opened.agreements()
 
     def view_atlas(number: int) -> object:
         image_id = table.index[number]
         return read_radiograph(atlas.path(image_id), accept_cut_short=True), atlas.boxes(image_id)
 
     return {
-        "open": (lambda _: reviewed_films(ReviewSet(folder).verdicts()), lambda _: catalogue(FracAtlas(root))),
+        "open": (open_review, lambda _: catalogue(FracAtlas(root))),
         "filter, and each redraw": (filter_review, filter_atlas),
         f"page of {_A_PAGE}, the first time": (page_review, page_atlas),
         "view of an image": (view_review, view_atlas),

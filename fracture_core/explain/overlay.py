@@ -161,10 +161,24 @@ def overlay(
         for level, ring in contours(evidence, method):
             colour = [int(c) for c in _ramp()[round(level * 255), :3]]
             cv2.polylines(drawn, [np.rint(ring).astype(np.int32)], True, colour, thickness, cv2.LINE_AA)
-    for x, y, w, h in np.asarray(boxes if boxes is not None else [], np.float32).reshape(-1, 4):
+    return outlined(drawn, boxes) if boxes is not None else drawn
+
+
+def outlined(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Draw boxes on an image.
+
+    Args:
+        image: Red, green, blue: uint8 (H, W, 3), which is drawn on.
+        boxes: x, y, width, height in pixels, shape (n, 4).
+
+    Returns:
+        The same array.
+    """
+    thickness = max(1, round(max(image.shape) / 400))
+    for x, y, w, h in np.asarray(boxes, np.float32).reshape(-1, 4):
         corners = [tuple(round(float(v)) for v in p) for p in ((x, y), (x + w, y + h))]
-        cv2.rectangle(drawn, *corners, BOX_COLOUR, thickness)
-    return drawn
+        cv2.rectangle(image, *corners, BOX_COLOUR, thickness)
+    return image
 
 
 def thumbnail(pixels: np.ndarray, side: int = 96) -> np.ndarray:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
+from fracture_core.data.duplicates import decode_grey
 from fracture_core.data.review.export import ReviewedFilm
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.review.verdict import ReviewError, Verdict
 from fracture_core.data.thumbnails import to_jpeg
 from fracture_core.evaluation.review_order import Candidate, review_order
-from fracture_core.explain.overlay import overlay, thumbnail
+from fracture_core.explain.overlay import outlined, thumbnail
 from fracture_core.imaging.dicom.identifiers import dicom_identifiers
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.inference.predictor import Finding
@@ -116,51 +115,6 @@ def _beside(verdicts: Sequence[Verdict], recorded: Verdict) -> str:
     return ""
 
 
-@dataclass(frozen=True)
-class ReviewFilters:
-    """Which reviewed films to show: all of the fields must fit, and within `verdicts` any one.
-
-    Attributes:
-        verdicts: Some of VERDICTS; empty for all.
-        readers_disagree: Only films on which readers differ.
-        against_model: Only films whose label contradicts what the model had answered.
-        reader: Only films read by this reader; "" for all.
-        first: Only films with a verdict on or after this day (UTC); None for all.
-        last: Only films with a verdict on or before this day (UTC); None for all.
-    """
-
-    verdicts: Sequence[str] = ()
-    readers_disagree: bool = False
-    against_model: bool = False
-    reader: str = ""
-    first: date | None = None
-    last: date | None = None
-
-    def fit(self, film: ReviewedFilm) -> bool:
-        """Return whether a film passes.
-
-        Args:
-            film: The film.
-
-        Returns:
-            Whether one of its readers' latest verdicts fits, and the film what is asked of it as a whole.
-        """
-        if self.readers_disagree and not film.disagreement:
-            return False
-        if self.against_model and film.model_disagrees is not True:
-            return False
-        return any(self._fits(verdict) for verdict in film.latest)
-
-    def _fits(self, verdict: Verdict) -> bool:
-        day = verdict.when[:10]
-        return (
-            (not self.verdicts or verdict.verdict in self.verdicts)
-            and (not self.reader or verdict.reader == self.reader)
-            and (self.first is None or day >= self.first.isoformat())
-            and (self.last is None or day <= self.last.isoformat())
-        )
-
-
 def revise_verdict(
     review: ReviewSet,
     film: ReviewedFilm,
@@ -212,14 +166,17 @@ def reviewed_image(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> by
         side: Longer side, in pixels.
 
     Returns:
-        A JPEG; b"" if the film's file is missing.
+        A JPEG; b"" if the film's file is missing or damaged.
     """
     try:
-        pixels = read_radiograph(review.path(film.image)).pixels
-    except UnreadableRadiograph:
+        pixels = decode_grey(review.path(film.image).read_bytes(), side)
+    except (OSError, SyntaxError, ValueError):  # what Pillow says of files that are missing, damaged or no image
         return b""
-    drawn = overlay(pixels, np.zeros(pixels.shape, np.float32), "localiser", boxes=np.array(film.boxes).reshape(-1, 4))
-    return to_jpeg(np.stack([thumbnail(np.ascontiguousarray(drawn[..., k]), side) for k in range(3)], axis=-1))
+    # Drawn on the small image: on a large detector's, everything else would be waiting for it.
+    scale = side / max(pixels.shape)
+    left, top = ((side - round(n * scale)) // 2 for n in pixels.shape[::-1])
+    boxes = np.array(film.boxes, np.float32).reshape(-1, 4) * scale + (left, top, 0, 0)
+    return to_jpeg(outlined(np.dstack([thumbnail(pixels, side)] * 3), boxes) if len(boxes) else thumbnail(pixels, side))
 
 
 def _patient(data: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -16,7 +15,6 @@ from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Finding, load_predictor
 from fracture_core.reporting.film_session import Film
 from fracture_core.reporting.review_session import (
-    ReviewFilters,
     instructive_order,
     keep_verdict,
     read_by,
@@ -74,28 +72,6 @@ def test_patients_of_dicom_files_are_hashed(films, review):
     assert kept.patient == review.patient_hash("4711") != ""
 
 
-def kept(review: ReviewSet, **wanted) -> list[str]:
-    filters = ReviewFilters(**wanted)
-    return [film.image for film in reviewed_films(review.verdicts()) if filters.fit(film)]
-
-
-def test_films_are_filtered_by_verdict_reader_day_and_disagreement(films, review):
-    for number, one in enumerate(films[:4]):
-        keep_verdict(review, *one, ("fracture", "no fracture")[number % 2], reader="ab"[number // 2])
-    names = [digest(one) for one in films]
-    assert kept(review) == names[:4]
-    assert kept(review, verdicts=["fracture"]) == [names[0], names[2]]
-    assert kept(review, verdicts=["fracture", "no fracture"], reader="a") == names[:2]
-    assert kept(review, readers_disagree=True) == []
-    keep_verdict(review, *films[0], "cannot tell", reader="b")
-    assert kept(review, readers_disagree=True) == [names[0]]
-    today = datetime.now(UTC).date()
-    assert kept(review, first=today - timedelta(1), last=today + timedelta(1)) == names[:4]
-    assert kept(review, first=today + timedelta(2)) == kept(review, last=today - timedelta(2)) == []
-    contradicted = [f.image for f in reviewed_films(review.verdicts()) if f.model_disagrees]
-    assert kept(review, against_model=True) == contradicted
-
-
 def test_a_verdict_is_revised_and_the_earlier_one_kept(films, review):
     first, _ = keep_verdict(review, *films[0], "fracture", reader="a", boxes=[(1, 2, 9, 9)])
     (film,) = reviewed_films(review.verdicts())
@@ -125,3 +101,16 @@ def test_the_picture_shows_the_boxes(films, review):
     assert picture.shape == (160, 160, 3) and (picture[..., 2] - picture[..., 0] > 60).any()
     review.path(digest(films[0])).unlink()
     assert reviewed_image(review, reviewed_films(review.verdicts())[0]) == b""
+    review.path(digest(films[0])).write_bytes(b"no image")
+    assert reviewed_image(review, reviewed_films(review.verdicts())[0]) == b""
+
+
+def test_boxes_lie_on_the_small_image_as_on_the_film(review):
+    """Of a film lying on its side, too: the square has bars then."""
+    film = np.full((100, 400), 90, np.uint8)
+    review.add(film, "fracture", reader="a", boxes=[(200, 20, 100, 60)])
+    small = reviewed_image(review, reviewed_films(review.verdicts())[0])
+    picture = np.asarray(Image.open(io.BytesIO(small)).convert("RGB"), int)
+    rows, columns = np.nonzero(picture[..., 2] - picture[..., 0] > 60)
+    assert (columns.min(), columns.max()) == pytest.approx((80, 120), abs=2)  # 200 and 300, at 160 for 400
+    assert (rows.min(), rows.max()) == pytest.approx((68, 92), abs=2)  # 60 above the film, then 20 and 80

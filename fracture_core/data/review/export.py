@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -103,10 +103,22 @@ def readers_agreement(films: Iterable[ReviewedFilm]) -> dict[tuple[str, str], Ag
     Returns:
         Their agreement by (first, second).
     """
+    return agreements_of({verdict.reader: verdict.verdict for verdict in film.latest} for film in films)
+
+
+def agreements_of(readings: Iterable[Mapping[str, str]]) -> dict[tuple[str, str], Agreement]:
+    """Compare every two readers on the films that both read.
+
+    Args:
+        readings: For each film, the verdict of each of its readers.
+
+    Returns:
+        Their agreement by (first, second).
+    """
     pairs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for film in films:
-        for first, other in combinations(sorted(film.latest, key=lambda verdict: verdict.reader), 2):
-            pairs.setdefault((first.reader, other.reader), []).append((first.verdict, other.verdict))
+    for said in readings:
+        for (first, one), (second, other) in combinations(sorted(said.items()), 2):
+            pairs.setdefault((first, second), []).append((one, other))
     return {readers: agreement(*zip(*both, strict=True)) for readers, both in pairs.items()}
 
 

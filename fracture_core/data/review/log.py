@@ -1,8 +1,9 @@
-"""Read verdicts.jsonl, of which only what was added since is read again."""
+"""Read verdicts.jsonl, of which only what was added since is read again, and only what is asked for is parsed."""
 
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from fracture_core.data.review.verdict import ReviewError, Verdict
 
 #: Bytes before the place where reading goes on that must be as they were.
 _COMPARED = 256
+#: How a line begins as this program writes it; of any other the whole is parsed to know its film.
+_START = re.compile(rb'\{"image": "([0-9a-f]{64})", "verdict": "')
 
 
 class VerdictLog:
@@ -26,8 +29,8 @@ class VerdictLog:
         self._path = path
         self._lock = threading.Lock()
         self._inode, self._offset, self._end = -1, 0, b""
-        self._verdicts: list[Verdict] = []
-        self._by_image: dict[str, list[Verdict]] = {}
+        self._lines: list[bytes] = []
+        self._by_image: dict[str, list[bytes]] = {}
 
     def verdicts(self) -> list[Verdict]:
         """Return every verdict; lines that a crash truncated are passed over.
@@ -40,7 +43,20 @@ class VerdictLog:
         """
         with self._lock:
             self._read()
-            return list(self._verdicts)
+            return _parsed(self._lines)
+
+    def lines(self) -> list[bytes]:
+        """Return every line that may be a verdict, as it was written.
+
+        Returns:
+            JSON, oldest first.
+
+        Raises:
+            ReviewError: The file cannot be read.
+        """
+        with self._lock:
+            self._read()
+            return list(self._lines)
 
     def of(self, image: str) -> list[Verdict]:
         """Return the verdicts on one film.
@@ -56,7 +72,7 @@ class VerdictLog:
         """
         with self._lock:
             self._read()
-            return list(self._by_image.get(image, ()))
+            return _parsed(self._by_image.get(image, ()))
 
     def latest(self, reader: str, images: Iterable[str]) -> dict[str, Verdict]:
         """Return a reader's latest verdict on each of some films.
@@ -73,7 +89,7 @@ class VerdictLog:
         """
         with self._lock:
             self._read()
-            mine = {i: [v for v in self._by_image.get(i, ()) if v.reader == reader] for i in images}
+            mine = {i: [v for v in _parsed(self._by_image.get(i, ())) if v.reader == reader] for i in images}
         return {image: verdicts[-1] for image, verdicts in mine.items() if verdicts}
 
     def _read(self) -> None:
@@ -101,13 +117,22 @@ class VerdictLog:
             self._take(line)
 
     def _take(self, line: bytes) -> None:
-        try:
-            verdict = Verdict.from_json(line.decode("utf-8"))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            return
-        self._verdicts.append(verdict)
-        self._by_image.setdefault(verdict.image, []).append(verdict)
+        image = start[1].decode() if (start := _START.match(line)) else "".join(v.image for v in _parsed([line]))
+        if image:
+            self._lines.append(line)
+            self._by_image.setdefault(image, []).append(line)
 
     def _start_again(self, inode: int) -> None:
         self._inode, self._offset, self._end = inode, 0, b""
-        self._verdicts, self._by_image = [], {}
+        self._lines, self._by_image = [], {}
+
+
+def _parsed(lines: Iterable[bytes]) -> list[Verdict]:
+    """Return the verdicts of those lines that are verdicts."""
+    verdicts = []
+    for line in lines:
+        try:
+            verdicts.append(Verdict.from_json(line.decode("utf-8")))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue
+    return verdicts

@@ -173,6 +173,17 @@ class ReviewSet:
         """
         return self._log.verdicts()
 
+    def lines(self) -> list[bytes]:
+        """Return every line that may be a verdict, as it was written.
+
+        Returns:
+            JSON, oldest first.
+
+        Raises:
+            ReviewError: The file cannot be read.
+        """
+        return self._log.lines()
+
     def of(self, image: str) -> list[Verdict]:
         """Return the verdicts on one film.
 

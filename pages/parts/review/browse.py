@@ -8,12 +8,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from fracture_core.data.review.export import EXPORTS, ReviewedFilm, export_review, readers_agreement, reviewed_films
+from fracture_core.data.review.catalogue import ReviewCatalogue, ReviewFilters
+from fracture_core.data.review.export import EXPORTS, ReviewedFilm, export_review
 from fracture_core.data.review.review_set import FILE, ReviewSet
 from fracture_core.data.review.verdict import VERDICTS
 from fracture_core.metrics.agreement import Agreement
 from fracture_core.paths import expand_user_path
-from fracture_core.reporting.review_session import ReviewFilters, reviewed_image
+from fracture_core.reporting.review_session import reviewed_image
 from pages.parts.dataset.tiles import leaf
 from pages.parts.review.film_view import OPEN, film_view, open_film
 from pages.parts.shared.gallery import Tile, gallery
@@ -32,36 +33,37 @@ _FORMS = {
 def browse(review: ReviewSet) -> None:
     """Draw the filters and the grid, or the one film that is open."""
     films, agreements = _films(review.folder, _stamp(review), review)
-    if not films:
+    if not len(films):
         st.info("No verdicts yet.")
         return
     filters = _filters(films)
-    shown = [film for film in reversed(films) if filters.fit(film)]
-    opened = next((film for film in films if film.image == st.session_state.get(OPEN)), None)
+    places = films.select(filters)
+    shown = [films.images[place] for place in places]
+    opened = films.film(st.session_state[OPEN]) if st.session_state.get(OPEN) else None
     if opened is not None:
-        film_view(review, opened, [film.image for film in shown])
+        film_view(review, opened, shown)
         return
-    labels = [film.label for film in shown]
+    fractured, sound, unlabelled = films.counts(places)
     st.markdown(
-        f"**{len(shown):,} of {len(films):,} films**: {labels.count(1)} with a fracture, {labels.count(0)} without, "
-        f"{labels.count(None)} without a label"
+        f"**{len(shown):,} of {len(films):,} films**: {fractured} with a fracture, {sound} without, "
+        f"{unlabelled} without a label"
     )
     place, page = leaf(shown, _A_PAGE, "review_page")
     with place:
-        gallery([_tile(review, film) for film in page.ids], "review_gallery", open_film)
+        tiles = [_tile(review, film) for film in map(films.film, page.ids) if film is not None]
+        gallery(tiles, "review_gallery", open_film)
     _agreement(agreements)
     _export(review)
 
 
-def _filters(films: Sequence[ReviewedFilm]) -> ReviewFilters:
-    readers = sorted({verdict.reader for film in films for verdict in film.latest})
+def _filters(films: ReviewCatalogue) -> ReviewFilters:
     with st.container(horizontal=True, gap="medium", vertical_alignment="bottom"):
         verdicts = st.pills(
             "Verdict", VERDICTS, selection_mode="multi", key="review_filters", format_func=str.capitalize
         )
         against = st.pills("Disagreement", _DISAGREEMENT, selection_mode="multi", key="review_against")
         reader = st.selectbox(
-            "Reader", ["", *readers], format_func=lambda name: name or "all", key="review_by", width=170
+            "Reader", ["", *films.readers], format_func=lambda name: name or "all", key="review_by", width=170
         )
         first = st.date_input("From", None, key="review_from_day", width=140)
         last = st.date_input("To", None, key="review_to_day", width=140)
@@ -78,10 +80,10 @@ def _filters(films: Sequence[ReviewedFilm]) -> ReviewFilters:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _films(
     folder: Path, stamp: tuple[int, int], _review: ReviewSet
-) -> tuple[list[ReviewedFilm], dict[tuple[str, str], Agreement]]:
-    """Return the films and their readers' agreement, grouped again only when a verdict came or went."""
-    films = reviewed_films(_review.verdicts())
-    return films, readers_agreement(films)
+) -> tuple[ReviewCatalogue, dict[tuple[str, str], Agreement]]:
+    """Return the films and their readers' agreement, tabulated again only when a verdict came or went."""
+    films = ReviewCatalogue(_review)
+    return films, films.agreements()
 
 
 def _stamp(review: ReviewSet) -> tuple[int, int]:

@@ -20,57 +20,21 @@ from fracture_core.evaluation.monitoring.audit_history import (
 )
 from fracture_core.evaluation.monitoring.reference import FEATURES, Reference, log_reference
 from fracture_core.inference.assessment import NOT_READ
-from fracture_core.metrics.confusion import sigmoid
-from fracture_core.metrics.operating_points import INDETERMINATE, LIKELY, UNLIKELY
+from fracture_core.metrics.operating_points import LIKELY
 from fracture_core.reporting.audit_log import AuditLine, record
-
-START = pd.Timestamp("2024-01-01", tz="UTC")
-
-
-def made_log(seed: int, *, days: int = 730, change_on: int | None = None, kind: str = "") -> tuple[pd.DataFrame, int]:
-    """Two years of about ten films per day, and the place of the first film after the change."""
-    rng = np.random.default_rng(seed)
-    rows, first = [], -1
-    for day in range(days):
-        changed = change_on is not None and day >= change_on
-        if changed and first < 0:
-            first = len(rows)
-        for _ in range(rng.poisson(10)):
-            fractured = rng.random() < (0.65 if changed and kind == "prevalence" else 0.2)
-            logit = rng.normal(1.0 if fractured else -3.0, 1.3) + (1.5 if changed and kind == "scores" else 0)
-            not_read = rng.random() < (0.25 if changed and kind == "not read" else 0.03)
-            p = float(sigmoid(logit))
-            answer = NOT_READ if not_read else UNLIKELY if p < 0.05 else LIKELY if p > 0.5 else INDETERMINATE
-            features = made_features(rng, kind if changed else "")
-            described = (np.nan,) * len(FEATURES) if not_read else tuple(features.round(2))
-            when = START + pd.Timedelta(days=day)
-            rows.append((when, f"{len(rows)}", "m", answer, np.nan if not_read else p, *described))
-    return pd.DataFrame(rows, columns=["when", "film", "model", "answer", "probability", *FEATURES]), first
-
-
-def made_features(rng: np.random.Generator, kind: str) -> np.ndarray:
-    """A distance that is skewed, and components that are correlated, one of them of two kinds of film."""
-    values = rng.normal(size=len(FEATURES))
-    values[2] = 0.6 * values[1] + 0.8 * values[2]
-    values[3] += 2.5 * (rng.random() < 0.3)
-    values[0] = 0.4 * np.exp(0.3 * values[0])
-    if kind == "machine":
-        values[4] += 1.0
-    if kind == "noise":
-        values[5] *= 2.5
-    return values
+from tests.support.made_logs import KINDS, MONTH_14, START, made_log
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["scores", "not read", "prevalence", "machine", "noise"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(3))
 def test_a_change_in_month_14_is_flagged_within_100_films(kind, seed):
-    log, first = made_log(seed, change_on=396, kind=kind)
+    log, first = made_log(seed, change_on=MONTH_14, kind=kind)
     found = changes(log)
     assert found and first <= found[0].film <= first + 100
     what = {"not read": "not read", "machine": "features", "noise": "features"}.get(kind, "scores")
     assert [one.what for one in found] == [what]
-    assert found[0].when >= START + pd.Timedelta(days=396) and found[0].text.endswith(".")
+    assert found[0].when >= START + pd.Timedelta(days=MONTH_14) and found[0].text.endswith(".")
 
 
 @pytest.mark.slow
@@ -84,7 +48,7 @@ def test_two_years_without_a_change_raise_no_alarm():
 
 
 def test_months_add_up():
-    log, _ = made_log(0, change_on=396, kind="scores")
+    log, _ = made_log(0, change_on=MONTH_14, kind="scores")
     table = monthly(log)
     assert len(table) == 24 and table["films"].sum() == len(log)
     assert np.allclose(table[list(ANSWERS)].sum(axis=1), 1)
@@ -96,14 +60,14 @@ def test_months_add_up():
 
 
 def test_a_month_is_marked_for_what_moved_in_it():
-    table = monthly(made_log(0, change_on=396, kind="machine")[0])
+    table = monthly(made_log(0, change_on=MONTH_14, kind="machine")[0])
     assert (table["moved"].iloc[:13] == "").all() and (table["moved"].iloc[13:] == "features").all()
     assert table["feature_psi"].iloc[2:12].max() < 0.25 < table["feature_psi"].iloc[14:].min()
     assert (table["features_p"].iloc[13:] < MARKED_BY_CHANCE).all() and (table["scores_p"] > MARKED_BY_CHANCE).all()
 
 
 def test_a_log_from_before_there_were_features_is_watched_by_its_scores():
-    log, first = made_log(0, change_on=396, kind="scores")
+    log, first = made_log(0, change_on=MONTH_14, kind="scores")
     old = log.drop(columns=list(FEATURES))
     assert [one.what for one in changes(old)] == ["scores"] and first <= changes(old)[0].film <= first + 100
     assert monthly(old)["feature_psi"].isna().all() and monthly(old)["features_p"].isna().all()
