@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
+from fracture_core.data.review.review_set import is_review_folder
 from fracture_core.data.review.verdict import image_digest
 from fracture_core.data.user_index import index_images
 from fracture_core.files import file_stamp, write_text
@@ -31,6 +32,9 @@ _BEYOND_PX = 2
 _BEYOND_SHARE = 0.01
 #: Width and height of an upright image in pixels and the digest of its pixels, or why it cannot be read.
 Look = tuple[int, int, str] | str
+#: What was found in review sets, by `_key`; the last few.
+_review_looks: dict[str, dict[str, Look]] = {}
+_MOST_LOOKS = 4
 
 
 class OwnDataset:
@@ -44,7 +48,8 @@ class OwnDataset:
     Args:
         path: A folder, a csv or a COCO file.
         progress: Called with how many files have been looked at, and of how many. The first look reads every file;
-            what it finds is kept, keyed by each file's name, size and time.
+            what it finds is kept, keyed by each file's name, size and time: in the cache folder, but of a review set
+            in memory alone, so that what is deleted there leaves nothing here.
 
     Raises:
         DatasetError: There is nothing to train on: a wrong folder, one class, too few images, too many that cannot
@@ -205,21 +210,38 @@ def _boxes_in_pixels(table: pd.DataFrame, looks: Mapping[str, Look]) -> pd.Serie
 
 def _look_at(root: Path, ids: list[str], progress: Callable[[int, int], None] | None) -> dict[str, Look]:
     """Return what each image is, from a look at every file or from an earlier look at the same files."""
-    file = cache_folder() / "own-data" / f"{_key(root, ids)}.json"
+    key = _key(root, ids)
+    looks = _earlier(root, key)
+    if looks is None:
+        looks = {}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done, (image_id, look) in enumerate(zip(ids, pool.map(partial(_look, root), ids), strict=True), 1):
+                looks[image_id] = look
+                if progress and (done % 50 == 0 or done == len(ids)):
+                    progress(done, len(ids))
+        _keep(root, key, looks)
+    return looks
+
+
+def _earlier(root: Path, key: str) -> dict[str, Look] | None:
+    """Return the earlier look; None if there was none, or something else damaged its file."""
+    if is_review_folder(root):
+        return dict(_review_looks[key]) if key in _review_looks else None
     with suppress(OSError, ValueError, TypeError, AttributeError):
-        earlier = json.loads(file.read_text("utf-8"))
+        earlier = json.loads((cache_folder() / "own-data" / f"{key}.json").read_text("utf-8"))
         return {i: look if isinstance(look, str) else _known(*look) for i, look in earlier.items()}
-    # Never looked, or a file that something else damaged.
-    looks: dict[str, Look] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done, (image_id, look) in enumerate(zip(ids, pool.map(partial(_look, root), ids), strict=True), 1):
-            looks[image_id] = look
-            if progress and (done % 50 == 0 or done == len(ids)):
-                progress(done, len(ids))
+    return None
+
+
+def _keep(root: Path, key: str, looks: dict[str, Look]) -> None:
+    if is_review_folder(root):
+        while len(_review_looks) >= _MOST_LOOKS:
+            _review_looks.pop(next(iter(_review_looks)), None)
+        _review_looks[key] = dict(looks)
+        return
     # A cache that cannot be written costs the next look, and nothing else.
     with suppress(OSError):
-        write_text(file, json.dumps(looks))
-    return looks
+        write_text(cache_folder() / "own-data" / f"{key}.json", json.dumps(looks))
 
 
 def _known(width: int, height: int, digest: str) -> tuple[int, int, str]:

@@ -40,9 +40,8 @@ class Finding:
     """What the network says of one radiograph, and how far to trust it.
 
     `probability` is calibrated, 0..1, on the scale of the operating points (the bundle's `own_scale` or a site's), and
-    means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the training data; `scope_margin` below 0
-    means no limb radiograph (None for a network not made for limbs); `monitored` are the numbers of
-    `Familiarity.monitored`, by which a log of films shows whether they change.
+    means nothing unless `assessed`. `unfamiliarity` above 1 means unlike the training data, `scope_margin` below 0 no
+    limb (None: not made for limbs), `content` is one of CONTENTS, and `monitored` are `Familiarity.monitored`.
     """
 
     radiograph: Radiograph
@@ -61,6 +60,7 @@ class Finding:
     own_scale: ScoreScale = field(repr=False)
     scope_margin: float | None = None
     monitored: tuple[float, ...] = ()
+    content: str = ""
     levels: DisplayLevels = field(default_factory=lambda: DisplayLevels(full_colour={}, boxes=None), repr=False)
     default_method: str = "grad-cam"
 
@@ -226,6 +226,7 @@ class Predictor:
             warnings=all_warnings(radiograph, doubts, self.scorer.remark, blank=reason == BLANK),
             unfamiliarity=monitored[0],
             monitored=monitored,
+            content=shown.content,
             traits=traits,
             bundle=self.bundle.version,
             rule_out=rule_out,

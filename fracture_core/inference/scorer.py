@@ -83,7 +83,7 @@ class Scorer:
             What holds of each image, float32: `logit` and `global_logit` (n,), `embedding` (n, C), `appearance` (n, A),
             and, with a localiser, `cells` (n, S/8, S/8) logits; logits and cells are means over the views and sizes,
             the others the first view's. Then every view's own outputs, size by size, turned upright, maps (n, h, w, C)
-            among them; those of a smaller size have fewer cells.
+            that explain it among them; those of a smaller size have fewer cells.
 
         Raises:
             EngineError: The images are not what the network reads.
@@ -93,8 +93,9 @@ class Scorer:
             for engine in self._engines
             for view in self.recipe.test_time_views
         ]
+        # Told in `appearance`, it is of no more use, and two thirds of what a session would keep of a film.
+        middle, *_ = [view.pop(MIDDLE_MAP, None) for view in views]
         outputs = dict(views[0])
-        middle = outputs.pop(MIDDLE_MAP, None)
         outputs["appearance"] = outputs["embedding"] if middle is None else appearance(middle)
         if len(views) > 1:
             for name in set(_AVERAGED) & set(outputs):

@@ -29,8 +29,8 @@ class Entry:
 
     `reason` says why a file that was read got no answer, `error` why it could not be read; both "" otherwise.
     `reader_finding` is what the person at the screen found, `novelty` the out-of-distribution score, `body_part` what
-    the file says, `pixels` the digest that names the image in a review set, and `features` what the audit log keeps of
-    the image's looks.
+    the file says or, where it says nothing, the network for film contents, `pixels` the digest that names the image in
+    a review set, and `features` what the audit log keeps of the image's looks.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Entry:
             features=result.monitored,
             thumbnail=to_png(thumbnail(result.radiograph.pixels)),
             novelty=result.unfamiliarity,
-            body_part=getattr(result.radiograph.header, "body_part", None) or "",
+            body_part=(getattr(result.radiograph.header, "body_part", None) or result.content).lower(),
             pixels=image_digest(result.radiograph.pixels),
         )
 

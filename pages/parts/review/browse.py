@@ -10,13 +10,14 @@ import streamlit as st
 
 from fracture_core.data.review.catalogue import ReviewCatalogue, ReviewFilters
 from fracture_core.data.review.export import EXPORTS, ReviewedFilm, export_review
-from fracture_core.data.review.review_set import FILE, ReviewSet
+from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.review.verdict import VERDICTS
 from fracture_core.metrics.agreement import Agreement
 from fracture_core.paths import expand_user_path
 from fracture_core.reporting.review_session import reviewed_image
 from pages.parts.dataset.tiles import leaf
 from pages.parts.review.film_view import OPEN, film_view, open_film
+from pages.parts.review.films import review_films
 from pages.parts.shared.gallery import Tile, gallery
 from pages.parts.shared.sidebar import escape_markdown
 
@@ -32,7 +33,7 @@ _FORMS = {
 
 def browse(review: ReviewSet) -> None:
     """Draw the filters and the grid, or the one film that is open."""
-    films, agreements = _films(review.folder, _stamp(review), review)
+    films, agreements = review_films(review)
     if not len(films):
         st.info("No verdicts yet.")
         return
@@ -62,11 +63,12 @@ def _filters(films: ReviewCatalogue) -> ReviewFilters:
             "Verdict", VERDICTS, selection_mode="multi", key="review_filters", format_func=str.capitalize
         )
         against = st.pills("Disagreement", _DISAGREEMENT, selection_mode="multi", key="review_against")
-        reader = st.selectbox(
-            "Reader", ["", *films.readers], format_func=lambda name: name or "all", key="review_by", width=170
-        )
-        first = st.date_input("From", None, key="review_from_day", width=140)
-        last = st.date_input("To", None, key="review_to_day", width=140)
+        with st.container(horizontal=True, gap="small", width="content"):  # these wrap together
+            reader = st.selectbox(
+                "Reader", ["", *films.readers], format_func=lambda name: name or "all", key="review_by", width=150
+            )
+            first = st.date_input("From", None, key="review_from_day", width=165)
+            last = st.date_input("To", None, key="review_to_day", width=165)
     return ReviewFilters(
         verdicts=verdicts,
         readers_disagree=_DISAGREEMENT[0] in against,
@@ -75,23 +77,6 @@ def _filters(films: ReviewCatalogue) -> ReviewFilters:
         first=first if isinstance(first, date) else None,
         last=last if isinstance(last, date) else None,
     )
-
-
-@st.cache_resource(max_entries=2, show_spinner=False)
-def _films(
-    folder: Path, stamp: tuple[int, int], _review: ReviewSet
-) -> tuple[ReviewCatalogue, dict[tuple[str, str], Agreement]]:
-    """Return the films and their readers' agreement, tabulated again only when a verdict came or went."""
-    films = ReviewCatalogue(_review)
-    return films, films.agreements()
-
-
-def _stamp(review: ReviewSet) -> tuple[int, int]:
-    try:
-        status = (review.folder / FILE).stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
 
 
 def _tile(review: ReviewSet, film: ReviewedFilm) -> Tile:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from fracture_core.bundle.saved_points import usable_points
 from fracture_core.concurrency import BackgroundTask
-from fracture_core.data.review.export import label_table
+from fracture_core.data.review.catalogue import ReviewFilters
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.monitoring.reference import save_reference
@@ -24,6 +24,7 @@ from fracture_core.evaluation.site_scores import SiteScores, score_folder
 from fracture_core.paths import expand_user_path
 from fracture_core.reporting.site.calibration_charts import answers_chart, reliability_chart
 from fracture_core.reporting.site.calibration_text import comparison_in_words, comparison_table, parts_in_words
+from pages.parts.review.films import review_films
 from pages.parts.shared.chart import draw
 from pages.parts.shared.predictor_cache import predictor
 from pages.parts.shared.sidebar import Choice, escape_markdown, use_saved
@@ -56,8 +57,9 @@ def _folder(review: ReviewSet | None) -> Path | None:
     sources = SOURCES if review is not None else (_OWN,)
     source = st.segmented_control("Labelled films", sources, default=sources[0], required=True, key="site_source")
     if source == _REVIEW and review is not None:
-        labels = label_table(review)["label"]
-        st.caption(f"{len(labels)} films have a label: {int(labels.sum())} fractured, {int((labels == 0).sum())} not.")
+        films, _ = review_films(review)
+        fractured, sound, _ = films.counts(films.select(ReviewFilters()))
+        st.caption(f"{fractured + sound} films have a label: {fractured} fractured, {sound} not.")
         return review.folder
     text = st.text_input(
         "Folder or csv file",

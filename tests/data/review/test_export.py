@@ -74,6 +74,22 @@ def test_the_loader_reads_the_review_folder_as_it_is(review):
     assert len(OwnDataset(review.folder)) == 22
 
 
+def test_a_look_at_the_review_folder_leaves_nothing_in_the_cache(review, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("FRACTURE_CACHE_DIR", str(cache))
+    looked: list[tuple[int, int]] = []
+    first = OwnDataset(review.folder, progress=lambda done, of: looked.append((done, of)))
+    assert looked == [(23, 23)] and not list(cache.rglob("*"))
+    again = OwnDataset(review.folder, progress=lambda done, of: looked.append((done, of)))
+    assert len(looked) == 1 and again.table.equals(first.table)  # but the same process need not look again
+    review.add(np.full((80, 64), 3, np.uint8), "fracture", reader="a")
+    assert len(OwnDataset(review.folder, progress=lambda done, of: looked.append((done, of)))) == 24
+    assert looked[1:] == [(24, 24)] and not list(cache.rglob("*"))
+    export_review(review, tmp_path / "out", "folders")
+    OwnDataset(tmp_path / "out")
+    assert [path.parent.name for path in cache.rglob("*.json")] == ["own-data"]  # any other folder's is kept there
+
+
 def test_coco_and_yolo_hold_the_boxes(review, tmp_path):
     export_review(review, tmp_path / "coco", "coco")
     coco = json.loads((tmp_path / "coco" / "annotations.json").read_text())
