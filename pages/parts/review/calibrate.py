@@ -184,8 +184,8 @@ def _save(choice: Choice, calibration: SiteCalibration, films: pd.DataFrame) -> 
         st.button("Save with the model", key="site_save", type="primary", on_click=save)
     st.caption(
         "Saved beside the model as operating points of your site, with the number of films, the intervals and a digest "
-        "of their list; no film and no name is written there. From then on they can be chosen in the sidebar, and with "
-        "`--points` on the command line; the model's own stay available."
+        "of their list; no film and no name is written there. From then on they can be chosen in the sidebar, and by "
+        "name on the command line; the model's own stay available."
     )
 
 
