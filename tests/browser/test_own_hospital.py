@@ -149,19 +149,22 @@ def test_from_nothing_to_the_sites_points_on_a_report(browser, hospital, films):
 
 
 def few_of_fracatlas(root: Path) -> None:
-    """Put sixty images of FracAtlas into a folder; those that the split will test are of the bundle's own test part."""
+    """Put sixty images of FracAtlas into a folder, such that its split agrees with the one that the bundles know."""
     whole = FracAtlas()
-    tested = load_bundle(root=ROOT / "models").predictions().query("split == 'test'")["image_id"]
-    labels = np.array([1, 0, 0] * 20)
-    _, later = train_test_split(np.arange(60), test_size=0.3, random_state=42, stratify=labels)
-    _, test = train_test_split(later, test_size=0.6667, random_state=42, stratify=labels[later])
-    of_bundle = set(load_bundle(root=ROOT / "models").predictions()["image_id"])
+    predictions = load_bundle(root=ROOT / "models").predictions()
+    labels, places = np.array([1, 0, 0] * 20), np.arange(60)
+    _, later = train_test_split(places, test_size=0.3, random_state=42, stratify=labels)
+    val, test = train_test_split(later, test_size=0.6667, random_state=42, stratify=labels[later])
+    ids = {part: predictions.loc[predictions["split"] == part, "image_id"][::-1] for part in ("val", "test")}
+    ids["train"] = whole.table.index.difference(predictions["image_id"])
+    # From the end, because the first of the validation part are among the films that were read.
     waiting = {
-        (held, label): iter([i for i in ids if whole.table.at[i, "label"] == label])
-        for held, ids in ((True, tested), (False, [i for i in whole.table.index if i not in of_bundle]))
+        (part, label): iter([one for one in known if whole.table.at[one, "label"] == label])
+        for part, known in ids.items()
         for label in (0, 1)
     }
-    chosen = [next(waiting[place in test, int(label)]) for place, label in enumerate(labels)]
+    parts = {**dict.fromkeys(places, "train"), **dict.fromkeys(val, "val"), **dict.fromkeys(test, "test")}
+    chosen = [next(waiting[parts[place], int(labels[place])]) for place in places]
     for image_id in chosen:
         target = root / whole.table.at[image_id, "path"]
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +197,7 @@ def train_on_both(page, root: Path, review: ReviewSet) -> None:
     for part in (fracatlas, site_part):
         said = f"{part['n']} test radiographs scored by both models, {part['fractured']} with"
         page.get_by_text(said).wait_for(timeout=WAIT)
-    assert fracatlas["n"] == 12 and site_part["n"] > 4
+    assert fracatlas["n"] > 10 and site_part["n"] > 4
     assert caches_that_name(review, root) <= {"audit"}  # as SECURITY.md says
     assert {path.name for path in (root / "cache").iterdir()} <= before | {"audit", "features", "pictures", "speed"}
     shot(page, "10-trained")
