@@ -211,8 +211,7 @@ class Predictor:
         logit, own_scale = float(outputs["logit"]), ScoreScale(self.bundle.temperature)
         monitored = tuple(self.bundle.familiarity.monitored(outputs["appearance"])[0].tolist())
         traits = self.bundle.traits.of(outputs["embedding"])
-        usual = self.bundle.usual_ranges
-        margin = shown.limb if usual else None
+        margin = shown.limb if (usual := self.bundle.usual_ranges) else None
         reason = not_assessed_reason(radiograph, monitored[0], margin)
         # What the network seems to see in an image it cannot assess is noise.
         seen = (frozenset(), "") if reason else (traits, shown.content if usual else "")
