@@ -49,7 +49,7 @@ class BundleComparison:
     matched: MatchedSensitivity
     differ: Disagreements
     worst: pd.DataFrame
-    fairness: LeakageReport
+    leakage: LeakageReport
 
     @property
     def curves(self) -> dict[str, Curve]:
@@ -90,11 +90,10 @@ def compare_bundles(
         ComparisonError: The two have no test images in common, or those are all of one class.
     """
     ours, theirs = new.predictions(), current.predictions()
-    if not share_images(new, current) and kept_scores and kept_scores.is_file():
-        theirs = pd.read_csv(kept_scores, dtype={"image_id": str, "split": str})
-        theirs["probability"] = current.probability(theirs["logit"].to_numpy())
-    elif not share_images(new, current):
-        raise ComparisonError(f"{new.name} and {current.name} were not scored on the same radiographs.")
+    if not share_images(new, current):
+        theirs = stored_scores(current, kept_scores)
+        if theirs.empty:
+            raise ComparisonError(f"{new.name} and {current.name} were not scored on the same radiographs.")
     seen = trained_on if _same_dataset(new, current) else ()
     return compare_scores(new, current, ours, theirs, lambda test: check_leakage(new, current, test, seen))
 
@@ -127,15 +126,15 @@ def compare_scores(
     matched = matched_sensitivity(val, test, TARGET)
     scores = (test.labels, test.first, test.second)
     return BundleComparison(
-        new.name,
-        current.name,
-        test,
-        auc_difference(*scores),
-        bootstrap_differences(*scores),
-        matched,
-        disagreements(test, *matched.thresholds),
-        _worst(test, matched.thresholds[0]),
-        judge(test.image_ids.tolist()),
+        new=new.name,
+        current=current.name,
+        test=test,
+        auc=auc_difference(*scores),
+        bootstrapped=bootstrap_differences(*scores),
+        matched=matched,
+        differ=disagreements(test, *matched.thresholds),
+        worst=_worst(test, matched.thresholds[0]),
+        leakage=judge(test.image_ids.tolist()),
     )
 
 
@@ -170,6 +169,22 @@ def scores_file(run: Path, bundle: Bundle) -> Path:
         The path.
     """
     return run / f"scores-{bundle.sha256[:12]}.csv"
+
+
+def stored_scores(current: Bundle, file: Path | None) -> pd.DataFrame:
+    """Read the scores that a bundle was given on another bundle's images.
+
+    Args:
+        current: The bundle.
+        file: Where `scores_file` says; None for none.
+
+    Returns:
+        Columns image_id, split, label, logit, probability and, of a site's films, film; no rows without a file.
+    """
+    if file is None or not file.is_file():
+        return pd.DataFrame(columns=["image_id", "split", "label", "logit", "probability"])
+    table = pd.read_csv(file, dtype={"image_id": str, "split": str, "film": str})
+    return table.assign(probability=current.probability(table["logit"].to_numpy()))
 
 
 def matched_table(comparison: BundleComparison) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import pandas as pd
 from fracture_core.data.combined.dataset import is_site
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
-from fracture_core.evaluation.bundle_comparison import BundleComparison, compare_bundles, compare_scores
+from fracture_core.evaluation.bundle_comparison import BundleComparison, compare_bundles, compare_scores, stored_scores
 from fracture_core.evaluation.leakage import LeakageReport, check_leakage, check_site_leakage
 from fracture_core.metrics.formatting import estimate_text, figure, p_text
 from fracture_core.metrics.intervals import IntervalEstimate
@@ -26,8 +26,6 @@ from fracture_core.metrics.subgroups import FEWEST
 
 if TYPE_CHECKING:
     from fracture_core.bundle.bundle import Bundle
-
-_SCORES = {"image_id": str, "split": str, "film": str}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +81,8 @@ class PartComparison:
             "p_value": _number(comparison.auc.p_value),
             "verdict": self.verdict,
             "too_few": self.too_few,
-            "unfair": list(comparison.fairness.unfair),
-            "remarks": list(comparison.fairness.remarks),
+            "unfair": list(comparison.leakage.unfair),
+            "remarks": list(comparison.leakage.remarks),
         }
 
 
@@ -103,7 +101,7 @@ def compare_parts(
         One comparison a test part: FracAtlas's first, then the site's.
     """
     sources = new.manifest.get("provenance", {}).get("sources")
-    stored = _stored_scores(current, kept_scores)
+    stored = stored_scores(current, kept_scores)
     if not sources:
         name, theirs = (dataset_name(bundle.manifest.get("provenance", {})) for bundle in (new, current))
         if name == FracAtlas.name and name != theirs and len(_own_fracatlas(current)):
@@ -217,13 +215,6 @@ def _tried(name: str, compare: Callable[[], BundleComparison], *, alone: bool = 
         return PartComparison(name, compare(), alone=alone)
     except ComparisonError as error:
         return PartComparison(name, None, str(error), alone)
-
-
-def _stored_scores(current: Bundle, file: Path | None) -> pd.DataFrame:
-    if file is None or not file.is_file():
-        return pd.DataFrame(columns=["image_id", "split", "label", "logit", "probability"])
-    table = pd.read_csv(file, dtype=_SCORES)
-    return table.assign(probability=current.probability(table["logit"].to_numpy()))
 
 
 def _own_fracatlas(bundle: Bundle) -> pd.DataFrame:

@@ -198,9 +198,6 @@ def read_json(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-_POLL_S = 0.2  # seconds, while it waits
-
-
 @dataclass
 class ControlListener:
     """Listens for requests to pause or stop, by signal or through the run's folder. Use it as a context."""

@@ -50,7 +50,7 @@ def objections(comparison: BundleComparison) -> tuple[str, ...]:
     """
     n = len(comparison.test.labels)
     reasons = []
-    if comparison.fairness.unfair:
+    if comparison.leakage.unfair:
         reasons.append("The comparison is biased, so this model is not offered for use.")
     if n < FEWEST_TEST_IMAGES:
         reasons.append(

@@ -12,7 +12,7 @@ def test_a_bundle_against_itself_differs_in_nothing(models):
     shutil.copytree(models / "small", models / "new")
     found = compare_bundles(load_bundle("new", models), load_bundle("small", models))
     assert found.auc.difference.value == 0 and not found.differ.rows
-    assert found.verdict.startswith("Neither is shown to be better") and not found.fairness.unfair
+    assert found.verdict.startswith("Neither is shown to be better") and not found.leakage.unfair
     table = matched_table(found)
     assert table["Model"].tolist() == ["new", "small"]
     counts = table[["True positives", "False negatives", "False positives", "True negatives"]]

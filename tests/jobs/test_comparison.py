@@ -63,4 +63,4 @@ def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, interr
     scored.to_csv(scores_file(interrupted_run, current), index=False)
     (part,) = compare_run(new, current, interrupted_run)
     auc = part.comparison.auc
-    assert auc.first == pytest.approx(1 - auc.second) and not part.comparison.fairness.unfair
+    assert auc.first == pytest.approx(1 - auc.second) and not part.comparison.leakage.unfair

@@ -73,7 +73,7 @@ def test_a_run_on_both_is_held_against_the_model_in_use_on_both_test_parts(here,
         assert sorted(one.comparison.test.image_ids) == sorted(test["image_id"])
         assert sorted(test["image_id"]) == sorted(i for i in split.test if is_site(i) == of_site)
         assert one.comparison.auc.first == pytest.approx(roc_auc(test["label"], test["logit"]))
-        assert not one.comparison.fairness.unfair
+        assert not one.comparison.leakage.unfair
     # FracAtlas's test images keep the scores that the model in use was published with; the site's were read now.
     published = before.predictions().set_index("image_id")["probability"]
     assert (published[parts[0].comparison.test.image_ids].to_numpy() == parts[0].comparison.test.second).all()
@@ -152,13 +152,13 @@ def test_test_films_that_a_predecessor_has_seen_are_left_out_and_said(here):
     else:
         assert set(site.comparison.test.image_ids) == unseen
         seen = f"on {len(mine) - len(unseen)} of the {len(mine)} test films"
-        assert any(seen in said for said in site.comparison.fairness.remarks)
+        assert any(seen in said for said in site.comparison.leakage.remarks)
 
     # Without the record of what it has seen nothing can be ruled out.
     forgetful = {k: v for k, v in own.manifest["provenance"].items() if k != "films_seen"}
     unknown = replace(own, manifest={**own.manifest, "provenance": forgetful})
     fracatlas, site = compare_run(bundle, unknown, run)
-    assert any("its record does not say on which films" in said for said in site.comparison.fairness.unfair)
+    assert any("its record does not say on which films" in said for said in site.comparison.leakage.unfair)
     assert any("biased" in said for said in part_objections([fracatlas, site]))
 
 

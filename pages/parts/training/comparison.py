@@ -109,9 +109,9 @@ def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
 
 def _part(part: PartComparison, comparison: BundleComparison, new: Bundle, run: Path, place: int) -> None:
     """Draw the comparison on one test part; `place` numbers it on the page."""
-    for sentence in comparison.fairness.unfair:
+    for sentence in comparison.leakage.unfair:
         st.error(f"Biased comparison: {escape_markdown(sentence)}", icon=":material/gavel:")
-    for sentence in comparison.fairness.remarks:
+    for sentence in comparison.leakage.remarks:
         st.caption(escape_markdown(sentence))
     st.markdown(f"**{escape_markdown(part.verdict)}**")
     _figures(part, comparison, place)
