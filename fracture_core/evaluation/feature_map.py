@@ -101,7 +101,7 @@ def _project(ids: Sequence[str], features: NDArray[np.float64]) -> FeatureMap:
     return FeatureMap(ids=tuple(ids), components=components, places=places, centre=pca.mean_, axes=pca.components_)
 
 
-def is_kept(version: str, paths: Mapping[str, Path]) -> bool:
+def is_stored(version: str, paths: Mapping[str, Path]) -> bool:
     """Return whether an earlier call saved the map of these images, so that it is available at once.
 
     Args:

@@ -81,7 +81,7 @@ def image_features(
     return _joined(parts)
 
 
-def images_kept(version: str, paths: Mapping[str, Path]) -> int:
+def images_stored(version: str, paths: Mapping[str, Path]) -> int:
     """Return how many images earlier calls have dealt with.
 
     Args:

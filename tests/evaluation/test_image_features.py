@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fracture_core.evaluation import image_features as module
-from fracture_core.evaluation.image_features import features_key, image_features, images_kept
+from fracture_core.evaluation.image_features import features_key, image_features, images_stored
 from fracture_core.inference.predictor import load_predictor
 
 
@@ -42,12 +42,12 @@ def test_a_cancelled_computation_goes_on_where_it_ended(scorer, files, small_par
     assert (
         image_features(scorer, "v1", files, progress=lambda n, of: done.append(n), stop=lambda: len(done) == 3) is None
     )
-    assert done == [7, 14, 21] and images_kept("v1", files) == 21
+    assert done == [7, 14, 21] and images_stored("v1", files) == 21
     computed = []
     counting = _Counting(scorer, computed)
     whole = image_features(counting, "v1", files)
     assert sum(computed) == len(files) - 21
-    assert images_kept("v1", files) == len(files)
+    assert images_stored("v1", files) == len(files)
     again = image_features(_Counting(scorer, computed := []), "v1", files)
     assert not computed and again.ids == whole.ids
     # What was kept at half precision and what was just computed are the same to that precision.

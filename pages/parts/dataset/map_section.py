@@ -7,8 +7,8 @@ import streamlit as st
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.catalogue import with_outcomes
-from fracture_core.evaluation.feature_map import METHODS, FeatureMap, feature_map, is_kept
-from fracture_core.evaluation.image_features import images_kept
+from fracture_core.evaluation.feature_map import METHODS, FeatureMap, feature_map, is_stored
+from fracture_core.evaluation.image_features import images_stored
 from fracture_core.reporting.dataset_charts import COLOURINGS, map_chart
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.features_work import NO_MODEL, panel
@@ -33,7 +33,7 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
         return _work(sources.key, choice.bundle.version, choice.bundle, sources)
 
     if (feature_map := find().result) is None:
-        panel(find, "map", 1, images_kept(choice.bundle.version, sources.paths), len(sources.paths))
+        panel(find, "map", 1, images_stored(choice.bundle.version, sources.paths), len(sources.paths))
         return
     with st.container(horizontal=True, gap="medium"):
         method = one_of("Method", METHODS, "map_by")
@@ -67,7 +67,7 @@ def _work(key: tuple, version: str, _bundle: Bundle, _sources: Sources) -> Backg
     work = BackgroundTask(
         lambda step, stop: feature_map(predictor(_bundle).scorer, version, paths, progress=step, stop=stop.is_set)
     )
-    if is_kept(version, paths):
+    if is_stored(version, paths):
         work.start()
         work.join(3.0)
     return work

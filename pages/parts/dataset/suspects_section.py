@@ -10,7 +10,7 @@ from fracture_core.bundle.loading import list_bundles
 from fracture_core.concurrency import BackgroundTask
 from fracture_core.data.catalogue import LABELS
 from fracture_core.errors import FractureCoreError
-from fracture_core.evaluation.image_features import images_kept
+from fracture_core.evaluation.image_features import images_stored
 from fracture_core.evaluation.suspect_list import (
     boxed,
     duplicate_groups,
@@ -54,7 +54,7 @@ def suspects(sources: Sources, choice: Choice | None) -> None:
         return _work(sources.key, versions, bundles, sources)
 
     if (table := find().result) is None:
-        panel(find, "suspects", len(bundles), *_kept(sources, versions))
+        panel(find, "suspects", len(bundles), *_progress(sources, versions))
     else:
         _draw(sources, choice, table)
 
@@ -136,9 +136,9 @@ def _networks(choice: Choice) -> list[Bundle]:
     return sorted(bundles, key=lambda bundle: bundle.name)
 
 
-def _kept(sources: Sources, versions: tuple[str, ...]) -> tuple[int, int]:
+def _progress(sources: Sources, versions: tuple[str, ...]) -> tuple[int, int]:
     paths = sources.paths
-    return sum(images_kept(version, paths) for version in versions), len(paths) * len(versions)
+    return sum(images_stored(version, paths) for version in versions), len(paths) * len(versions)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -157,7 +157,7 @@ def _work(
         return None if listed is None else with_context(listed, dataset, groups)
 
     work = BackgroundTask(run)
-    cached, total = _kept(_sources, versions)
+    cached, total = _progress(_sources, versions)
     if cached == total:
         work.start()
     return work

@@ -30,7 +30,7 @@ from pages.parts.shared.predictor_cache import predictor
 from pages.parts.shared.sidebar import Choice, escape_markdown, use_saved
 
 _REVIEW, _OWN = SOURCES = ("The review set", "A folder of my own")
-_TASK, _MADE, _SAID = "site_scoring", "site_calibration", "site_said"
+_TASK, _CALIBRATION, _MESSAGE = "site_scoring", "site_calibration", "site_message"
 
 
 def calibrate_section(choice: Choice, review: ReviewSet | None) -> None:
@@ -82,7 +82,7 @@ def _scoring(choice: Choice, folder: Path) -> BackgroundTask | None:
         work = BackgroundTask(lambda step, stop: score_folder(reader, folder, progress=step))
         work.start()
         st.session_state[_TASK] = (wanted, work)
-        st.session_state.pop(_MADE, None)
+        st.session_state.pop(_CALIBRATION, None)
 
     if task is not None and task.progress.busy:
         task.join(1.0)
@@ -130,7 +130,7 @@ def _form(choice: Choice, scores: SiteScores) -> SiteCalibration | None:
     if asked:
         table = scores.films
         try:
-            st.session_state[_MADE] = calibrate_site(
+            st.session_state[_CALIBRATION] = calibrate_site(
                 choice.bundle,
                 table["image_id"].tolist(),
                 table["label"].to_numpy(),
@@ -142,9 +142,9 @@ def _form(choice: Choice, scores: SiteScores) -> SiteCalibration | None:
                 confidence=confidence / 100,
             )
         except FractureCoreError as error:
-            st.session_state.pop(_MADE, None)
+            st.session_state.pop(_CALIBRATION, None)
             st.error(escape_markdown(str(error)))
-    calibration: SiteCalibration | None = st.session_state.get(_MADE)
+    calibration: SiteCalibration | None = st.session_state.get(_CALIBRATION)
     return calibration if calibration is not None and calibration.bundle == choice.bundle.version else None
 
 
@@ -177,9 +177,9 @@ def _save(choice: Choice, calibration: SiteCalibration, films: pd.DataFrame) -> 
                 save_site_calibration(choice.bundle, replace(calibration, name=name))
                 save_reference(choice.bundle, name, calibration.scale, films["logit"], films["features"].tolist())
                 use_saved(name, usable_points(choice.bundle)[name])
-                st.session_state[_SAID] = ("saved", name)
+                st.session_state[_MESSAGE] = ("saved", name)
             except FractureCoreError as error:
-                st.session_state[_SAID] = ("refused", str(error))
+                st.session_state[_MESSAGE] = ("refused", str(error))
 
         st.button("Save with the model", key="site_save", type="primary", on_click=save)
     st.caption(
@@ -190,7 +190,7 @@ def _save(choice: Choice, calibration: SiteCalibration, films: pd.DataFrame) -> 
 
 
 def _saved_message() -> None:
-    kind, text = st.session_state.pop(_SAID, ("", ""))
+    kind, text = st.session_state.pop(_MESSAGE, ("", ""))
     if kind == "saved":
         st.success(
             f"Saved as {escape_markdown(text)} and in use now: the sidebar, Diagnose, reports and the worklist show "

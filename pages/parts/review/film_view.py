@@ -20,7 +20,7 @@ from pages.parts.shared.viewer import radiograph_data, viewer
 
 #: Where the session keeps which film is open.
 OPEN = "review_open"
-_SAID, _FAILED = "review_film_said", "review_film_failed"
+_MESSAGE, _FAILED = "review_film_message", "review_film_failed"
 
 
 def open_film(image: str) -> None:
@@ -36,7 +36,7 @@ def close_film() -> None:
 def film_view(review: ReviewSet, film: ReviewedFilm, shown: Sequence[str]) -> None:
     """Draw a film; `shown` are the ones that the filters leave, to leaf through."""
     reader = _toolbar(film, list(shown))
-    kind, message = st.session_state.pop(_SAID, ("", ""))
+    kind, message = st.session_state.pop(_MESSAGE, ("", ""))
     if kind:
         {"error": st.error, "warning": st.warning}[kind](escape_markdown(message))
     verdicts = review.of(film.image)
@@ -98,10 +98,10 @@ def _viewer(
                 boxes=answer.get("boxes") or (),
                 comment=str(answer.get("comment") or ""),
             )
-            st.session_state[_SAID] = ("warning", f"Kept: {recorded.verdict}. {beside}")
+            st.session_state[_MESSAGE] = ("warning", f"Kept: {recorded.verdict}. {beside}")
         except ReviewError as error:
             st.session_state[_FAILED] = st.session_state.get(_FAILED, 0) + 1
-            st.session_state[_SAID] = ("error", str(error))
+            st.session_state[_MESSAGE] = ("error", str(error))
 
     viewer(image, review=options, on_verdict=keep)
 
@@ -130,4 +130,4 @@ def _delete(review: ReviewSet, film: ReviewedFilm) -> None:
         review.delete(film.image)
         close_film()
     except ReviewError as error:
-        st.session_state[_SAID] = ("error", str(error))
+        st.session_state[_MESSAGE] = ("error", str(error))

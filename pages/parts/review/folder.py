@@ -19,7 +19,7 @@ WRITTEN = (
     "DICOM files, a keyed hash in place of the patient. Nothing else, and nothing for films without a verdict."
 )
 _OFF = "Reviewing is off: nothing is written. Choose a folder to give verdicts on films and to keep them."
-_SAID = "review_folder_said"
+_MESSAGE = "review_folder_message"
 
 
 def review_set() -> ReviewSet | None:
@@ -76,22 +76,22 @@ def _choose() -> None:
     try:
         chosen = choose_review_folder(st.session_state.get("review_folder_text", ""))
     except SettingsError as error:
-        st.session_state[_SAID] = str(error)
+        st.session_state[_MESSAGE] = str(error)
         return
     try:
         _opened(chosen)
     except ReviewError as error:  # a folder that cannot be written to is not kept
         forget_review_folder()
-        st.session_state[_SAID] = str(error)
+        st.session_state[_MESSAGE] = str(error)
 
 
 def _switch_off() -> None:
     try:
         forget_review_folder()
     except SettingsError as error:
-        st.session_state[_SAID] = str(error)
+        st.session_state[_MESSAGE] = str(error)
 
 
 def _say() -> None:
-    if message := st.session_state.pop(_SAID, ""):
+    if message := st.session_state.pop(_MESSAGE, ""):
         st.error(escape_markdown(message))

@@ -76,7 +76,7 @@ def _read(review: ReviewSet, choice: Choice, bar: DeltaGenerator) -> None:
         keys = instructive_order(entries, (choice.rule_out.threshold, choice.rule_in.threshold), read)
     waiting = [key for key in keys if key not in read]
     st.progress(len(read) / len(entries), f"{len(read)} of {len(entries)} read by {reader}")
-    if message := st.session_state.pop("review_said", ""):
+    if message := st.session_state.pop("review_message", ""):
         st.warning(escape_markdown(message))
     again = st.session_state.get("review_again")
     shown = again if again in entries else next(iter(waiting), None)
@@ -102,11 +102,11 @@ def _desk(review: ReviewSet, film: Film, finding: Finding, before: Verdict | Non
                 boxes=answer.get("boxes") or (),
                 comment=str(answer.get("comment") or ""),
             )
-            st.session_state["review_said"] = message
+            st.session_state["review_message"] = message
             st.session_state["review_last"] = film.key
             st.session_state.pop("review_again", None)
         except ReviewError as error:
-            st.session_state["review_said"] = str(error)
+            st.session_state["review_message"] = str(error)
 
     st.markdown(f"**{escape_markdown(film.name)}**")
     desk(

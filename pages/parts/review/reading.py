@@ -19,7 +19,7 @@ from pages.parts.review.folder import review_set
 from pages.parts.review.reader import ORDER_HELP, known_reader, reader_name
 from pages.parts.shared.sidebar import Choice, escape_markdown
 
-_ORDER, _SAID, _FAILED = "reading_order", "reading_said", "reading_failed"
+_ORDER, _MESSAGE, _FAILED = "reading_order", "reading_message", "reading_failed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,11 +113,11 @@ def _keep(reading: Reading, finding: Finding, key: str, answer: Mapping[str, Any
         )
     except ReviewError as error:
         st.session_state[_FAILED] = st.session_state.get(_FAILED, 0) + 1
-        st.session_state[_SAID] = ("error", str(error))
+        st.session_state[_MESSAGE] = ("error", str(error))
         return False
     reading.films.readings[key] = capitalised(recorded.verdict)
     summary = f"{film.name}: {recorded.verdict}" + (f", {len(recorded.boxes)} boxes" if len(recorded.boxes) > 1 else "")
-    st.session_state[_SAID] = ("warning" if beside else "caption", f"Kept. {summary}. {beside}".strip())
+    st.session_state[_MESSAGE] = ("warning" if beside else "caption", f"Kept. {summary}. {beside}".strip())
     return True
 
 
@@ -134,7 +134,7 @@ def reading_pane(reading: Reading | None) -> bool:
             )
         else:
             st.caption("Enter your name or initials to give verdicts, each with one key.")
-        kind, message = st.session_state.pop(_SAID, ("", ""))
+        kind, message = st.session_state.pop(_MESSAGE, ("", ""))
         if kind:
             {"error": st.error, "warning": st.warning, "caption": st.caption}[kind](escape_markdown(message))
     return True

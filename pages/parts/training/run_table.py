@@ -24,7 +24,7 @@ _FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "l
 def history(runs: list[RunStatus]) -> None:
     """Draw the table of runs, and details of the selected ones."""
     st.subheader("All runs", anchor=False)
-    if message := st.session_state.pop("training_history_said", None):
+    if message := st.session_state.pop("training_history_message", None):
         st.error(escape_markdown(message))
     if not runs:
         st.info("No runs yet.")
@@ -111,6 +111,6 @@ def _try(act, *arguments) -> None:
     try:
         act(*arguments)
     except FractureCoreError as error:
-        st.session_state["training_history_said"] = str(error)
+        st.session_state["training_history_message"] = str(error)
     except OSError as error:
-        st.session_state["training_history_said"] = f"A file of this run could not be written ({error.strerror})."
+        st.session_state["training_history_message"] = f"A file of this run could not be written ({error.strerror})."
