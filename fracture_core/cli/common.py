@@ -30,7 +30,7 @@ def command(
     Returns:
         The command's parser.
     """
-    parser = commands.add_parser(name, help=summary, description=summary, epilog=NOTICE)
+    parser = commands.add_parser(name, help=summary.replace("%", "%%"), description=summary, epilog=NOTICE)
     parser.set_defaults(run=run)
     return parser
 

@@ -20,7 +20,7 @@ def add_model_commands(commands: Commands) -> None:
     Args:
         commands: Where commands are added.
     """
-    parser = command(commands, "evaluate", "Print a bundle's metrics on val or test, with 95 %% intervals.", _evaluate)
+    parser = command(commands, "evaluate", "Print a bundle's metrics on val or test, with 95 % intervals.", _evaluate)
     add_bundle(parser)
     parser.add_argument("--split", choices=("val", "test"), default="test", help="which images (default: test)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -50,8 +50,9 @@ def add_predict_command(commands: Commands) -> None:
         "--window", type=_number, default=1, metavar="N", help="which window or VOI LUT of a DICOM file (default: 1)"
     )
     parser.add_argument(
-        "--accept-cut-short",
         "--accept-truncated",
+        "--accept-cut-short",
+        dest="accept_cut_short",
         action="store_true",
         help="read truncated files as far as they go, where their format allows it",
     )
