@@ -19,9 +19,10 @@ app: $(APP)
 # A process takes one file after the other, so that fixtures of a file are made once; tests/conftest.py orders them.
 PYTEST := $(VENV)/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
 
-# Three processes on two processors: tests of browsers, servers and jobs wait for these much of the time.
+# Four processes on two processors: tests of browsers, servers and jobs wait for these much of the time.
+PROCESSES ?= 4
 test: $(TEST) lint types
-	$(PYTEST) -n 3
+	$(PYTEST) -n $(PROCESSES)
 
 # Without what is slow by nature, needs a browser, or needs data that is not in the repository.
 test-fast: $(TEST)
@@ -36,7 +37,7 @@ types: $(TEST)
 
 # The share of fracture_core's lines that the tests run, in processes that they start too.
 coverage: $(TEST)
-	$(PYTEST) -n 3 --cov --cov-report=term:skip-covered
+	$(PYTEST) -n $(PROCESSES) --cov --cov-report=term:skip-covered
 
 # Every page and state in both themes, by axe-core and a ruler; ten minutes.
 looks: $(TEST)

@@ -29,6 +29,7 @@ def _folder(variable: str, what: str) -> Path:
 #: The files that take longest, the longest first: started last, one of them would keep the others waiting.
 LONGEST = (
     "browser/test_training.py",
+    "browser/test_own_hospital.py",
     "browser/test_diagnose.py",
     "training/test_train.py",
     "jobs/test_launcher.py",
@@ -36,11 +37,13 @@ LONGEST = (
     "pretraining/test_pretrain.py",
     "training/test_distribution.py",
     "browser/test_privacy.py",
+    "browser/test_training_page.py",
     "browser/test_threshold.py",
     "browser/test_dataset.py",
     "browser/test_review.py",
     "browser/test_login.py",
     "test_wheel.py",
+    "jobs/test_site_run.py",
     "data/test_audit.py",
 )
 REAL_DATA = {"fracatlas_dir", "dicom_dir"}

@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 _QUIET = (
@@ -34,6 +35,26 @@ def chromium() -> Iterator:
         browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(_QUIET))
         yield browser
         browser.close()
+
+
+def eventually(page, holds: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait until something holds on a page, and fail if it never does: until then the page may still be drawing."""
+    for _ in range(round(10 * seconds)):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    assert holds()
+
+
+def steady(page, look: Callable[[], Any]) -> Any:
+    """Return what a look at a page gives once two looks a quarter of a second apart give the same."""
+    before = look()
+    for _ in range(480):
+        page.wait_for_timeout(250)
+        if (now := look()) == before:
+            return now
+        before = now
+    raise AssertionError(f"never the same twice: {before}")
 
 
 def free_port() -> int:

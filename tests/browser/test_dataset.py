@@ -9,7 +9,7 @@ import pytest
 from fracture_core.data.catalogue import Filters, catalogue, select
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
-from tests.browser.app import Server
+from tests.browser.app import Server, eventually, steady
 
 WAIT = 120_000
 
@@ -80,8 +80,7 @@ def test_one_image_is_opened_looked_at_and_left(grid, table):
     before = grid.locator(".drawn .port").screenshot()
     for name in ("boxes", "polygons"):
         grid.locator(f"[data-toggle={name}]").click()
-    grid.wait_for_timeout(300)
-    assert grid.locator(".drawn .port").screenshot() != before
+    eventually(grid, lambda: grid.locator(".drawn .port").screenshot() != before)
     grid.locator("[data-act=in]").click()
     assert "1.3" in grid.locator(".zoom").inner_text() or "1.2" in grid.locator(".zoom").inner_text()
     grid.get_by_role("button", name=re.compile("^Next")).click(timeout=WAIT)
@@ -105,9 +104,8 @@ def test_diagnose_this_goes_on_with_this_image(grid, known):
 
 def test_it_is_readable_on_a_phone(grid):
     grid.set_viewport_size({"width": 390, "height": 844})
-    grid.wait_for_timeout(500)
-    assert grid.evaluate("document.documentElement.scrollWidth") <= 390
-    tile = grid.locator(".gallery button").first.bounding_box()
+    eventually(grid, lambda: grid.evaluate("document.documentElement.scrollWidth") <= 390)
+    tile = steady(grid, grid.locator(".gallery button").first.bounding_box)
     assert 120 <= tile["width"] <= 390
     assert tile["y"] < 844
     labels = grid.locator(".rail").get_by_role("button", name=re.compile(r"^fractured [\d,]+$"))

@@ -12,6 +12,7 @@ from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.catalogue import Filters, catalogue, select, with_outcomes
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
+from tests.browser.app import eventually, steady
 from tests.browser.test_dataset import WAIT, choose, count, shows
 
 _BAR = """(names) => {
@@ -94,8 +95,7 @@ def test_a_bar_shows_its_images_and_back_leads_back(page, server, table):
     section(page, server, "Composition")
     plot = page.locator(".st-key-chart_classes_by_body_part .js-plotly-plot").first
     plot.locator(".barlayer .point").first.wait_for(timeout=WAIT)
-    page.wait_for_timeout(1000)
-    page.mouse.click(*page.evaluate(_BAR, ["hand", "fractured"]))
+    page.mouse.click(*steady(page, lambda: page.evaluate(_BAR, ["hand", "fractured"])))
     expected = select(table, Filters(labels=["fractured"], parts=["hand"]))
     count(page, len(expected))
     shows(page, expected)
@@ -108,11 +108,10 @@ def test_a_cell_of_the_matrix_shows_its_images(page, server, table, small_models
     section(page, server, "Misclassified")
     plot = page.locator(".st-key-chart_dataset_matrix .js-plotly-plot").first
     plot.locator(".nsewdrag").first.wait_for(state="attached", timeout=WAIT)
-    page.wait_for_timeout(1000)
     threshold = min(load_bundle("small", small_models).points["rule_in"].threshold, 1.0)
     test = table[(table["split"] == "test") & (table["label"] == 0)]
     missed = test.index[test["probability"] < threshold]
-    page.mouse.click(*page.evaluate(_CELL, "TN"))
+    page.mouse.click(*steady(page, lambda: page.evaluate(_CELL, "TN")))
     count(page, len(missed))
     shows(page, list(missed))
 
@@ -138,8 +137,7 @@ def test_the_map_is_computed_once_and_a_lasso_selects(page, server, table, known
     if start.count():
         start.click()
     plot.first.wait_for(timeout=WAIT)
-    page.wait_for_timeout(1500)
-    points = page.evaluate(_POINTS)
+    points = steady(page, lambda: page.evaluate(_POINTS))
     assert sorted(one[1] for one in points if one[0] != "your films") == sorted(table.index)
     (mine,) = [one for one in points if one[0] == "your films"]
     itself = next(one for one in points if one[1] == known[0].stem)
@@ -150,9 +148,8 @@ def test_the_map_is_computed_once_and_a_lasso_selects(page, server, table, known
     near = {one[1] for one in points if one[0] != "your films" and math.dist(one[2:], itself[2:]) < radius + 3}
     lasso(page, *itself[2:], radius)
     page.get_by_text(re.compile(r"^\d+ of 60 radiographs selected")).wait_for(timeout=WAIT)
-    page.wait_for_timeout(1000)
-    shown = set(page.locator(".gallery .id span:first-child").all_inner_texts())
-    assert inside <= shown <= near and itself[1] in shown
+    tiles = page.locator(".gallery .id span:first-child")
+    eventually(page, lambda: inside | {itself[1]} <= set(tiles.all_inner_texts()) <= near)
     # A second visit finds the map kept.
     section(page, server, "Map")
     plot.first.wait_for(timeout=WAIT)

@@ -13,6 +13,7 @@ from pypdf import PdfReader
 
 from fracture_core.formatting import format_percent
 from fracture_core.reporting.finding_text import DISCLAIMER, capitalised
+from tests.browser.app import eventually, steady
 from tests.support import dicom_files as made
 
 WAIT = 90_000
@@ -30,13 +31,8 @@ def answer(page) -> str:
 
 def drawn(page) -> bytes:
     """What the pane with the overlay looks like."""
-    port, before = page.locator(".drawn .port"), None
-    for _ in range(40):  # until the page has laid itself out
-        page.wait_for_timeout(250)
-        now = port.bounding_box()
-        if now == before:
-            break
-        before = now
+    port = page.locator(".drawn .port")
+    steady(page, port.bounding_box)
     return port.screenshot()
 
 
@@ -134,8 +130,7 @@ def test_zoom_and_pan_keep_both_panes_together(opened):
     opened.mouse.down()
     opened.mouse.move(box["x"] + 150, box["y"] + 230, steps=4)
     opened.mouse.up()
-    assert len(set(transforms())) == 1
-    assert transforms() != zoomed
+    eventually(opened, lambda: len(set(transforms())) == 1 and transforms() != zoomed)
 
 
 def test_swipe_uncovers_the_overlay_and_moves_by_keys(opened):
@@ -235,16 +230,15 @@ def test_one_screen_without_scrolling_and_nothing_jumps(browser, server, known):
     upload(page, *known[:3])
     page.locator(".viewer .heat").wait_for(state="attached", timeout=WAIT)
     page.get_by_role("button", name="Report").wait_for(timeout=WAIT)
-    page.wait_for_timeout(500)
     main = page.locator("[data-testid=stMain]")
-    assert main.evaluate("m => m.scrollHeight <= m.clientHeight && m.scrollWidth <= m.clientWidth")
-    port = page.locator(".drawn .port").bounding_box()
+    fits = "m => m.scrollHeight <= m.clientHeight && m.scrollWidth <= m.clientWidth"
+    eventually(page, lambda: main.evaluate(fits))
+    port = steady(page, page.locator(".drawn .port").bounding_box)
     assert port["height"] > 550
     rows(page).nth(1).click()
     page.get_by_text("2 of 3").wait_for(timeout=WAIT)
     answer(page)
-    page.wait_for_timeout(500)
-    assert page.locator(".drawn .port").bounding_box() == port
+    assert steady(page, page.locator(".drawn .port").bounding_box) == port
     context.close()
 
 
@@ -277,8 +271,7 @@ def test_the_wheel_zooms_over_the_film_and_the_page_stays(opened):
     box = opened.locator(".plain .port").bounding_box()
     opened.mouse.move(box["x"] + 60, box["y"] + 60)
     opened.mouse.wheel(0, -400)
-    opened.wait_for_timeout(200)
-    assert float(opened.locator(".zoom").inner_text().split()[0]) > 1.5
+    eventually(opened, lambda: float(opened.locator(".zoom").inner_text().split()[0]) > 1.5)
     assert opened.locator("[data-testid=stMain]").evaluate("m => m.scrollTop") == 0
     opened.keyboard.press("z")
     assert opened.locator(".zoom").inner_text() == "1.0 ×"
@@ -317,9 +310,9 @@ def test_the_ruler_says_millimetres_where_the_file_has_them(page, tmp_path):
     upload(page, path)
     port = page.locator(".drawn .port")
     port.wait_for(timeout=WAIT)
-    page.wait_for_timeout(1000)
-    box = port.bounding_box()
-    scale = port.locator(".stage").first.evaluate("s => new DOMMatrix(s.style.transform).a")
+    stage = port.locator(".stage").first
+    scale = steady(page, lambda: stage.evaluate("s => new DOMMatrix(s.style.transform).a"))
+    box = steady(page, port.bounding_box)
     page.keyboard.press("m")
     # Its rows were doubled, so that its pixels are square.
     for (dx, dy), millimetres in (((120, 0), 0.25 * 120 / scale), ((0, 120), 0.25 * 120 / scale)):
@@ -347,10 +340,9 @@ def test_a_part_can_be_cropped_turned_and_read_again(opened, known, findings):
     opened.get_by_role("button", name="Assess this part").click()
     opened.get_by_role("button", name="Back to the whole image").wait_for(timeout=WAIT)
     image = opened.locator(".drawn .stage > img").first
-    opened.wait_for_timeout(1000)
-    width, height = image.evaluate("i => [i.naturalWidth, i.naturalHeight]")
-    assert (width, height) == (pytest.approx(120 / scale, abs=2), pytest.approx(100 / scale, abs=2))
-    assert (height, width) != before
+    expected = [pytest.approx(120 / scale, abs=2), pytest.approx(100 / scale, abs=2)]
+    eventually(opened, lambda: image.evaluate("i => [i.naturalWidth, i.naturalHeight]") == expected)
+    assert image.evaluate("i => [i.naturalHeight, i.naturalWidth]") != list(before)
 
 
 def test_keys_are_listed_and_tools_are_one_tab_stop_each(opened):
@@ -422,8 +414,7 @@ def test_one_threshold_says_above_or_below_it(page, known):
     page.get_by_role("combobox", name="Operating point").click()
     page.get_by_role("option", name="One threshold").click()
     page.get_by_text("Look again at").wait_for(timeout=WAIT)
-    page.wait_for_timeout(500)
-    assert answer(page).startswith(("Above threshold: look again", "Below threshold"))
+    eventually(page, lambda: answer(page).startswith(("Above threshold: look again", "Below threshold")))
 
 
 @pytest.mark.parametrize("width", [390, 820, 1280])

@@ -10,6 +10,7 @@ from fracture_core.bundle.loading import load_bundle
 from fracture_core.evaluation.predictions import split_predictions
 from fracture_core.metrics.formatting import figure
 from fracture_core.reporting.model_summary import INTENDED_USE, NOT_FOR, headline
+from tests.browser.app import eventually
 
 WAIT = 120_000
 CHARTS = ("card_roc", "card_pr", "card_matrix", "card_reliability", "card_subgroups")
@@ -56,5 +57,4 @@ def test_a_typical_film_opens(card):
 
 def test_it_fits_a_phone(card):
     card.set_viewport_size({"width": 390, "height": 844})
-    card.wait_for_timeout(1000)
-    assert card.evaluate("document.documentElement.scrollWidth") <= 390
+    eventually(card, lambda: card.evaluate("document.documentElement.scrollWidth") <= 390)

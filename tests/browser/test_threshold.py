@@ -9,6 +9,7 @@ import pytest
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.metrics.confusion import Confusion
+from tests.browser.app import eventually
 
 WAIT = 90_000
 
@@ -152,18 +153,23 @@ def test_a_click_anywhere_on_the_scores_goes_there(opened, val):
         wait_for_matrix(opened, val.confusion(low + gap / 2))
 
 
+def lies_within(inner, outer, axes: str = "xy") -> bool:
+    """Whether one element lies within another, but for half a pixel of rounding."""
+    one, other, sides = inner.bounding_box(), outer.bounding_box(), {"x": "width", "y": "height"}
+    return bool(one and other) and all(
+        other[axis] - 0.5 <= one[axis] and one[axis] + one[sides[axis]] <= other[axis] + other[sides[axis]] + 0.5
+        for axis in axes
+    )
+
+
 def test_the_cells_can_be_picked_where_they_are_drawn_after_the_window_was_turned(opened):
     for width in (390, 1000):
         opened.set_viewport_size({"width": width, "height": 900})
-        opened.wait_for_timeout(1000)
-        frame = opened.locator(".live-frame").bounding_box()
-        for cell, (column, row) in {"TP": (0, 0), "FN": (1, 0), "FP": (0, 1), "TN": (1, 1)}.items():
-            button = opened.locator(f".cell-{cell}").bounding_box()
-            note = f'[data-plot=matrix] .annotation[data-index="{2 * row + column}"]'
-            count = opened.locator(note).bounding_box()
-            assert button["x"] < count["x"] and count["x"] + count["width"] < button["x"] + button["width"]
-            assert button["y"] < count["y"] and count["y"] + count["height"] < button["y"] + button["height"]
-            assert frame["x"] <= button["x"] and button["x"] + button["width"] <= frame["x"] + frame["width"]
+        for number, cell in enumerate(("TP", "FN", "FP", "TN")):
+            note = opened.locator(f'[data-plot=matrix] .annotation[data-index="{number}"]')
+            button, frame = opened.locator(f".cell-{cell}"), opened.locator(".live-frame")
+            eventually(opened, lambda note=note, button=button: lies_within(note, button))
+            eventually(opened, lambda button=button, frame=frame: lies_within(button, frame, "x"))
 
 
 def test_on_test_the_slider_is_locked_until_asked_for(opened):
@@ -179,14 +185,11 @@ def test_on_test_the_slider_is_locked_until_asked_for(opened):
 @pytest.mark.parametrize("width", [1440, 820, 390])
 def test_nothing_is_cut_off(opened, width):
     opened.set_viewport_size({"width": width, "height": 900})
-    opened.wait_for_timeout(800)
-    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    eventually(opened, lambda: opened.evaluate("document.documentElement.scrollWidth") <= width)
     main = opened.locator("[data-testid=stMain]")
-    assert main.evaluate("e => e.scrollWidth - e.clientWidth") == 0
-    right = main.bounding_box()["x"] + main.bounding_box()["width"]
+    eventually(opened, lambda: main.evaluate("e => e.scrollWidth - e.clientWidth") == 0)
     for part in opened.locator(".live section, .live-cells button, .live-ticks button").all():
-        box = part.bounding_box()
-        assert box["x"] >= main.bounding_box()["x"] and box["x"] + box["width"] <= right + 0.5
+        eventually(opened, lambda part=part: lies_within(part, main, "x"))
 
 
 def test_a_threshold_is_used_on_diagnose_without_saving_it(opened, val):

@@ -16,7 +16,7 @@ from fracture_core.jobs.control import Job, StatusWriter
 from fracture_core.recipe import Recipe
 from fracture_core.training.presets import GROUPS, PRESETS
 from fracture_core.training.run_folder import RunFolder
-from tests.browser.app import Server
+from tests.browser.app import Server, eventually
 
 WAIT = 120_000
 _ROW, _HEADER = 35, 35  # pixels of Streamlit's table
@@ -146,10 +146,7 @@ def test_a_run_is_renamed_and_deleted(training, runs):
         tick(training, 0)
     training.get_by_role("button", name="Delete this run").click(timeout=WAIT)
     training.locator(".st-key-delete_run button").click(timeout=WAIT)
-    for _ in range(100):
-        if not (runs / "runs" / "20260104-000000-longer").exists():
-            break
-        training.wait_for_timeout(100)
+    eventually(training, lambda: not (runs / "runs" / "20260104-000000-longer").exists())
     assert sorted((runs / "runs").glob("2026*")) == before
 
 
