@@ -17,6 +17,7 @@ from fracture_core.reporting.training_text import STATES, pace, stage_in_words, 
 from fracture_core.training.run_folder import RunFolder
 from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown
+from pages.parts.training.attempt import attempt, show_failure
 
 _SECONDS = 1.0
 _ASKED = {"pause": "pausing after the current step …"}
@@ -99,14 +100,13 @@ def _stopped(run: Path) -> None:
         st.markdown("It can be resumed from its last checkpoint and gives the same result as an uninterrupted run.")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         _button("Resume", "play_arrow", job.resume, run, key="resume", type="primary")
-    _show_message("resume")
     _curves(run)
     _log(run)
 
 
 def _heading(current: RunStatus, asked: str | None = None) -> None:
     st.subheader(f"{escape_markdown(current.name)}: {asked or STATES[current.state]}", anchor=False)
-    _show_message("act")
+    show_failure("run")
 
 
 def _curves(run: Path) -> None:
@@ -135,19 +135,4 @@ def _log(run: Path) -> None:
 
 
 def _button(label: str, icon: str, act: Callable[[Path], object], run: Path, **options) -> None:
-    st.button(label, icon=f":material/{icon}:", on_click=_act, args=(act, run), **options)
-
-
-def _act(act: Callable[[Path], object], run: Path) -> None:
-    """Do it; what speaks against it is said in the next run of the page."""
-    try:
-        act(run)
-    except FractureCoreError as error:
-        st.session_state["training_said_act"] = str(error)
-    except OSError as error:
-        st.session_state["training_said_act"] = f"A file of this run could not be written ({error.strerror})."
-
-
-def _show_message(key: str) -> None:
-    if message := st.session_state.pop(f"training_said_{key}", None):
-        st.error(escape_markdown(message))
+    st.button(label, icon=f":material/{icon}:", on_click=attempt, args=("run", act, run), **options)

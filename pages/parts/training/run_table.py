@@ -17,6 +17,7 @@ from fracture_core.reporting.training_text import history_table
 from fracture_core.training.run_folder import RunFolder
 from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown
+from pages.parts.training.attempt import attempt, show_failure
 
 _FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "loss": "loss in training"}
 
@@ -24,8 +25,7 @@ _FIGURES = {"val_auc": "AUC on validation", "val_loss": "loss on validation", "l
 def history(runs: list[RunStatus]) -> None:
     """Draw the table of runs, and details of the selected ones."""
     st.subheader("All runs", anchor=False)
-    if message := st.session_state.pop("training_history_message", None):
-        st.error(escape_markdown(message))
+    show_failure("runs")
     if not runs:
         st.info("No runs yet.")
         return
@@ -51,14 +51,17 @@ def _single(run: RunStatus) -> None:
     key = f"note_{run.name}"
     st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
     if run.resumable:
-        st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
+        resume = ("runs", job.resume, run.run)
+        st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=attempt, args=resume)
     # Keyed by the run, so that they close once the run has another name or is gone.
     with st.popover("Rename this run", icon=":material/edit:", disabled=run.alive, key=f"rename_popover_{run.name}"):
         name = st.text_input("New name", key=f"rename_{run.name}", max_chars=60)
         st.button("Rename", key="rename_run", on_click=_rename, args=(run.run, f"rename_{run.name}"), disabled=not name)
     with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive, key=f"delete_popover_{run.name}"):
         st.markdown(f"Delete {escape_markdown(run.name)} with its history and checkpoints? Its model, if any, is kept.")
-        st.button("Yes, delete it", type="primary", key="delete_run", on_click=_delete, args=(run.run,))
+        st.button(
+            "Yes, delete it", type="primary", key="delete_run", on_click=attempt, args=("runs", delete_run, run.run)
+        )
 
 
 def _several(chosen: list[RunStatus]) -> None:
@@ -92,25 +95,8 @@ def _curves(chosen: list[RunStatus]) -> None:
 
 
 def _keep(run: Path, key: str) -> None:
-    _try(write_note, run, st.session_state[key])
-
-
-def _delete(run: Path) -> None:
-    _try(delete_run, run)
+    attempt("runs", write_note, run, st.session_state[key])
 
 
 def _rename(run: Path, key: str) -> None:
-    _try(rename_run, run, st.session_state[key])
-
-
-def _resume(run: Path) -> None:
-    _try(job.resume, run)
-
-
-def _try(act, *arguments) -> None:
-    try:
-        act(*arguments)
-    except FractureCoreError as error:
-        st.session_state["training_history_message"] = str(error)
-    except OSError as error:
-        st.session_state["training_history_message"] = f"A file of this run could not be written ({error.strerror})."
+    attempt("runs", rename_run, run, st.session_state[key])
