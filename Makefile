@@ -16,6 +16,10 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --c
 app: $(APP)
 	$(VENV)/bin/python -m streamlit run streamlit_app.py --server.port $(PORT) --theme.base .streamlit/$(THEME).toml
 
+# Compiled modules are kept even where the environment says otherwise: every process that a test starts would compile
+# them anew.
+test test-fast coverage looks: export PYTHONDONTWRITEBYTECODE =
+
 # A process takes one file after the other, so that fixtures of a file are made once; tests/conftest.py orders them.
 PYTEST := $(VENV)/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
 

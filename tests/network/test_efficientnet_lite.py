@@ -55,6 +55,7 @@ def test_the_network_starts_from_them_with_fresh_heads(published) -> None:
     assert all(key.startswith(("cells", "global_logit", "local_logit")) for key in start.left)
 
 
+@pytest.mark.slow
 def test_without_the_package_a_sentence_says_what_to_install(monkeypatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(StartingWeightsError, match=r"requirements-pretrain\.txt\.$"):

@@ -69,14 +69,15 @@ def test_a_month_is_marked_for_what_moved_in_it():
 def test_a_log_from_before_there_were_features_is_watched_by_its_scores():
     log, first = made_log(0, change_on=MONTH_14, kind="scores")
     old = log.drop(columns=list(FEATURES))
-    assert [one.what for one in changes(old)] == ["scores"] and first <= changes(old)[0].film <= first + 100
+    (found,) = changes(old)
+    assert found.what == "scores" and first <= found.film <= first + 100
     assert monthly(old)["feature_psi"].isna().all() and monthly(old)["features_p"].isna().all()
     # One that has features from some film on: these are watched against the first that have any.
     log, first = made_log(3, change_on=600, kind="machine")
     log.loc[:2000, list(FEATURES)] = np.nan
     assert log_reference(log).first_features > 2500
-    found = changes(log)
-    assert [one.what for one in found] == ["features"] and first <= found[0].film <= first + 100
+    (found,) = changes(log)
+    assert found.what == "features" and first <= found.film <= first + 100
 
 
 def test_the_films_of_a_calibration_are_a_reference():
@@ -86,8 +87,9 @@ def test_the_films_of_a_calibration_are_a_reference():
     assert changes(log, same) == [] and (monthly(log, same)["moved"] == "").all()
     other = Reference("x", same.scores, same.features + np.array([0, 0, 1.2, 0, 0, 0, 0]))
     # The first films of the log are looked at too.
-    assert [(one.what, one.film) for one in changes(log, other)] == [("features", WINDOW - 1)]
-    assert "component 2 by -1." in changes(log, other)[0].text
+    (found,) = changes(log, other)
+    assert (found.what, found.film) == ("features", WINDOW - 1)
+    assert "component 2 by -1." in found.text
 
 
 def test_the_log_that_the_app_writes_is_read(tmp_path):
