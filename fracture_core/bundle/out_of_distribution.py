@@ -1,4 +1,4 @@
-"""Does an image look like the radiographs the network was made for?
+"""Decide whether an image looks like the radiographs the network was trained on.
 
 The network's own features tell: over the training radiographs they fill a thin, curved slab, and a holiday photo or a
 page of text falls outside. Those of a map in the middle of the trunk tell more than the last one's, which keeps little

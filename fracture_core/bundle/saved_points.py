@@ -50,7 +50,7 @@ def save_pair(bundle: Bundle, rule_out: OperatingPoint, rule_in: OperatingPoint,
 
 
 def rename_saved(bundle: Bundle, name: str, new: str) -> None:
-    """Give a saved point, or a saved pair, another name.
+    """Rename a saved point or a saved pair.
 
     Args:
         bundle: The model beside which it was saved.

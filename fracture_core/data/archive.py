@@ -16,7 +16,7 @@ _CLUTTER = {"__MACOSX", ".DS_Store"}
 
 
 class UnsafeArchiveError(FractureCoreError):
-    """An archive that is damaged, or holds something that no data set needs."""
+    """An archive that is damaged, or contains something that no dataset needs."""
 
 
 def unpack(archive: Path, folder: Path, *, most_bytes: int, step: Callable[[], None] | None = None) -> None:

@@ -31,7 +31,7 @@ ORDERS = ("by id", "highest probability", "lowest probability")
 
 @dataclass(frozen=True)
 class Filters:
-    """What to show. Within one field any choice will do, across fields all must; an empty field asks nothing.
+    """What to show: within a field any choice may match, and every field must; an empty field matches everything.
 
     `search` is part of an image id, or several ids with commas or blanks between; of several, those that name an image
     exactly find that image alone. `probability` is a range from 0 to 1: its upper end belongs to it only where it is 1.

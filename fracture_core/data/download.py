@@ -39,15 +39,15 @@ _ROOM, _BOMB = 2, 10
 
 
 class DownloadError(DatasetError):
-    """FracAtlas could not be fetched; what came is kept where it can be taken up again."""
+    """FracAtlas could not be downloaded; the part already downloaded is kept and can be resumed."""
 
 
 class DownloadStoppedError(DownloadError):
-    """The user stopped it; what came is kept and the next download goes on from there."""
+    """The user stopped the download; the next one resumes from there."""
 
 
 class Flag(Protocol):
-    """What a `threading.Event` is to us."""
+    """The part of `threading.Event` that is used here."""
 
     def is_set(self) -> bool:
         """Return whether to stop.
@@ -149,7 +149,7 @@ def _stop_if(cancelled: Flag | None) -> None:
 def _fetch(
     url: str, archive: Path, size: int, progress: Callable[[int, int], None] | None, cancelled: Flag | None
 ) -> None:
-    """Bring `archive` to `size` bytes, going on from what is there; a broken connection is tried again."""
+    """Download until `archive` has `size` bytes, resuming from what is there; retry broken connections."""
     failures = 0
     while (before := _size(archive)) < size:
         _stop_if(cancelled)
@@ -171,7 +171,7 @@ def _fetch(
 def _fetch_rest(
     url: str, archive: Path, have: int, size: int, progress: Callable[[int, int], None] | None, cancelled: Flag | None
 ) -> None:
-    """One request for what is still lacking, or for all of it where the server knows no ranges."""
+    """Request the missing bytes, or the whole file if the server does not support ranges."""
     # A compressed transfer would make the byte counts of Range meaningless.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as answer:

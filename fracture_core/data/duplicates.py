@@ -150,7 +150,7 @@ def decode_grey(data: bytes, least_side: int | None = None) -> np.ndarray:
 
 
 def decode_any(data: bytes, least_side: int | None = None) -> np.ndarray:
-    """Decode a file of any format that is read here as upright grey.
+    """Decode a file of any supported format as upright grey.
 
     Args:
         data: The file.
@@ -163,7 +163,7 @@ def decode_any(data: bytes, least_side: int | None = None) -> np.ndarray:
 
 
 def _read_one(path: Path, missing: float, decode: Decode) -> tuple[np.ndarray, np.ndarray]:
-    """Thumbnail uint8 (192, 192), aspect given up, and bool (192, 192): which of it the file really has."""
+    """Return a thumbnail uint8 (192, 192), its aspect ignored, and bool (192, 192): which pixels the file has."""
     data = path.read_bytes()
     thumbnail = cv2.resize(decode(data, FINE), (FINE, FINE), interpolation=cv2.INTER_AREA)
     stored = np.zeros((FINE, FINE), np.uint8)

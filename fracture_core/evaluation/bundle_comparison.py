@@ -59,7 +59,7 @@ class BundleComparison:
 
     @property
     def verdict(self) -> str:
-        """Which is the better by AUC, in a sentence."""
+        """Which is better by AUC, in a sentence."""
         difference = self.auc.difference
         by = f"the AUCs differ by {estimate_text(difference)} ({p_text(self.auc.p_value)})"
         if not difference.defined:

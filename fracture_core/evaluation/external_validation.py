@@ -31,7 +31,7 @@ _COLUMNS = {"file", "fractured", "boxes_xywh", "body_part", "source", "licence"}
 
 
 class ExternalValidationError(FractureCoreError):
-    """A folder of other sources' images that is not there, or not as described."""
+    """A folder of external images that is missing or not as described."""
 
 
 def external_folder() -> Path:
@@ -54,7 +54,7 @@ def external_folder() -> Path:
 def validate_externally(
     predictor: Predictor, folder: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> pd.DataFrame:
-    """Let a bundle read every image of the folder, as an upload would be.
+    """Assess every image of the folder as if it were uploaded.
 
     Args:
         predictor: The bundle.

@@ -1,4 +1,4 @@
-"""A new bundle against the one in use on each of its test parts, so that what it has forgotten shows.
+"""Compare a new bundle with the one in use on each of its test parts, so that any loss shows.
 
 A bundle that was trained on FracAtlas and a site's films has two test parts; any other has one.
 """
@@ -50,7 +50,7 @@ class PartComparison:
 
     @property
     def verdict(self) -> str:
-        """Which of the two is the better on this part, or why that cannot be said, in a sentence."""
+        """Which of the two is better on this part, or why that cannot be told, in a sentence."""
         if self.comparison is None:
             return self.reason
         if not self.too_few:

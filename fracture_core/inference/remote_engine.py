@@ -34,7 +34,7 @@ _BATCH = 8
 
 
 class _AwayError(Exception):
-    """The server gave nothing that can be used; the reason in a few words."""
+    """The server gave no usable answer; the message says why."""
 
 
 def server_address() -> str:
@@ -97,7 +97,7 @@ def reading_engine(local: Engine | TensorFlowEngine, model: str) -> Engine | Ten
 
 
 class RemoteEngine:
-    """A network on a model server, `Engine`'s interface before it. Thread-safe: make it once and share it.
+    """A network on a model server, behind `Engine`'s interface. Thread-safe: make it once and share it.
 
     After a failure `local` runs everything; every `again` seconds one look in the background tells whether the server
     is back, so nobody ever waits for one that is away.
@@ -217,7 +217,7 @@ class RemoteEngine:
         return {name: result.as_numpy(name) for name in self.graph.outputs}
 
     def _client(self) -> tuple[Any, bool]:
-        """Give this thread's client, and whether the server takes numbers as bytes, which is faster than as text."""
+        """Return this thread's client, and whether the server takes numbers as bytes, which is faster than as text."""
         from tritonclient.http import InferenceServerClient
 
         if getattr(self._mine, "client", None) is None:
@@ -230,7 +230,7 @@ class RemoteEngine:
         return self._mine.client
 
     def _checked(self, outputs: Mapping[str, np.ndarray | None], n: int) -> dict[str, np.ndarray]:
-        """Give float32 copies; raise _AwayError unless every output is there, in shape and finite."""
+        """Return float32 copies; raise _AwayError unless every output is there, in shape and finite."""
         for name, shape in self._local.shapes.items():
             values = outputs[name]
             if values is None or values.shape != (n, *shape) or not np.isfinite(values).all():

@@ -143,7 +143,7 @@ def _sources(folder: RunFolder, job: Job) -> Sources:
 
 
 def _compare(folder: RunFolder, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> Bundle:
-    """Hold the run's bundle against the one in use, and record the result in the run and, of a site's run, the card."""
+    """Compare the run's bundle with the one in use; record the result in the run and, for a site's run, on the card."""
     from fracture_core.jobs.comparison import compare_run
     from fracture_core.training.bundle_features import record_comparison
 

@@ -51,7 +51,7 @@ class Film:
 
 
 class FilmSession:
-    """The films of one session in the order of their coming; not thread-safe, as one session runs one thread."""
+    """The films of one session in order of arrival; not thread-safe, because a session has one thread."""
 
     def __init__(self, most_kept: int = MOST_KEPT):
         self._most_kept = most_kept

@@ -140,7 +140,7 @@ def record_comparison(bundle: Bundle, comparison: Sequence[Mapping[str, Any]]) -
 
 
 def _exchange(folder: Path, target: Path) -> None:
-    """Put a folder in the place of another, at once where the system can."""
+    """Replace a folder by another, atomically where the system can."""
     if not swap_paths(folder, target):
         aside = target.with_name(f".{target.name}.old")
         target.rename(aside)

@@ -55,7 +55,7 @@ class MonitoringError(FractureCoreError):
 
 @dataclass(frozen=True)
 class Change:
-    """Something moved.
+    """A change in the films or their scores.
 
     Attributes:
         film: The place in the log, from 0, of the last film of the window that showed it.

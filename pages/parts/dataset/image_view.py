@@ -33,7 +33,7 @@ class _Shown:
 
 
 def opened(sources: Sources) -> str | None:
-    """Give the id of the image that the address names, or None; an unknown one is said to be so."""
+    """Return the id of the image that the address names, or None; report an unknown one on the page."""
     image_id = st.query_params.get("image")
     if image_id is None or image_id in sources.table.index:
         return image_id

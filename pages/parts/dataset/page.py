@@ -1,4 +1,4 @@
-"""The dataset page: one section at a time, so that none pays for another."""
+"""The dataset page: one section at a time, so that none slows another down."""
 
 from __future__ import annotations
 

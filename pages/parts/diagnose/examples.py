@@ -1,4 +1,4 @@
-"""Radiographs of FracAtlas on the diagnose page: examples to click, and the reference label for who asks for it."""
+"""Radiographs of FracAtlas on the diagnose page: examples to click, and the reference label on request."""
 
 from __future__ import annotations
 

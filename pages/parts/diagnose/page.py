@@ -32,7 +32,7 @@ from pages.parts.shared.viewer import finding_data, viewer
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """The one film that is open, and what was prepared to show it; `key` says for what it holds."""
+    """The one film that is open, and what was prepared to show it; `key` identifies what it was prepared for."""
 
     key: tuple
     result: Finding | Failure

@@ -64,7 +64,7 @@ def monitoring_page() -> None:
 
 
 def _findings(detected: list[Change], months: pd.DataFrame) -> None:
-    """Say what has moved, the latest first, or that nothing has."""
+    """List the changes, latest first, or say that there are none."""
     for change in detected[::-1]:
         st.warning(change_text(change))
     if not detected:

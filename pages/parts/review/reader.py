@@ -1,4 +1,4 @@
-"""Who reads: a name or initials, or the login's."""
+"""The reader: a name or initials, or the login's name."""
 
 from __future__ import annotations
 

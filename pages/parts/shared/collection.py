@@ -1,4 +1,4 @@
-"""Spare the garbage collector what stays for as long as the server runs."""
+"""Exclude what stays as long as the server runs from garbage collection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _looked_at = -_LOOK_AT_ALL_AFTER
 
 
 def spare_what_is_loaded(now: float | None = None) -> None:
-    """Take what is in memory from the collector's sight, wherever more modules were loaded since the last call.
+    """Exclude everything in memory from collection, if more modules were loaded since the last call.
 
     Streamlit collects garbage after every run of a page. With the libraries in memory that takes longer than the
     network, while nothing else of the server can go on; without them next to nothing.

@@ -1,4 +1,4 @@
-"""One loaded model for all sessions, loaded behind the first page's back."""
+"""One loaded model for all sessions, loaded in the background while the first page is drawn."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _live = st.components.v2.component(
 
 
 def hand_over(key: str, scores: Mapping[str, Any]) -> None:
-    """Give the browser what stays the same while the threshold moves.
+    """Send the browser what stays the same while the threshold moves.
 
     Args:
         key: Names the scores; another split or model has another.

@@ -1,4 +1,4 @@
-"""The slider and all that moves with it, in one fragment: a release redraws this and nothing else of the page."""
+"""The slider and all that moves with it, in one fragment: releasing it redraws only this part of the page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pages.parts.threshold.tabs import tabs
 
 
 def scores(bundle: Bundle) -> None:
-    """Give the browser the scores of both splits, before `lab` is drawn and outside of it."""
+    """Send the browser the scores of both splits, before `lab` is drawn and outside of it."""
     points = points_of(bundle)
     with st.container(key="scores"):
         for split in SPLITS:

@@ -1,4 +1,4 @@
-"""Below the curves, a tab a question; only the open one is computed."""
+"""The tabs below the curves, one per question; only the open one is computed."""
 
 from __future__ import annotations
 

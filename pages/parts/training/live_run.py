@@ -1,4 +1,4 @@
-"""The run at work, read from its folder once a second; the buttons that pause, stop and resume it."""
+"""The current run, read from its folder once a second, and the buttons that pause, stop and resume it."""
 
 from __future__ import annotations
 

@@ -175,14 +175,14 @@ def _measured(sources: Sources) -> None:
 
 
 class _Measuring:
-    """The measurement under way, one for all sessions."""
+    """The current measurement, one for all sessions."""
 
     def __init__(self) -> None:
         self.work: BackgroundTask | None = None
         self.fresh = False
 
     def again(self, recipe: Recipe, sources: Sources) -> None:
-        """Begin, unless one is at it."""
+        """Start a measurement unless one is running."""
         if self.work is None or not self.work.progress.busy:
             self.fresh = True
             self.work = BackgroundTask(lambda step, stop: job.measure(recipe, sources, stop))
