@@ -187,6 +187,6 @@ def _header_warnings(dataset: Dataset, header: DicomHeader, frame: int) -> tuple
         warnings.append("The file says it has burned-in text, which may identify the patient.")
     unusable = [keyword for keyword in _OPTIONAL_NUMBERS if None in numbers(dataset, keyword)]
     if unusable:
-        verb = "is no number and was" if len(unusable) == 1 else "are no numbers and were"
+        verb = "is not a number and was" if len(unusable) == 1 else "are not numbers and were"
         warnings.append(f"{' and '.join(unusable)} in the DICOM header {verb} left out.")
     return tuple(warnings)
