@@ -293,7 +293,7 @@ def test_one_unusable_optional_number_is_left_out(keyword: str, text: str, shown
         delattr(dataset, keyword)
     dataset.add_new(keyword, "UT", text)
     warnings = shows_phantom(made.file_bytes(dataset))
-    assert any(f"{keyword} in the DICOM header is no number" in sentence for sentence in warnings) == bool(shown)
+    assert any(f"{keyword} in the DICOM header is not a number" in sentence for sentence in warnings) == bool(shown)
 
 
 @pytest.mark.parametrize("representation", ["UL", "IS", "DS", "LO"])
