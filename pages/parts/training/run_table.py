@@ -51,8 +51,7 @@ def _single(run: RunStatus) -> None:
     key = f"note_{run.name}"
     st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
     if run.resumable:
-        resume = ("runs", job.resume, run.run)
-        st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=attempt, args=resume)
+        st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
     # Keyed by the run, so that they close once the run has another name or is gone.
     with st.popover("Rename this run", icon=":material/edit:", disabled=run.alive, key=f"rename_popover_{run.name}"):
         name = st.text_input("New name", key=f"rename_{run.name}", max_chars=60)
@@ -100,3 +99,7 @@ def _keep(run: Path, key: str) -> None:
 
 def _rename(run: Path, key: str) -> None:
     attempt("runs", rename_run, run, st.session_state[key])
+
+
+def _resume(run: Path) -> None:
+    attempt("runs", job.resume, run)
