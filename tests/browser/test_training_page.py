@@ -16,7 +16,7 @@ from fracture_core.jobs.control import Job, StatusWriter
 from fracture_core.recipe import Recipe
 from fracture_core.training.presets import GROUPS, PRESETS
 from fracture_core.training.run_folder import RunFolder
-from tests.browser.app import Server, eventually
+from tests.browser.app import Server, eventually, steady
 
 WAIT = 120_000
 _ROW, _HEADER = 35, 35  # pixels of Streamlit's table
@@ -94,7 +94,7 @@ def tick(page, row: int) -> None:
     # The rows that the canvas draws stand in it as a table for screen readers too.
     table.locator(f"[data-testid=glide-cell-1-{row}]").wait_for(state="attached", timeout=WAIT)
     table.scroll_into_view_if_needed()
-    box = table.bounding_box()
+    box = steady(page, table.bounding_box)
     page.mouse.click(box["x"] + 17, box["y"] + _HEADER + _ROW * row + _ROW / 2)
     table.locator(f"[role=row][aria-rowindex='{row + 2}'][aria-selected=true]").wait_for(state="attached", timeout=WAIT)
 
@@ -122,7 +122,7 @@ def test_several_runs_share_one_plot_from_0_to_1(training):
     plot = training.locator(".st-key-chart_history_curves .js-plotly-plot")
     plot.wait_for(timeout=WAIT)
     training.wait_for_function(
-        "() => document.querySelector('.st-key-chart_history_curves .js-plotly-plot')._fullData?.length === 2",
+        "() => document.querySelector('.st-key-chart_history_curves .js-plotly-plot')?._fullData?.length === 2",
         timeout=WAIT,
     )
     names, axis = plot.evaluate("(one) => [one._fullData.map((trace) => trace.name), one._fullLayout.yaxis.range]")
