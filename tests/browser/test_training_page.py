@@ -119,6 +119,7 @@ def test_several_runs_share_one_plot_from_0_to_1(training):
     go(training, "All runs")
     for row in (0, 1):
         tick(training, row)
+    training.get_by_text("Recipe differences").wait_for(timeout=WAIT)
     plot = training.locator(".st-key-chart_history_curves .js-plotly-plot")
     plot.wait_for(timeout=WAIT)
     training.wait_for_function(
@@ -127,7 +128,6 @@ def test_several_runs_share_one_plot_from_0_to_1(training):
     )
     names, axis = plot.evaluate("(one) => [one._fullData.map((trace) => trace.name), one._fullLayout.yaxis.range]")
     assert set(names) == {"20260103-000000-later", "20260102-000000-other"} and axis == [0, 1]
-    training.get_by_text("Recipe differences").wait_for(timeout=WAIT)
 
 
 def test_a_run_is_renamed_and_deleted(training, runs):
