@@ -270,12 +270,12 @@ class TestAnnotations:
         file = write(tmp_path / "a.json", json.dumps(self.coco(range(N), ["hand", "foot"])))
         assert "None of the classes 'foot' in a.json is called a fracture" in refusal(tmp_path)
         write(file, json.dumps(self.coco(range(N + 1), ["", "fracture"])))
-        assert f"'{N}.png', which is not there" in refusal(file)
+        assert f"'{N}.png', which is missing" in refusal(file)
         made = self.coco(range(N), ["", "fracture"])
         made["annotations"][0]["bbox"] = [45, 5, 10, 20]
         assert "1.png in a.json has a box that reaches beyond" in refusal(write(file, json.dumps(made)))
         assert "not a COCO file" in refusal(write(file, "{}"))
-        assert "not JSON" in refusal(write(file, "{"))
+        assert "not valid JSON" in refusal(write(file, "{"))
 
     YAMLS = (
         "names: ['metal', 'fracture']\nnc: 2\n",
