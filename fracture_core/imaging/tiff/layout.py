@@ -107,11 +107,11 @@ def layout_of(directory: Directory) -> TiffLayout:
     compression = directory.number(_COMPRESSION, NONE)
     photometric = directory.number(_PHOTOMETRIC, BLACK_IS_ZERO if samples < 3 else RGB)
     _check_kind(compression, photometric, samples)
-    tiled = directory.number(_TILE_WIDTH) is not None and bool(directory.values(_TILE_OFFSETS))
     planes = samples if directory.number(_PLANAR, 1) == 2 and samples > 1 else 1
+    tiled = _is_tiled(directory, height, width, planes)
     segment = _segment(directory, height, width, tiled=tiled)
-    offsets = tuple(directory.values(_TILE_OFFSETS if tiled else _STRIP_OFFSETS))
-    lengths = tuple(directory.values(_TILE_COUNTS if tiled else _STRIP_COUNTS))
+    offsets = tuple((tiled and directory.values(_TILE_OFFSETS)) or directory.values(_STRIP_OFFSETS))
+    lengths = tuple((tiled and directory.values(_TILE_COUNTS)) or directory.values(_STRIP_COUNTS))
     if compression == OLD_JPEG:
         offsets, lengths = _whole_jpeg(directory)
         tiled, planes, segment = False, 1, (height, width)
@@ -176,6 +176,16 @@ def _check_kind(compression: int, photometric: int, samples: int) -> None:
         raise unsupported(f"compression {compression}" + (f", {name}" if name else ""))
     if photometric not in _COLOURS or samples < min(_COLOURS[photometric], 3):
         raise unsupported(f"{samples} samples of photometric interpretation {photometric}")
+
+
+def _is_tiled(directory: Directory, height: int, width: int, planes: int) -> bool:
+    """Return whether segments are tiles; some writers list where they are as if they were strips."""
+    across, down = directory.number(_TILE_WIDTH, 0), directory.number(_TILE_LENGTH, 0)
+    if across < 1 or down < 1 or directory.values(_TILE_OFFSETS):
+        return directory.number(_TILE_WIDTH) is not None and bool(directory.values(_TILE_OFFSETS))
+    tiles = math.ceil(height / down) * math.ceil(width / across) * planes
+    strips = math.ceil(height / max(directory.number(_ROWS_PER_STRIP, height), 1)) * planes
+    return len(directory.values(_STRIP_OFFSETS)) == tiles != strips
 
 
 def _segment(directory: Directory, height: int, width: int, *, tiled: bool) -> tuple[int, int]:

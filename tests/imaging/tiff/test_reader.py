@@ -245,6 +245,16 @@ def one_strip(strip: bytes, width: int, height: int, tags: dict[int, tuple[int, 
     return b"II*\0" + struct.pack("<IH", 8, len(said)) + entries + bytes(4) + strip
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_tiles_that_are_listed_as_strips_are_read(order: str) -> None:
+    data = bytearray(tiff_file(PHANTOM, order=order, tile=(64, 32), compression=LZW))
+    (count,) = struct.unpack_from(order + "H", data, 8)
+    for place in range(10, 10 + 12 * count, 12):
+        (tag,) = struct.unpack_from(order + "H", data, place)
+        struct.pack_into(order + "H", data, place, {324: 273, 325: 279}.get(tag, tag))
+    np.testing.assert_array_equal(read_radiograph(bytes(data)).pixels, PHANTOM)
+
+
 def test_webp_in_tiff_that_leaves_out_an_opaque_alpha_is_read() -> None:
     strip = encoded(COLOUR, "WebP", lossless=True)
     data = one_strip(strip, 150, 200, {258: (3, 8), 259: (3, 50001), 262: (3, 2), 277: (3, 4), 338: (3, 2)})
