@@ -102,7 +102,7 @@ def read_jpeg_xl(data: bytes) -> DecodedImage:
     Raises:
         UnreadableRadiograph: The file contains no image, or one that is too large, damaged or truncated.
     """
-    width, height = _jpeg_xl_size(data)
+    width, height, bits = _jpeg_xl_size(data)
     check_size(width, height, 6, max_pixels=MAX_COMPRESSED_PIXELS)
     try:
         stored = imagecodecs.jpegxl_decode(data, index=0, numthreads=1)
@@ -114,6 +114,8 @@ def read_jpeg_xl(data: bytes) -> DecodedImage:
         raise _damaged("JPEG XL") from error
     if stored.shape[:2] not in ((height, width), (width, height)):
         raise _damaged("JPEG XL")
+    if bits < 8 and stored.dtype == np.uint8:
+        stored = scaled_integers(stored, bits)
     return _decoded(stored, stored.shape[:2])
 
 
@@ -146,8 +148,11 @@ def _luma(samples: np.ndarray) -> np.ndarray:
     return samples[:, :, :3].astype(np.float64) @ (0.299, 0.587, 0.114)
 
 
-def _jpeg_xl_size(data: bytes) -> tuple[int, int]:
-    """Return width and height of a JPEG XL image (ISO/IEC 18181-1, size header), before anything is decoded."""
+def _jpeg_xl_size(data: bytes) -> tuple[int, int, int]:
+    """Return width, height and bits of a JPEG XL image (ISO/IEC 18181-1, its first headers), before it is decoded.
+
+    Bits are 8 where the header goes on to other things before it says them.
+    """
     start = 0 if data[:2] == b"\xff\x0a" else _jpeg_xl_stream(data)
     bits = int.from_bytes(data[start + 2 : start + 18], "little")
 
@@ -165,10 +170,12 @@ def _jpeg_xl_size(data: bytes) -> tuple[int, int]:
 
     height = side()
     ratio = take(3)
-    if not ratio:
-        return side(), height
     across, down = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
-    return height * across // down, height
+    width = height * across // down if ratio else side()
+    everything_usual, more = take(1), take(1)
+    if everything_usual or more or take(1):  # the last: samples are real numbers
+        return width, height, 8
+    return width, height, (8, 10, 12, 0)[choice] if (choice := take(2)) < 3 else 1 + take(6)
 
 
 def _jpeg_xl_stream(data: bytes) -> int:

@@ -46,6 +46,13 @@ def broken_dicoms() -> Named:
     yield from _frames()
 
 
+def _swallowing(tag: bytes) -> bytes:
+    """A file in which the value of an element goes on to the end, the patient's name in it."""
+    data = _sound()[:4000]
+    place = data.index(tag) + 6
+    return data[:place] + struct.pack("<H", (len(data) - place - 2) & ~1) + data[place + 2 :]
+
+
 def _numbers() -> Named:
     for keyword in (
         "Rows",
@@ -130,6 +137,13 @@ def _structures() -> Named:
     yield "dicom without pixels", lambda: _without("PixelData")
     yield "dicom without rows", lambda: _without("Rows")
     yield "dicom without a class", lambda: _sound().replace(b"1.2.840.10008.5.1.4.1.1.1", b"9.9.999.99999.9.9.9.9.9.9")
+    for keyword, tag in (
+        ("SOPClassUID", b"\x08\0\x16\0"),
+        ("Modality", b"\x08\0\x60\0"),
+        ("TransferSyntaxUID", b"\2\0\x10\0"),
+        ("PhotometricInterpretation", b"\x28\0\4\0"),
+    ):
+        yield f"dicom whose {keyword} swallows what follows", partial(_swallowing, tag)
     yield "dicom in an unknown character set", lambda: _sound(SpecificCharacterSet="KLINGON", BodyPartExamined="HAND")
     yield "dicom cut within its header", lambda: _sound()[:300]
 

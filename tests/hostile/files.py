@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 
 import cv2
 import imagecodecs
@@ -31,8 +31,8 @@ def _colour() -> Image.Image:
     return Image.fromarray(phantom()).convert("RGB")
 
 
-#: One sound file of each kind that is read, small enough to be cut and flipped many times.
-SOUND: dict[str, Make] = {
+#: How one sound file of each kind that is read is made, small enough to be cut and flipped many times.
+_MAKERS: dict[str, Make] = {
     "jpeg": lambda: encoded(phantom(), "JPEG"),
     "jpeg-colour": lambda: encoded(_colour(), "JPEG"),
     "jpeg-progressive": lambda: encoded(phantom(), "JPEG", progressive=True),
@@ -57,6 +57,8 @@ SOUND: dict[str, Make] = {
     "dicom-jpeg-ls": lambda: dicom.compressed(_deep(), dicom.JPEG_LS, **_grey_scale()),
     "dicom-jpeg-2000": lambda: dicom.compressed(_deep(), dicom.JPEG_2000, **_grey_scale()),
 }
+#: The same, each made once.
+SOUND: dict[str, Make] = {name: cache(make) for name, make in _MAKERS.items()}
 
 
 def truncations() -> Named:

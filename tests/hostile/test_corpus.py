@@ -56,7 +56,7 @@ def test_the_runner_sees_what_it_should(tmp_path, monkeypatch) -> None:
 
     def reading(work: object) -> hostile_corpus.Outcome:
         monkeypatch.setattr(hostile_corpus, "read_radiograph", lambda *_, **__: work())
-        return hostile_corpus.examine(case, tmp_path)
+        return hostile_corpus.examine([case], tmp_path)[0]
 
     assert reading(_crash).words == "ended by SIGKILL"
     escaped = reading(lambda: 1 // 0)

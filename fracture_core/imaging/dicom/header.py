@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,8 @@ _MODALITIES = {
 }
 #: Words in the names of object classes that no plain radiograph has.
 _OTHER_CLASSES = ("CT ", "MR ", "Ultrasound", "Nuclear", "Positron")
+#: What a modality may be written in; anything else is damage, and may be somebody's name.
+_CODE = re.compile(r"[A-Z0-9 _-]{1,16}")
 _FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.1.1"
 _NO_PIXELS = "This DICOM file contains no image"
 
@@ -77,10 +80,13 @@ def check_kind(file: DicomFile) -> None:
     """
     dataset = file.dataset
     modality = text(value(dataset, "Modality")).upper()
-    kind = str(value(dataset, "SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    # Cleaned, as all text is: a damaged length may make the rest of the header a part of it.
+    kind = text(value(dataset, "SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID", ""))
     if modality not in RADIOGRAPHS + PERHAPS_RADIOGRAPHS:
-        what = _MODALITIES.get(modality, f"a {modality[:16]!r}")
-        raise UnreadableRadiograph(f"This is {what} file ({modality[:16]}), not a plain radiograph (CR or DX).")
+        if not _CODE.fullmatch(modality):
+            raise UnreadableRadiograph("The DICOM file is damaged: what it states as its modality is no code.")
+        what = _MODALITIES.get(modality, f"a {modality!r}")
+        raise UnreadableRadiograph(f"This is {what} file ({modality}), not a plain radiograph (CR or DX).")
     name = UID(kind).name if kind else ""
     if file.pixels is None:
         if "Rows" in dataset:

@@ -84,7 +84,7 @@ def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) ->
         syntax = _syntax_of(data, syntax)
     elif syntax in _NATIVE or not _is_compressed(file.pixels.data):
         check_size(form.columns, form.rows, form.samples * max(form.allocated // 8, 1))
-        return _native(file, form, frame)
+        return _native(file, form, frame, frames)
     else:
         data = file.pixels.data
     if not data:
@@ -155,7 +155,15 @@ def _decoder(syntax: str) -> Callable[[bytes, PixelFormat], Frame]:
     )
 
 
-def _native(file: DicomFile, form: PixelFormat, frame: int) -> Frame:
+def _is_halved(form: PixelFormat, length: int, frames: int) -> bool:
+    """Return whether two pixels share their colour; some writers say so of data that have one for each."""
+    if form.samples != 3 or form.by_plane or not form.photometric.endswith("_422"):
+        return False
+    padding = 1
+    return length <= form.rows * form.columns * 2 * (form.allocated // 8) * frames + padding
+
+
+def _native(file: DicomFile, form: PixelFormat, frame: int, frames: int) -> Frame:
     assert file.pixels is not None
     values, present = native_samples(
         file.pixels.data,
@@ -165,7 +173,7 @@ def _native(file: DicomFile, form: PixelFormat, frame: int) -> Frame:
         big_endian=file.big_endian,
         swapped=file.big_endian and form.allocated < 16 and file.pixels.representation == "OW",
         by_plane=form.by_plane,
-        halved=form.photometric == "YBR_FULL_422" and form.samples == 3 and not form.by_plane,
+        halved=_is_halved(form, file.pixels.length or 0, frames),
     )
     return _own_bits(values, present, form)
 
@@ -181,8 +189,12 @@ def _deflated(data: bytes, form: PixelFormat) -> Frame:
 def _own_bits(values: np.ndarray, present: np.ndarray, form: PixelFormat) -> Frame:
     """Shift out and clear the bits that are not the pixel's own (old overlays), then extend the sign."""
     if values.dtype.itemsize * 8 != form.stored:
-        values = (values >> max(form.high + 1 - form.stored, 0)) & ((1 << form.stored) - 1)
+        values = _stored_bits(values, form)
     return Frame(values=_flat(_own_sign(values, form)), present=present, colour=_colour(values, form.photometric))
+
+
+def _stored_bits(values: np.ndarray, form: PixelFormat) -> np.ndarray:
+    return (values >> max(form.high + 1 - form.stored, 0)) & ((1 << form.stored) - 1)
 
 
 def _own_sign(values: np.ndarray, form: PixelFormat) -> np.ndarray:
@@ -215,6 +227,8 @@ def _jpeg(data: bytes, form: PixelFormat) -> Frame:
     warnings = _agreement(header.shape, form)
     in_ycbcr = form.samples == 1 or form.photometric != "RGB"
     values, present = decode_jpeg(data, header, colour="YCBCR" if in_ycbcr else "RGB")
+    if header.lossless and header.precision > form.stored:
+        values = _stored_bits(values, form)
     # Transformed colour comes out as RGB; lossless colour as it is coded.
     colour = ("RGB" if form.samples == 1 else _colour(values, form.photometric)) if header.lossless else "RGB"
     frame = _compressed(values, present, form, colour, warnings, damaged=bool(header.flaws))

@@ -240,6 +240,30 @@ def test_a_window_that_shows_nothing_is_told() -> None:
     assert any("nearly all of the image black or white" in sentence for sentence in radiograph.warnings)
 
 
+@pytest.mark.parametrize("photometric", ["YBR_FULL_422", "YBR_PARTIAL_422"])
+@pytest.mark.parametrize("halved", [True, False])
+def test_colour_at_half_the_width_is_told_by_the_length_of_the_data(photometric: str, halved: bool) -> None:
+    """Writers say 422 of data that have a colour for each pixel."""
+    greys = np.tile(np.linspace(20, 230, 64).astype(np.uint8), (64, 1))
+    whole = np.dstack([greys, *[np.full_like(greys, 128)] * 2])
+    pairs = np.dstack([greys[:, ::2], greys[:, 1::2], *[np.full((64, 32), 128, np.uint8)] * 2])
+    dataset = made.dataset(whole, PhotometricInterpretation=photometric)
+    dataset.PixelData = (pairs if halved else whole).tobytes()
+    expected = greys.astype(float) if photometric == "YBR_FULL_422" else (greys - 16.0) * 255 / 219
+    pixels = read_radiograph(made.file_bytes(dataset)).pixels
+    np.testing.assert_allclose(pixels, np.clip(expected, 0, 255), atol=1)
+
+
+@pytest.mark.parametrize("syntax", [made.EXPLICIT, made.RLE, made.JPEG_LOSSLESS_SV1, made.JPEG_LS])
+def test_an_old_overlay_in_the_unused_bits_is_no_part_of_the_image(syntax: str) -> None:
+    plain = read_radiograph(made.file_bytes(made.dataset(RAMP, **WINDOW)))
+    overlaid = RAMP.copy()
+    overlaid[8:24, 8:24] |= 1 << 15
+    dataset = made.dataset(overlaid, **WINDOW)
+    frames = None if syntax == made.EXPLICIT else [made.encode(overlaid, syntax, 16)]
+    np.testing.assert_array_equal(read_radiograph(made.file_bytes(dataset, syntax, frames)).pixels, plain.pixels)
+
+
 def test_a_window_of_fractions_is_used() -> None:
     """LINEAR allows no width below 1; where values are fractions, it is meant exactly."""
     header = {"BitsStored": 12, "RescaleSlope": "0.0001", "RescaleIntercept": "0"}

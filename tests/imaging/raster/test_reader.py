@@ -139,6 +139,14 @@ def test_jpeg_2000_of_few_bits_or_signed_shows_its_whole_range(bits: int, signed
     assert np.abs(pixels - PHANTOM).max() <= 255 / top + 1
 
 
+@pytest.mark.parametrize("bits", [4, 6, 8, 10])
+def test_jpeg_xl_of_few_bits_shows_its_whole_range(bits: int) -> None:
+    top = (1 << bits) - 1
+    stored = ((PHANTOM.astype(np.uint32) * top + 127) // 255).astype(np.uint8 if bits <= 8 else np.uint16)
+    pixels = read_radiograph(imagecodecs.jpegxl_encode(stored, lossless=True, bitspersample=bits)).pixels
+    assert np.abs(pixels.astype(int) - PHANTOM).max() <= 255 / top + 1
+
+
 def test_signed_jpeg_2000_that_uses_little_of_its_range_keeps_its_values() -> None:
     data = imagecodecs.jpeg2k_encode(PHANTOM.astype(np.int16) * 8 - 1000, level=0, reversible=True, bitspersample=16)
     assert any("values run from -1000" in sentence for sentence in read_radiograph(data).warnings)
