@@ -1,7 +1,7 @@
 """Where a photo shows a screen or a film at an angle: its four corners, so that the photo can be straightened.
 
 Only an outline that lies wholly within the image, with sides that converge, is believed: collimated fields and films
-laid down askew have parallel sides. How often that is right, `python -m benchmarks.screen_photos` prints.
+laid down askew have parallel sides. How often that is right, `python -m studies.screen_photos` prints.
 """
 
 from __future__ import annotations

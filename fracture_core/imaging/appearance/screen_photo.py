@@ -26,7 +26,7 @@ _PART, _ENOUGH = 256, 2
 _LOWEST, _HIGHEST, _OFF_AXIS = 0.10, 0.48, 1.5 / _PART
 #: How far a frequency stands out of its surroundings, as a logarithm. A straight edge stands out too, but along a line
 #: through the middle: what counts is by how much a frequency surpasses those nearer to it and farther out. How often
-#: that is right, `python -m benchmarks.screen_photos` prints.
+#: that is right, `python -m studies.screen_photos` prints.
 _EXCESS = 1.2
 _SURROUNDINGS, _ALONG = 21, 7
 #: A screen repeats in two directions, an anti-scatter grid in one; degrees between the two.

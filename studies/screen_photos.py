@@ -1,6 +1,6 @@
 """How often a photo of a screen is noticed, and how often a radiograph is taken for one.
 
-    FRACATLAS_DIR=... FRACTURE_ELSEWHERE_DIR=... python -m benchmarks.screen_photos [--photos 40] [--films 300]
+    FRACATLAS_DIR=... FRACTURE_ELSEWHERE_DIR=... python -m studies.screen_photos [--photos 40] [--films 300]
 
 Made-up photos (`tests/support/screen_photos.py`: sub-pixels, a lens at an angle, light, noise) of validation
 radiographs of FracAtlas, in grey, and with the whole screen in view for the perspective; and the radiographs
