@@ -36,6 +36,8 @@ _BIG_ENDIAN = "1.2.840.10008.1.2.2"
 _MAX_TEXT = 64
 _PIXEL_DATA, _FLOAT_PIXEL_DATA = 0x7FE00010, (0x7FE00008, 0x7FE00009)
 _UNDEFINED = 0xFFFFFFFF
+#: Representations of pixel data as they are written.
+_WRITTEN = (b"OB\0\0", b"OW\0\0")
 #: Value representations whose length takes four bytes (PS3.5, 7.1.2).
 _LONG_REPRESENTATIONS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 
@@ -174,8 +176,9 @@ def _pixel_element(data: bytes, place: int, implicit: bool, order: str) -> Pixel
     tag = group << 16 | element
     if tag != _PIXEL_DATA and tag not in _FLOAT_PIXEL_DATA:
         return None
-    # Some writers say that the representation is explicit, and leave it out.
-    implicit = implicit or not data[place + 4 : place + 6].isalpha()
+    # Some writers say that representations are explicit and leave them out, or the reverse; read as a length, both
+    # that pixel data can have are odd numbers, which no length is.
+    implicit = not data[place + 4 : place + 6].isalpha() or (implicit and data[place + 4 : place + 8] not in _WRITTEN)
     representation = b"" if implicit else data[place + 4 : place + 6]
     if implicit or representation not in _LONG_REPRESENTATIONS:
         code, start = ("I", place + 4) if implicit else ("H", place + 6)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from fracture_core.imaging.limits import UnreadableRadiograph
 
 _MAX_FRAGMENTS = 20_000
+#: Bytes before the runs of a run-length encoded frame.
+_RLE_HEADER = 64
 _ITEM, _END = 0xE000FFFE, 0xE0DDFFFE
 #: How a compressed image begins: JPEG and JPEG-LS, JPEG 2000 bare and boxed, JPEG XL bare and boxed.
 _STARTS = (b"\xff\xd8\xff", b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  ", b"\xff\x0a", b"\0\0\0\x0cJXL ")
@@ -39,6 +41,9 @@ def compressed_frame(data: bytes, frame: int, frames: int) -> bytes:
         UnreadableRadiograph: The frame is beyond the end of the file, or there are too many fragments.
     """
     table, fragments = _fragments(data)
+    if table.startswith(_STARTS) or (not fragments and len(table) > max(4 * frames, _RLE_HEADER)):
+        # Some writers leave the offset table out.
+        table, fragments = b"", [_Fragment(offset=0, data=table), *fragments]
     if frames == 1:
         return b"".join(fragment.data for fragment in fragments)
     groups = _by_table(table, fragments, frames) or _by_count(fragments, frames) or _by_start(fragments)

@@ -304,6 +304,26 @@ def test_elements_that_are_implicit_in_a_file_that_says_explicit_are_read() -> N
     np.testing.assert_array_equal(read_radiograph(data).pixels, read_radiograph(explicit).pixels)
 
 
+@pytest.mark.filterwarnings("ignore:Expected implicit VR:UserWarning")
+def test_elements_that_are_explicit_in_a_file_that_says_implicit_are_read() -> None:
+    explicit, implicit = (
+        made.file_bytes(made.dataset(RAMP, **WINDOW), syntax) for syntax in (made.EXPLICIT, made.IMPLICIT)
+    )
+    start = b"\x08\0\x16\0"
+    data = implicit[: implicit.index(start)] + explicit[explicit.index(start) :]
+    np.testing.assert_array_equal(read_radiograph(data).pixels, read_radiograph(explicit).pixels)
+
+
+@pytest.mark.parametrize("syntax", [made.RLE, made.JPEG_LOSSLESS_SV1, made.JPEG_LS, made.JPEG_2000])
+def test_a_missing_offset_table_is_not_missed(syntax: str) -> None:
+    data = made.compressed(RAMP, syntax, **WINDOW)
+    place = data.index(b"\xe0\x7f\x10\0") + 12
+    assert data[place : place + 8] == b"\xfe\xff\0\xe0\0\0\0\0"
+    np.testing.assert_array_equal(
+        read_radiograph(data[:place] + data[place + 8 :]).pixels, read_radiograph(data).pixels
+    )
+
+
 def test_an_unknown_sequence_in_a_big_endian_file_is_passed_over() -> None:
     data = made.file_bytes(made.dataset(RAMP, **WINDOW), made.BIG_ENDIAN)
     place = data.index(b"\0\x28\0\x02US")
