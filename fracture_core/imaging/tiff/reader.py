@@ -123,17 +123,23 @@ def _to_grey(values: np.ndarray, layout: TiffLayout, directory: Directory) -> Gr
 
 def _monochrome(values: np.ndarray, layout: TiffLayout, photometric: int) -> Grey:
     warnings: tuple[str, ...] = ()
-    values = _at_full_depth(values, layout.bits) if values.shape[2] == 2 else values
-    grey, warnings = flatten(np.ascontiguousarray(values)) if values.shape[2] == 2 else (values[:, :, 0], ())
-    grey = np.ascontiguousarray(grey)
+    transparent = values.shape[2] == 2
+    if transparent:
+        values = _at_full_depth(values, layout.bits)
+        if photometric == WHITE_IS_ZERO:
+            # Before what is transparent becomes black.
+            values = np.dstack([np.iinfo(values.dtype).max - values[:, :, 0], values[:, :, 1]])
+        grey, warnings = flatten(np.ascontiguousarray(values))
+    else:
+        grey = np.ascontiguousarray(values[:, :, 0])
     if layout.bits == 1:
         warnings += (BILEVEL_WARNING,)
-    if grey.dtype == np.uint8:
-        grey = scaled_integers(grey, layout.bits) if values.shape[2] == 1 and layout.bits < 8 else grey
-    else:
+    if grey.dtype != np.uint8:
         grey, more = window_integers(grey)
         warnings += more
-    return (255 - grey if photometric == WHITE_IS_ZERO else grey), warnings
+    elif layout.bits < 8 and not transparent:
+        grey = scaled_integers(grey, layout.bits)
+    return (255 - grey if photometric == WHITE_IS_ZERO and not transparent else grey), warnings
 
 
 def _at_full_depth(values: np.ndarray, bits: int) -> np.ndarray:

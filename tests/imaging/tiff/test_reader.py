@@ -201,6 +201,9 @@ def test_transparency_of_each_kind() -> None:
     radiograph = read_radiograph(unassociated)
     assert not radiograph.pixels[:100].any()
     np.testing.assert_array_equal(radiograph.pixels[100:], PHANTOM[100:])
+    for samples in (np.dstack([255 - PHANTOM, alpha]), deep(np.dstack([255 - PHANTOM, alpha]))):
+        inverted = read_radiograph(tiff_file(samples, tags={262: ("H", [0]), 338: ("H", [2])}))
+        np.testing.assert_array_equal(inverted.pixels, radiograph.pixels)
     unknown = tiff_file(np.dstack([PHANTOM, alpha]), tags={262: ("H", [1]), 338: ("H", [0])})
     np.testing.assert_array_equal(read_radiograph(unknown).pixels, PHANTOM)
     nought = read_radiograph(tiff_file(np.dstack([COLOUR, alpha * 0]), tags={338: ("H", [2])}))
