@@ -15,6 +15,7 @@ import numpy as np
 
 from fracture_core.data.duplicates import decode_grey
 from fracture_core.data.fracatlas import DatasetError
+from fracture_core.data.review.review_set import is_review_folder
 from fracture_core.files import file_stamp
 from fracture_core.imaging.letterbox import shrink
 from fracture_core.paths import cache_folder
@@ -110,6 +111,8 @@ def thumbnails(
 ) -> dict[str, bytes]:
     """Return thumbnails, upright and grey; new ones are cached by the file's name, size and time.
 
+    Those of a review set are not: the review folder is the only place where its pixels are written.
+
     Args:
         paths: Files by image id.
         side: Longer side, in pixels.
@@ -126,9 +129,10 @@ def thumbnails(
     if lacking:
         with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
             encoded = pool.map(lambda image_id: _thumbnail(paths[image_id], side), lacking)
-            fresh = {keys[image_id]: data for image_id, data in zip(lacking, encoded, strict=True) if data}
-        store.put(fresh)
-        images |= fresh
+            fresh = {image_id: data for image_id, data in zip(lacking, encoded, strict=True) if data}
+        reviewed = {folder for folder in {paths[i].parent for i in fresh} if is_review_folder(folder.parent)}
+        store.put({keys[i]: data for i, data in fresh.items() if paths[i].parent not in reviewed})
+        images |= {keys[i]: data for i, data in fresh.items()}
     return {image_id: images[key] for image_id, key in keys.items() if key in images}
 
 

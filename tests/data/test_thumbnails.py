@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fracture_core.data import thumbnails as module
+from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.thumbnails import ThumbnailStore, make_all, thumbnails
 from fracture_core.imaging.letterbox import shrink
 from tests.support.miniature import Entry, build, picture
@@ -121,3 +122,15 @@ def test_every_real_radiograph_has_one(fracatlas_dir, store):
     made = thumbnails({file.stem: file for file in files}, store=store)
     assert len(made) == len(files)
     assert all(max(decoded(data).shape) == module.SIDE for data in made.values())
+
+
+def test_films_of_a_review_set_are_not_kept(paths, store, tmp_path):
+    review = ReviewSet(tmp_path / "review")
+    film = review.path(review.add(picture(3, 60, 40), "fracture", reader="a").image)
+    made = thumbnails({**paths, "film": film}, 96, store)
+    assert decoded(made["film"]).shape == (60, 40) and set(made) == {*paths, "film"}
+    with sqlite3.connect(store.file) as database:
+        keys = [key for (key,) in database.execute("SELECT key FROM pictures")]
+    assert len(keys) == len(paths) and not any(film.name in key for key in keys)
+    film.unlink()
+    assert set(thumbnails({"film": film}, 96, store)) == set()
