@@ -28,6 +28,8 @@ _DIFFERENCES = {
 #: The differences in scale that results on other sources are kept for, and what films of that kind are called.
 _SCALES = {"close": "close views", "far": "views with much air round the limb"}
 
+_UNLIKE = "This differs from the radiographs the model was validated on"
+
 
 def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str], part: str = "") -> Iterator[str]:
     """Yield what makes a result less certain, as sentences: the header, the image's size, what the network sees in it.
@@ -83,7 +85,7 @@ def unlike_validated(differences: Sequence[str], elsewhere: Mapping[str, Any]) -
     """
     named = ", ".join(_DIFFERENCES[name] for name in differences if name in _DIFFERENCES)
     what = named or "its appearance as a whole (source or processing)"
-    text = f"This differs from the radiographs the model was validated on: {what}."
+    text = f"{_UNLIKE}: {what}."
     scale = next((name for name in differences if name in _SCALES and f"fractured_{name}" in elsewhere), "")
     suffix, films = (f"_{scale}", _SCALES[scale]) if scale else ("", "films")
     try:
@@ -94,6 +96,18 @@ def unlike_validated(differences: Sequence[str], elsewhere: Mapping[str, Any]) -
     wrongly = f", and {alarms} of {sound} films presumed sound" if sound and isinstance(alarms, int) else ""
     missed = f", missed {fractured - flagged}" if fractured > flagged else ""
     return f"{text} On {films} from other sources it flagged {flagged} of {fractured} fractures{missed}{wrongly}."
+
+
+def doubted(warnings: Iterable[str]) -> bool:
+    """Return whether warnings say that the image does not look like those the model was validated on.
+
+    Args:
+        warnings: Those of a finding.
+
+    Returns:
+        Whether one is from `unlike_validated`.
+    """
+    return any(warning.startswith(_UNLIKE) for warning in warnings)
 
 
 def all_warnings(radiograph: Radiograph, doubts: Iterable[str], remark: str, *, blank: bool) -> tuple[str, ...]:

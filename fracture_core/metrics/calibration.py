@@ -217,17 +217,27 @@ class LocalRate:
     rate: IntervalEstimate
 
 
-def local_rate(labels: ArrayLike, probabilities: ArrayLike, probability: float, neighbours: int = 100) -> LocalRate:
+def local_rate(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    probability: float,
+    neighbours: int = 100,
+    *,
+    reach: float = 1.0,
+    fewest: int = 20,
+) -> LocalRate:
     """Count fractures among the predictions nearest in probability, with a Wilson interval.
 
     Ties with the last neighbour all count, so `n` may exceed `neighbours`. Near 0 and 1 the neighbours lie on one side
-    only: show `lowest` and `highest` beside the rate.
+    only, and where predictions are sparse they lie far away: show `lowest` and `highest` beside the rate.
 
     Args:
         labels: 0 or 1, shape (n,).
         probabilities: 0..1, shape (n,).
         probability: The probability to compare with, 0..1.
         neighbours: How many of the nearest predictions to count; all of them if there are fewer.
+        reach: How far from `probability` a neighbour may lie, 0..1.
+        fewest: How many of the nearest to count whatever their distance.
 
     Returns:
         The rate and the range of its neighbours.
@@ -239,7 +249,8 @@ def local_rate(labels: ArrayLike, probabilities: ArrayLike, probability: float, 
     if not truth.size:
         return LocalRate(probability, 0, 0, np.nan, np.nan, wilson(0, 0))
     distance = np.abs(probabilities - probability)
-    last = min(max(neighbours, 1), truth.size) - 1
+    within = int((distance <= reach).sum())
+    last = min(max(min(neighbours, max(within, fewest)), 1), truth.size) - 1
     near = distance <= np.partition(distance, last)[last]
     similar, fractured, n = probabilities[near], int(truth[near].sum()), int(near.sum())
     return LocalRate(probability, n, fractured, float(similar.min()), float(similar.max()), wilson(fractured, n))

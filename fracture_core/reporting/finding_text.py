@@ -10,6 +10,7 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.saved_points import pair_name, usable_points
 from fracture_core.formatting import format_percent
 from fracture_core.inference.assessment import NOT_READ
+from fracture_core.inference.cautions import doubted
 from fracture_core.inference.predictor import Finding
 from fracture_core.metrics.calibration import LocalRate, local_rate
 from fracture_core.metrics.operating_points import ABOVE, BELOW, LIKELY, UNLIKELY, OperatingPoint
@@ -39,11 +40,15 @@ WAYS_FORWARD = (
 #: What each kind of answer means, in a sentence for whoever sees it for the first time.
 MEANINGS = {
     "likely": "The model sees signs of a fracture.",
-    "indeterminate": "The score lies between the two thresholds: the model cannot tell.",
+    "indeterminate": "Between the two thresholds: neither likely nor unlikely. Your own reading decides.",
     "unlikely": "The model sees few signs of a fracture; this does not rule one out.",
     "above": "The score is at or above the threshold.",
     "below": "The score is below the threshold, but the model misses some fractures.",
 }
+#: Stands with the answer of an image that does not look like those the model was validated on.
+WITH_CAUTION = "With caution: unusual image"
+#: Only test films whose probability differs by no more than this are called similar, unless they would be too few.
+_SIMILAR = 0.1
 #: The kinds of answer, by their words.
 _KINDS = {LIKELY: "likely", UNLIKELY: "unlikely", ABOVE: "above", BELOW: "below"}
 
@@ -59,6 +64,7 @@ class FindingText:
         like_this: how often radiographs of the test set with a similar score were fractured; "" if not read.
         reason: why the radiograph was not read; "" if it was.
         rate: the figures behind `like_this`, None if not read.
+        caution: `WITH_CAUTION` if the image does not look like those the model was validated on, else "".
     """
 
     kind: str
@@ -67,6 +73,7 @@ class FindingText:
     like_this: str = ""
     reason: str = ""
     rate: LocalRate | None = None
+    caution: str = ""
 
 
 def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
@@ -85,8 +92,10 @@ def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
         return FindingText("not-read", capitalised(words), detail, reason=finding.not_assessed_reason)
     test = bundle.predictions().query("split == 'test'")
     own = float(finding.own_scale.probability(finding.logit)) if finding.rule_in.scale else finding.probability
-    rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), own)
-    return FindingText(kind_of(words), capitalised(words), detail, _like_this(rate, finding), rate=rate)
+    rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), own, reach=_SIMILAR)
+    caution = WITH_CAUTION if doubted(finding.warnings) else ""
+    like_this = _like_this(rate, finding)
+    return FindingText(kind_of(words), capitalised(words), detail, like_this, rate=rate, caution=caution)
 
 
 def kind_of(words: str) -> str:

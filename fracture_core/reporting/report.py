@@ -210,6 +210,8 @@ def _verdict(finding: Finding, words: FindingText, styles: dict, notes: Sequence
         return [headline, Paragraph(markup(words.reason), styles["body"])]
     text = f"<b>{markup(words.headline)}</b>, probability {markup(probability_in_words(finding))}"
     paragraphs = [Paragraph(text, styles["verdict"]), Paragraph(markup(words.like_this), styles["body"])]
+    if words.caution:
+        paragraphs.insert(1, Paragraph(f"<b>{markup(words.caution)}</b>", styles["body"]))
     warnings = [*notes, *finding.warnings]
     return paragraphs + [Paragraph(markup(f"Warning: {warning}"), styles["body"]) for warning in warnings]
 

@@ -11,6 +11,7 @@ from fracture_core.bundle.saved_points import pair_name
 from fracture_core.data.review.verdict import image_digest
 from fracture_core.explain.overlay import thumbnail, to_png
 from fracture_core.inference.assessment import not_read
+from fracture_core.inference.cautions import doubted
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.metrics.operating_points import OperatingPoint, answer
 from fracture_core.metrics.score_scale import ScoreScale
@@ -80,6 +81,11 @@ class Entry:
     def assessed(self) -> bool:
         """Whether the model gave an answer; if not, nobody has read this radiograph."""
         return not self.reason and not self.error
+
+    @property
+    def doubted(self) -> bool:
+        """Whether the image got an answer but does not look like those the model was validated on."""
+        return self.assessed and doubted(self.warnings)
 
     def on_scale(self, scale: ScoreScale | None) -> Entry:
         """Return the entry with its probability on a scale.

@@ -129,6 +129,19 @@ def test_the_local_rate_counts_the_nearest(rows, probability, neighbours):
     assert local.rate.value == pytest.approx(labels[inside].mean())
 
 
+@given(predictions(), st.floats(0, 1), st.floats(0, 1), st.integers(1, 20))
+def test_the_local_rate_reaches_only_so_far_unless_too_few_lie_within(rows, probability, reach, fewest):
+    labels, probabilities = rows
+    local = local_rate(labels, probabilities, probability, reach=reach, fewest=fewest)
+    distance = np.abs(probabilities - probability)
+    within = distance <= reach
+    if within.sum() >= fewest:
+        assert (local.n, local.fractured) == (within.sum(), labels[within].sum())
+    else:
+        assert local.n >= min(fewest, labels.size)
+        assert local.n == (distance <= np.sort(distance)[min(fewest, labels.size) - 1]).sum()
+
+
 def test_the_local_rate_of_a_calibrated_model_is_its_probability():
     labels, logits = _calibrated()
     for probability in (0.1, 0.5, 0.9):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fracture_core.formatting import format_percent
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.assessment import UNFAMILIAR, not_read
+from fracture_core.inference.cautions import unlike_validated
 from fracture_core.inference.predictor import load_predictor
 from fracture_core.metrics.operating_points import ABOVE, BELOW, FINDINGS, OperatingPoint, answer
 from fracture_core.reporting.finding_text import (
@@ -21,6 +22,7 @@ from fracture_core.reporting.finding_text import (
     probability_in_words,
     thresholds_in_words,
 )
+from fracture_core.reporting.worklist import Entry
 
 shares = st.floats(0, 1)
 
@@ -61,11 +63,24 @@ def test_the_card_says_one_probability_and_counts_the_test_set_apart(predictor, 
     finding = dataclasses.replace(predictor.predict(radiograph), unfamiliarity=0.5)
     words = explain_finding(finding, predictor.bundle)
     test = predictor.bundle.predictions().query("split == 'test'")
-    nearest = test.assign(far=(test["probability"] - finding.probability).abs()).nsmallest(100, "far", keep="all")
+    far = (test["probability"] - finding.probability).abs()
+    count = min(100, max(20, (far <= 0.1).sum()))
+    nearest = test.assign(far=far).nsmallest(count, "far", keep="all")
     found = re.search(r"In the test set, (\d+) of (\d+) films with a similar score", words.like_this)
     assert [int(n) for n in found.groups()] == [int(nearest["label"].sum()), len(nearest)]
     assert "95 % CI" in words.like_this
     assert format_percent(finding.probability) not in words.headline
+
+
+def test_an_image_unlike_those_of_the_validation_is_answered_with_caution(predictor, radiograph):
+    finding = dataclasses.replace(predictor.predict(radiograph), unfamiliarity=0.5)
+    assert explain_finding(dataclasses.replace(finding, warnings=()), predictor.bundle).caution == ""
+    warned = dataclasses.replace(finding, warnings=("Another one.", unlike_validated(["dark"], {})))
+    words = explain_finding(warned, predictor.bundle)
+    assert words.caution == "With caution: unusual image"
+    assert words.headline == explain_finding(finding, predictor.bundle).headline
+    assert Entry.of(warned).doubted
+    assert not Entry.of(finding).doubted
 
 
 def test_what_is_outside_the_scope_is_not_read_and_gets_no_figure(predictor, radiograph):

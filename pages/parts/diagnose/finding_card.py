@@ -26,6 +26,7 @@ _STYLE = """<style>
 .answer .head i { width: 1.5rem; height: 1.5rem; flex: 0 0 auto; background: var(--tone); }
 .answer .head strong { font-size: 1.35rem; line-height: 1.2; }
 .answer .share { font-size: 1.1rem; margin: .2rem 0 0; font-variant-numeric: tabular-nums; }
+.answer .caution { font-weight: 600; }
 .answer p { margin: .4rem 0 0; font-size: .9rem; line-height: 1.4; }
 .alike { font-size: .8125rem; line-height: 1.4; border-top: 1px solid #8886; padding-top: .4rem; margin: .5rem 0 0; }
 .cautions p { border-left: 3px solid #e69f00; padding: .15rem 0 .15rem .5rem; margin: .4rem 0 0; font-size: .8125rem;
@@ -50,7 +51,8 @@ def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()
     if words.reason:
         show_not_read(words.headline, words.reason, notes)
         return
-    share = f'<p class="share">Probability {escape(probability_in_words(finding))}</p>'
+    caution = f'<p class="caution"><span aria-hidden="true">⚠\ufe0e</span> {escape(words.caution)}</p>' if words.caution else ""
+    share = f'{caution}<p class="share">Probability {escape(probability_in_words(finding))}</p>'
     body = f"{share}<p>{escape(MEANINGS[words.kind])}</p>{_scale(finding)}"
     alike = f'<p class="alike">{escape(words.like_this)}</p>'
     _card(words.kind, words.headline, body, alike + _cautions([*notes, *finding.warnings]))

@@ -22,6 +22,11 @@ export default function ({ parentElement, data, setTriggerValue }) {
     const shape = make("i");
     shape.style.cssText = `background:${row.colour};clip-path:${row.shape}`;
     answer.append(shape, make("b", "", row.share || row.short));
+    if (row.caution) {
+      const sign = make("em", "", "⚠\ufe0e");
+      sign.ariaHidden = "true"; // the words say it
+      answer.append(sign);
+    }
     text.append(answer, make("span", "sr", row.words), make("span", "name", row.name));
     if (row.reading) text.append(make("span", "reading", `✓ ${row.reading}`));
     item.append(film, text);

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from fracture_core.formatting import format_percent
-from fracture_core.reporting.finding_text import NEEDS_YOU, capitalised, kind_of
+from fracture_core.reporting.finding_text import NEEDS_YOU, WITH_CAUTION, capitalised, kind_of
 from fracture_core.reporting.worklist import Entry
 from pages.parts.diagnose.finding_card import SHAPES
 from pages.parts.shared.sidebar import Choice
@@ -43,7 +43,8 @@ def _row(key: str, entry: Entry, choice: Choice) -> dict[str, object]:
         "key": key,
         "name": entry.name,
         "kind": kind,
-        "words": capitalised(words),
+        "words": f"{capitalised(words)}. {WITH_CAUTION}." if entry.doubted else capitalised(words),
+        "caution": WITH_CAUTION if entry.doubted else "",
         "share": format_percent(entry.probability) if entry.assessed else "",
         "short": "" if entry.assessed else NEEDS_YOU,
         "colour": colour,

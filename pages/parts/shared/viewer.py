@@ -32,6 +32,7 @@ _component = st.components.v2.component(
 
 #: The others are for research: they draw much the same.
 _OFFERED = ("grad-cam", "localiser")
+_STRONGEST = "Strongest evidence"
 #: Longest side of the coloured layer, in pixels; evidence is smooth, so the browser enlarges it without loss.
 _LAYER_SIDE = 256
 #: Longest side of the map behind outlines and boxes, in pixels.
@@ -125,19 +126,20 @@ def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, ob
     full = finding.full_colour(method)
     box = peak_box(evidence, full)
     box = box and (box[0] * across, box[1] * down, box[2] * across, box[3] * down)
-    # No box says more than the answer: with one threshold, or an unsure answer, it is a place to look at.
+    # No box says more than the answer: only what is likely, or above the one threshold, is to be looked at.
     kind = kind_of(finding.triage)
+    place = {"likely": "Look here", "above": "Look here"}.get(kind, _STRONGEST)
     layers = [
         {
             "box": mark.box,
-            "label": "" if number else "Fracture likely here" if mark.solid and kind == "likely" else "Look here",
+            "label": "" if number else "Fracture likely here" if mark.solid and kind == "likely" else place,
             "dotted": not mark.solid,
         }
         for number, mark in enumerate(marks)
     ]
     # What is said of the heatmap on screen must hold of the boxes as well.
     whose = f" The boxes are the {METHODS[BOXES_FROM].title.lower()}'s." if layers and method != BOXES_FROM else ""
-    strongest = {"box": box, "label": "Strongest evidence", "dotted": kind not in ("likely", "above")}
+    strongest = {"box": box, "label": _STRONGEST, "dotted": kind not in ("likely", "above")}
     return {
         "method": method,
         "title": METHODS[method].title,
