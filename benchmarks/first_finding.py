@@ -19,10 +19,11 @@ from pathlib import Path
 from fracture_core.data.fracatlas import FracAtlas
 from tests.browser.app import Server, chromium
 
-_SHOWN = """name => document.querySelector(".answer")?.checkVisibility({ visibilityProperty: true })
-  && [...document.querySelectorAll(".stBidiComponent *")].some(
+# The name first: whether something is visible has the browser lay out the page, and this is asked at every frame.
+_SHOWN = """name => [...document.querySelectorAll(".stBidiComponent *")].some(
     element => element.shadowRoot?.querySelector(".plain .stage > img")?.alt.includes(name)
-      && element.shadowRoot.querySelector(".viewer").checkVisibility({ visibilityProperty: true }))"""
+      && element.shadowRoot.querySelector(".viewer").checkVisibility({ visibilityProperty: true }))
+  && document.querySelector(".answer")?.checkVisibility({ visibilityProperty: true })"""
 
 
 def wait_for_finding(page, name: str) -> None:

@@ -5,8 +5,7 @@
 Starts the app, uploads the first file, and then each further one into the same session, in Chromium, from choosing the
 file to its finding. Between uploads it times the network alone on a letterboxed radiograph. `--against` is a checkout
 of an older version, whose page held one film at a time; its uploads take turns with ours, so that both meet the same
-load. Wall time depends on whatever
-else the machine does; the processor time of server and browser does not.
+load. Wall time depends on whatever else the machine does; the processor time of server and browser does not.
 """
 
 from __future__ import annotations
@@ -131,6 +130,9 @@ def main() -> None:
         if len(sides) == 2:
             pairs = zip(sides["ours"].wall, sides["other"].wall, strict=True)
             print(f"ours / other, median of pairs: wall {statistics.median(a / b for a, b in pairs):.2f}")
+            work = [[sum(both) for both in zip(s.server_time, s.browser_time, strict=True)] for s in sides.values()]
+            ratio = statistics.median(a / b for a, b in zip(*work, strict=True))
+            print(f"ours / other, median of pairs: processor of server and browser {ratio:.2f}")
 
 
 if __name__ == "__main__":

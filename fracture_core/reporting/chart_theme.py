@@ -24,6 +24,7 @@ SEQUENCE = ((0.0, "#f3e9c6"), (0.35, "#f0b354"), (0.7, "#e0692a"), (1.0, "#7d2f0
 #: What the charts offer in the browser: a PNG of what is seen, and the way back after a zoom.
 CONFIG: dict[str, Any] = {
     "displaylogo": False,
+    "displayNotifier": False,  # its words are too faint on a light page
     "modeBarButtons": [["toImage", "resetScale2d"]],
     "toImageButtonOptions": {"format": "png", "scale": 2},
     "doubleClick": "reset",

@@ -192,6 +192,40 @@ def test_nothing_is_cut_off(opened, width):
         eventually(opened, lambda part=part: lies_within(part, main, "x"))
 
 
+def test_the_open_films_that_change_are_counted(page, known, findings):
+    page.locator("input[type=file]").first.set_input_files([str(path) for path in known[:3]])
+    page.locator(".answer").wait_for(timeout=WAIT)
+    page.get_by_role("link", name="Threshold", exact=True).click()
+    page.locator(".live[aria-busy=false]").wait_for(timeout=WAIT)
+    words = page.get_by_text("Your open films: ")
+    words.wait_for(timeout=WAIT)
+    present = findings[known[0]].rule_in.threshold
+    shares = [findings[path].probability for path in known[:3]]
+    for key in ("Home", "End"):
+        press(page, key)
+        wait_for_server(page)
+        threshold = page.evaluate("document.querySelector('.live').live.threshold")
+        changed = sum((share >= present) != (share >= threshold) for share in shares)
+        expected = f"Your open films: {changed} of 3 change at this threshold."
+        eventually(page, lambda expected=expected: words.inner_text() == expected)
+
+
+def test_a_saved_point_is_renamed_and_deleted(opened):
+    opened.get_by_role("tab", name="Save").click()
+    opened.get_by_label("Name", exact=True).fill("night shift")
+    opened.get_by_role("button", name="Save with the model").click()
+    opened.get_by_role("button", name="Rename").first.wait_for(timeout=WAIT)
+    opened.get_by_role("button", name="Rename").first.click()
+    opened.get_by_label("New name").fill("late shift")
+    opened.get_by_label("New name").press("Enter")
+    opened.locator("[data-testid=stPopoverBody]").get_by_role("button", name="Rename").click()
+    chosen = opened.get_by_role("combobox", name="Saved point")
+    eventually(opened, lambda: "late shift" in chosen.evaluate("e => `${e.value ?? ''} ${e.textContent}`"))
+    opened.get_by_role("button", name="Delete").first.click()
+    opened.get_by_role("button", name="Yes, delete it").click()
+    opened.get_by_text("Nothing saved yet").wait_for(timeout=WAIT)
+
+
 def test_a_threshold_is_used_on_diagnose_without_saving_it(opened, val):
     press(opened, "End")
     wait_for_matrix(opened, val.confusion(1.0))

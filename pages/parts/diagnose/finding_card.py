@@ -20,7 +20,8 @@ SHAPES = {
 }
 SHAPES |= {"above": SHAPES["likely"], "below": SHAPES["unlikely"]}
 
-_STYLE = """<style>
+#: On the page from the start: a style that comes with every answer has the browser style the whole page anew.
+CARD_STYLE = """<style>
 .answer { border-left: 6px solid var(--tone); padding: .1rem 0 .1rem .7rem; }
 .answer .head { display: flex; align-items: center; gap: .55rem; }
 .answer .head i { width: 1.5rem; height: 1.5rem; flex: 0 0 auto; background: var(--tone); }
@@ -51,7 +52,8 @@ def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()
     if words.reason:
         show_not_read(words.headline, words.reason, notes)
         return
-    caution = f'<p class="caution"><span aria-hidden="true">⚠\ufe0e</span> {escape(words.caution)}</p>' if words.caution else ""
+    sign = '<span aria-hidden="true">⚠\ufe0e</span>'
+    caution = f'<p class="caution">{sign} {escape(words.caution)}</p>' if words.caution else ""
     share = f'{caution}<p class="share">Probability {escape(probability_in_words(finding))}</p>'
     body = f"{share}<p>{escape(MEANINGS[words.kind])}</p>{_scale(finding)}"
     alike = f'<p class="alike">{escape(words.like_this)}</p>'
@@ -67,7 +69,7 @@ def _card(kind: str, headline: str, body: str, below: str) -> None:
     colour, shape = SHAPES[kind]
     head = f'<i style="clip-path:{shape}" aria-hidden="true"></i><strong>{escape(headline)}</strong>'
     card = f'<div class="answer" role="status" style="--tone:{colour}"><div class="head">{head}</div>{body}</div>'
-    st.html(f"{_STYLE}{card}{below}")
+    st.html(card + below)
 
 
 def _cautions(sentences: Sequence[str]) -> str:

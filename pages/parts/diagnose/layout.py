@@ -13,10 +13,13 @@ DESK_STYLE = """<style>
 .st-key-desk > :has(> .st-key-film-pane) { grid-area: film; min-height: var(--desk-height); }
 .st-key-desk > :has(> .st-key-answer-pane) { grid-area: answer; }
 .st-key-desk > :has(> .st-key-tools-pane) { grid-area: tools; }
-.st-key-desk:has(.st-key-assessing :is(.stProgress, .stAlert)) :is(.st-key-film-pane, .st-key-answer-pane,
-  .st-key-tools-pane) { visibility: hidden; }
+.st-key-desk:has(.st-key-assessing :is(.stProgress, .stAlert, .assessing)) :is(.st-key-film-pane,
+  .st-key-answer-pane, .st-key-tools-pane) { visibility: hidden; }
 .st-key-assessing { visibility: visible; }
-.st-key-answer-pane > :has(> .st-key-assessing):not(:has(.stProgress, .stAlert)) { display: none; }
+.st-key-answer-pane > :has(> .st-key-assessing):not(:has(.stProgress, .stAlert, .assessing)) { display: none; }
+/* What is about to be replaced is hidden or stays right: to let it fade has the browser draw every frame meanwhile. */
+.stMain [data-stale="true"] { opacity: 1 !important; transition: none !important; }
+.assessing { margin: 0; font-size: .9rem; }
 .st-key-film-pane, .st-key-film-pane .stVerticalBlock { gap: .2rem; }
 .st-key-answer-pane, .st-key-tools-pane, .st-key-answer-pane .stVerticalBlock, .st-key-tools-pane .stVerticalBlock {
   gap: .5rem; }

@@ -17,7 +17,7 @@ from fracture_core.reporting.film_session import FilmSession
 from fracture_core.reporting.finding_text import TRUNCATED, UNOPENED, FindingText, capitalised, explain_finding
 from fracture_core.reporting.worklist import Entry, to_csv, worklist, worklist_order
 from pages.parts.diagnose import examples
-from pages.parts.diagnose.finding_card import show_finding, show_not_read
+from pages.parts.diagnose.finding_card import CARD_STYLE, show_finding, show_not_read
 from pages.parts.diagnose.layout import DESK_STYLE
 from pages.parts.diagnose.tools_pane import tools_pane, truncated_choice, your_reading
 from pages.parts.diagnose.uploads import film_session
@@ -45,7 +45,7 @@ def diagnose(bar: DeltaGenerator) -> None:
     """Draw the page for the films of this session; `bar` is the container that holds the uploader."""
     choice = choose()
     warm(choice.bundle)
-    st.html(DESK_STYLE)
+    st.html(DESK_STYLE + CARD_STYLE)
     films = film_session()
     if not films:
         # In the place of the desk, which takes it over at once when the first film comes.
@@ -76,8 +76,10 @@ def _read_new(films: FilmSession, choice: Choice, slot: DeltaGenerator) -> None:
     new = films.unread(choice.bundle.version)
     for done, key in enumerate(new):
         with engine_turn(slot):
-            count = f" {done + 1} of {len(new)}" if len(new) > 1 else ""
-            slot.progress(done / len(new), f"Assessing{count} …")
+            if len(new) == 1:
+                slot.html('<p class="assessing" role="status">Assessing …</p>')
+            else:
+                slot.progress(done / len(new), f"Assessing {done + 1} of {len(new)} …")
             films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
 
 

@@ -3,38 +3,21 @@
 export default function ({ parentElement, data, setTriggerValue }) {
   const list = parentElement.querySelector(".list");
   const focused = list.contains(parentElement.activeElement ?? parentElement.getRootNode().activeElement);
-  list.replaceChildren(...data.rows.map((row) => {
-    const item = make("button", `row ${row.kind}`);
-    item.type = "button";
-    item.setAttribute("role", "option");
-    item.setAttribute("aria-selected", row.open);
-    item.tabIndex = row.open ? 0 : -1;
-    item.title = [row.name, row.words].join(": ");
-    const film = make("span", "film");
-    if (row.thumbnail) {
-      const image = make("img");
-      image.src = row.thumbnail;
-      image.alt = "";
-      film.append(image);
-    }
-    const text = make("span", "text");
-    const answer = make("span", "share");
-    const shape = make("i");
-    shape.style.cssText = `background:${row.colour};clip-path:${row.shape}`;
-    answer.append(shape, make("b", "", row.share || row.short));
-    if (row.caution) {
-      const sign = make("em", "", "⚠\ufe0e");
-      sign.ariaHidden = "true"; // the words say it
-      answer.append(sign);
-    }
-    text.append(answer, make("span", "sr", row.words), make("span", "name", row.name));
-    if (row.reading) text.append(make("span", "reading", `✓ ${row.reading}`));
-    item.append(film, text);
+  // Rows stay as long as they say the same: to make them anew has the browser decode and style every one again.
+  const kept = new Map([...list.children].map((item) => [item.dataset.key, item]));
+  const items = data.rows.map(({ open, ...row }) => {
+    const said = JSON.stringify(row);
+    let item = kept.get(row.key);
+    if (item?.said !== said) item = Object.assign(made(row), { said });
+    if (item.getAttribute("aria-selected") !== `${open}`) item.setAttribute("aria-selected", open);
+    item.tabIndex = open ? 0 : -1;
     item.onclick = () => setTriggerValue("picked", row.key);
     return item;
-  }));
+  });
+  if (items.length !== list.children.length || items.some((item, at) => item !== list.children[at])) {
+    list.replaceChildren(...items);
+  }
   list.onkeydown = (event) => {
-    const items = [...list.children];
     const place = items.indexOf(event.target.closest(".row"));
     const to = { ArrowDown: place + 1, ArrowUp: place - 1, Home: 0, End: items.length - 1 }[event.key];
     if (to === undefined || !items[to]) return;
@@ -47,6 +30,35 @@ export default function ({ parentElement, data, setTriggerValue }) {
   // Within the list alone: the page itself must not move.
   if (open) list.scrollTop = Math.max(0, open.offsetTop - list.clientHeight / 2 + open.clientHeight / 2);
   if (focused && open) open.focus({ preventScroll: true });
+}
+
+function made(row) {
+  const item = make("button", `row ${row.kind}`);
+  item.type = "button";
+  item.dataset.key = row.key;
+  item.setAttribute("role", "option");
+  item.title = [row.name, row.words].join(": ");
+  const film = make("span", "film");
+  if (row.thumbnail) {
+    const image = make("img");
+    image.src = row.thumbnail;
+    image.alt = "";
+    film.append(image);
+  }
+  const text = make("span", "text");
+  const answer = make("span", "share");
+  const shape = make("i");
+  shape.style.cssText = `background:${row.colour};clip-path:${row.shape}`;
+  answer.append(shape, make("b", "", row.share || row.short));
+  if (row.caution) {
+    const sign = make("em", "", "⚠\ufe0e");
+    sign.ariaHidden = "true"; // the words say it
+    answer.append(sign);
+  }
+  text.append(answer, make("span", "sr", row.words), make("span", "name", row.name));
+  if (row.reading) text.append(make("span", "reading", `✓ ${row.reading}`));
+  item.append(film, text);
+  return item;
 }
 
 function make(tag, name = "", text = "") {

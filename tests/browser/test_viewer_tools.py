@@ -1,0 +1,77 @@
+"""The viewer's tools in a real browser: each does what its button says, and looking never asks the server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.app import eventually, steady
+
+WAIT = 90_000
+
+
+@pytest.fixture
+def viewer(page, known):
+    """A page with one film in the viewer."""
+    page.locator("input[type=file]").first.set_input_files(str(known[0]))
+    page.locator(".viewer .heat").wait_for(state="attached", timeout=WAIT)
+    loaded = "all => all.length >= 3 && all.every(i => i.naturalWidth)"
+    eventually(page, lambda: page.locator(".viewer img").evaluate_all(loaded))
+    page.locator("[data-view=side]").click()
+    steady(page, page.locator(".plain .port").bounding_box)
+    return page
+
+
+def lies(page) -> list[float]:
+    """How the film lies on the screen: the four numbers of its matrix that turn, mirror and scale."""
+    matrix = "s => { const m = new DOMMatrix(s.style.transform); return [m.a, m.b, m.c, m.d]; }"
+    return page.locator(".plain .stage").evaluate(matrix)
+
+
+def style(page, name: str) -> str:
+    return page.locator(".plain .stage > img").evaluate(f"i => i.style.{name}")
+
+
+def test_the_film_is_turned_mirrored_and_fitted(viewer):
+    upright = lies(viewer)
+    viewer.locator("[data-act=flip]").click()
+    assert lies(viewer) == pytest.approx([-upright[0], 0, 0, upright[3]])
+    viewer.locator("[data-act=flip]").click()
+    viewer.locator("[data-act=rotate]").click()
+    across = lies(viewer)
+    assert across[0] == pytest.approx(0, abs=1e-6) and across[1] > 0 > across[2]
+    viewer.locator(".rail [data-act=reset]").click()
+    assert lies(viewer) == pytest.approx(upright)
+    viewer.locator("[data-act=in]").click()
+    assert lies(viewer)[0] > upright[0]
+    viewer.locator("[data-act=fit]").click()
+    assert lies(viewer) == pytest.approx(upright)
+
+
+def test_pixels_are_smooth_or_not_and_windows_have_presets(viewer):
+    assert style(viewer, "imageRendering") == "auto"
+    viewer.locator("[data-toggle=smooth]").click()
+    assert style(viewer, "imageRendering") == "pixelated"
+    viewer.locator("[data-act=window]").click()
+    seen = {}
+    for button in viewer.locator("[data-preset]").all():
+        button.click()
+        assert button.get_attribute("aria-pressed") == "true"
+        seen[button.get_attribute("data-preset")] = style(viewer, "filter")
+    assert seen["read"] == "none" and len(set(seen.values())) == len(seen) >= 3
+
+
+def test_dragging_with_the_right_button_changes_the_window(viewer):
+    before = style(viewer, "filter")
+    box = viewer.locator(".plain .port").bounding_box()
+    viewer.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    viewer.mouse.down(button="right")
+    viewer.mouse.move(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2 + 40, steps=4)
+    viewer.mouse.up(button="right")
+    eventually(viewer, lambda: style(viewer, "filter") != before)
+
+
+def test_full_screen_and_back(viewer):
+    viewer.locator("[data-act=full]").click()
+    eventually(viewer, lambda: viewer.evaluate("Boolean(document.fullscreenElement)"))
+    viewer.locator("[data-act=full]").click()
+    eventually(viewer, lambda: viewer.evaluate("!document.fullscreenElement"))
