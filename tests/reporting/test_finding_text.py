@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fracture_core.formatting import format_percent
@@ -90,14 +90,18 @@ def test_what_is_outside_the_scope_is_not_read_and_gets_no_figure(predictor, rad
     assert kind_of(not_read(UNFAMILIAR)) == kind_of("not read") == "not-read"
 
 
+@example(0.0, 0.001, 0.5)
+@example(1.0, 0.5, 0.999)
 @given(shares, shares, shares)
 def test_the_printed_probability_lies_on_its_side_of_the_printed_thresholds(finding, probability, low, high):
     low, high = round(low, 3), round(high, 3)
     finding = dataclasses.replace(finding, probability=probability, rule_out=point(low), rule_in=point(high))
-    printed = re.fullmatch(r"(?:[<>] )?([\d.]+) %", probability_in_words(finding))
+    beyond, printed = re.fullmatch(r"([<>]?) ?([\d.]+) %", probability_in_words(finding)).groups()
+    # "< 0.1 %" lies below 0.1 %.
+    shown = float(printed) + {"<": -1e-6, ">": 1e-6, "": 0}[beyond]
     for threshold in (low, high):
         if abs(probability - threshold) > 0.0006:
-            assert (float(printed[1]) >= 100 * threshold - 1e-9) == (probability >= threshold)
+            assert (shown >= 100 * threshold - 1e-9) == (probability >= threshold)
 
 
 def test_the_thresholds_fit_one_line():
