@@ -167,8 +167,6 @@ def _in_child(work: Callable[[], str]) -> tuple[int, str, float]:
 
 def run(cases: Iterable[Case]) -> list[Outcome]:
     """Examine cases one after the other, a few of them made at a time."""
-    for make in hostile_files.SOUND.values():
-        make()  # here, so that no child needs to
     every = list(cases)
     with tempfile.TemporaryDirectory() as folder:
         groups = (every[start : start + _MADE_TOGETHER] for start in range(0, len(every), _MADE_TOGETHER))
