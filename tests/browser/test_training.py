@@ -17,6 +17,7 @@ from fracture_core.bundle.loading import current_bundle, load_bundle
 from fracture_core.jobs.status import RunStatus, losses, status
 from fracture_core.training.run_folder import RunFolder
 from tests.browser.app import Server
+from tests.browser.forms import choose, fill, open_groups, press
 from tests.browser.test_diagnose import answer, upload
 from tests.support.site import site_folder
 from tests.support.training import miniature
@@ -50,30 +51,6 @@ def app(tmp_path) -> Server:
         FRACATLAS_DIR=str(tmp_path / "data"),
         FRACTURE_TEST_STEP_SECONDS=str(tmp_path / "step seconds"),
     )
-
-
-def press(page, key: str) -> None:
-    page.locator(f".st-key-{key} button").click(timeout=WAIT)
-
-
-def open_groups(page) -> None:
-    """Open every group of settings that is closed."""
-    closed = page.locator("[data-testid=stExpander] details:not([open]) > summary")
-    while closed.count():
-        closed.first.click()
-        page.wait_for_timeout(300)
-
-
-def fill(page, key: str, value: str) -> None:
-    field = page.locator(f".st-key-{key} input")
-    field.fill(value)
-    field.press("Enter")
-    page.wait_for_timeout(300)
-
-
-def choose(page, key: str, option: str) -> None:
-    page.locator(f".st-key-{key} [data-baseweb=select], .st-key-{key} input").first.click()
-    page.get_by_role("option", name=option, exact=True).click()
 
 
 def until(page, run: Path, fits) -> RunStatus:
