@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +81,15 @@ def visit(browser, known, findings, tmp_path):
     context.close()
 
 
+def lasting(page, look: Callable[[object], list[str]]) -> list[str]:
+    """Return what a look finds wrong and goes on finding for some seconds: until then the page may still be drawing."""
+    for _ in range(20):
+        if not (wrong := look(page)):
+            break
+        page.wait_for_timeout(500)
+    return wrong
+
+
 def faults(visit: Visit, state: str, step: Step) -> list[str]:
     """Go to a state on a desk's screen; return what is wrong with it, there and at two smaller sizes."""
     page, found = visit.page, []
@@ -91,8 +100,8 @@ def faults(visit: Visit, state: str, step: Step) -> list[str]:
         if size != DESK:
             page.set_viewport_size({"width": size[0], "height": size[1]})
             page.wait_for_timeout(500)
-        wrong = cut_off(page) if size != DESK else []
-        wrong += serious_findings(page) if size != TABLET else []
+        wrong = lasting(page, cut_off) if size != DESK else []
+        wrong += lasting(page, serious_findings) if size != TABLET else []
         found += [f"{state}, {size[0]} px: {one}" for one in wrong]
     return found
 
