@@ -17,6 +17,8 @@ settings.load_profile("unhurried")
 # What the person at this machine chose on the app's pages must not reach the tests.
 os.environ["FRACTURE_SETTINGS"] = str(Path(tempfile.gettempdir()) / "no-fracture-settings.json")
 os.environ.pop("FRACTURE_REVIEW_DIR", None)
+# The other tests keep the processors busy, so that a run below them would hardly move.
+os.environ["FRACTURE_TRAINING_NICE"] = "0"
 
 
 def _folder(variable: str, what: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -18,11 +19,17 @@ print(os.nice(0), os.environ["OMP_NUM_THREADS"], AUTOGROUP.read_text() if AUTOGR
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no nice values")
-def test_a_process_of_its_own_session_is_the_last_in_line():
+@pytest.mark.parametrize(("chosen", "level"), [("", 10), ("low", 10), ("12", 12), ("99", 19)])
+def test_a_process_of_its_own_session_is_the_last_in_line(chosen: str, level: int):
     done = subprocess.run(
-        [sys.executable, "-c", SAYS], capture_output=True, text=True, check=True, start_new_session=True
+        [sys.executable, "-c", SAYS],
+        capture_output=True,
+        text=True,
+        check=True,
+        start_new_session=True,
+        env={**os.environ, "FRACTURE_TRAINING_NICE": chosen},
     )
     nice, threads, *group = done.stdout.split()
-    assert int(nice) >= 10 and int(threads) >= 1
+    assert int(nice) >= level and int(threads) >= 1
     if AUTOGROUP.exists():  # "/autogroup-12 nice 10"
-        assert group[1:] == ["nice", "10"]
+        assert group[1:] == ["nice", str(level)]
