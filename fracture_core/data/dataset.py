@@ -80,7 +80,7 @@ def is_fracatlas(root: Path) -> bool:
     try:
         with (root / "dataset.csv").open(encoding="utf-8-sig") as file:
             return set(file.readline().strip().split(",")) >= _FRACATLAS
-    except (OSError, UnicodeDecodeError):
+    except (OSError, ValueError):
         return False
 
 

@@ -62,7 +62,7 @@ class OwnDataset:
         *,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        index = index_images(expand_user_path(path).resolve())
+        index = index_images(_resolved(path))
         self.root, self.sources, self.remarks = index.root, index.sources, index.remarks
         self.name = index.name if index.name != FracAtlas.name else f"{index.name} (own copy)"
         _check_classes(index.table["label"], self.name)
@@ -154,6 +154,16 @@ class OwnDataset:
         return " ".join([text, *self.remarks])
 
 
+def _resolved(path: str | os.PathLike[str]) -> Path:
+    """Return the real path of what a user named; raise DatasetError where nothing can have that name."""
+    try:
+        resolved = expand_user_path(path).resolve()
+        resolved.exists()
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"There is no folder {os.fspath(path)[:200]!r}.") from error
+    return resolved
+
+
 def _check_classes(labels: pd.Series, name: str) -> None:
     fractured, whole = int(labels.sum()), int((1 - labels).sum())
     if not fractured or not whole:
@@ -201,8 +211,8 @@ def _boxes_in_pixels(table: pd.DataFrame, looks: Mapping[str, Look]) -> pd.Serie
         sides = inside[:, 1] - inside[:, 0]
         if (abs(inside - corners) > max(_BEYOND_PX, _BEYOND_SHARE * size.max())).any() or (sides <= 0).any():
             raise DatasetError(
-                f"{where or image_id} has a box that reaches beyond its image of {size[0]:.0f} x {size[1]:.0f} pixels. "
-                "Boxes are x, y, width, height in pixels of the upright image."
+                f"{where or image_id} has a box that reaches beyond its image of {size[0]:.0f} x {size[1]:.0f} pixels."
+                + ("" if in_fractions else " Boxes are x, y, width, height in pixels of the upright image.")
             )
         in_pixels.append(np.hstack([inside[:, 0], sides]).tolist())
     return pd.Series(in_pixels, index=table.index, dtype=object)

@@ -10,10 +10,10 @@ from fracture_core.data.fracatlas import DatasetError
 
 #: Names of the two classes as `plain` leaves them.
 FRACTURED = {"fracture", "fractures", "fractured", "broken", "positive", "pos", "1", "yes", "true"}
-FRACTURED |= {"fraktur", "frakturen", "frakturiert", "ja"}
+FRACTURED |= {"fraktur", "frakturen", "frakturiert", "ja", "wahr", "oui", "vrai", "fx"}
 WHOLE = {"normal", "healthy", "intact", "unfractured", "nonfracture", "nonfractured", "nofracture", "nofractures"}
 WHOLE |= {"notfracture", "notfractured", "withoutfracture", "negative", "neg", "0", "no", "none", "false"}
-WHOLE |= {"keinefraktur", "nichtfrakturiert", "nein"}
+WHOLE |= {"keinefraktur", "nichtfrakturiert", "nein", "falsch", "non", "faux", "nofx"}
 _PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 _PARTS |= {"dev": "val", "test": "test", "testing": "test"}
 #: MURA's folders of studies.

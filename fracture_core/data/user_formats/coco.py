@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,32 @@ def find_coco(root: Path) -> list[Path]:
     Returns:
         The files, those of the folder itself first.
     """
+    return [file for file in _candidates(root) if _is_coco(file)]
+
+
+def _candidates(root: Path) -> list[Path]:
     places = [root, *(folder for folder in sorted(root.iterdir()) if folder.is_dir() and _may_hold(folder.name))]
-    files = [file for place in places for file in sorted(place.glob("*.json")) if not file.name.startswith(".")]
-    return [file for file in files if _is_coco(file)]
+    return [file for place in places for file in sorted(place.glob("*.json")) if not file.name.startswith(".")]
+
+
+def damaged_coco(root: Path) -> list[str]:
+    """Say what is wrong with the files that lie where COCO's do, or are called as they are, and are none.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        A sentence a file.
+    """
+    sentences = []
+    for file in _candidates(root):
+        words = f"{file.parent.name}/{file.name}".casefold()
+        if any(word in words for word in ("annotation", "coco", "instances_")):
+            try:
+                _load(file)
+            except DatasetError as error:
+                sentences.append(str(error))
+    return sentences
 
 
 def list_coco(files: list[Path], root: Path) -> tuple[pd.DataFrame, list[str]]:
@@ -64,12 +88,15 @@ def list_coco(files: list[Path], root: Path) -> tuple[pd.DataFrame, list[str]]:
 def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[str]]:
     data = _load(file)
     try:
-        names = {category["id"]: str(category["name"]) for category in data["categories"]}
+        names = {str(category["id"]): str(category["name"]) for category in data["categories"]}
         boxes = defaultdict(list)
         for annotation in data["annotations"]:
-            boxes[annotation["image_id"]].append((names[annotation["category_id"]], annotation.get("bbox")))
-        images = {image["id"]: str(image["file_name"]) for image in data["images"]}
-    except (KeyError, TypeError) as error:
+            # Some writers quote the numbers in one place and not in the other.
+            boxes[str(annotation["image_id"])].append((names[str(annotation["category_id"])], annotation.get("bbox")))
+        images = {str(image["id"]): str(image["file_name"]) for image in data["images"]}
+        if len(images) < len(data["images"]) or not set(boxes) <= set(images):
+            raise KeyError("an image's id is missing or occurs twice")
+    except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{file.name} is damaged: its annotations do not fit its images and categories.") from error
     used = {name for drawn in boxes.values() for name, _ in drawn}
     meant = fracture_classes(sorted(used or set(names.values())), file.name)
@@ -86,16 +113,22 @@ def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[s
 
 
 def _box(box: Any, file: Path, name: str) -> list[float]:
-    if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, int | float) for v in box):
+    try:
+        numbers = [float(value) for value in box if isinstance(value, int | float) and not isinstance(value, bool)]
+    except (TypeError, OverflowError):
+        numbers = []
+    if len(numbers) != 4 or len(box) != 4 or not all(map(math.isfinite, numbers)) or min(numbers[2:]) <= 0:
         raise DatasetError(f"{name} in {file.name} has a box that is not [x, y, width, height].")
-    return [float(value) for value in box]
+    if max(numbers) <= 1:
+        raise DatasetError(f"{name} in {file.name} has a box in fractions of the image; COCO's are in pixels.")
+    return numbers
 
 
 def _load(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > _MOST_BYTES:
             raise DatasetError(f"{file.name} is too large to be read as a list of boxes.")
-        data = json.loads(file.read_text("utf-8-sig"))
+        data = json.loads(file.read_bytes())
     except OSError as error:
         raise DatasetError(f"{file.name} cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
@@ -108,7 +141,7 @@ def _load(file: Path) -> dict[str, Any]:
 def _is_coco(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
-            if not stream.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            if not stream.read(64).lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"{"):
                 return False
         _load(file)
     except (OSError, DatasetError):

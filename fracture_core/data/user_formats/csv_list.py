@@ -26,6 +26,7 @@ COLUMNS = {
 COLUMNS["image"] += ("img", "image_name", "filestem", "bild", "datei")
 COLUMNS["label"] += ("fraktur", "befund", "diagnose")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
 _FLAGS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan", "frontal", "lateral", "oblique")
 
 
@@ -51,6 +52,9 @@ def list_csv(file: Path, part: str = "") -> pd.DataFrame:
             raise DatasetError(
                 f"{file.name} has no column {kind}: its first row must name the columns, at least image and label."
             )
+    for name in filter(None, columns.values()):
+        if list(rows.columns).count(name) > 1:
+            raise DatasetError(f"{file.name} has more than one column {name}: give the others another name.")
     if rows.empty:
         raise DatasetError(f"{file.name} lists no images.")
     given = {kind: rows[name] if name else pd.Series("", rows.index) for kind, name in columns.items()}
@@ -91,7 +95,7 @@ def lists_images(file: Path) -> bool:
 
 
 def same_id(text: str) -> str:
-    """Normalise an identifier, so that 3 and 3.0, and one accent composed or not, are equal.
+    """Normalise an identifier, so that 3, 3.0 and 003, and one accent composed or not, are equal.
 
     Args:
         text: The identifier as it stands in a file.
@@ -99,7 +103,7 @@ def same_id(text: str) -> str:
     Returns:
         The normalised identifier.
     """
-    return unicodedata.normalize("NFC", re.sub(r"^(\d+)[.,]0+$", r"\1", text.strip()))
+    return unicodedata.normalize("NFC", re.sub(r"^0*(\d+?)(?:[.,]0+)?$", r"\1", text.strip()))
 
 
 def _named_rows(text: CsvText, finder: FileFinder) -> pd.DataFrame:
@@ -139,20 +143,28 @@ def _part(text: str, where: str) -> str:
 
 
 def _boxes_of(rows: pd.DataFrame, given: pd.Series, where: dict[int, str]) -> list[list[list[float]] | None]:
-    corners = [_column(rows, (name,)) for name in _CORNERS]
-    if any(given) or None in corners:
+    named = (names for names in (_CORNERS, *_SIDES) if all(_column(rows, (name,)) for name in names))
+    names = next(named, None)
+    if any(given) or names is None:
         return [_boxes(text, where[row]) for row, text in given.items()]
-    parsed = []
-    for row, cells in zip(rows.index, rows[corners].to_numpy(), strict=True):
-        text = ""
-        if any(cells):
-            try:
-                left, top, right, bottom = (float(cell.replace(",", ".")) for cell in cells)
-                text = json.dumps([left, top, right - left, bottom - top])
-            except ValueError:
-                text = "none"
-        parsed.append(_boxes(text, where[row]))
-    return parsed
+    cells_of = rows[[_column(rows, (name,)) for name in names]].to_numpy()
+    return [
+        _boxes(_box_of(cells, names, where[row]), where[row]) for row, cells in zip(rows.index, cells_of, strict=True)
+    ]
+
+
+def _box_of(cells: Sequence[str], names: tuple[str, ...], where: str) -> str:
+    """Return the box that four cells describe as it would stand in the column boxes, "" for none."""
+    if not any(cells):
+        return ""
+    try:
+        x, y, right, bottom = (float(cell.replace(",", ".")) for cell in cells)
+        width, height = (right - x, bottom - y) if names == _CORNERS else (right, bottom)
+        if min(width, height) <= 0:
+            raise ValueError("empty")
+    except ValueError as error:
+        raise DatasetError(f"{where} has no readable box in its columns {', '.join(names)}.") from error
+    return json.dumps([x, y, width, height])
 
 
 def _boxes(text: str, where: str) -> list[list[float]] | None:
@@ -164,11 +176,11 @@ def _boxes(text: str, where: str) -> list[list[float]] | None:
         numbers = [[float(x), float(y), float(w), float(h)] for x, y, w, h in boxes]
         if not all(math.isfinite(v) for box in numbers for v in box) or any(min(w, h) <= 0 for _, _, w, h in numbers):
             raise ValueError("not a box")
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise DatasetError(
             f"{where} has no readable boxes: they are written [[x, y, width, height], ...], in pixels."
         ) from error
-    if numbers and max(v for box in numbers for v in box) <= 1:
+    if any(max(box) <= 1 for box in numbers):
         raise DatasetError(f"{where} has boxes in fractions of the image; they must be in pixels.")
     return numbers
 

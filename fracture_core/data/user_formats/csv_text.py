@@ -89,8 +89,8 @@ def _decoded(data: bytes, name: str) -> str:
         raise DatasetError(f"{name} is an Excel workbook, not a csv: save it as CSV UTF-8 in Excel.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         encodings = ["utf-16"]
-    elif b"\0" in data[:200]:
-        # Western text in UTF-16 has a zero in every second byte.
+    elif data[:200].count(0) > len(data[:200]) // 8:
+        # Western text in UTF-16 has a zero in every second byte; a single one is damage.
         encodings = ["utf-16-le" if data[1:200:2].count(0) > data[0:200:2].count(0) else "utf-16-be"]
     else:
         encodings = ["utf-8-sig", "cp1252", "latin-1"]
@@ -109,7 +109,9 @@ def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:
     if line := _SEPARATOR_LINE.match(text):
         separator, text = line[1], text[line.end() :]
     else:
-        head = re.sub(r'"[^"]*"', "", next((row for row in text.splitlines() if row.strip()), ""))
+        # What is quoted may contain separators and line breaks.
+        unquoted = re.sub(r'"[^"]*"', '""', text[: 2**16])
+        head = next((row for row in unquoted.splitlines() if row.strip()), "")
         separator = max(_SEPARATORS, key=head.count)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
     numbered = ((number, [cell.strip() for cell in cells]) for number, cells in enumerate(rows, 1))

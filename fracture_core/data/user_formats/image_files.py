@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 
 from fracture_core.data.fracatlas import DatasetError
@@ -22,7 +23,7 @@ def image_files(root: Path) -> list[Path]:
     """Find every file below a folder that may be an image.
 
     Names decide only what is no image: DICOM files are called by their UIDs or have no suffix at all. Hidden files and
-    what systems put there are left out.
+    what systems put there are left out, and files whose names are not text: see `misnamed`.
 
     Args:
         root: The folder.
@@ -33,7 +34,34 @@ def image_files(root: Path) -> list[Path]:
     Raises:
         DatasetError: The folder cannot be read.
     """
+    return [file for file in _every_file(root) if _is_text(file.relative_to(root))]
 
+
+def misnamed(root: Path) -> list[str]:
+    """Say which files of a folder are left out for their names, which no table can hold.
+
+    Args:
+        root: The folder.
+
+    Returns:
+        One sentence; none where every name is text.
+
+    Raises:
+        DatasetError: The folder cannot be read.
+    """
+    files = [file.relative_to(root) for file in _every_file(root) if not _is_text(file.relative_to(root))]
+    if not files:
+        return []
+    first = os.fsencode(files[0]).decode(errors="backslashreplace")
+    what = (
+        "1 file has a name that is not UTF-8 and was"
+        if len(files) == 1
+        else (f"{len(files)} files have names that are not UTF-8 and were")
+    )
+    return [f"{what} left out ({first}): please rename."]
+
+
+def _every_file(root: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         if Path(error.filename or root) == root:
             raise DatasetError(f"The folder {root} cannot be read ({error.strerror}).") from error
@@ -77,8 +105,10 @@ class FileFinder:
         """
         name = text.strip().replace("\\", "/")
         exact = self.root / name
-        if name and exact.is_file() and exact.resolve().is_relative_to(self.root):
-            return exact.resolve()
+        # The name may be too long for a file, or contain a zero byte.
+        with suppress(OSError, ValueError):
+            if name and _is_text(name) and exact.is_file() and exact.resolve().is_relative_to(self.root):
+                return exact.resolve()
         parts = [part for part in _same(name).split("/") if part not in ("", ".")]
         if ".." in parts or not parts or name.startswith("/") or re.match(r"[a-zA-Z]:", name):
             return None
@@ -93,16 +123,27 @@ class FileFinder:
         by_tail = defaultdict(list)
         for file in image_files(self.root):
             relative = [_same(part) for part in file.relative_to(self.root).parts]
-            for tail in {*_ends(relative), *_ends([*relative[:-1], relative[-1].rpartition(".")[0]])}:
+            stem = relative[-1].rpartition(".")[0]
+            for tail in {*_ends(relative), *_ends([*relative[:-1], stem]), *_ends([*relative[:-1], _number(stem)])}:
                 by_tail[tail].append(file)
         return by_tail
 
 
 def _tails(parts: list[str]) -> list[str]:
-    """Return what to look for, the longest path first; a number's ".0" goes last."""
+    """Return what to look for, the longest path first; last a number without a spreadsheet's ".0" and leading zeros."""
     without = re.sub(r"\.0+$", "", parts[-1])
-    names = [parts, [*parts[:-1], without]] if without != parts[-1] else [parts]
-    return [tail for name in names for tail in _ends(name)]
+    names = dict.fromkeys((parts[-1], without, _number(without)))
+    return [tail for name in names for tail in _ends([*parts[:-1], name])]
+
+
+def _number(name: str) -> str:
+    """Return a key for a name that is a number, the same with leading zeros or without; "" for any other name."""
+    return f"number:{int(name)}" if re.fullmatch(r"[0-9]{1,40}", name) else ""
+
+
+def _is_text(name: str | Path) -> bool:
+    """Tell whether a name is text: file systems take any bytes, which Python keeps as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in str(name))
 
 
 def _ends(parts: list[str]) -> list[str]:

@@ -113,6 +113,8 @@ def read_boxes(file: Path, names: dict[int, str]) -> list[tuple[str, list[float]
             continue
         try:
             values = [float(word) for word in line.split()]
+            if values[0] != int(values[0]):
+                raise ValueError("no class")
             name = names[int(values[0])]
             boxes.append((name, _box(values[1:])))
         except (ValueError, KeyError, OverflowError) as error:
