@@ -101,6 +101,8 @@ class HeatmapFiles:
     def _free(self, name: str, sha256: str) -> bool:
         image, evidence = (self._folder / f"{name}{suffix}" for suffix in (".png", ".npy"))
         if os.path.lexists(image):
+            if not image.is_file():  # a folder, or a pipe, which never ends
+                return False
             with image.open("rb") as file:
                 return _with_source(file.read(_PNG_HEAD), sha256)[_PNG_HEAD:] == file.read(len(_source_chunk(sha256)))
         return not os.path.lexists(evidence)

@@ -38,7 +38,8 @@ def add_predict_command(commands: Commands) -> None:
         commands: Where commands are added.
     """
     parser = command(commands, "predict", "Assess radiographs: a finding and a probability for each file.", _predict)
-    parser.add_argument("files", nargs="+", metavar="FILE", help=ANY_FORMAT)
+    names = f"{ANY_FORMAT} (one whose name begins with a hyphen: ./-NAME)"
+    parser.add_argument("files", nargs="+", metavar="FILE", help=names)
     add_bundle(parser)
     parser.add_argument(
         "--points", metavar="NAME", help="saved operating points, such as a site's (default: the bundle's own)"

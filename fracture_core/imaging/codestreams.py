@@ -106,6 +106,19 @@ def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
     return np.ascontiguousarray(np.where(present.reshape(-1, *[1] * (rows_first.ndim - 1)), rows_first, 0)), present
 
 
+def is_damaged(data: bytes, header: JpegHeader) -> bool:
+    """Tell whether rows that a stream lacks are damaged, not cut off.
+
+    Args:
+        data: The stream.
+        header: Of the stream.
+
+    Returns:
+        True where it has markers that cannot be there, or, of JPEG-LS, where it goes on to its end.
+    """
+    return bool(header.flaws) or (header.jpeg_ls and data.rstrip(b"\0").endswith(END_OF_IMAGE))
+
+
 def _written(data: bytes, into: np.ndarray) -> bool:
     """Decode JPEG-LS into memory; return whether the stream went on to the end."""
     try:

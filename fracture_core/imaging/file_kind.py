@@ -73,7 +73,7 @@ def file_kind(data: bytes) -> str:
 
 
 def _is_dicom(data: bytes) -> bool:
-    if data[128:132] != b"DICM" and data[:2] not in (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08"):
+    if b"DICM" not in (data[128:132], data[:4]) and data[:2] not in (b"\x02\0", b"\x08\0", b"\0\x02", b"\0\x08"):
         return False
     # pydicom takes a while to import, and most files never need it.
     from fracture_core.imaging.dicom.dataset import is_dicom

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import JpegImagePlugin
 
 from fracture_core.imaging.appearance.screen_photo import tint_warnings
-from fracture_core.imaging.codestreams import decode_jpeg
+from fracture_core.imaging.codestreams import decode_jpeg, is_damaged
 from fracture_core.imaging.exif import turned
 from fracture_core.imaging.greyscale import (
     COLOUR_WARNING,
@@ -46,7 +46,7 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
     header = read_header(data)
     _check(header)
     grey, present, warnings = _decode(data, header)
-    missing, truncated = blacken_missing(grey, present, accept=accept_cut_short, damaged=bool(header.flaws))
+    missing, truncated = blacken_missing(grey, present, accept=accept_cut_short, damaged=is_damaged(data, header))
     if not header.complete:
         missing, truncated = lacks_detail(header.height, missing, truncated, accept=accept_cut_short)
     grey = turned(grey, header.orientation)

@@ -101,6 +101,23 @@ def test_a_heatmap_that_cannot_be_written_costs_no_finding(predict, radiographs,
     assert "probability" in spoken.stdout and "cannot be written" in spoken.stderr
 
 
+@LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "pipe", "device"])
+def test_what_is_no_file_in_a_heatmaps_place_is_neither_read_nor_replaced(predict, radiographs, tmp_path, kind):
+    taken = tmp_path / f"{radiographs[0].stem}.png"
+    if kind == "pipe":
+        os.mkfifo(taken)
+    elif kind == "folder":
+        taken.mkdir()
+    else:
+        taken.symlink_to("/dev/full")
+    [entry] = json.loads(predict(radiographs[0], "--heatmap", tmp_path, "--json").stdout)
+    assert entry["heatmap_error"] is None
+    assert Path(entry["heatmap"]).is_file() and Path(entry["heatmap"]) != taken
+    assert os.path.lexists(taken) and not taken.is_file()
+
+
 @pytest.mark.slow
 def test_an_image_without_an_answer_is_said_to_have_none(predict, radiographs, tmp_path):
     blank = tmp_path / "blank.png"

@@ -8,7 +8,6 @@ import math
 import struct
 import unicodedata
 import warnings
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,8 +17,9 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
+from fracture_core.imaging.dicom.body import inflated, is_big_endian
 from fracture_core.imaging.dicom.unknown_sequences import without_unknown_sequences
-from fracture_core.imaging.limits import MAX_BYTES, UnreadableRadiograph
+from fracture_core.imaging.limits import UnreadableRadiograph
 
 # What pydicom finds odd it quotes, patients' names included; none of that may reach a log.
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -101,7 +101,7 @@ def is_dicom(data: bytes) -> bool:
     Returns:
         Whether they do.
     """
-    if data[128:132] == b"DICM":
+    if b"DICM" in (data[128:132], data[:4]):
         return True
     if len(data) <= 132:
         return False
@@ -123,10 +123,14 @@ def open_file(data: bytes) -> DicomFile:
         UnreadableRadiograph: The file unpacks to too much, or has too many elements.
         Exception: Whatever pydicom raises for damage.
     """
+    if data[:4] == b"DICM":
+        data = bytes(128) + data  # written without the preamble
     meta, start = _meta_header(data)
     stated = text(meta.get("TransferSyntaxUID", ""))
+    if stated and stated != _DEFLATED and is_big_endian(data, start) is (stated != _BIG_ENDIAN):
+        data, stated = data[start:], ""  # the elements themselves are believed before what the file says of them
     if stated == _DEFLATED:
-        data = _inflated(data, start)
+        data = inflated(data, start)
     elif stated == _BIG_ENDIAN:
         data = without_unknown_sequences(data)
     source = _BoundedReads(data)
@@ -152,20 +156,6 @@ def _meta_header(data: bytes) -> tuple[Dataset, int]:
     source = _BoundedReads(data[start : start + 2**16])
     meta = read_dataset(source, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     return pydicom.dataset.FileMetaDataset(meta), start + source.tell()
-
-
-def _inflated(data: bytes, start: int) -> bytes:
-    """Return the elements of a deflated file, refusing those that would be larger than any file read here."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    try:
-        elements = inflater.decompress(data[start:], MAX_BYTES)
-    except zlib.error:
-        elements = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data[start:], MAX_BYTES)
-    if len(elements) >= MAX_BYTES:
-        raise UnreadableRadiograph(
-            f"The DICOM file unpacks to more than {MAX_BYTES // 2**20} MB, which is more than can be read here."
-        )
-    return elements
 
 
 def _pixel_element(data: bytes, place: int, implicit: bool, order: str) -> PixelElement | None:

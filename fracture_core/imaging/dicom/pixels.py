@@ -15,7 +15,7 @@ import numpy as np
 from pydicom.uid import UID
 
 from fracture_core.imaging.bare_codestreams import MAX_COMPRESSED_PIXELS
-from fracture_core.imaging.codestreams import decode_jpeg
+from fracture_core.imaging.codestreams import decode_jpeg, is_damaged
 from fracture_core.imaging.dicom.dataset import DicomFile
 from fracture_core.imaging.dicom.encapsulation import compressed_frame
 from fracture_core.imaging.dicom.native import deflated_samples, native_samples, rle_samples
@@ -231,7 +231,7 @@ def _jpeg(data: bytes, form: PixelFormat) -> Frame:
         values = _stored_bits(values, form)
     # Transformed colour comes out as RGB; lossless colour as it is coded.
     colour = ("RGB" if form.samples == 1 else _colour(values, form.photometric)) if header.lossless else "RGB"
-    frame = _compressed(values, present, form, colour, warnings, damaged=bool(header.flaws))
+    frame = _compressed(values, present, form, colour, warnings, damaged=is_damaged(data, header))
     return replace(frame, coarse=not header.complete)
 
 

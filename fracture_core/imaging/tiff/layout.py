@@ -191,7 +191,8 @@ def _is_tiled(directory: Directory, height: int, width: int, planes: int) -> boo
 def _segment(directory: Directory, height: int, width: int, *, tiled: bool) -> tuple[int, int]:
     if not tiled:
         rows = directory.number(_ROWS_PER_STRIP, height)
-        return (min(rows, height) if rows else height), width
+        # 0 and every number beyond the image mean one strip, as does -1 of writers that take it for a signed number.
+        return (min(rows, height) if rows > 0 else height), width
     across, down = directory.number(_TILE_WIDTH, 0), directory.number(_TILE_LENGTH, 0)
     # Every tile is decoded whole, however little of it the image needs.
     if across < 1 or down < 1 or across * down > 4 * max(width * height, 512 * 512):

@@ -92,7 +92,9 @@ def _in_print_order(text: str) -> str:
     """Return text with Arabic letters joined, and what runs from right to left turned round."""
     if not any(unicodedata.bidirectional(c) in ("R", "AL", "AN") for c in text):
         return text
-    import arabic_reshaper
+    from arabic_reshaper import ArabicReshaper
     from bidi.algorithm import get_display
 
-    return str(get_display(arabic_reshaper.reshape(text)))
+    # The font has the ligatures of lam and alef, which must be joined, and not that of the name of God.
+    joined = ArabicReshaper({"ARABIC LIGATURE ALLAH": False}).reshape(text)
+    return str(get_display(joined))

@@ -296,3 +296,11 @@ def test_fax_codes_that_are_read_in_more_than_one_way_are_named() -> None:
     tags = {258: (3, 1), 259: (3, 4), 262: (3, 0), 277: (3, 1)}
     with pytest.raises(UnreadableRadiograph, match="group 4, with codes that are not read here"):
         read_radiograph(one_strip(strip, 64, 40, tags))
+
+
+@pytest.mark.parametrize(("kind", "rows"), [(4, 0), (3, 0), (4, 2**32 - 1), (3, 2**16 - 1), (9, 2**32 - 1), (4, 2**31)])
+def test_rows_per_strip_that_mean_one_strip(kind: int, rows: int) -> None:
+    """0, the specification's 2^32 - 1, and the same as a signed number, -1."""
+    height, width = PHANTOM.shape
+    tags = {258: (3, 8), 259: (3, 1), 262: (3, 1), 277: (3, 1), 278: (kind, rows)}
+    np.testing.assert_array_equal(read_radiograph(one_strip(PHANTOM.tobytes(), width, height, tags)).pixels, PHANTOM)

@@ -117,3 +117,10 @@ def test_each_font_has_its_licence_text_beside_it():
     for font in fonts:
         words = (folder / f"LICENCE-{font.stem}.txt").read_text("utf-8")
         assert len(words) > 3000 and ("AS IS" in words)
+
+
+@pytest.mark.parametrize("name", ["عبد الله", "محمد بن عبدالله", "الله", "لله", "لا إله", "سلام"])
+def test_an_arabic_name_lacks_no_ligature(name: str) -> None:
+    """Abdullah is the commonest of names, and the font has no glyph for the whole of the word in it."""
+    assert CANNOT_BE_PRINTED not in markup(name)
+    assert "?" not in markup(name)
