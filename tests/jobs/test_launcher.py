@@ -67,6 +67,7 @@ def at_step(run: Path, step: int):
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 def test_paused_killed_cancelled_and_resumed_it_ends_as_if_nothing_had_been(here, monkeypatch):
     monkeypatch.setenv("FRACTURE_TEST_STEP_SECONDS", "0.15")
+    monkeypatch.setenv("FRACTURE_TRAINING_NICE", "10")
     data = here / "data"
     dataset = miniature(data)
     run = job.start(RECIPE, data, "tiny")
