@@ -159,6 +159,9 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
     try:
         resolved = expand_user_path(path).resolve()
         resolved.exists()
+        str(resolved).encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError("The folder's path contains a name that is not UTF-8: please rename that folder.") from error
     except (OSError, ValueError) as error:
         raise DatasetError(f"There is no folder {os.fspath(path)[:200]!r}.") from error
     return resolved

@@ -202,6 +202,14 @@ class TestOthers:
             "1 file has a name that is not UTF-8 and was left out (normal/h\\xe4nd.png): please rename."
         ]
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="needs a file system that takes any bytes as a name")
+    def test_a_folder_whose_name_is_not_text_is_named(self, tmp_path):
+        folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/h\xe4nd"))
+        for number in range(N):
+            save(tmp_path / "made" / ("fractured" if number % 2 else "normal") / f"{number}.png", number)
+        (tmp_path / "made").rename(folder)
+        assert "not UTF-8" in refusal(folder)
+
     @pytest.mark.parametrize("name", ["a\0b", "a" * 5000])
     def test_names_that_no_folder_can_have(self, name):
         with pytest.raises(DatasetError, match="There is no folder"):
