@@ -66,6 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         abandon(sys.stdout)
+    except MemoryError:
+        say("error: There is not enough memory.")
     except OSError as error:
         say(f"error: {_system_error(error)}")
         if error.filename is None:

@@ -69,7 +69,7 @@ def read_file(folder: Path, file: str, *, most: int = MOST_BYTES, sha256: str | 
                 raise BundleError(f"The bundle {folder.name!r} is damaged: {file} is not a regular file.")
             if status.st_size > most:
                 raise BundleError(f"The bundle {folder.name!r} is damaged: {file} is far too large.")
-            data = opened.read(most)
+            data = opened.read(status.st_size)  # memory is taken for as many bytes as are asked for
     except OSError as error:
         missing = isinstance(error, FileNotFoundError) or (folder / file).is_symlink()
         what = "is missing" if missing else f"cannot be read ({error.strerror})"

@@ -78,9 +78,9 @@ class HeatmapFiles:
         except FractureCoreError:
             raise
         except OSError as error:
-            raise DrawingError(
-                f"The heatmap cannot be written to {self._folder} ({error.strerror or error})."
-            ) from error
+            # NumPy says of a full disk how many numbers it wrote, and no more.
+            reason = error.strerror or "the disk may be full"
+            raise DrawingError(f"The heatmap cannot be written to {self._folder} ({reason}).") from error
         except Exception as error:
             reason = "there is not enough memory" if isinstance(error, MemoryError) else type(error).__name__
             raise DrawingError(f"The heatmap cannot be drawn ({reason}).") from error

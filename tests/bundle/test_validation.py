@@ -9,6 +9,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from safetensors.numpy import load_file, save_file
 
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import FILES, check_name, write_manifest
-from fracture_core.bundle.validation import BundleError
+from fracture_core.bundle.validation import BundleError, read_file
 from fracture_core.errors import FractureCoreError
 from fracture_core.inference.openvino_backend import openvino_graph
 from fracture_core.inference.predictor import Predictor
@@ -277,6 +278,7 @@ def test_reading_a_bundle_runs_and_compiles_nothing(small_models) -> None:
     """Python's own audit events, once everything that reading imports is in memory."""
     code = f"""
 import sys
+import tracemalloc
 from pathlib import Path
 from fracture_core.bundle.loading import load_bundle
 
@@ -329,3 +331,14 @@ def test_words_of_a_bundle_make_no_browser_fetch_anything(stranger, monkeypatch)
     told = [one for kind in ("markdown", "caption") for one in app.get(kind)]
     assert any("tracker" in one.value for one in told)
     assert not [one.value for one in told if "![" in one.value or one.proto.allow_html]
+
+
+def test_reading_a_small_file_takes_little_memory(tmp_path) -> None:
+    """A bundle's limit on a file's size is no reason to take as much memory."""
+    (tmp_path / "small.bin").write_bytes(b"x" * 1000)
+    tracemalloc.start()
+    try:
+        assert read_file(tmp_path, "small.bin", most=2**30) == b"x" * 1000
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()

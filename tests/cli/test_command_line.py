@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fracture_core.__main__ import parser
+from fracture_core.__main__ import main, parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -163,3 +163,12 @@ def test_every_command_has_help(name, capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert "Not a medical device" in text.replace("\n", " ") and "%%" not in text
+
+
+def test_lack_of_memory_is_one_sentence(monkeypatch, capsys):
+    def run(_):
+        raise MemoryError
+
+    monkeypatch.setattr("fracture_core.cli.predict._predict", run)
+    assert main(["predict", "x"]) == 1
+    assert capsys.readouterr().err == "error: There is not enough memory.\n"

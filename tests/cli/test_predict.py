@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,24 @@ def test_a_heatmap_that_cannot_be_written_costs_no_finding(predict, radiographs,
     assert all("cannot be written" in entry["heatmap_error"] and entry["heatmap"] is None for entry in entries)
     spoken = predict(radiographs[0], "--heatmap", taken)
     assert "probability" in spoken.stdout and "cannot be written" in spoken.stderr
+
+
+@LINUX
+@pytest.mark.slow
+def test_a_disk_that_fills_up_is_said_in_words(predict, radiographs, tmp_path):
+    """A limit on the size of a file fails as a full disk does: in the middle of the evidence, the larger of the two."""
+    height, width = cv2.imread(str(radiographs[0]), cv2.IMREAD_GRAYSCALE).shape
+    most = height * width * 7 // 2  # bytes a pixel: 3 in an overlay at most, 4 of evidence
+
+    def limit():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+
+    done = predict(radiographs[0], "--heatmap", tmp_path / "out", "--json", preexec_fn=limit)
+    [entry] = json.loads(done.stdout)
+    assert entry["probability"] is not None
+    assert re.search(r"cannot be written to .* \([A-Za-z ]+\)\.$", entry["heatmap_error"])
 
 
 @LINUX
