@@ -1,6 +1,6 @@
 """How long a later upload takes beside the bare network, and beside an older version of the app, in one run.
 
-    python -m benchmarks.later_uploads [FILE ...] [--against FOLDER] [--rounds N]
+    python -m benchmarks.later_uploads [FILE ...] [--against FOLDER]
 
 Starts the app, uploads the first file, and then each further one into the same session, in Chromium, from choosing the
 file to its finding. Between uploads it times the network alone on a letterboxed radiograph. `--against` is a checkout
