@@ -202,12 +202,20 @@ def _divide(truth: NDArray[np.bool_], patients: list[str], seed: int) -> dict[st
 
 
 def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> ScoreScale:
-    """Fit temperature and offset by maximum likelihood (Platt 1999); bounds hold where the classes are separable."""
+    """Fit temperature and offset by maximum likelihood, towards Platt's targets (1999).
+
+    They stand one film of either kind short of 0 and 1, so that a few films that are easily told apart do not end in
+    probabilities next to 0 and 1.
+    """
     from scipy.optimize import minimize
+
+    fractured = int(truth.sum())
+    sound = len(truth) - fractured
+    target = np.where(truth, (fractured + 1) / (fractured + 2), 1 / (sound + 2))
 
     def loss(values: NDArray[np.float64]) -> float:
         scaled = logits * values[0] + values[1]
-        return float(np.logaddexp(0.0, np.where(truth, -scaled, scaled)).mean())
+        return float((np.logaddexp(0.0, scaled) - target * scaled).mean())
 
     bounds = [(1 / _SLOPES[1], 1 / _SLOPES[0]), _OFFSETS]
     fitted = minimize(loss, np.array([1.0, 0.0]), bounds=bounds, method="L-BFGS-B").x

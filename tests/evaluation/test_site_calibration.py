@@ -41,20 +41,32 @@ def test_patients_stay_on_one_side_and_testing_has_one_film_each():
     assert (len(owners["tuning"]), len(owners["report"])) == (360, 180)
 
 
-def test_the_scale_is_logistic_regressions():
+@pytest.mark.parametrize(("n", "separation"), [(3000, 1.5), (60, 3.0), (16, 12.0)])
+def test_the_scale_is_logistic_regressions_towards_platts_targets(n: int, separation: float):
     rng = np.random.default_rng(1)
-    _, labels, logits, _ = films(3000, rng, separation=1.5)
+    _, labels, logits, _ = films(n, rng, separation=separation)
+    fractured, sound = int(labels.sum()), int((1 - labels).sum())
     scale = module._fit_scale(labels.astype(bool), logits)
-    reference = LogisticRegression(C=np.inf, tol=1e-10).fit(logits[:, None], labels)
-    assert 1 / scale.temperature == pytest.approx(reference.coef_[0, 0], rel=1e-3)
-    assert scale.offset == pytest.approx(reference.intercept_[0], abs=1e-3)
-    assert np.allclose(scale.probability(logits), reference.predict_proba(logits[:, None])[:, 1], atol=1e-3)
+    target = np.where(labels == 1, (fractured + 1) / (fractured + 2), 1 / (sound + 2))
+    reference = LogisticRegression(C=np.inf, tol=1e-10).fit(
+        np.tile(logits, 2)[:, None], np.repeat([1, 0], n), sample_weight=np.concatenate([target, 1 - target])
+    )
+    assert 1 / scale.temperature == pytest.approx(reference.coef_[0, 0], rel=1e-2)
+    assert scale.offset == pytest.approx(reference.intercept_[0], abs=1e-2)
+    assert np.allclose(scale.probability(logits), reference.predict_proba(logits[:, None])[:, 1], atol=2e-3)
 
     def loss(values):
         scaled = logits * values[0] + values[1]
-        return np.logaddexp(0, np.where(labels == 1, -scaled, scaled)).mean()
+        return (np.logaddexp(0, scaled) - target * scaled).mean()
 
     assert np.abs(approx_fprime([1 / scale.temperature, scale.offset], loss)).max() < 1e-3
+
+
+def test_a_few_films_that_are_easily_told_apart_give_no_certainty():
+    labels = np.repeat([False, True], 8)
+    logits = np.where(labels, 4.0, -4.0) + np.linspace(-0.5, 0.5, 16)
+    probabilities = module._fit_scale(labels, logits).probability(logits)
+    assert 0.05 < probabilities[:8].mean() < 0.15 and 0.85 < probabilities[8:].mean() < 0.95
 
 
 def test_before_and_after_are_of_films_that_took_no_part(bundle):
