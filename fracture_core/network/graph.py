@@ -40,6 +40,10 @@ OPERATIONS: dict[str, tuple[str, ...]] = {
 }
 
 
+#: Larger than any attribute of a layer: sizes, strides, scales.
+_LARGEST = 1e6
+
+
 class GraphError(FractureCoreError):
     """A network description that cannot be run: unknown format or operation, or a missing or misshapen weight."""
 
@@ -174,14 +178,26 @@ class Graph:
                 array = weights.get(f"{node.name}/{part}")
                 if array is None:
                     raise GraphError(f"The weights lack {part!r} of the layer {node.name!r}.")
-                if array.ndim not in ranks[part] or not np.isfinite(array).all():
+                sound = array.ndim in ranks[part] and np.isfinite(array).all()
+                if not sound or (part == "variance" and (array < 0).any()):
                     raise GraphError(f"The weights hold a damaged {part!r} for the layer {node.name!r}.")
 
 
 def _node(entry: Mapping[str, Any]) -> Node:
     fixed = ("name", "operation", "inputs")
     attributes = {key: value for key, value in entry.items() if key not in fixed}
+    if entry["operation"] == "batch_norm" and not 0 < attributes["epsilon"] <= 1:
+        raise ValueError("a normalisation's epsilon is no small number")
+    # Not-a-number fails the comparison too.
+    if not all(abs(number) <= _LARGEST for value in attributes.values() for number in _numbers(value)):
+        raise ValueError("a number is far too large")
     return Node(str(entry["name"]), str(entry["operation"]), tuple(map(str, entry["inputs"])), attributes)
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, list | tuple):
+        return [number for part in value for number in _numbers(part)]
+    return [value] if isinstance(value, int | float) else []
 
 
 def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:

@@ -99,7 +99,7 @@ def changed(tree: Any, path: tuple, value: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", ["recipe.json", "operating_points.json", "network.json", "bundle.json"])
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_part_of_any_description_may_be_anything(workshop, small_models, file, data) -> None:
     original = (small_models / "small" / file).read_bytes()
@@ -117,7 +117,7 @@ def test_a_part_of_any_description_may_be_anything(workshop, small_models, file,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", [*FILES, "bundle.json", "chosen_points.json"])
-@settings(max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
 def test_a_file_may_hold_anything(workshop, small_models, file, data) -> None:
     path = workshop / file

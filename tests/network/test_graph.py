@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fracture_core.network.graph import OPERATIONS, Graph, GraphError, Node, same_padding
+from fracture_core.network.graph import FORMAT, OPERATIONS, Graph, GraphError, Node, same_padding
 from fracture_core.network.weights import (
     WeightsError,
     half_precision,
@@ -218,3 +218,32 @@ def test_a_size_that_the_strides_do_not_divide_is_refused(size: int) -> None:
 def test_a_node_without_attributes_is_still_plain_data() -> None:
     graph = Graph((Node("x", "input", (), {"shape": [4, 4, 1]}), Node("y", "add", ("x", "x"))), {"y": "y"})
     assert Graph.from_json(graph.to_json()) == graph
+
+
+@pytest.mark.parametrize(
+    ("layer", "attribute", "value"),
+    [
+        *(("batch_norm", "epsilon", value) for value in (-1, 0, 3, 10**400, float("nan"), float("inf"), "x", None)),
+        *(("rescale", "scale", value) for value in (10**400, 1e308, [float("nan")], [[10**400]])),
+        ("upsample", "factor", 10**400),
+    ],
+)
+def test_numbers_that_no_layer_has_are_refused(layer: str, attribute: str, value: object) -> None:
+    nodes = [
+        {"name": "input", "operation": "input", "inputs": [], "shape": [32, 32, 1]},
+        {"name": "layer", "operation": layer, "inputs": ["input"], attribute: value},
+    ]
+    with pytest.raises(GraphError, match="damaged"):
+        Graph.from_json({"format": FORMAT, "nodes": nodes, "outputs": {"out": "layer"}})
+
+
+def test_a_negative_variance_is_damage() -> None:
+    nodes = (
+        Node("input", "input", (), {"shape": [32, 32, 1]}),
+        Node("norm", "batch_norm", ("input",), {"epsilon": 1e-3, "scale": False}),
+    )
+    weights = {f"norm/{part}": np.ones(1, np.float32) for part in ("beta", "mean", "variance")}
+    graph = Graph(nodes, {"out": "norm"})
+    graph.check_weights(weights)
+    with pytest.raises(GraphError, match="'variance'"):
+        graph.check_weights(weights | {"norm/variance": -np.ones(1, np.float32)})
