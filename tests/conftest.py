@@ -11,9 +11,11 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-# How long one example takes says more of how busy the machine is than of the code.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+# How long one example takes says more of how busy the machine is than of the code. Every run tries the same examples,
+# so that a change fails for what it changed; HYPOTHESIS_PROFILE=exploring tries new ones.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("exploring", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 # What the person at this machine chose on the app's pages must not reach the tests.
 os.environ["FRACTURE_SETTINGS"] = str(Path(tempfile.gettempdir()) / "no-fracture-settings.json")
 os.environ.pop("FRACTURE_REVIEW_DIR", None)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fracture_core.imaging.limits import UnreadableRadiograph, check_size
+from fracture_core.imaging.truncation import NOTHING_THERE
 
 _FILE_HEADER = 14
 #: Compressions: none, colours in bits that masks give, the same with alpha; and files within a file.
@@ -62,7 +63,7 @@ def bmp_completed(data: bytes) -> tuple[bytes, np.ndarray | None]:
         The whole file; and which rows are in it, bool (H,), or None where all are.
 
     Raises:
-        UnreadableRadiograph: Its size is beyond the limits.
+        UnreadableRadiograph: Its size is beyond the limits, or there is not one row.
     """
     if len(data) < 34:
         return data, None
@@ -73,6 +74,8 @@ def bmp_completed(data: bytes) -> tuple[bytes, np.ndarray | None]:
     if not plain or lacking <= 0 or not header.stride:
         return data, None
     rows = np.arange(abs(header.height)) < max(len(data) - header.start, 0) // header.stride
+    if not rows.any():  # the start of the rows may be said to lie gigabytes behind the end
+        raise UnreadableRadiograph(NOTHING_THERE)
     # Rows are stored from the bottom up unless the height is negative.
     return data + bytes(lacking), rows if header.height < 0 else rows[::-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -84,3 +85,17 @@ def test_pixels_that_are_not_square_are_told() -> None:
     warnings = read_radiograph(bmp(rows, 24, across=2835, down=1417)).warnings
     assert any("2 times as high as wide" in sentence for sentence in warnings)
     assert read_radiograph(bmp(rows, 24, across=2_000_000_000, down=1)).warnings == ()
+
+
+@pytest.mark.parametrize("start", [2**20, 2**30, 2**32 - 1])
+@pytest.mark.parametrize("accept", [False, True])
+def test_rows_said_to_lie_far_behind_the_end_take_no_memory(start: int, accept: bool) -> None:
+    data = bytearray(bmp(PHANTOM, 8, extra=bytes(1024)))
+    struct.pack_into("<I", data, 10, start)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableRadiograph, match="contains no image data"):
+            read_radiograph(bytes(data), name="far.bmp", accept_cut_short=accept)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
