@@ -151,7 +151,9 @@ def test_the_map_is_computed_once_and_a_lasso_selects(page, server, table, known
     _, chosen, *place = min(known_films, key=lambda one: math.dist(one[2:], middle))
     room = [place[0] - area["x"], area["x"] + area["width"] - place[0]]
     room += [place[1] - area["y"], area["y"] + area["height"] - place[1]]
-    radius = min(0.2 * spread, *(side - 5 for side in room))
+    away = sorted(math.dist(one[2:], place) for one in known_films)
+    # A dozen films at most: the grid shows 24 at a time.
+    radius = min(0.2 * spread, (away[11] + away[12]) / 2, *(side - 5 for side in room))
     inside = {one[1] for one in known_films if math.dist(one[2:], place) < radius - 3}
     near = {one[1] for one in known_films if math.dist(one[2:], place) < radius + 3}
     lasso(page, *place, radius)
