@@ -19,12 +19,8 @@ import numpy as np
 from fracture_core.imaging.appearance.orientation import quarter_turns_to_upright
 from fracture_core.imaging.appearance.screen_outline import Corners, screen_corners
 from fracture_core.imaging.appearance.screen_photo import shows_moire
-from fracture_core.imaging.bare_codestreams import read_jpeg_2000, read_jpeg_xl
 from fracture_core.imaging.file_kind import file_kind
-from fracture_core.imaging.jpeg import read_jpeg
 from fracture_core.imaging.limits import MAX_BYTES, DecodedImage, UnreadableRadiograph
-from fracture_core.imaging.raster.reader import read_raster
-from fracture_core.imaging.tiff.reader import read_tiff
 
 if TYPE_CHECKING:
     from fracture_core.imaging.dicom.header import DicomHeader
@@ -171,21 +167,36 @@ def radiograph_of(
 
 
 def _decoded(data: bytes, kind: str, *, accept_cut_short: bool) -> DecodedImage:
+    # Each reader is imported at the first file of its kind: a command that reads one JPEG needs no other decoder.
     if kind in ("JPEG", "JPEG-LS"):
+        from fracture_core.imaging.jpeg import read_jpeg
+
         return read_jpeg(data, accept_cut_short=accept_cut_short)
     if kind == "TIFF":
-        try:
-            return read_tiff(data, accept_cut_short=accept_cut_short)
-        except (ValueError, IndexError, TypeError, OverflowError, ArithmeticError, struct.error) as error:
-            # Tags contradict each other in more ways than are listed.
-            raise UnreadableRadiograph(
-                "The TIFF image is damaged and cannot be decoded. Please export or send it again."
-            ) from error
+        return _decoded_tiff(data, accept_cut_short=accept_cut_short)
     if kind == "JPEG 2000":
+        from fracture_core.imaging.bare_codestreams import read_jpeg_2000
+
         return read_jpeg_2000(data, accept_cut_short=accept_cut_short)
     if kind == "JPEG XL":
+        from fracture_core.imaging.bare_codestreams import read_jpeg_xl
+
         return read_jpeg_xl(data)
+    from fracture_core.imaging.raster.reader import read_raster
+
     return read_raster(data, kind, accept_cut_short=accept_cut_short)
+
+
+def _decoded_tiff(data: bytes, *, accept_cut_short: bool) -> DecodedImage:
+    from fracture_core.imaging.tiff.reader import read_tiff
+
+    try:
+        return read_tiff(data, accept_cut_short=accept_cut_short)
+    except (ValueError, IndexError, TypeError, OverflowError, ArithmeticError, struct.error) as error:
+        # Tags contradict each other in more ways than are listed.
+        raise UnreadableRadiograph(
+            "The TIFF image is damaged and cannot be decoded. Please export or send it again."
+        ) from error
 
 
 def is_blank(pixels: np.ndarray) -> bool:

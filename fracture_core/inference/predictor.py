@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -165,15 +166,18 @@ class Predictor:
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None):
         self.bundle = bundle
-        film_content()  # made ready now, not when the first radiograph is read
-        weights = bundle.weights()
-        self.head = evidence_head(bundle.graph, weights)
+        # Both networks are made ready now, beside each other, not when the first radiograph is read.
+        with ThreadPoolExecutor(1) as beside:
+            content = beside.submit(film_content)
+            weights = bundle.weights()
+            self.head = evidence_head(bundle.graph, weights)
 
-        def engine(graph: Graph, recipe: Recipe) -> Engine | TensorFlowEngine | RemoteEngine:
-            local = ready_engine(graph, weights, recipe, threads=threads)
-            return reading_engine(local, served_name(bundle, recipe.image_size))
+            def engine(graph: Graph, recipe: Recipe) -> Engine | TensorFlowEngine | RemoteEngine:
+                local = ready_engine(graph, weights, recipe, threads=threads)
+                return reading_engine(local, served_name(bundle, recipe.image_size))
 
-        whole, smaller = scoring_engines(with_evidence(bundle.graph), bundle.recipe, engine)
+            whole, smaller = scoring_engines(with_evidence(bundle.graph), bundle.recipe, engine)
+            content.result()
         bundle.check_features(whole.shapes)
         self.scorer = Scorer(whole, bundle.recipe, smaller)
 
