@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +23,13 @@ from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_read
 from fracture_core.inference.cautions import all_warnings, cautions, unlike_validated
-from fracture_core.inference.engine import Engine, TensorFlowEngine, ready_engine
+from fracture_core.inference.engine import ready_engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.inference.film_content import INVERTED_WARNING, film_content, understood
 from fracture_core.inference.marks import MAP_SIDE, Mark, marked
 from fracture_core.inference.model_export import served_name
-from fracture_core.inference.remote_engine import RemoteEngine, reading_engine
-from fracture_core.inference.scorer import Scorer, scoring_engines
+from fracture_core.inference.remote_engine import reading_engine
+from fracture_core.inference.scorer import AnyEngine, Scorer, scoring_engines
 from fracture_core.metrics.operating_points import OperatingPoint, answer
 from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.network.graph import Graph
@@ -170,15 +170,15 @@ class Predictor:
         with ThreadPoolExecutor(1) as beside:
             content = beside.submit(film_content)
             weights = bundle.weights()
-            self.head = evidence_head(bundle.graph, weights)
 
-            def engine(graph: Graph, recipe: Recipe) -> Engine | TensorFlowEngine | RemoteEngine:
+            def engine(graph: Graph, recipe: Recipe) -> AnyEngine:
                 local = ready_engine(graph, weights, recipe, threads=threads)
                 return reading_engine(local, served_name(bundle, recipe.image_size))
 
             whole, smaller = scoring_engines(with_evidence(bundle.graph), bundle.recipe, engine)
             content.result()
         bundle.check_features(whole.shapes)
+        self.head = evidence_head(bundle.graph, weights)
         self.scorer = Scorer(whole, bundle.recipe, smaller)
 
     @property
@@ -267,14 +267,12 @@ class Predictor:
         Yields:
             A finding or a failure per file.
         """
+        read = partial(read_radiograph, accept_cut_short=accept_cut_short, frame=frame, window=window)
         for source in sources:
             name = source[0] if isinstance(source, tuple) else Path(source).name
             data = source[1] if isinstance(source, tuple) else source
             try:
-                radiograph = read_radiograph(
-                    data, name=name, accept_cut_short=accept_cut_short, frame=frame, window=window
-                )
-                finding = self.predict(radiograph, greys_as_stored=greys_as_stored)
+                finding = self.predict(read(data, name=name), greys_as_stored=greys_as_stored)
                 result: Finding | Failure = finding.at(*points) if points else finding
             except FractureCoreError as error:
                 result = Failure(name, str(error))
