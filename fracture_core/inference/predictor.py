@@ -269,8 +269,7 @@ class Predictor:
         """
         read = partial(read_radiograph, accept_cut_short=accept_cut_short, frame=frame, window=window)
         for source in sources:
-            name = source[0] if isinstance(source, tuple) else Path(source).name
-            data = source[1] if isinstance(source, tuple) else source
+            name, data = source if isinstance(source, tuple) else (Path(source).name, source)
             try:
                 finding = self.predict(read(data, name=name), greys_as_stored=greys_as_stored)
                 result: Finding | Failure = finding.at(*points) if points else finding
