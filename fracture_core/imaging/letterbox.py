@@ -139,6 +139,25 @@ def shrink(pixels: np.ndarray, side: int) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 
+def halved(pixels: np.ndarray, least: int) -> np.ndarray:
+    """Halve an image until its longer side would be shorter than a given length; the fast way to shrink it first.
+
+    The mean of two by two pixels takes a tenth of the time of averaging over areas by any other factor.
+
+    Args:
+        pixels: uint8 (H, W).
+        least: In pixels.
+
+    Returns:
+        uint8, a last odd row or column left out at each step.
+    """
+    while max(pixels.shape) >= 2 * least and min(pixels.shape) > 1:
+        height, width = (n // 2 for n in pixels.shape)
+        even = pixels[: 2 * height, : 2 * width]
+        pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    return pixels
+
+
 def letterbox(
     pixels: np.ndarray, size: int, field: tuple[int, int, int, int] | None = None
 ) -> tuple[np.ndarray, Placement]:

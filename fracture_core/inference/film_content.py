@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.imaging.letterbox import letterbox
+from fracture_core.imaging.letterbox import halved, letterbox
 from fracture_core.imaging.radiograph import Radiograph
 from fracture_core.inference.engine import Engine, EngineError
 from fracture_core.inference.plain_graph import PlainEngine
@@ -83,7 +83,7 @@ class FilmContent:
         Returns:
             What it shows.
         """
-        return self.of_squares(letterbox(pixels, self.size)[0][None])[0]
+        return self.of_squares(letterbox(halved(pixels, 2 * self.size), self.size)[0][None])[0]
 
     def of_squares(self, squares: np.ndarray) -> list[Shown]:
         """Say what letterboxed images show.

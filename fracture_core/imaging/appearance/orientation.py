@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from safetensors.numpy import load_file
 
+from fracture_core.imaging.letterbox import halved
+
 SIDEWAYS_WARNING = "This film may be lying on its side. If so, turn it upright and have it assessed again."
 
 WEIGHTS = Path(__file__).with_name("orientation.safetensors")
@@ -58,6 +60,7 @@ def middle(pixels: np.ndarray) -> np.ndarray | None:
     Returns:
         uint8 (128, 128); None where the image shows nothing.
     """
+    pixels = halved(pixels, 2 * _SIDE)
     scale = _SIDE / max(pixels.shape)
     size = [max(1, round(side * scale)) for side in pixels.shape[::-1]]
     small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from fracture_core.imaging.letterbox import halved
+
 PERSPECTIVE_WARNING = (
     "The image looks like a photo of a screen or a film taken at an angle. Straighten it or crop it, or upload the "
     "original file if you can."
@@ -42,7 +44,7 @@ def screen_corners(pixels: np.ndarray) -> Corners | None:
     height, width = pixels.shape
     scale = min(1.0, _LONGEST / max(pixels.shape))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.GaussianBlur(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), (5, 5), 0)
+    small = cv2.GaussianBlur(cv2.resize(halved(pixels, _LONGEST), size, interpolation=cv2.INTER_AREA), (5, 5), 0)
     outline = max(_quadrilaterals(small), key=cv2.contourArea, default=None)
     if outline is None:
         return None
