@@ -17,7 +17,7 @@ import numpy as np
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor

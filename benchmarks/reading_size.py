@@ -22,7 +22,7 @@ from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import project_split
-from fracture_core.explain.gradcam import heatmap
+from fracture_core.explain.heatmap_methods import heatmap
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence

@@ -18,7 +18,7 @@ from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.heatmap_scores import LocalisationRow, LocalisationScore, score_heatmap, summarise
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.files import write_text
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor

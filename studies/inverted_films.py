@@ -3,7 +3,7 @@
     FRACATLAS_DIR=... FRACTURE_ELSEWHERE_DIR=... python -m studies.inverted_films [--list]
 
 Prints both shares for FracAtlas's validation films and each source of limb films elsewhere, by the rule that uploads go
-through (`inference.film_content.understood`); the inverted films are the same ones with black and white exchanged. Bar:
+through (`inference.scope.understood`); the inverted films are the same ones with black and white exchanged. Bar:
 of upright films at most 1 %. What `--list` names is worth a look: some collections hold films that are inverted.
 """
 
@@ -21,7 +21,7 @@ from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import project_split
 from fracture_core.evaluation.external_validation import external_folder
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
-from fracture_core.inference.film_content import understood
+from fracture_core.inference.scope import understood
 from fracture_core.metrics.intervals import wilson
 
 

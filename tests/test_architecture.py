@@ -165,7 +165,7 @@ def _loaded_by(code: str) -> set[str]:
 
 def test_what_diagnosing_uses_imports_no_training_library() -> None:
     modules = (
-        *("cli.predict", "bundle.loading", "explain.gradcam", "explain.overlay", "imaging.dicom.reader"),
+        *("cli.predict", "bundle.loading", "explain.heatmap_methods", "explain.overlay", "imaging.dicom.reader"),
         *("imaging.radiograph", "inference.engine", "inference.predictor", "reporting.finding_text", "__main__"),
     )
     loaded = _loaded_by("\n".join(f"import fracture_core.{module}" for module in modules))
@@ -197,7 +197,7 @@ import json, sys
 from pathlib import Path
 import numpy as np
 from fracture_core.inference.engine import Engine
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import load_weights

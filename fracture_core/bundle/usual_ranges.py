@@ -1,6 +1,6 @@
 """Describe how a limb radiograph differs from those the network was validated on, by its grey values alone.
 
-Whether it is a limb radiograph at all is another question (`inference.film_content`), and so is whether it differs
+Whether it is a limb radiograph at all is another question (`inference.scope`), and so is whether it differs
 (`bundle.out_of_distribution`): this names what differs, for the caution beside the answer.
 """
 

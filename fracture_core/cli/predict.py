@@ -70,7 +70,7 @@ def _number(text: str) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from fracture_core.explain.gradcam import METHODS, HeatmapError
+    from fracture_core.explain.heatmap_methods import METHODS, HeatmapError
     from fracture_core.inference.predictor import load_predictor
 
     if arguments.method and arguments.method not in METHODS:

@@ -13,7 +13,7 @@ from fracture_core.data.dataset import Dataset, short_digest
 from fracture_core.evaluation.detection import boxes_text
 from fracture_core.explain.boxes import BOXES_FROM, LEAST_EVIDENCE, regions
 from fracture_core.explain.evidence_head import EvidenceHead
-from fracture_core.explain.gradcam import METHODS, heatmap
+from fracture_core.explain.heatmap_methods import METHODS, heatmap
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.scorer import Scorer

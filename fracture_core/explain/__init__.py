@@ -1,1 +1,1 @@
-"""Compute heatmaps (all methods: `gradcam.METHODS`) and boxes from a forward pass, and draw them on the radiograph."""
+"""Compute heatmaps (`heatmap_methods.METHODS`) and boxes from a forward pass, and draw them on the radiograph."""

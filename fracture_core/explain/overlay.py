@@ -17,7 +17,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.letterbox import shrink
 
 #: Evidence at which the colour is full, by method, for a bundle that brings no scale of its own; in the method's own
-#: units (see `fracture_core.explain.gradcam`).
+#: units (see `fracture_core.explain.heatmap_methods`).
 FULL_COLOUR = {"grad-cam": 0.02, "localiser": 0.7, "hires-cam": 1.2, "grad-cam++": 2.4}
 #: A heatmap method, by name, or the evidence at which colour is full, as a bundle found it on validation.
 Scale = str | float

@@ -16,7 +16,7 @@ def peak_box(evidence: np.ndarray, method: Scale) -> tuple[float, float, float, 
 
     Args:
         evidence: float (H, W), in the method's units.
-        method: one of `explain.gradcam.METHODS`, or the evidence at which colour is full.
+        method: one of `explain.heatmap_methods.METHODS`, or the evidence at which colour is full.
 
     Returns:
         x, y, width, height in the radiograph's pixels: the connected region that holds the peak and reaches half of

@@ -19,7 +19,7 @@ def not_assessed_reason(radiograph: Radiograph, unfamiliarity: float, scope_marg
     Args:
         radiograph: What was read.
         unfamiliarity: The out-of-distribution score of its features; above 1 means unlike the training data.
-        scope_margin: How clearly it shows a limb (`film_content.Shown.limb`): below 0 means no limb radiograph. None
+        scope_margin: How clearly it shows a limb (`scope.Shown.limb`): below 0 means no limb radiograph. None
             for a network that was not made for limbs, where the out-of-distribution score decides.
 
     Returns:

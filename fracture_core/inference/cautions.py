@@ -38,7 +38,7 @@ def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str
         radiograph: The radiograph.
         placement: Its placement in the letterboxed square.
         traits: The attributes that its features show.
-        part: The part of the body that the network sees in it, one of `film_content.CONTENTS`, or "".
+        part: The part of the body that the network sees in it, one of `scope.CONTENTS`, or "".
 
     Yields:
         The sentences.

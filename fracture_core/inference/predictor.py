@@ -17,7 +17,7 @@ from fracture_core.bundle.usual_ranges import grey_statistics
 from fracture_core.errors import FractureCoreError
 from fracture_core.explain.boxes import BOXES_FROM
 from fracture_core.explain.evidence_head import EvidenceHead
-from fracture_core.explain.gradcam import METHODS, heatmap
+from fracture_core.explain.heatmap_methods import METHODS, heatmap
 from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
@@ -25,10 +25,10 @@ from fracture_core.inference.assessment import BLANK, not_assessed_reason, not_r
 from fracture_core.inference.cautions import all_warnings, cautions, unlike_validated
 from fracture_core.inference.engine import ready_engine
 from fracture_core.inference.evidence_layer import evidence_head, with_evidence
-from fracture_core.inference.film_content import INVERTED_WARNING, film_content, understood
 from fracture_core.inference.marks import MAP_SIDE, Mark, marked
 from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import reading_engine
+from fracture_core.inference.scope import INVERTED_WARNING, scope_network, understood
 from fracture_core.inference.scorer import AnyEngine, Scorer, scoring_engines
 from fracture_core.metrics.operating_points import OperatingPoint, answer
 from fracture_core.metrics.score_scale import ScoreScale
@@ -143,7 +143,7 @@ class Finding:
                 drawing loses nothing by it.
 
         Returns:
-            float32 (H, W), in the method's units; see `explain.gradcam`.
+            float32 (H, W), in the method's units; see `explain.heatmap_methods`.
 
         Raises:
             HeatmapError: There is no such method, or the network lacks what it needs.
@@ -168,7 +168,7 @@ class Predictor:
         self.bundle = bundle
         # Both networks are made ready now, beside each other, not when the first radiograph is read.
         with ThreadPoolExecutor(1) as beside:
-            content = beside.submit(film_content)
+            content = beside.submit(scope_network)
             weights = bundle.weights()
 
             def engine(graph: Graph, recipe: Recipe) -> AnyEngine:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from fracture_core.inference.film_content import CONTENTS
+from fracture_core.inference.scope import CONTENTS
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights
 from fracture_core.pretraining.torch_model import GraphModule

@@ -1,4 +1,4 @@
-"""Views of many images, to fit on what tells limb radiographs from everything else (`inference.film_content`).
+"""Views of many images, to fit on what tells limb radiographs from everything else (`inference.scope`).
 
 The images are FracAtlas's training films, and those of a folder: `limbs/` and `outside/`, each with a folder a source.
 A folder's name begins with what its images show, one of the contents or several joined by "+" where nobody says which,
@@ -22,7 +22,7 @@ from fracture_core.data.random_views import random_view
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.film_content import CONTENTS, IN_SCOPE
+from fracture_core.inference.scope import CONTENTS, IN_SCOPE
 from fracture_core.pretraining.synthetic_images import synthetic_image
 
 #: Side of a view, in pixels; what is learned from is cut out of it.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.explain.overlay import overlay, to_png
 from fracture_core.imaging.letterbox import shrink
 from fracture_core.inference.predictor import Finding

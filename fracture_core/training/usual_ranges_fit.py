@@ -12,7 +12,7 @@ import numpy as np
 from fracture_core.bundle.usual_ranges import UsualRanges, fit_ranges, grey_statistics
 from fracture_core.imaging.letterbox import Placement
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.film_content import film_content
+from fracture_core.inference.scope import scope_network
 
 #: A network is made for limbs if this share of its training radiographs shows some.
 _MOST = 0.8
@@ -32,7 +32,7 @@ class RangesFit:
         Returns:
             Numbers of images, and shares, by name.
         """
-        known = film_content().record
+        known = scope_network().record
         return {**known, "training_films": self.films, "training_films_in_scope": self.limbs}
 
 
@@ -58,7 +58,7 @@ def fit_usual_ranges(
     statistics, limbs = [], []
     for i in sorted(order):
         pixels = read_radiograph(train[i], accept_cut_short=True).pixels
-        limbs.append(film_content().of(pixels).limb >= 0)
+        limbs.append(scope_network().of(pixels).limb >= 0)
         statistics.append(grey_statistics(place(pixels)[0]))
     if not limbs or np.mean(limbs) < _MOST:
         return None

@@ -14,7 +14,7 @@ from fracture_core.imaging.dicom.header import DicomHeader
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
 from fracture_core.inference.cautions import _DIFFERENCES, cautions, unlike_validated
-from fracture_core.inference.film_content import CONTENTS
+from fracture_core.inference.scope import CONTENTS
 
 
 def _radiograph(declared: str | None) -> Radiograph:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.assessment import BLANK, UNFAMILIAR, not_read

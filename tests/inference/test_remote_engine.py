@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from fracture_core.bundle.loading import load_bundle
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.engine import Engine, EngineError
 from fracture_core.inference.evidence_layer import with_evidence

@@ -13,8 +13,8 @@ from fracture_core.data.review.export import reviewed_films
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.review.verdict import ReviewError, image_digest
 from fracture_core.imaging.radiograph import read_radiograph
-from fracture_core.inference.film_content import CONTENTS
 from fracture_core.inference.predictor import Finding, load_predictor
+from fracture_core.inference.scope import CONTENTS
 from fracture_core.reporting.film_session import Film
 from fracture_core.reporting.review_session import (
     instructive_order,

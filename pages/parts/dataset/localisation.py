@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from fracture_core.data.dataset_statistics import pointing, pointing_table
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.reporting.dataset_charts import pointing_dots
 from pages.parts.dataset.cache import Sources
 from pages.parts.shared.chart import draw

@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from fracture_core.explain.boxes import BOXES_FROM
-from fracture_core.explain.gradcam import METHODS
+from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.explain.overlay import colour_layer, contour_paths, legend_stops, to_png
 from fracture_core.explain.peak import peak_box
 from fracture_core.imaging.adjustment import Adjustment

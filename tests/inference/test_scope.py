@@ -10,18 +10,18 @@ import pytest
 from safetensors.numpy import load_file
 
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
-from fracture_core.inference import film_content as module
-from fracture_core.inference.film_content import (
+from fracture_core.inference import scope as module
+from fracture_core.inference.plain_graph import PlainEngine
+from fracture_core.inference.scope import (
     CONTENTS,
     FILE,
     INVERTED_WARNING,
-    FilmContent,
-    FilmContentError,
+    ScopeError,
+    ScopeNetwork,
     Shown,
-    film_content,
+    scope_network,
     understood,
 )
-from fracture_core.inference.plain_graph import PlainEngine
 from fracture_core.network.graph import Graph
 from fracture_core.pretraining.synthetic_images import synthetic_image
 
@@ -32,19 +32,19 @@ def radiograph(pixels: np.ndarray) -> Radiograph:
 
 def test_openvino_and_plain_numpy_agree() -> None:
     rng = np.random.default_rng(0)
-    squares = rng.integers(0, 256, (3, film_content().size, film_content().size)).astype(np.uint8)
+    squares = rng.integers(0, 256, (3, scope_network().size, scope_network().size)).astype(np.uint8)
     graph = Graph.from_json(json.loads(FILE.read_text("utf-8"))["network"])
     weights = {key: array.astype(np.float32) for key, array in load_file(FILE.with_suffix(".safetensors")).items()}
     plain = PlainEngine(graph, weights).run(squares)["map"]
-    fast = film_content()._engine.run(squares)["map"]
+    fast = scope_network()._engine.run(squares)["map"]
     np.testing.assert_allclose(fast, plain, atol=1e-3)
 
 
 def test_without_openvino_the_same_is_said(monkeypatch) -> None:
     picture = synthetic_image(np.random.default_rng(1))
-    expected = film_content().of(picture)
+    expected = scope_network().of(picture)
     monkeypatch.setattr("fracture_core.inference.engine.openvino", None)
-    found = FilmContent().of(picture)
+    found = ScopeNetwork().of(picture)
     assert found.content == expected.content in CONTENTS
     assert found.limb == pytest.approx(expected.limb, abs=1e-2)
 
@@ -52,7 +52,7 @@ def test_without_openvino_the_same_is_said(monkeypatch) -> None:
 def test_drawings_and_noise_are_no_limbs() -> None:
     rng = np.random.default_rng(3)
     pictures = [synthetic_image(rng) for _ in range(60)]
-    assert np.mean([film_content().of(picture).limb < 0 for picture in pictures]) > 0.9
+    assert np.mean([scope_network().of(picture).limb < 0 for picture in pictures]) > 0.9
 
 
 def test_a_page_of_text_is_not_inverted() -> None:
@@ -73,7 +73,7 @@ def seen_as(monkeypatch):
         def of(pixels: np.ndarray) -> Shown:
             return Shown("hand", 1.0, 1.0 if pixels[0, 0] > 127 else -1.0)
 
-    monkeypatch.setattr(module, "film_content", Told)
+    monkeypatch.setattr(module, "scope_network", Told)
 
 
 def test_inverted_greys_are_exchanged_and_it_is_said(seen_as) -> None:
@@ -94,20 +94,20 @@ def test_a_dicom_file_says_itself_which_end_is_white(seen_as, monkeypatch) -> No
 
 
 def test_damaged_files_are_refused(tmp_path) -> None:
-    file = tmp_path / "film_content.json"
+    file = tmp_path / "scope.json"
     file.write_text("{}")
-    with pytest.raises(FilmContentError):
-        FilmContent(file)
+    with pytest.raises(ScopeError):
+        ScopeNetwork(file)
     file.write_bytes(FILE.read_bytes())
-    (tmp_path / "film_content.safetensors").write_bytes(b"no weights")
-    with pytest.raises(FilmContentError):
-        FilmContent(file)
+    (tmp_path / "scope.safetensors").write_bytes(b"no weights")
+    with pytest.raises(ScopeError):
+        ScopeNetwork(file)
 
 
 def test_real_limbs_are_in_scope_and_upright_and_noticed_when_inverted(fracatlas_dir) -> None:
     paths = sorted((fracatlas_dir / "images" / "Non_fractured").glob("*.jpg"))[::80]
     read = [read_radiograph(path, accept_cut_short=True).pixels for path in paths]
-    upright, inverted = ([film_content().of(p) for p in pixels] for pixels in (read, [255 - p for p in read]))
+    upright, inverted = ([scope_network().of(p) for p in pixels] for pixels in (read, [255 - p for p in read]))
     assert np.mean([one.limb >= 0 for one in upright]) >= 0.95
     assert np.mean([one.inverted < 0 for one in upright]) >= 0.95
     assert np.mean([one.inverted >= 0 for one in inverted]) >= 0.8

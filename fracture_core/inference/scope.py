@@ -2,8 +2,8 @@
 
 A small network of its own answers, whatever network then looks for fractures: the first five stages of EfficientNet-
 Lite2 at 96 pixels, and two dense layers on the mean and the maximum of each channel. It takes about a millisecond.
-Every bundle shares it; `film_content.json` and `film_content.safetensors` beside this module hold it, and
-`studies.fit_film_content` fits it.
+Every bundle shares it; `scope.json` and `scope.safetensors` beside this module hold it, and `studies.fit_scope` fits
+it.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ INVERTED_WARNING = (
     "The image looked inverted (bone dark, air bright), so black and white were exchanged before it was read."
 )
 #: The network that ships.
-FILE = Path(__file__).with_name("film_content.json")
+FILE = Path(__file__).with_name("scope.json")
 
 
-class FilmContentError(FractureCoreError):
+class ScopeError(FractureCoreError):
     """The network that tells what an image shows is missing or damaged."""
 
 
@@ -54,7 +54,7 @@ class Shown:
     inverted: float
 
 
-class FilmContent:
+class ScopeNetwork:
     """The network, ready to run; thread-safe."""
 
     def __init__(self, file: Path = FILE):
@@ -119,16 +119,16 @@ class FilmContent:
 
 
 @cache
-def film_content() -> FilmContent:
+def scope_network() -> ScopeNetwork:
     """Return the network that ships, loaded once a process.
 
     Returns:
         The network.
 
     Raises:
-        FilmContentError: Its files are missing or damaged.
+        ScopeError: Its files are missing or damaged.
     """
-    return FilmContent()
+    return ScopeNetwork()
 
 
 def understood(radiograph: Radiograph, *, greys_as_stored: bool = False) -> tuple[Radiograph, Shown]:
@@ -144,12 +144,12 @@ def understood(radiograph: Radiograph, *, greys_as_stored: bool = False) -> tupl
     Returns:
         The radiograph, with a warning if its greys were exchanged, and what it shows then.
     """
-    shown = film_content().of(radiograph.pixels)
+    shown = scope_network().of(radiograph.pixels)
     if greys_as_stored or shown.inverted < 0 or radiograph.header is not None or radiograph.blank:
         return radiograph, shown
     pixels = 255 - radiograph.pixels
     pixels.flags.writeable = False
-    after = film_content().of(pixels)
+    after = scope_network().of(pixels)
     if after.limb < 0:
         return radiograph, shown
     return replace(radiograph, pixels=pixels, warnings=(*radiograph.warnings, INVERTED_WARNING)), after
@@ -162,7 +162,7 @@ def _read(file: Path) -> tuple[Mapping, dict[str, np.ndarray]]:
         if lacking := {"network", "limb_threshold", "inverted_threshold", "record"} - set(described):
             raise ValueError(f"it lacks {min(lacking)}")
     except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise FilmContentError(
+        raise ScopeError(
             f"{file.name}, which tells limb radiographs from other images, cannot be read; install the program again."
         ) from error
     return described, {key: array.astype(np.float32) for key, array in arrays.items()}

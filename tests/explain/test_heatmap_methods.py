@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fracture_core.explain.evidence_head import AveragedMapHead, PooledCellsHead
-from fracture_core.explain.gradcam import METHODS, HeatmapError, heatmap
+from fracture_core.explain.heatmap_methods import METHODS, HeatmapError, heatmap
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.inference.engine import Engine
 from fracture_core.inference.evidence_layer import EVIDENCE, evidence_head, with_evidence

@@ -1,4 +1,4 @@
-"""Fit the network that tells limb radiographs from everything else (`inference.film_content`).
+"""Fit the network that tells limb radiographs from everything else (`inference.scope`).
 
 It starts as the first five stages of EfficientNet-Lite2 with their published ImageNet weights, and learns what views of
 many sources' images show. A view may be allowed several contents, where nobody says which of them it shows: the
@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from safetensors.numpy import save_file
 
 from fracture_core.files import atomic_write, write_text
-from fracture_core.inference.film_content import CONTENTS, IN_SCOPE
+from fracture_core.inference.scope import CONTENTS, IN_SCOPE
 from fracture_core.network.weights import half_precision
 from fracture_core.pretraining.content_network import SIZE, ContentModule
 from fracture_core.pretraining.content_views import FILMS, SIDE, Source
@@ -212,7 +212,7 @@ def thresholds(module: ContentModule, sources: Sequence[Source]) -> tuple[float,
 
 
 def save(module: ContentModule, at_limb: float, at_inverted: float, record: Mapping[str, Any], file: Path) -> None:
-    """Write the network as `inference.film_content` reads it.
+    """Write the network as `inference.scope` reads it.
 
     Args:
         module: The network.
