@@ -23,3 +23,15 @@ def format_percent(share: float, decimals: int = 0) -> str:
     elif share in (0, 1):
         text = f"{100 * share:.0f}"
     return f"{text} %"
+
+
+def short_percent(share: float) -> str:
+    """Format a share that somebody chose, such as a threshold, with a decimal only where it has one.
+
+    Args:
+        share: 0..1.
+
+    Returns:
+        For example "30 %" or "97.5 %".
+    """
+    return format_percent(share, 0 if round(100 * share, 1).is_integer() else 1)

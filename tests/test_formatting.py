@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fracture_core.formatting import format_percent
+from fracture_core.formatting import format_percent, short_percent
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,8 @@ def test_percentages(share, decimals, text):
 def test_only_nothing_is_none_and_only_everything_is_all(share, decimals):
     text = format_percent(share, decimals).removesuffix(" %")
     assert text.startswith(("<", ">")) or 0 < float(text) < 100
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.3, "30 %"), (0.975, "97.5 %"), (0.07, "7 %"), (0.0004, "< 0.1 %")])
+def test_a_chosen_share_has_a_decimal_only_where_it_has_one(share, text):
+    assert short_percent(share) == text

@@ -195,7 +195,7 @@ def _external(measured: Mapping[str, Any] | None) -> str:
         return f"{measured[name]} of {measured[of]}: {wilson(measured[name], measured[of])}"
 
     lines = [
-        "## Films of other sources\n",
+        "## Films from other sources\n",
         "Read as an upload would be; thresholds from validation. Labels as collected: a trend, not a truth.\n",
         "| | share |",
         "|---|---|",

@@ -16,6 +16,7 @@ from fracture_core.data.duplicates import DuplicatePair, decode_any, decode_grey
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.data.user_dataset import OwnDataset
 from fracture_core.files import file_stamp, write_text
+from fracture_core.formatting import format_percent
 from fracture_core.imaging.exif import ORIENTATION_TEXT
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.paths import cache_folder
@@ -171,9 +172,9 @@ class Audit:
         copies = sum(len(members) for members in self.duplicate_groups)
         lines = [f"{self.images} images audited."]
         lines += ["", f"Truncated: {len(self.missing)}. The bottom of the image is missing, shown as plain grey."]
-        lines += [f"  {i}  {share:.0%} missing" for i, share in self.missing.items()]
+        lines += [f"  {i}  {format_percent(share)} missing" for i, share in self.missing.items()]
         lines += ["", f"Overwritten: {len(self.overwritten)}. The image ends in a repeated block."]
-        lines += [f"  {i}  {share:.0%} lost" for i, share in self.overwritten.items()]
+        lines += [f"  {i}  {format_percent(share)} lost" for i, share in self.overwritten.items()]
         lines += ["", f"Duplicate images: {len(self.duplicate_groups)} groups, {copies} files"]
         lines[-1] += f" ({exact} pairs identical, {len(self.duplicate_pairs) - exact} nearly identical)."
         lines += ["  " + " ".join(members) for members in self.duplicate_groups]

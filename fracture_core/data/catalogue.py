@@ -12,6 +12,7 @@ import pandas as pd
 
 from fracture_core.data.defects import NAMES, ids_by_defect
 from fracture_core.data.split import Split
+from fracture_core.formatting import format_percent
 
 if TYPE_CHECKING:
     from fracture_core.data.audit import Audit
@@ -247,7 +248,7 @@ def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
     if defects:
         texts.append(("Defects", ", ".join(defects)))
     if row["lost"]:
-        texts.append(("Missing", f"{row['lost']:.0%} of the image, at the bottom"))
+        texts.append(("Missing", f"{format_percent(row['lost'])} of the image, at the bottom"))
     if row["conflict_words"]:
         texts.append(("Sources", row["conflict_words"]))
     return texts

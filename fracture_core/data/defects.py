@@ -8,6 +8,7 @@ import pandas as pd
 
 from fracture_core.data.audit import Audit
 from fracture_core.data.duplicates import DuplicatePair
+from fracture_core.formatting import format_percent
 from fracture_core.imaging.exif import ORIENTATION_TEXT
 
 
@@ -106,7 +107,7 @@ def defect_text(audit: Audit, name: str, image_id: str) -> str:
     """
     if name in ("truncated", "overwritten"):
         lost = (audit.missing | audit.overwritten)[image_id]
-        return f"{lost:.0%} of the image lost"
+        return f"{format_percent(lost)} of the image lost"
     if name == "conflict":
         return audit.conflicts[image_id]
     if name == "EXIF rotation":

@@ -188,7 +188,9 @@ _LEARNING = (
 
 
 def _change(part: PartComparison, words: tuple[str, str, str, str]) -> str:
-    if part.comparison is None or part.too_few or not part.comparison.auc.difference.defined:
+    if part.comparison is None:
+        return f"{part.part}: not compared."
+    if part.too_few or not part.comparison.auc.difference.defined:
         return words[3].format(part=part.part)
     difference = part.comparison.auc.difference
     return words[0 if difference.high < 0 else 2 if difference.low > 0 else 1].format(part=part.part)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.formatting import format_percent, short_percent
 from fracture_core.metrics.calibration import ReliabilityBin, expected_calibration_error, reliability
 from fracture_core.metrics.confusion import checked
 from fracture_core.metrics.guarantees import Promise, consistent_pair, lower_bound, promise, upper_bound
@@ -161,16 +162,15 @@ def promise_text(promised: Promise) -> str:
     Returns:
         A sentence or two.
     """
-    wish = f"at most {promised.share:.1%}" if promised.group == "unlikely" else f"at least {promised.share:.1%}"
+    wish = f"{'at most' if promised.group == 'unlikely' else 'at least'} {short_percent(promised.share)}"
+    bound = format_percent(promised.bound, 1)
     seen = f"{promised.fractured} of {promised.n} in the testing films"
     if promised.holds:
         return (
-            f"Of films called {promised.group}, {wish} are fractured, with {promised.confidence:.0%} confidence "
-            f"({seen}; bound {promised.bound:.1%})."
+            f"Of films called {promised.group}, {wish} are fractured, with "
+            f"{short_percent(promised.confidence)} confidence ({seen}; bound {bound})."
         )
-    text = (
-        f"Cannot be promised: of films called {promised.group}, {wish} fractured ({seen}; bound {promised.bound:.1%})."
-    )
+    text = f"Cannot be promised: of films called {promised.group}, {wish} fractured ({seen}; bound {bound})."
     if promised.films_needed is None:
         return f"{text} With this model's errors more films will not help; aim lower."
     return f"{text} About {promised.films_needed} more labelled films would probably do."

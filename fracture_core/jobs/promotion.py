@@ -51,11 +51,9 @@ def objections(comparison: BundleComparison) -> tuple[str, ...]:
     n = len(comparison.test.labels)
     reasons = []
     if comparison.leakage.unfair:
-        reasons.append("The comparison is biased, so this model is not offered for use.")
+        reasons.append("The comparison is biased.")
     if n < FEWEST_TEST_IMAGES:
-        reasons.append(
-            f"Only {n} test images were compared; at least {FEWEST_TEST_IMAGES} are needed to offer it for use."
-        )
+        reasons.append(f"Only {n} test images were compared; it takes at least {FEWEST_TEST_IMAGES}.")
     return tuple(reasons)
 
 

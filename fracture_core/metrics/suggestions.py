@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
+from fracture_core.formatting import short_percent
 from fracture_core.metrics.confusion import Confusion, confusion
 from fracture_core.metrics.operating_points import OperatingPoint, operating_point
 from fracture_core.metrics.thresholds import (
@@ -58,7 +59,7 @@ def suggest(
     Raises:
         MetricsError: Validation lacks a class, or a target, cost or prevalence is invalid.
     """
-    where = "" if prevalence is None else f" at a prevalence of {prevalence:.1%}"
+    where = "" if prevalence is None else f" at a prevalence of {short_percent(prevalence)}"
     cost = f"lowest expected cost, missed fracture {miss_cost:g} to false positive {false_positive_cost:g}{where}"
     chosen = (
         (

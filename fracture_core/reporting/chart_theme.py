@@ -16,6 +16,7 @@ from fracture_core.metrics.intervals import IntervalEstimate
 
 # Okabe and Ito (2008), a little lighter or darker so that each stands out on a dark and on a light page.
 BLUE, VERMILION, GREEN, PURPLE, GREY = "#3d94cf", "#e0692a", "#1fa181", "#c27ba8", "#8a959e"
+AMBER = "#e69f00"
 #: For several runs or models on one chart, in this order; then again with the next dash.
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, GREY)
 DASHES = ("solid", "dash", "dot", "dashdot")

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.saved_points import pair_name, usable_points
-from fracture_core.formatting import format_percent
+from fracture_core.formatting import format_percent, short_percent
 from fracture_core.inference.assessment import NOT_READ
 from fracture_core.inference.cautions import doubted
 from fracture_core.inference.predictor import Finding
@@ -132,7 +132,7 @@ def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> st
     Returns:
         The line.
     """
-    low, high = _threshold_percent(rule_out.threshold), _threshold_percent(rule_in.threshold)
+    low, high = short_percent(rule_out.threshold), short_percent(rule_in.threshold)
     if rule_out.threshold <= 0 or rule_in.threshold > 1:  # a site's, where something cannot be promised
         parts = [f"unlikely < {low}" if rule_out.threshold > 0 else "never “unlikely”"]
         parts.append(f"likely ≥ {high}" if rule_in.threshold <= 1 else "never “likely”")
@@ -205,11 +205,13 @@ def sites_in_words(bundle: Bundle) -> list[str]:
 
 def _promised(site: SiteRecord, group: str) -> str:
     bound = "at most" if group == "unlikely" else "at least"
+    share = short_percent(site.share)
     if not site.holds:
-        return f"“{capitalised(group)}” is never said: {bound} {site.share:.1%} fractured cannot be promised."
+        return f"“{capitalised(group)}” is never said: {bound} {share} fractured cannot be promised."
     return (
-        f"Of films called {group}, {bound} {site.bound:.1%} are fractured with {site.confidence:.0%} confidence "
-        f"(promised {site.share:.1%}; {site.group_fractured} of {site.group} in the testing films)."
+        f"Of films called {group}, {bound} {format_percent(site.bound, 1)} are fractured with "
+        f"{short_percent(site.confidence)} confidence "
+        f"(promised {share}; {site.group_fractured} of {site.group} in the testing films)."
     )
 
 
@@ -224,11 +226,6 @@ def probability_in_words(finding: Finding) -> str:
     """
     share = _percent_on_its_side(finding.probability, (finding.rule_out.threshold, finding.rule_in.threshold))
     return share if finding.rule_in.scale is None else f"{share}, calibrated to {pair_name(finding.rule_in)}"
-
-
-def _threshold_percent(threshold: float) -> str:
-    whole = round(100 * threshold, 1).is_integer()
-    return format_percent(threshold, 0 if whole else 1)
 
 
 def _percent_on_its_side(probability: float, thresholds: Sequence[float]) -> str:

@@ -87,7 +87,11 @@ def external_table(bundle: Bundle, test: Predictions) -> pd.DataFrame:
         ("Hottest point of the heatmap in a box", (int(hits.sum()), len(hits)), ("hits", "boxed")),
         ("Limb radiographs called out of scope", None, ("limbs_not_assessed", "limbs")),
         ("Other images called out of scope", None, ("others_not_assessed", "others")),
+        ("Films presumed sound that are flagged", None, ("flagged_sound", "sound")),
+        ("Fractures flagged on the closest views", None, ("flagged_close", "fractured_close")),
+        ("Fractures flagged on the views with most air round the limb", None, ("flagged_far", "fractured_far")),
     ]
+    rows = [row for row in rows if measured.get(row[2][1])]
     return pd.DataFrame(
         [
             (name, _counted(*own) if own else "–", _counted(*(measured[key] for key in keys)))

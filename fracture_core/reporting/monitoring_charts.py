@@ -8,9 +8,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from fracture_core.evaluation.monitoring.audit_history import ANSWERS
-from fracture_core.reporting.chart_theme import BLUE, GREEN, GREY, PURPLE, VERMILION, chart, line, rounded
+from fracture_core.reporting.chart_theme import AMBER, BLUE, GREY, PURPLE, VERMILION, chart, line, rounded
 
-_COLOURS = dict(zip(ANSWERS, (GREEN, BLUE, VERMILION, GREY), strict=True))
+#: As on the card of an answer.
+_COLOURS = dict(zip(ANSWERS, (BLUE, AMBER, VERMILION, PURPLE), strict=True))
+#: Width of a month's bar, in milliseconds, and the months that have their name below the chart, at most.
+_BAR, _NAMED = 24 * 86_400_000, 8
 #: By custom: below the first the scores are stable, above the second they have moved.
 STABLE, MOVED = 0.1, 0.25
 
@@ -25,8 +28,8 @@ def films_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.
     Returns:
         The chart.
     """
-    bars = go.Bar(x=months.index, y=rounded(months["films_a_day"]), marker_color=BLUE, name="films per day")
-    return _marked(chart([bars], "", "films per day", legend=False), marks)
+    bars = go.Bar(x=months.index, y=rounded(months["films_a_day"]), marker_color=BLUE, width=_BAR, name="films per day")
+    return _by_month(chart([bars], "", "films per day", legend=False), months, marks)
 
 
 def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
@@ -42,15 +45,16 @@ def answers_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> g
     bars = [
         go.Bar(
             x=months.index,
-            y=rounded(months[answer]),
+            y=rounded(100 * months[answer]),
             name=answer,
             marker_color=_COLOURS[answer],
-            hovertemplate="%{x|%b %Y}<br>%{y:.1%}",
+            width=_BAR,
+            hovertemplate="%{x|%b %Y}<br>%{y:.1f} %",
         )
         for answer in ANSWERS
     ]
-    figure = chart(bars, "", "share of films", y_range=(0, 1)).update_layout(barmode="stack")
-    return _marked(figure.update_yaxes(tickformat=".0%"), marks)
+    figure = chart(bars, "", "share of films, %", y_range=(0, 100)).update_layout(barmode="stack")
+    return _by_month(figure, months, marks)
 
 
 def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) -> go.Figure:
@@ -76,10 +80,18 @@ def stability_chart(months: pd.DataFrame, marks: Sequence[pd.Timestamp] = ()) ->
     figure = chart(drawn, "", "stability index", legend=len(drawn) > 1).update_yaxes(rangemode="tozero")
     for level in (STABLE, MOVED):
         figure.add_hline(y=level, line={"color": GREY, "width": 1, "dash": "dash"})
-    return _marked(figure, marks)
+    return _by_month(figure, months, marks)
 
 
-def _marked(figure: go.Figure, marks: Sequence[pd.Timestamp]) -> go.Figure:
+def _by_month(figure: go.Figure, months: pd.DataFrame, marks: Sequence[pd.Timestamp]) -> go.Figure:
+    """Name the months below a chart, however few they are, and draw a line at each mark."""
+    around = pd.Timedelta(days=20)
+    named = months.index[:: -(-len(months) // _NAMED)]
+    figure.update_xaxes(
+        range=[months.index[0] - around, months.index[-1] + around],
+        tickvals=named,
+        ticktext=[f"{month:%b %Y}" for month in named],
+    )
     for mark in marks:
         figure.add_vline(x=mark.tz_localize(None), line={"color": VERMILION, "width": 2})
     return figure

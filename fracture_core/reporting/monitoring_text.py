@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from fracture_core.evaluation.monitoring.audit_history import ANSWERS, Change
+from fracture_core.formatting import format_percent
 from fracture_core.inference.assessment import NOT_READ
 from fracture_core.metrics.intervals import wilson
 
@@ -20,7 +21,7 @@ def summary_text(log: pd.DataFrame) -> str:
     """
     first, last = (f"{when:%d %B %Y}".lstrip("0") for when in (log["when"].iloc[0], log["when"].iloc[-1]))
     unread = int((log["answer"] == NOT_READ).sum())
-    return f"{len(log)} films from {first} to {last}; {unread} not read ({unread / len(log):.1%})."
+    return f"{len(log)} films from {first} to {last}; {unread} not read ({format_percent(unread / len(log), 1)})."
 
 
 def change_text(change: Change) -> str:
@@ -49,8 +50,9 @@ def agreement_text(counts: pd.DataFrame) -> str:
         return "No reviewed film has a clear answer of this model and an agreed verdict yet."
     share = wilson(agreed, reviewed)
     return (
-        f"Readers agree with this model on {agreed} of {reviewed} reviewed films ({share.value:.1%}, 95 % interval "
-        f"{share.low:.1%} to {share.high:.1%}); films that it called indeterminate do not count."
+        f"Readers agree with this model on {agreed} of {reviewed} reviewed films ({format_percent(share.value, 1)}, "
+        f"95 % interval {format_percent(share.low, 1)} to {format_percent(share.high, 1)}); films that it called "
+        "indeterminate do not count."
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fracture_core.data.combined.dataset import CombinedDataset, is_site
+from fracture_core.formatting import format_percent
 from fracture_core.jobs.status import RunStatus
 from fracture_core.training.estimate import RunEstimate
 
@@ -141,7 +142,7 @@ def _both_in_words(dataset: CombinedDataset, split: Split, left_out: int) -> str
             f"{len(table):,} {'' if ours else 'radiographs '}of {name}, {int(table['label'].sum()):,} with a fracture "
             f"({train:,} for training, {val:,} for validation, {test:,} for test)"
         )
-    share = f"{dataset.site_share(split.train):.0%}"
+    share = format_percent(dataset.site_share(split.train))
     text = (
         f"{' and '.join(parts)}. One film of {dataset.site.name} counts as {dataset.site_weight:g} of FracAtlas, which "
         f"gives them {share} of the weight in training. Films that both have are left out of "

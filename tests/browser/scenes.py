@@ -146,8 +146,8 @@ WALKS: dict[str, list[tuple[str, Step]]] = {
     ],
     "training": [
         ("new run", at("training")),
-        ("result", at("training?training_section=result")),
-        ("all runs", at("training?training_section=history")),
+        ("result", click_text("Result")),
+        ("all runs", click_text("All runs")),
     ],
     "model card": [("model card", at("model_card", "[data-testid=stPlotlyChart]"))],
     "monitoring": [("monitoring", at("monitoring"))],
@@ -158,8 +158,8 @@ EMPTY: list[tuple[str, Step]] = [
     ("dataset", at("dataset")),
     ("threshold, a cell", lambda visit: (at("threshold", _LIVE)(visit), click_at(".cell-TN")(visit))),
     ("training", at("training")),
-    ("training, result", at("training?training_section=result")),
-    ("training, all runs", at("training?training_section=history")),
+    ("training, result", click_text("Result")),
+    ("training, all runs", click_text("All runs")),
     ("monitoring", at("monitoring")),
     ("review", at("review")),
 ]

@@ -202,7 +202,7 @@ def test_one_image_in_words(dataset):
     assert said["Label"] == "fractured (dataset.csv says not fractured)"
     assert said["Body part"] == "upper limb"
     assert "dataset.csv says not fractured" in said["Sources"]
-    assert dict(facts(table, split.train[1]))["Missing"].startswith("25%")
+    assert dict(facts(table, split.train[1]))["Missing"].startswith("25 %")
     assert "truncated" in tags(table.loc[split.train[1]])
 
 
@@ -214,7 +214,7 @@ def test_every_defect_is_told_in_figures(dataset):
     assert "1 left out of the split" in summary(table, audit, "truncated")
     assert "0 of 1 pairs are identical" in summary(table, audit, "duplicate")
     assert summary(table, audit, "EXIF rotation") == "None found."
-    assert defect_text(audit, "truncated", split.train[1]) == "25% of the image lost"
+    assert defect_text(audit, "truncated", split.train[1]) == "25 % of the image lost"
     assert defect_text(audit, "conflict", "IMG0000003") == "dataset.csv says otherwise."
     assert pair_words(audit.duplicate_pairs[0]).endswith("the second rotated by 90 degrees and mirrored.")
     assert pair_words(DuplicatePair("a", "b", "exact", 1.0, 0)) == "Identical pixels."

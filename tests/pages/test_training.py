@@ -156,7 +156,7 @@ def test_a_biased_or_small_comparison_offers_no_promotion(finished, own_models, 
     (own_models / "current.json").write_text('{"bundle": "small"}')
     app = page(training_section="result")
     assert any("trained on 3 of the" in one.value.replace("\\", "") for one in app.error)
-    assert "The comparison is biased" in text(app) and "at least 50 are needed" in text(app)
+    assert "The comparison is biased" in text(app) and "it takes at least 50" in text(app)
     assert "use_this" not in keys(app)
     fair(monkeypatch, finished)
     st.cache_resource.clear()
@@ -164,7 +164,7 @@ def test_a_biased_or_small_comparison_offers_no_promotion(finished, own_models, 
     assert not app.error and "use_this" in keys(app)
     monkeypatch.setattr(promotion, "FEWEST_TEST_IMAGES", 50)
     app.run()
-    assert "at least 50 are needed" in text(app) and "use_this" not in keys(app)
+    assert "it takes at least 50" in text(app) and "use_this" not in keys(app)
 
 
 def test_a_result_is_compared_promoted_and_put_back(finished, own_models, monkeypatch):

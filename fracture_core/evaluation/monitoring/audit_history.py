@@ -31,6 +31,7 @@ from fracture_core.evaluation.monitoring.drift import (
     shifts,
 )
 from fracture_core.evaluation.monitoring.reference import FEATURES, FIRST_FILMS, Reference, features_of, log_reference
+from fracture_core.formatting import format_percent
 from fracture_core.inference.assessment import NOT_READ
 from fracture_core.metrics.operating_points import INDETERMINATE, LIKELY, UNLIKELY
 
@@ -192,6 +193,19 @@ def changes(log: pd.DataFrame, reference: Reference | None = None) -> list[Chang
     return detected
 
 
+def films_needed(log: pd.DataFrame, reference: Reference) -> int:
+    """Return how many more films a log needs before `changes` can find anything.
+
+    Args:
+        log: As `read_log` returns it.
+        reference: What to compare with.
+
+    Returns:
+        The number; 0 if there are enough.
+    """
+    return max(0, reference.first_film + WINDOW - len(log))
+
+
 class _Looks:
     """A log and its reference, prepared for many looks."""
 
@@ -235,14 +249,16 @@ def _scores_text(reference: NDArray[np.float64], scores: NDArray[np.float64]) ->
     before, now = np.median(reference), np.median(scores)
     way = "higher" if now > before else "lower" if now < before else "spread differently"
     return (
-        f"The last {WINDOW} films score {way} than the reference: median {now:.1%} instead of {before:.1%}. "
+        f"The last {WINDOW} films score {way} than the reference: median {format_percent(now, 1)} instead of "
+        f"{format_percent(before, 1)}. "
         "Films, patients or equipment may have changed; check the calibration."
     )
 
 
 def _not_read_text(baseline: NDArray[np.bool_], window: NDArray[np.bool_]) -> str:
     return (
-        f"{window.mean():.0%} of the last {WINDOW} films were not read, in place of {baseline.mean():.0%}. "
+        f"{format_percent(window.mean())} of the last {WINDOW} films were not read, in place of "
+        f"{format_percent(baseline.mean())}. "
         "Look at some of them: other body parts, views or a changed export are the usual reasons."
     )
 

@@ -49,7 +49,7 @@ def _panel(reason: str) -> None:
         st.error(escape_markdown(progress.error))
     st.button(offer(destination), type="primary", on_click=job.start, icon=":material/download:", key="download")
     st.caption("It is downloaded from figshare, its publisher, and verified. It needs about 1 GB of free disk space.")
-    st.caption(escape_markdown(reason))
+    st.caption(escape_markdown(reason.replace("`", "")))
 
 
 def offer(destination: str | os.PathLike[str]) -> str:

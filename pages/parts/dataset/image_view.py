@@ -22,6 +22,12 @@ from pages.parts.shared.predictor_cache import predictor
 from pages.parts.shared.sidebar import Choice, escape_markdown
 from pages.parts.shared.viewer import finding_data, radiograph_data, viewer
 
+#: The whole image fits below the toolbar.
+_STYLE = """<style>
+:root { --viewer-height: clamp(420px, calc(100dvh - 24rem), 820px); }
+@media (max-width: 720px) { :root { --viewer-height: clamp(380px, 74dvh, 640px); } }
+</style>"""
+
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
@@ -53,6 +59,7 @@ def close_image() -> None:
 
 def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
     """Draw it; `ids` are the images that the filters leave, to leaf through."""
+    st.html(_STYLE)
     _toolbar(sources, choice, image_id, ids)
     slot = st.empty()
     try:

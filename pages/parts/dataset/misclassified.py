@@ -68,7 +68,8 @@ def _matrix(sources: Sources, choice: Choice, split: str) -> None:
         st.session_state["show"] = BROWSE
 
     with st.container(width=480):
-        st.markdown(f"**Confusion matrix at {threshold:.3f}**: select a cell to see its images in the grid")
+        counted = "" if choice.rule_out == choice.rule_in else "; indeterminate counts as no fracture"
+        st.markdown(f"**Confusion matrix at {threshold:.3f}**{counted}. Select a cell to see its images in the grid.")
         alt = f"{matrix.fn} fractures missed, {matrix.fp} false positives"
         draw(matrix_chart(matrix, clickable=True), "dataset_matrix", height=330, alt=alt, on_pick=pick)
 

@@ -19,7 +19,3 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }));
   if (focused) rail.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
 }
-
-function make(tag, text = "") {
-  return Object.assign(document.createElement(tag), { textContent: text });
-}

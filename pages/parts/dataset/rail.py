@@ -8,13 +8,14 @@ import pandas as pd
 import streamlit as st
 
 from fracture_core.data.catalogue import PART_NAMES, Filters, facet_counts
+from pages.parts.shared.elements import script
 
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
     "dataset_rail",
     html='<div class="rail"></div>',
     css=(_HERE / "rail.css").read_text("utf-8"),
-    js=(_HERE / "rail.js").read_text("utf-8"),
+    js=script(_HERE / "rail.js"),
 )
 #: Name in the address, and heading, of each field of `Filters`.
 FIELDS = {

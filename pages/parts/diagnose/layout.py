@@ -24,9 +24,8 @@ DESK_STYLE = """<style>
 .st-key-answer-pane, .st-key-tools-pane, .st-key-answer-pane .stVerticalBlock, .st-key-tools-pane .stVerticalBlock {
   gap: .5rem; }
 .st-key-answer-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
-.st-key-no-film { min-height: var(--viewer-height); background: #000; border-radius: 6px; padding: 1rem; }
-.st-key-no-film [data-testid="stCaptionContainer"], .st-key-no-film [data-testid="stCaptionContainer"] p {
-  color: #b8c2ca !important; opacity: 1; }
+.st-key-no-film { min-height: var(--viewer-height); border: 1px dashed #8889; border-radius: 6px; padding: 1rem;
+  justify-content: center; align-items: center; text-align: center; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] { padding: 0; border: 0; background: none; min-height: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 .st-key-add-films, .st-key-add-films * { min-width: 0; }
@@ -35,8 +34,9 @@ DESK_STYLE = """<style>
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p { font-size: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p::after { content: "Add"; font-size: .875rem; }
 @media (max-width: 1100px) {
-  :root { --desk-height: calc(100dvh - 16.4rem); --worklist-height: 8.2rem;
-    --viewer-height: max(420px, calc(100dvh - 18.4rem)); }
+  :root { --bar: 2.6rem; --desk-height: calc(100dvh - 13.8rem - var(--bar)); --worklist-height: 8.2rem;
+    --viewer-height: max(420px, calc(100dvh - 15.8rem - var(--bar))); --tile-share: 22%; }
+  :root:has(.st-key-topbar .st-key-reading_order) { --bar: 5rem; }
   .st-key-topbar { gap: .35rem !important; padding-right: 3rem; }
   .st-key-topbar button :is(span, div):has(> [data-testid="stIconMaterial"]:only-child),
   .st-key-topbar button [data-testid="stIconMaterial"], .st-key-topbar kbd { display: none; }
@@ -50,6 +50,6 @@ DESK_STYLE = """<style>
   :root { --viewer-height: clamp(380px, 74dvh, 640px); --worklist-height: none; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
     grid-template-areas: "answer" "film" "tools" "list"; }
-  .st-key-desk > :has(> .st-key-film-pane) { min-height: 0; }
+  .st-key-desk > :has(> .st-key-film-pane), .st-key-no-film { min-height: 0; }
 }
 </style>"""

@@ -174,8 +174,8 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
     st.markdown(f"**{name}**")
     if opened.image is None:
         partly = isinstance(opened.result, Failure) and opened.result.truncated
-        words = "Part of this image is missing. Turn on “Read truncated files” to see the rest."
-        st.container(key="no-film").caption(words if partly else "This file has no image to show.")
+        words = "Part of this image is missing." if partly else "This file has no image to show."
+        st.container(key="no-film").caption(words)
         return
 
     def read_again(adjustment) -> None:
@@ -187,8 +187,9 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
 
 def _answer(opened: Opened) -> None:
     if isinstance(opened.result, Failure):
-        ways = "Open it in another viewer, or export it again from its source."
-        headline = TRUNCATED if opened.result.truncated else UNOPENED
+        ways, headline = "Read it yourself in another viewer.", UNOPENED
+        if opened.result.truncated:
+            ways, headline = "To have the rest assessed, turn on “Read truncated files” below.", TRUNCATED
         show_not_read(capitalised(headline), opened.result.error, ways_forward=ways)
         return
     seen = opened.reference.seen_note if opened.reference else ""

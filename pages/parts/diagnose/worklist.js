@@ -33,37 +33,31 @@ export default function ({ parentElement, data, setTriggerValue }) {
 }
 
 function made(row) {
-  const item = make("button", `row ${row.kind}`);
+  const item = make("button", "", `row ${row.kind}`);
   item.type = "button";
   item.dataset.key = row.key;
   item.setAttribute("role", "option");
   item.title = [row.name, row.words].join(": ");
-  const film = make("span", "film");
-  if (row.thumbnail) {
-    const image = make("img");
-    image.src = row.thumbnail;
-    image.alt = "";
-    film.append(image);
-  }
-  const text = make("span", "text");
-  const answer = make("span", "share");
+  const film = picture(row.thumbnail, "film", "no image");
+  const text = make("span", "", "text");
+  const answer = make("span", "", "share");
   const shape = make("i");
   shape.style.cssText = `background:${row.colour};clip-path:${row.shape}`;
-  answer.append(shape, make("b", "", row.share || row.short));
+  answer.append(shape, make("b", row.share || row.short));
   if (row.caution) {
-    const sign = make("em", "", "⚠\ufe0e");
+    const sign = make("em", "⚠\ufe0e");
     sign.ariaHidden = "true"; // the words say it
     answer.append(sign);
   }
-  text.append(answer, make("span", "sr", row.words), make("span", "name", row.name));
-  if (row.reading) text.append(make("span", "reading", `✓ ${row.reading}`));
+  text.append(answer, make("span", row.words, "sr"), named(row.name));
+  if (row.reading) text.append(make("span", `✓ ${row.reading}`, "reading"));
   item.append(film, text);
   return item;
 }
 
-function make(tag, name = "", text = "") {
-  const element = document.createElement(tag);
-  element.className = name;
-  element.textContent = text;
-  return element;
+/** A file's name that breaks before its ending, if it has to. */
+function named(name) {
+  const line = make("span", "", "name"), ending = name.match(/\.[^.]*$/)?.[0] ?? "";
+  line.append(name.slice(0, name.length - ending.length), make("wbr"), ending);
+  return line;
 }

@@ -12,6 +12,7 @@ from fracture_core.formatting import format_percent
 from fracture_core.reporting.finding_text import NEEDS_YOU, WITH_CAUTION, capitalised, kind_of
 from fracture_core.reporting.worklist import Entry
 from pages.parts.diagnose.finding_card import SHAPES
+from pages.parts.shared.elements import script
 from pages.parts.shared.sidebar import Choice
 
 _HERE = Path(__file__).parent
@@ -19,7 +20,7 @@ _component = st.components.v2.component(
     "radiograph_worklist",
     html='<div class="list" role="listbox" aria-label="Worklist"></div>',
     css=(_HERE / "worklist.css").read_text("utf-8"),
-    js=(_HERE / "worklist.js").read_text("utf-8"),
+    js=script(_HERE / "worklist.js"),
 )
 
 

@@ -48,6 +48,7 @@ _DRAWN = (
     "Performance by triage category",
     "Subgroups",
     "Films from other sources",
+    "Films of other sources",  # in bundles made before
 )
 
 
@@ -138,10 +139,8 @@ def _external(bundle: Bundle, test: Predictions) -> None:
     rows = external_table(bundle, test)
     if rows.empty:
         return
-    st.subheader("Compared with radiographs from other sources", anchor=False)
-    st.caption(
-        "Assessed like uploads, with thresholds from validation. Labels are as collected: read the figures as a trend."
-    )
+    st.subheader("Films from other sources", anchor=False)
+    st.caption("Read as an upload would be; thresholds from validation. Labels as collected: a trend, not a truth.")
     st.table(rows, border="horizontal", hide_index=True)
 
 

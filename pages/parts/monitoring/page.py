@@ -10,7 +10,7 @@ import streamlit as st
 from fracture_core.data.review.review_set import ReviewSet, is_review_folder
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.monitoring.agreement import monthly_agreement
-from fracture_core.evaluation.monitoring.audit_history import Change, changes, monthly, read_log
+from fracture_core.evaluation.monitoring.audit_history import Change, changes, films_needed, monthly, read_log
 from fracture_core.evaluation.monitoring.reference import Reference, log_reference, saved_references
 from fracture_core.paths import review_folder
 from fracture_core.reporting.audit_log import CALIBRATED_TO, audit_log
@@ -45,7 +45,7 @@ def monitoring_page() -> None:
     )
     months, detected = _watched(str(path), stamp, model, title, films, known[title])
     st.markdown(f"**{escape_markdown(model)}**: {summary_text(films)}")
-    _findings(detected, months)
+    _findings(detected, months, films_needed(films, known[title]))
     agreement = _agreement(model)
     marks = [change.when for change in detected]
     draw(films_chart(months, marks), "monitoring films", height=220, alt="Films per day, by month")
@@ -63,8 +63,11 @@ def monitoring_page() -> None:
     st.download_button("Download as CSV", table.to_csv(index=False), "monitoring.csv", "text/csv")
 
 
-def _findings(detected: list[Change], months: pd.DataFrame) -> None:
-    """List the changes, latest first, or say that there are none."""
+def _findings(detected: list[Change], months: pd.DataFrame, needed: int) -> None:
+    """List the changes, latest first, or say that there are none; not before there are `needed` more films."""
+    if needed:
+        st.info(f"Too few films to say whether anything has changed: {needed} more are needed.")
+        return
     for change in detected[::-1]:
         st.warning(change_text(change))
     if not detected:

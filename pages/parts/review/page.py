@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.review.verdict import ReviewError, Verdict
+from fracture_core.formatting import format_percent
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.film_session import Film, FilmSession
 from fracture_core.reporting.review_session import (
@@ -118,7 +119,7 @@ def _desk(review: ReviewSet, film: Film, finding: Finding, before: Verdict | Non
         given=before.verdict if before else "",
     )
     if st.toggle("Show the model's answer", key="review_model", help="Off by default: your reading stays independent."):
-        percent = f", probability {finding.probability:.0%}" if finding.assessed else ""
+        percent = f", probability {format_percent(finding.probability)}" if finding.assessed else ""
         st.caption(f"Model: {finding.triage}{percent}")
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import streamlit as st
 
+from pages.parts.shared.elements import script
+
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
     "radiograph_gallery",
     html='<div class="gallery" role="list"></div>',
     css=(_HERE / "gallery.css").read_text("utf-8"),
-    js=(_HERE / "gallery.js").read_text("utf-8"),
+    js=script(_HERE / "gallery.js"),
 )
 
 

@@ -31,9 +31,13 @@ section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
     padding: .25rem !important; }
   .stTable [data-testid="stMarkdownContainer"], .stTable [data-testid="stMarkdownContainer"] p { max-width: 100%;
     overflow: visible; overflow-wrap: anywhere; }
+  .stMain [role="combobox"] { font-size: .8125rem; padding-right: 0; }
+  [data-testid="stButtonGroup"] button { padding-left: .6rem; padding-right: .6rem; }
   [data-testid="stMetricValue"] { font-size: 1.4rem; }
+  [data-testid="stMetric"], [data-testid="stMetric"] * { min-width: 0; }
+  :is([data-testid="stMetricValue"], [data-testid="stMetricLabel"]),
   :is([data-testid="stMetricValue"], [data-testid="stMetricLabel"]) * { white-space: normal; overflow: visible;
-    text-overflow: clip; }
+    text-overflow: clip; overflow-wrap: anywhere; }
 }
 @media (max-width: 640px) { .stTable :is(td, th), .stTable :is(td, th) p { font-size: .68rem !important; } }
 /* A session's first run may be told another theme than the browser ends up with; the page's own colour is right. */

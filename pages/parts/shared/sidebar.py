@@ -15,7 +15,13 @@ from fracture_core.bundle.saved_points import usable_points
 from fracture_core.errors import FractureCoreError
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.paths import models_folder
-from fracture_core.reporting.finding_text import DISCLAIMER, points_in_words, site_in_words, thresholds_in_words
+from fracture_core.reporting.finding_text import (
+    DISCLAIMER,
+    date_in_words,
+    points_in_words,
+    site_in_words,
+    thresholds_in_words,
+)
 
 THREE_ANSWERS = "Three categories"
 ONE_THRESHOLD = "One threshold"
@@ -62,7 +68,7 @@ def choose() -> Choice:
         )
         if site := site_in_words(rule_out, rule_in):
             st.caption(escape_markdown(site))
-        st.caption(escape_markdown(f"{bundle.version}, created {bundle.created[:10]}"))
+        st.caption(escape_markdown(f"{bundle.version}, created {date_in_words(bundle.created)}"))
     return Choice(bundle, rule_out, rule_in)
 
 

@@ -8,9 +8,7 @@ export function drawFilms(place, films, say) {
     const item = make("li"), button = make("button");
     button.type = "button";
     button.onclick = () => say("film", tile.id);
-    if (tile.src) button.append(Object.assign(make("img"), { src: tile.src, alt: "" }));
-    else button.append(make("span", "no image", "none"));
-    button.append(make("span", `${tile.id} ${tile.probability}`));
+    button.append(picture(tile.src, "film", "no image"), make("span", `${tile.id} ${tile.probability}`));
     item.append(button);
     return item;
   }));
@@ -26,9 +24,4 @@ export function drawFilms(place, films, say) {
     nav.append(turn("‹", "Previous page", -1), make("span", `${films.page} of ${films.pages}`), turn("›", "Next page", 1));
   }
   place.replaceChildren(make("h3", films.title), make("p", films.note), list, nav);
-}
-
-/** A new element with a text and a class. */
-export function make(tag, words = "", name = "") {
-  return Object.assign(document.createElement(tag), { className: name, textContent: words });
 }

@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.components.v1 import declare_component
 
 from fracture_core.reporting.chart_theme import CONFIG
+from pages.parts.shared.elements import script
 
 _HERE = Path(__file__).parent
 _KEEP_SCORES = """export default ({ data }) => {
@@ -26,8 +27,7 @@ _live = st.components.v2.component(
     "threshold_live",
     html=(_HERE / "live.html").read_text("utf-8"),
     css=(_HERE / "live.css").read_text("utf-8"),
-    # One module: what a component imports would have to be served from somewhere.
-    js="\n".join((_HERE / name).read_text("utf-8") for name in ("counts.js", "films.js", "live.js")),
+    js=script(*(_HERE / name for name in ("counts.js", "films.js", "live.js"))),
     # Plotly puts its styles into the head of the page.
     isolate_styles=False,
 )

@@ -57,14 +57,15 @@ def lab(choice: Choice) -> None:
     setting = current(bundle)
     keep_in_address(setting, bundle)
     splits = predictions_of(bundle.version, bundle)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         split = split_choice()
         locked = not unlocked(split)
         exact_field(setting, locked=locked)
+        _on_diagnose(choice, setting)
     shown = splits[split]
     _say_which(shown, setting, locked=locked)
     _live(bundle, shown, setting, locked=locked)
-    _below(choice, shown, setting)
+    _below(bundle, shown, setting)
     tabs(bundle, splits, shown, setting)
 
 
@@ -102,21 +103,24 @@ def _live(bundle: Bundle, shown: Predictions, setting: Setting, *, locked: bool)
     )
 
 
-def _below(choice: Choice, shown: Predictions, setting: Setting) -> None:
+def _on_diagnose(choice: Choice, setting: Setting) -> None:
+    """Draw the button that uses the threshold on Diagnose, and what it changes there."""
     bundle = choice.bundle
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.button(
-            f"Use {setting.threshold:.3f} on Diagnose",
-            key="use_on_diagnose",
-            type="primary",
-            icon=":material/radiology:",
-            on_click=_use,
-            args=(bundle, setting),
-            help="For this session. Save it under Save to keep it.",
-        )
-        if "films" in st.session_state:
-            entries = st.session_state["films"].entries(bundle.version).values()
-            st.markdown(open_films_text(entries, choice.rule_in.threshold, setting.threshold), width="stretch")
+    st.button(
+        f"Use {setting.threshold:.3f} on Diagnose",
+        key="use_on_diagnose",
+        type="primary",
+        icon=":material/radiology:",
+        on_click=_use,
+        args=(bundle, setting),
+        help="For this session. Save it under Save to keep it.",
+    )
+    if "films" in st.session_state:
+        entries = st.session_state["films"].entries(bundle.version).values()
+        st.markdown(open_films_text(entries, choice.rule_in.threshold, setting.threshold), width="stretch")
+
+
+def _below(bundle: Bundle, shown: Predictions, setting: Setting) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
             "Drag the slider, or select a curve, a marker or a place in the histogram to set that threshold. The "

@@ -95,14 +95,14 @@ def _compared_with(new: Bundle, other: Bundle, run: Path) -> None:
     if new.name != current_bundle(models_folder()):
         if reasons := part_objections(parts):
             if several or parts[0].comparison is not None:  # else the reason is what stands below
-                st.info(escape_markdown(" ".join(reasons)))
+                st.info(f"Not offered for use. {escape_markdown(' '.join(reasons))}")
         else:
             _confirmed(f"Use {escape_markdown(new.name)}", new.name, "use_this")
     for place, part in enumerate(parts):
         if several:
             st.subheader(f"On the test images of {escape_markdown(part.part)}", anchor=False)
         if part.comparison is None:
-            st.error(escape_markdown(part.reason))
+            (st.info if several else st.error)(escape_markdown(part.reason))
         else:
             _part(part, part.comparison, new, run, place)
 

@@ -77,7 +77,7 @@ def _preset(chosen: tuple | None) -> Preset:
 def _recipe(preset: Preset) -> Recipe | None:
     """Draw the settings of a plan; return its recipe, or None if they are inconsistent."""
     base = preset.recipe
-    left, middle, right = st.columns(3)
+    left, middle, right = st.columns((2, 3, 2))
     networks = get_args(BackboneName)
     backbone = left.selectbox(
         "Network", networks, networks.index(base.backbone), key=f"choice_{preset.key}_backbone", help=_NETWORK

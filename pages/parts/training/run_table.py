@@ -34,6 +34,7 @@ def history(runs: list[RunStatus]) -> None:
         history_table(history_rows(runs, models_folder()), current_bundle(models_folder())),
         hide_index=True,
         key="runs_table",
+        placeholder="–",
         on_select="rerun",
         selection_mode="multi-row",
         column_config={name: st.column_config.NumberColumn(format="%.3f") for name in ("Val AUC", "Test AUC")},
