@@ -1,6 +1,6 @@
 """Style all charts alike: colours that colour-blind people can tell apart, and a common frame.
 
-Charts lie on the page's own background, so they are made without one; `in_theme` gives them the page's text colour.
+`in_theme` gives a chart the page's colours. On the page its background is clear; a PNG of it has the page's.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ CONFIG: dict[str, Any] = {
     "toImageButtonOptions": {"format": "png", "scale": 2},
     "doubleClick": "reset",
 }
-#: Colour of text on a dark and on a light page, as in .streamlit/.
+#: Colour of text and of the background on a dark and on a light page, as in .streamlit/.
 INK = {"dark": "#e3e9ee", "light": "#0b131a"}
+PAPER = {"dark": "#0f1418", "light": "#fbfcfd"}
 _GRID, _CLEAR = "rgba(138, 149, 158, 0.25)", "rgba(0, 0, 0, 0)"
 
 
@@ -78,7 +79,7 @@ def chart(
 
 
 def in_theme(figure: go.Figure, theme: str) -> go.Figure:
-    """Return a figure with the text colour of a page.
+    """Return a figure with the colours of a page.
 
     Args:
         figure: The figure, changed in place.
@@ -90,7 +91,7 @@ def in_theme(figure: go.Figure, theme: str) -> go.Figure:
     ink = INK.get(theme, INK["dark"])
     hover = {"bgcolor": "#182027" if theme == "dark" else "#ffffff", "font_color": ink, "bordercolor": GREY}
     font = {"color": ink, "family": "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif", "size": 12}
-    return figure.update_layout(font=font, hoverlabel=hover)
+    return figure.update_layout(font=font, hoverlabel=hover, paper_bgcolor=PAPER.get(theme, PAPER["dark"]))
 
 
 def line(name: str, x: ArrayLike, y: ArrayLike, colour: str, *, dash: str = "solid", **options: Any) -> go.Scatter:

@@ -34,8 +34,8 @@ DESK_STYLE = """<style>
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p { font-size: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p::after { content: "Add"; font-size: .875rem; }
 @media (max-width: 1100px) {
-  :root { --bar: 2.6rem; --desk-height: calc(100dvh - 13.8rem - var(--bar)); --worklist-height: 8.2rem;
-    --viewer-height: max(420px, calc(100dvh - 15.8rem - var(--bar))); --tile-share: 22%; }
+  :root { --bar: 2.6rem; --desk-height: calc(100dvh - 14.6rem - var(--bar)); --worklist-height: 9rem;
+    --viewer-height: max(420px, calc(100dvh - 16.6rem - var(--bar))); --tile-share: 22%; }
   :root:has(.st-key-topbar .st-key-reading_order) { --bar: 5rem; }
   .st-key-topbar { gap: .35rem !important; padding-right: 3rem; }
   .st-key-topbar button :is(span, div):has(> [data-testid="stIconMaterial"]:only-child),

@@ -40,6 +40,7 @@ section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
     text-overflow: clip; overflow-wrap: anywhere; }
 }
 @media (max-width: 640px) { .stTable :is(td, th), .stTable :is(td, th) p { font-size: .68rem !important; } }
+.js-plotly-plot .main-svg { background: transparent !important; }
 /* A session's first run may be told another theme than the browser ends up with; the page's own colour is right. */
 .js-plotly-plot :is(.xtick, .ytick, .legend, .annotation) text, .js-plotly-plot :is(.xtitle, .ytitle) {
   fill: currentColor !important; }

@@ -235,7 +235,8 @@ class Live {
     });
     for (const kind of ["matrix", ...CURVES]) {
       const { data, layout } = structuredClone(figures[kind]);
-      const clear = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", autosize: true };
+      const paper = getComputedStyle(this.root).getPropertyValue("--st-background-color"); // of a PNG; clear on the page
+      const clear = { paper_bgcolor: paper, plot_bgcolor: "rgba(0,0,0,0)", autosize: true };
       layout.font = { ...layout.font, color: this.ink, family: getComputedStyle(this.root).fontFamily, size: 12 };
       const config = { ...this.data.config };
       config.toImageButtonOptions = { ...config.toImageButtonOptions, filename: `${kind}-${this.data.scores}` };
