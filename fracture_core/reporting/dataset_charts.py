@@ -34,8 +34,10 @@ COLOURINGS: Mapping[str, Mapping[str, str]] = {
     "Split": dict(zip(SPLITS, (GREY, GREEN, BLUE, PURPLE), strict=True)),
     # FracAtlas does not name the hospital: files of one origin have one size.
     "Source (image size)": {"373 x 454": BLUE, "2304 x 2880": VERMILION, "1760 x 2140": GREEN, "other": GREY},
-    "Model's answer": {"correct": GREEN, "wrong": VERMILION, "indeterminate": BLUE, "no prediction": GREY},
+    "Model's answer": {"no prediction": GREY, "indeterminate": BLUE, "correct": GREEN, "wrong": VERMILION},
 }
+#: More films than these are named by the pointer only.
+_NAMED = 8
 
 
 def class_bars(classes: pd.DataFrame) -> go.Figure:
@@ -224,19 +226,20 @@ def map_chart(
         )
     if others:
         spots = np.array([feature_map.place(features, method) for features in others.values()])
-        mark = {"color": PURPLE, "size": 15, "symbol": "star", "line": {"color": "#ffffff", "width": 1}}
+        mark = {"color": PURPLE, "size": 17, "symbol": "star", "line": {"color": "#ffffff", "width": 1}}
         traces.append(
             go.Scattergl(
                 name="your films",
                 x=spots[:, 0].tolist(),
                 y=spots[:, 1].tolist(),
-                mode="markers",
+                mode="markers+text" if len(others) <= _NAMED else "markers",
                 marker=mark,
                 text=list(others),
+                textposition="top center",
                 hovertemplate="%{text}<extra></extra>",
             )
         )
-    figure = chart(traces, "", "").update_layout(dragmode="lasso")
+    figure = chart(traces, "", "").update_layout(dragmode="lasso", legend_y=-0.02)
     return figure.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
 
 

@@ -83,5 +83,6 @@ def _open_films(choice: Choice) -> dict[str, object]:
         if films.ready(film.key, version):
             finding = films.result(film.key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
             outputs = getattr(finding, "outputs", {})
-            embeddings |= {film.name: outputs["embedding"]} if "embedding" in outputs else {}
+            name = film.name if getattr(finding, "assessed", False) else f"{film.name}, not read"
+            embeddings |= {name: outputs["embedding"]} if "embedding" in outputs else {}
     return embeddings

@@ -25,7 +25,8 @@ DESK_STYLE = """<style>
   gap: .5rem; }
 .st-key-answer-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
 .st-key-no-film { min-height: var(--viewer-height); border: 1px dashed #8889; border-radius: 6px; padding: 1rem;
-  justify-content: center; align-items: center; text-align: center; }
+  justify-content: center; }
+.st-key-no-film p { text-align: center; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] { padding: 0; border: 0; background: none; min-height: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 .st-key-add-films, .st-key-add-films * { min-width: 0; }

@@ -36,8 +36,8 @@ section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
   [data-testid="stMetricValue"] { font-size: 1.4rem; }
   [data-testid="stMetric"], [data-testid="stMetric"] * { min-width: 0; }
   :is([data-testid="stMetricValue"], [data-testid="stMetricLabel"]),
-  :is([data-testid="stMetricValue"], [data-testid="stMetricLabel"]) * { white-space: normal; overflow: visible;
-    text-overflow: clip; overflow-wrap: anywhere; }
+  :is([data-testid="stMetricValue"], [data-testid="stMetricLabel"]) * { white-space: normal !important;
+    overflow: visible !important; text-overflow: clip !important; overflow-wrap: anywhere; }
 }
 @media (max-width: 640px) { .stTable :is(td, th), .stTable :is(td, th) p { font-size: .68rem !important; } }
 .js-plotly-plot .main-svg { background: transparent !important; }

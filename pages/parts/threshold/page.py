@@ -57,7 +57,7 @@ def lab(choice: Choice) -> None:
     setting = current(bundle)
     keep_in_address(setting, bundle)
     splits = predictions_of(bundle.version, bundle)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         split = split_choice()
         locked = not unlocked(split)
         exact_field(setting, locked=locked)
