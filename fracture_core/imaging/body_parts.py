@@ -9,28 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-#: Limbs and girdles in DICOM's terms, and what devices write beside them.
-_LIMBS = frozenset(
-    """
-    ACJOINT ACROMIOCLAVICULAR ACROMION ACETABULUM ANKLE ARM ARMS CALCANEUS CALCANEUM CALF CARPAL CARPUS CLAVICLE
-    CLAVICULA CUBITUS DIGIT ELBOW EXTREMITY EXTREMITIES FEMUR FEMORA FIBULA FINGER FINGERS FOOT FEET FOREARM FOREFOOT
-    GLENOHUMERAL HALLUX HAND HANDS HEEL HINDFOOT HIP HIPS HUMERUS KNEE KNEES LEG LEGS LIMB LIMBS LOWERLEG LOWERLIMB
-    LOWEREXTREMITY METACARPAL METACARPUS METATARSAL METATARSUS MIDFOOT OLECRANON PATELLA PELVIS PHALANX RADIUS
-    RADIUSULNA SCAPHOID SCAPULA SCJOINT SESAMOID SHOULDER SHOULDERS TALUS TARSAL TARSUS THIGH THUMB TIBFIB
-    TIBIA TIBIAFIBULA TOE TOES ULNA UPPERARM UPPERLIMB UPPEREXTREMITY UPPERLEG WRIST WRISTS
-    """.split()  # noqa: SIM905 (a list of names reads better as words)
-)
-#: The same in the words of other languages, accents taken off.
-_LIMBS_ELSEWHERE = frozenset(
-    """
-    HANDGELENK UNTERARM OBERARM ELLENBOGEN SCHULTER SCHLUSSELBEIN KNIE BECKEN HUFTE OBERSCHENKEL UNTERSCHENKEL
-    SPRUNGGELENK FUSS FERSE ZEHE DAUMEN MAIN DOIGT POUCE POIGNET COUDE BRAS EPAULE CLAVICULE OMOPLATE BASSIN HANCHE
-    CUISSE GENOU JAMBE CHEVILLE PIED TALON ORTEIL MANO DEDO MUNECA ANTEBRAZO CODO BRAZO HOMBRO CADERA MUSLO RODILLA
-    PIERNA TOBILLO PIE POLSO GOMITO SPALLA BACINO ANCA GINOCCHIO GAMBA CAVIGLIA PIEDE DITO PUNHO COTOVELO OMBRO
-    QUADRIL JOELHO TORNOZELO POLS ELLEBOOG SCHOUDER HEUP ENKEL VOET
-    """.split()  # noqa: SIM905 (a list of names reads better as words)
-)
-#: The girdles, of which FracAtlas shows few, by the words above that name them.
+#: The girdles, of which FracAtlas shows few, in DICOM's terms, as devices write them, and in other languages, accents
+#: taken off.
 _GIRDLES = {
     "hip": frozenset("HIP HIPS PELVIS ACETABULUM BECKEN HUFTE BASSIN HANCHE CADERA BACINO ANCA QUADRIL HEUP".split()),  # noqa: SIM905
     "shoulder": frozenset(
@@ -40,10 +20,24 @@ _GIRDLES = {
         """.split()  # noqa: SIM905 (a list of names reads better as words)
     ),
 }
+#: The girdles and all other limbs, likewise.
+_LIMBS = frozenset().union(*_GIRDLES.values()) | frozenset(
+    """
+    ANKLE ARM ARMS CALCANEUS CALCANEUM CALF CARPAL CARPUS CUBITUS DIGIT ELBOW EXTREMITY EXTREMITIES FEMUR FEMORA FIBULA
+    FINGER FINGERS FOOT FEET FOREARM FOREFOOT HALLUX HAND HANDS HEEL HINDFOOT HUMERUS KNEE KNEES LEG LEGS LIMB LIMBS
+    LOWERLEG LOWERLIMB LOWEREXTREMITY METACARPAL METACARPUS METATARSAL METATARSUS MIDFOOT OLECRANON PATELLA PHALANX
+    RADIUS RADIUSULNA SCAPHOID SESAMOID TALUS TARSAL TARSUS THIGH THUMB TIBFIB TIBIA TIBIAFIBULA TOE TOES ULNA UPPERARM
+    UPPERLIMB UPPEREXTREMITY UPPERLEG WRIST WRISTS
+    HANDGELENK UNTERARM OBERARM ELLENBOGEN KNIE OBERSCHENKEL UNTERSCHENKEL SPRUNGGELENK FUSS FERSE ZEHE DAUMEN MAIN
+    DOIGT POUCE POIGNET COUDE BRAS CUISSE GENOU JAMBE CHEVILLE PIED TALON ORTEIL MANO DEDO MUNECA ANTEBRAZO CODO BRAZO
+    MUSLO RODILLA PIERNA TOBILLO PIE POLSO GOMITO GINOCCHIO GAMBA CAVIGLIA PIEDE DITO PUNHO COTOVELO JOELHO TORNOZELO
+    POLS ELLEBOOG ENKEL VOET
+    """.split()  # noqa: SIM905 (a list of names reads better as words)
+)
 #: Words that say nothing about the body part.
 _SILENT = frozenset({"", "UNKNOWN", "OTHER", "NONE", "NA", "UNSPECIFIED", "ANY", "DEFAULT", "BONE", "SKELETON"})
 #: Limbs that are looked for within longer words ("RWRISTAP"); shorter names occur in unrelated words.
-_WITHIN_WORDS = frozenset({name for name in _LIMBS | _LIMBS_ELSEWHERE if len(name) > 4}) | {
+_WITHIN_WORDS = frozenset({name for name in _LIMBS if len(name) > 4}) | {
     *("FOOT", "FUSS", "HAND", "KNEE", "KNIE"),
 }
 #: What is no limb although a limb's name is part of it.
@@ -67,12 +61,11 @@ def is_limb(part: str) -> bool | None:
     squashed = "".join(words)
     if squashed in _SILENT:
         return None
-    limbs = _LIMBS | _LIMBS_ELSEWHERE
-    if squashed in limbs:
+    if squashed in _LIMBS:
         return True
     if _NOT_LIMBS.search(squashed):
         return False
-    return not limbs.isdisjoint(words) or any(limb in squashed for limb in _WITHIN_WORDS)
+    return not _LIMBS.isdisjoint(words) or any(limb in squashed for limb in _WITHIN_WORDS)
 
 
 def girdle(part: str) -> str:

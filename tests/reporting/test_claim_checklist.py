@@ -37,8 +37,13 @@ def test_each_figure_is_still_the_models(name):
     assert f"{fn} fractures missed and {fp} false positives" in answers[39]
     assert f"{len(val)} for validation, {len(test)} for test" in answers[35]
     assert f"{int(np.sum(val['label']))} of {len(val)} in validation, {int(truth.sum())} of {len(test)}" in answers[36]
-    assert f"{bundle.recipe.image_size} px" in answers[22] and bundle.recipe.backbone in answers[22]
-    elsewhere = bundle.manifest["provenance"].get("elsewhere")
+    recipe, provenance = bundle.recipe, bundle.manifest["provenance"]
+    assert f"{recipe.image_size} px" in answers[22] and recipe.backbone in answers[22]
+    assert f"{recipe.image_size} px" in answers[9] and f" {recipe.monitor} " in answers[26]
+    assert f"{len(test)} test radiographs, {int(truth.sum())} with a fracture" in answers[21]
+    assert provenance["start"]["source"] in answers[24] and provenance["versions"]["openvino"] in answers[23]
+    assert answers[35].startswith(f"{provenance['trained_on']} images for training")
+    elsewhere = provenance.get("elsewhere")
     if elsewhere:
         k, n = elsewhere["flagged"], elsewhere["fractured"]
         low, high = binomtest(k, n).proportion_ci(method="wilson")
@@ -46,5 +51,7 @@ def test_each_figure_is_still_the_models(name):
             f"{k} of {n} fractures flagged" in answers[33]
             and f"({k / n:.3f} ({low:.3f}\u00a0to\u00a0{high:.3f}))" in answers[33]
         )
+        limbs = f"{elsewhere['limbs_not_assessed']} of {elsewhere['limbs']} limb radiographs called out of scope"
+        assert limbs in answers[33]
     else:
         assert answers[33] == NOT_REPORTED
