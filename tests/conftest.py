@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -87,6 +88,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return place.get(item.path.relative_to(folder).as_posix(), last)
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Leave what collecting imported out of every later garbage collection: it stays in use until the end."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
