@@ -10,7 +10,7 @@ APP := $(VENV)/.app-$(shell cat requirements.txt requirements.lock | cksum | cut
 TEST := $(VENV)/.test-$(shell cat requirements.txt requirements-server.txt requirements-dev.txt requirements.lock | cksum | cut -d' ' -f1)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock
 
-.PHONY: app looks test test-fast lint types coverage audit wheel lock pretraining model-server clean
+.PHONY: app looks test test-fast lint types coverage coverage-fast audit wheel lock pretraining model-server clean
 .DEFAULT_GOAL := app
 
 app: $(APP)
@@ -18,7 +18,7 @@ app: $(APP)
 
 # Compiled modules are kept even where the environment says otherwise: every process that a test starts would compile
 # them anew.
-test test-fast coverage looks: export PYTHONDONTWRITEBYTECODE =
+test test-fast coverage coverage-fast looks: export PYTHONDONTWRITEBYTECODE =
 
 # A process takes one file after the other, so that fixtures of a file are made once; tests/conftest.py orders them.
 PYTEST := $(VENV)/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
@@ -29,8 +29,9 @@ test: $(TEST) lint types
 	$(PYTEST) -n $(PROCESSES)
 
 # Without what is slow by nature, needs a browser, or needs data that is not in the repository.
+QUICK := -n 2 -m "not slow and not browser and not dataset"
 test-fast: $(TEST)
-	$(PYTEST) -n 2 -m "not slow and not browser and not dataset"
+	$(PYTEST) $(QUICK)
 
 lint: $(TEST)
 	$(VENV)/bin/python -m ruff check .
@@ -39,9 +40,12 @@ lint: $(TEST)
 types: $(TEST)
 	$(VENV)/bin/python -m mypy
 
-# The share of fracture_core's lines that the tests run, in processes that they start too.
+# The share of fracture_core's lines that the tests run, in processes that they start too; coverage-fast: the quick ones.
 coverage: $(TEST)
 	$(PYTEST) -n $(PROCESSES) --cov --cov-report=term:skip-covered
+
+coverage-fast: $(TEST)
+	$(PYTEST) $(QUICK) --cov --cov-report=term-missing:skip-covered
 
 # Every page and state in both themes, by axe-core and a ruler; ten minutes.
 looks: $(TEST)

@@ -122,25 +122,20 @@ def calibrate_site(
     truth, scores = checked(labels, logits)
     parts = _divide(truth, patients, seed)
     probability = np.asarray(bundle.probability(scores))
-    tuning, testing, report = (
-        (truth[places], probability[places]) for places in (parts["tuning"], parts["testing"], parts["report"])
-    )
+    tuning, testing, report = ((truth[places], probability[places]) for places in parts.values())
     scale = _fit_scale(tuning[0], scores[parts["tuning"]])
     unlikely = promise("unlikely", alpha, confidence, tuning, testing)
     likely = promise("likely", beta, confidence, tuning, testing)
-    created = datetime.now(UTC).isoformat(timespec="seconds")
     digest = _digest(ids, truth)
-    rule_out, rule_in = (
-        replace(point, site=_record(promised, point.threshold, testing, truth, digest, scale))
-        for point, promised in zip(_points(unlikely, likely, testing, created), (unlikely, likely), strict=True)
-    )
+    rule_out, rule_in = _points(unlikely, likely, testing, truth, digest, scale)
     scaled = report[0], scale.probability(scores[parts["report"]])
+    counted = {"all": np.arange(truth.size), **parts}
     return SiteCalibration(
         name=name,
         bundle=bundle.version,
-        created=created,
-        films={"all": truth.size, **{part: int(places.size) for part, places in parts.items()}},
-        fractured={"all": int(truth.sum()), **{part: int(truth[places].sum()) for part, places in parts.items()}},
+        created=rule_out.created,
+        films={part: int(places.size) for part, places in counted.items()},
+        fractured={part: int(truth[places].sum()) for part, places in counted.items()},
         digest=digest,
         scale=scale,
         unlikely=unlikely,
@@ -223,32 +218,32 @@ def _fit_scale(truth: NDArray[np.bool_], logits: NDArray[np.float64]) -> ScoreSc
 
 
 def _points(
-    unlikely: Promise, likely: Promise, testing: tuple[NDArray[np.bool_], NDArray[np.float64]], created: str
+    unlikely: Promise,
+    likely: Promise,
+    testing: tuple[NDArray[np.bool_], NDArray[np.float64]],
+    truth: NDArray[np.bool_],
+    digest: str,
+    scale: ScoreScale,
 ) -> tuple[OperatingPoint, OperatingPoint]:
     """Return the rule-out and the rule-in point; a promise that does not hold leaves its group empty."""
     low, high = consistent_pair(unlikely, likely)
-    nowhere = float(np.nextafter(1.0, 2.0))
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def point(name: str, threshold: float, promised: Promise) -> OperatingPoint:
+        at = operating_point(
+            name=name,
+            threshold=threshold,
+            criterion=promise_text(promised),
+            labels=testing[0],
+            probabilities=testing[1],
+            split=SITE,
+            created=created,
+        )
+        return replace(at, site=_record(promised, threshold, testing, truth, digest, scale))
+
     return (
-        _point("rule-out", 0.0 if low is None else low, unlikely, testing, created),
-        _point("rule-in", nowhere if high is None else high, likely, testing, created),
-    )
-
-
-def _point(
-    name: str,
-    threshold: float,
-    promised: Promise,
-    testing: tuple[NDArray[np.bool_], NDArray[np.float64]],
-    created: str,
-) -> OperatingPoint:
-    return operating_point(
-        name=name,
-        threshold=float(threshold),
-        criterion=promise_text(promised),
-        labels=testing[0],
-        probabilities=testing[1],
-        split=SITE,
-        created=created,
+        point("rule-out", 0.0 if low is None else float(low), unlikely),
+        point("rule-in", float(np.nextafter(1.0, 2.0)) if high is None else float(high), likely),
     )
 
 

@@ -174,7 +174,7 @@ class StatusWriter:
 
     def _write(self, data: Mapping[str, Any]) -> None:
         self._write_time = time.monotonic()
-        write_text(self.run / "progress.json", json.dumps({**data, "updated": time.time()}))
+        write_text(self.run / "progress.json", json.dumps(dict(data)))
 
     def _write_row(self, step: int, epochs: float) -> None:
         with (self.run / "steps.csv").open("a", encoding="utf-8") as file:

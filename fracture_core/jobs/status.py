@@ -41,7 +41,6 @@ class RunStatus:
     bytes: int | None = None
     error: str = ""
     bundle: str | None = None
-    updated: float | None = None  # seconds since 1970
 
     @property
     def name(self) -> str:

@@ -37,8 +37,8 @@ def models(vocal_models, findings, known, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module", params=THEMES)
-def themed(request, models, small_models, tmp_path_factory) -> Iterator[dict[str, Server]]:
-    """The app in one theme, with everything there is to show, and with nothing."""
+def themed(request, models, small_models, tmp_path_factory) -> Iterator[Callable[[str], Server]]:
+    """Start the app in one theme, "furnished" with everything there is to show, or "empty"; each once, when needed."""
     folder = tmp_path_factory.mktemp(f"every-page-{request.param}")
     shutil.copytree(small_models.parent / "run", folder / "runs" / "a-run")
     places = {
@@ -56,13 +56,15 @@ def themed(request, models, small_models, tmp_path_factory) -> Iterator[dict[str
         },
     }
     theme = ("--theme.base", f".streamlit/{request.param}.toml")
-    running = {
-        name: Server(folder / f"{name}.log", *theme, FRACTURE_MODELS_DIR=str(models), **there)
-        for name, there in places.items()
-    }
-    for server in running.values():
-        server.wait()
-    yield running
+    running: dict[str, Server] = {}
+
+    def serving(name: str) -> Server:
+        if name not in running:
+            running[name] = Server(folder / f"{name}.log", *theme, FRACTURE_MODELS_DIR=str(models), **places[name])
+            running[name].wait()
+        return running[name]
+
+    yield serving
     for server in running.values():
         server.stop()
 
@@ -109,17 +111,17 @@ def faults(visit: Visit, state: str, step: Step) -> list[str]:
 @pytest.mark.skipif(not os.environ.get("FRACTURE_EVERY_PAGE"), reason="ten minutes; set FRACTURE_EVERY_PAGE=1")
 @pytest.mark.parametrize("walk", WALKS)
 def test_everybody_can_use_it_and_nothing_is_cut_off(visit, themed, walk):
-    there = visit(themed["furnished"])
+    there = visit(themed("furnished"))
     assert not [fault for state, step in WALKS[walk] for fault in faults(there, state, step)]
 
 
 def test_what_is_empty_can_be_used_as_well(visit, themed):
-    there = visit(themed["empty"])
+    there = visit(themed("empty"))
     assert not [fault for state, step in EMPTY for fault in faults(there, state, step)]
 
 
 def test_a_tablet_shows_a_film_without_scrolling(visit, themed):
-    there = visit(themed["furnished"])
+    there = visit(themed("furnished"))
     there.page.set_viewport_size({"width": TABLET[0], "height": TABLET[1]})
     there.page.goto(there.url)
     there.page.locator("input[type=file]").first.wait_for(state="attached")

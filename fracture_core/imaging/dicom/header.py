@@ -52,7 +52,6 @@ class DicomHeader:
     Text is as the file has it, shortened, "" where it does not say.
 
     Attributes:
-        laterality: "L", "R", "B" or "".
         windows: Names of the VOI LUTs and windows that the file offers, in the order in which `window` of
             `read_radiograph` counts them; empty where there is nothing to choose.
         pixel_spacing: Millimetres from one pixel of the image as it is shown to the next, (across, down), or None.
@@ -62,7 +61,6 @@ class DicomHeader:
     modality: str
     body_part: str
     view: str
-    laterality: str
     number_of_frames: int
     windows: tuple[str, ...]
     pixel_spacing: tuple[float, float] | None = None
@@ -114,12 +112,10 @@ def read_header(dataset: Dataset, choices: list[VoiTransform]) -> DicomHeader:
     """
     view = value(dataset, "ViewPosition") or _meaning(dataset, "ViewCodeSequence")
     part = value(dataset, "BodyPartExamined") or _meaning(dataset, "AnatomicRegionSequence")
-    side = text(value(dataset, "ImageLaterality") or value(dataset, "Laterality")).upper()
     return DicomHeader(
         modality=text(value(dataset, "Modality")).upper()[:16],
         body_part=text(part),
         view=text(view),
-        laterality=side if side in ("L", "R", "B") else "",
         number_of_frames=max(integer(dataset, "NumberOfFrames", 1), 1),
         windows=tuple(choice.name for choice in choices),
     )

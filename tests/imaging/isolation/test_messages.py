@@ -25,7 +25,7 @@ FACTS = {"name": "x", "sha256": "ab", "length": 3}
 
 
 SPACED = {
-    **dict.fromkeys(("modality", "body_part", "view", "laterality"), ""),
+    **dict.fromkeys(("modality", "body_part", "view"), ""),
     "number_of_frames": 1,
     "windows": [],
     "pixel_spacing": [0.1, 0.2],
