@@ -1,9 +1,9 @@
 """Decide whether an image looks like the radiographs the network was trained on.
 
-The network's own features tell: over the training radiographs they fill a thin, curved slab, and a holiday photo or a
-page of text falls outside. Those of a map in the middle of the trunk tell more than the last one's, which keeps little
-but fractures (`benchmarks.out_of_scope`). The score is the squared Mahalanobis distance within the main directions plus
-the energy outside them, each divided by its mean over training (Lee et al. 2018; Wang et al. 2022, "ViM").
+The network's features of its training radiographs lie near a low-dimensional subspace; those of a holiday photo or a
+page of text do not. Features from the middle of the trunk separate them better than the last ones, which keep little
+besides fractures (`benchmarks.out_of_scope`). The score is the squared Mahalanobis distance within the main directions
+plus the energy outside them, each divided by its mean over training (Lee et al. 2018; Wang et al. 2022, "ViM").
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def add_site(parser: argparse.ArgumentParser) -> None:
         "--site-weight",
         type=float,
         metavar="N",
-        help="how many times one of the site's films counts in training (default: so that the site has a quarter of "
+        help="how many times one of the site's films counts in training (default: enough for a quarter of "
         "the weight, but 1 to 4)",
     )
 

@@ -26,11 +26,11 @@ def add_model_commands(commands: Commands) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser = command(commands, "bundles", "List the bundles and their main metrics.", _bundles)
     parser.add_argument("--json", action="store_true", help="print one JSON list")
-    parser = command(commands, "promote", "Use a bundle by default; earlier ones are kept.", _promote)
+    parser = command(commands, "promote", "Make a bundle the default; earlier ones are kept.", _promote)
     parser.add_argument("named", metavar="RUN|BUNDLE", help="a finished run, or a bundle under models/")
     parser = command(commands, "export", "Export a bundle's network for a model server (KServe v2).", _export)
     parser.add_argument("bundle", metavar="BUNDLE", help="which bundle")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="created if missing")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="destination folder, created if missing")
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:

@@ -25,16 +25,18 @@ def add_site_commands(commands: Commands) -> None:
     add_dataset(parser, own=True)
     add_bundle(parser)
     parser.add_argument(
-        "--alpha", type=float, default=0.02, help="highest fractured share of 'unlikely' (default: 0.02)"
+        "--alpha", type=float, default=0.02, help="largest share of fractures among 'unlikely' films (default: 0.02)"
     )
-    parser.add_argument("--beta", type=float, default=0.8, help="lowest fractured share of 'likely' (default: 0.8)")
-    parser.add_argument("--confidence", type=float, default=0.95, help="confidence of each promise (default: 0.95)")
+    parser.add_argument(
+        "--beta", type=float, default=0.8, help="smallest share of fractures among 'likely' films (default: 0.8)"
+    )
+    parser.add_argument("--confidence", type=float, default=0.95, help="confidence in each share (default: 0.95)")
     parser.add_argument("--name", help="save the site's operating points under this name (default: only print)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser = command(commands, "review", "Summarise a review folder, or export it for others.", _review)
     parser.add_argument("folder", nargs="?", type=Path, help="the review folder (default: FRACTURE_REVIEW_DIR)")
     parser.add_argument("--export", type=Path, metavar="DIR", help="write the labelled films there")
-    parser.add_argument("--as", dest="kind", default="csv", help="csv, folders, coco or yolo (default: csv)")
+    parser.add_argument("--as", dest="kind", default="csv", help="format: csv, folders, coco or yolo (default: csv)")
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:

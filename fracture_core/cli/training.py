@@ -22,13 +22,17 @@ def add_training_commands(commands: Commands) -> None:
     Args:
         commands: Where commands are added.
     """
-    parser = command(commands, "train", "Train a network by a recipe, and package it as a bundle.", _train)
+    parser = command(commands, "train", "Train a network from a recipe, and package it as a bundle.", _train)
     parser.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
     add_dataset(parser, own=True)
     add_site(parser)
-    parser.add_argument("--start", metavar="WEIGHTS", help="start from these weights instead of the recipe's own")
+    parser.add_argument("--start", metavar="WEIGHTS", help="starting weights, in place of the recipe's")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting of the recipe"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting; may be repeated",
     )
     named = "the bundle's name (default: the recipe's; a number is appended if it is taken)"
     parser.add_argument("--bundle", metavar="NAME", help=named)
@@ -49,7 +53,7 @@ def add_training_commands(commands: Commands) -> None:
     parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
     parser.add_argument("--run", dest="folder", type=Path, help="run folder (default: runs/pretrain)")
     parser = command(commands, "package", "Package a finished run folder as a bundle.", _package)
-    parser.add_argument("run_folder", type=Path, metavar="RUN")
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the run's folder")
     parser.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
     add_dataset(parser, own=True)
     add_site(parser)

@@ -23,7 +23,7 @@ class Survey:
     """What headers and annotations tell, without decoding an image.
 
     `images`: by image_id, `width` and `height` (pixels, upright), `orientation` (EXIF 1..8) and `box_size`, the
-    side of the largest box as a share of the image's (nan without boxes). `boxes`: a row a box, `image_id`, `x`,
+    side of the largest box as a share of the image's (nan without boxes). `boxes`: one row per box, `image_id`, `x`,
     `y` (its middle) and `width`, `height`, all as shares 0..1 of the image's sides.
     """
 

@@ -76,7 +76,7 @@ def _uneven(square: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _framed(square: np.ndarray, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Collimate: all beyond a turned rectangle or a circle becomes one grey, and no fracture is hidden."""
+    """Collimate: make everything outside a turned rectangle or a circle one grey, without hiding a fracture."""
     if rng.random() >= 0.22:
         return square
     mask = _field(square.shape[0], boxes, rng)

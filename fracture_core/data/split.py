@@ -249,7 +249,7 @@ def _drawn_val(labels: pd.Series, together: Mapping[str, str], train: Sequence[s
 
 
 def _folds(labels: pd.Series, together: Mapping[str, str], n: int) -> list[list[str]]:
-    """Divide into `n` folds alike in size and classes; what must stay together does."""
+    """Divide into `n` folds of like size and classes, and keep groups together."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     groups = [together[i] for i in labels.index]

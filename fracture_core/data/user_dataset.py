@@ -81,7 +81,7 @@ class OwnDataset:
         table.insert(2, "csv_label", table["label"])
         self.table = table.assign(conflict="")
         self.conflicts: list[str] = [f"{i}: cannot be read, so left out. {why}" for i, why in self.unreadable.items()]
-        #: As FracAtlas has it; readers obey EXIF and boxes are the upright image's, so nothing needs to be said.
+        #: As in FracAtlas; empty, because readers apply EXIF and boxes refer to the upright image.
         self.exif_turned: Mapping[str, int] = {}
 
     def __len__(self) -> int:

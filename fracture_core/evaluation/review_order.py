@@ -47,7 +47,7 @@ def review_order(candidates: Sequence[Candidate], thresholds: Sequence[float]) -
     for candidate in candidates:
         worth = _uncertainty(candidate.probability, thresholds) + _NOVELTY * min(1.0, candidate.novelty)
         parts.setdefault(candidate.body_part, []).append((worth, candidate.key))
-    # Within a body part the order is that of their worth; only the parts compete.
+    # Within a body part the most useful film comes first; each film taken lowers its part's priority.
     queues = {part: deque(sorted(films, key=lambda film: -film[0])) for part, films in parts.items()}
     ordered, met = [], Counter[str]()
     while queues:

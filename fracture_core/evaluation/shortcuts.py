@@ -137,7 +137,7 @@ def with_grey_bottom(radiograph: Radiograph) -> np.ndarray | None:
 
 
 def with_black_bottom(radiograph: Radiograph) -> np.ndarray | None:
-    """Truncate a complete radiograph as this project reads it, with a black bottom.
+    """Truncate a complete radiograph as truncated files are shown here, with a black bottom.
 
     Args:
         radiograph: The radiograph.

@@ -48,7 +48,7 @@ class SiteCalibration:
         name: The user's name for it.
         bundle: The bundle's version.
         created: ISO 8601 in UTC.
-        films: Labelled films in all, and of each part: "all", "tuning", "testing" (one film a patient), "report".
+        films: Labelled films in all, and of each part: "all", "tuning", "testing" (one film per patient), "report".
         fractured: How many of them are fractured, by the same names.
         digest: SHA-256 of the list of films and labels.
         scale: The site's score scale.
@@ -172,7 +172,7 @@ def promise_text(promised: Promise) -> str:
 
 
 def _divide(truth: NDArray[np.bool_], patients: list[str], seed: int) -> dict[str, NDArray[np.intp]]:
-    """Divide films by patient, patients with a fracture and without apart; testing keeps one film a patient."""
+    """Divide films by patient, stratified by whether the patient has a fracture; testing keeps one film per patient."""
     if min(int(truth.sum()), int((~truth).sum())) < _FEWEST:
         raise SiteCalibrationError(
             f"Calibrating needs at least {_FEWEST} fractured and {_FEWEST} other films; "

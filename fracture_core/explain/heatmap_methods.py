@@ -76,7 +76,7 @@ class _GradientMethod(HeatmapMethod):
 
 
 class GradCAM(_GradientMethod):
-    """Each channel weighs its mean gradient (Selvaraju et al. 2017).
+    """Each channel is weighted by its mean gradient (Selvaraju et al. 2017).
 
     Where the logit is linear in the maps (average pooling and one dense unit) the cells sum to the logit less its bias.
     """

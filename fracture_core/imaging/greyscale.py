@@ -1,4 +1,4 @@
-"""From whatever a file holds to 8 bit grey: deep greys are windowed, colour and transparency flattened."""
+"""Turn samples of any kind into 8 bit grey: window high bit depths, flatten colour and transparency."""
 
 from __future__ import annotations
 

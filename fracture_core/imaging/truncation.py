@@ -70,7 +70,7 @@ def refuse_or_warn(sentence: str, missing: float, *, accept: bool) -> tuple[str,
 def lacks_detail(
     height: int, missing: float, truncated: tuple[str, ...], *, accept: bool
 ) -> tuple[float, tuple[str, ...]]:
-    """Return what is to be said of an image whose rows are there, but lack the fine detail that came last in the file.
+    """Return the warning about an image whose rows are all there, but lack the fine detail that comes last.
 
     Args:
         height: Of the image, in pixels.

@@ -9,7 +9,7 @@ import numpy as np
 from fracture_core.explain.evidence_head import AveragedMapHead, EvidenceHead, PooledCellsHead
 from fracture_core.network.graph import Graph, GraphError, Node
 
-#: The output under which the localiser's mixing layer is given.
+#: Name of the output that holds the localiser's mixing layer.
 EVIDENCE = "cells_mix"
 
 

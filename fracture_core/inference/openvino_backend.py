@@ -15,7 +15,7 @@ from openvino import opset13 as ops
 from fracture_core.inference.graph_fusion import scale_and_offset, simplify
 from fracture_core.network.graph import Graph, GraphError, Node
 
-# How a kernel's axes go from Keras to OpenVINO.
+# The order of a kernel's axes, from Keras to OpenVINO.
 _AXES = {
     "convolution": (3, 2, 0, 1),
     "depthwise_convolution": (2, 3, 0, 1),
@@ -163,7 +163,7 @@ def _activate(function: str, x: openvino.Node) -> openvino.Node:
 
 
 def _resized(node: Node, x: openvino.Node) -> openvino.Node:
-    """Build what changes a map's height and width and has no weights."""
+    """Build an operation without weights that changes a map's height and width."""
     a = node.attributes
     match node.operation:
         case "max_pool":

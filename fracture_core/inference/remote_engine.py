@@ -1,8 +1,8 @@
 """Run the forward pass on another machine: any model server that speaks the KServe v2 protocol, over HTTP.
 
-FRACTURE_SERVER=http://host:port turns it on; `fracture_core.inference.model_export` writes what the server loads. Where
-the server is away or lacks this network, this computer computes instead, the result says so, and the server is asked
-again later.
+FRACTURE_SERVER=http://host:port turns it on; `fracture_core.inference.model_export` writes what the server loads. If
+the server cannot be reached or lacks this network, inference runs on this computer, the result says so, and the server
+is tried again later.
 
 The image that is sent is the one the network sees (letterboxed, grey, without name or header). Over http:// it
 travels in the clear; use https:// outside a network you trust.
@@ -196,7 +196,7 @@ class RemoteEngine:
         try:
             return self._checked(self._infer(squares), len(squares))
         except InferenceServerException as error:
-            # An answer, so the connection is sound; the server's own words may name anything, and stay in the log.
+            # The server answered, so the connection works. Its message may name anything, so it goes to the log alone.
             _log.info("The model server says: %s", error)
             raise _AwayError(f"does not offer the network {self._model}") from error
         except _AwayError:

@@ -230,8 +230,8 @@ def _environment() -> dict[str, str]:
 
 
 def _last_error(run: Path) -> str:
-    lines = (run / "output.txt").read_text("utf-8", errors="replace").split("error: ")
-    return lines[-1].strip()[-500:] if len(lines) > 1 else "The run's process ended before it started; see output.txt."
+    _, said, error = (run / "output.txt").read_text("utf-8", errors="replace").rpartition("error: ")
+    return error.strip()[-500:] if said else "The process ended before training began: see output.txt in its folder."
 
 
 def check_idle() -> None:

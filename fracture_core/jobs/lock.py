@@ -1,6 +1,6 @@
 """Allow one training at a time on a machine, with a lock that is released when its process ends.
 
-The lock is the operating system's. It is gone as soon as its holder is, however that ended, so a killed run never looks
+The lock is the operating system's and is released when its holder ends, however it ends, so a killed run never looks
 alive and a recycled process number is never mistaken for the run's.
 """
 

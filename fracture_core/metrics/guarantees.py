@@ -9,7 +9,7 @@ part proposes thresholds and the order in which to test them, the other part tes
 first that fails. Fixed-sequence testing keeps the probability that any accepted threshold breaks its promise below
 1 - confidence, whatever the number of thresholds (Angelopoulos et al. 2022, "Learn then Test").
 
-Films of one patient resemble each other and are not independent: pass one film a patient to the testing part.
+Films of one patient resemble each other and are not independent: pass one film per patient to the testing part.
 """
 
 from __future__ import annotations

@@ -38,9 +38,9 @@ _RESOLUTIONS = (44, 500)
 #: About as many views are made of each source.
 _VIEWS = 900
 _DRAWN = 250
-#: How much limbs count, the training films and those of other sources; what is no limb counts as much as both.
+#: Weights of limbs, of the training films and of other sources; everything else has as much as both together.
 _SHARES = {FILMS: 0.34, _LIMB: 0.16}
-#: Body parts of which a limb film and one of the trunk look alike are seen as often as all the others.
+#: Body parts whose films look like films of the trunk; they are seen as often as all others together.
 _LIKE_THE_TRUNK = ("hip", "shoulder")
 _FEWEST = 20
 

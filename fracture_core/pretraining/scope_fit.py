@@ -33,8 +33,8 @@ _INVERTED = 0.3
 _BLACK = 3
 #: Every fifth image is held out of the fit, to say what the network does on images that it has not seen.
 _HELD = 5
-#: Log odds from which on an image is taken for a limb, and its greys for inverted. Both sides are seen equally often,
-#: and to answer what is no limb, or to invert what is upright, is the worse mistake.
+#: Log odds at which an image is taken for a limb, and its greys for inverted. Both sides are seen equally often in
+#: training; assessing what is no limb, and inverting what is right, are the worse mistakes, so they are above 0.
 _LIMB_FROM, _INVERTED_FROM = 0.5, 0.5
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import append_durably, exclusive_lock
 
-#: Between a model and the site to whose scale its probabilities were brought.
+#: Separates a model's name from the site to which its probabilities are calibrated.
 CALIBRATED_TO = ", calibrated to "
 #: Recorded as the user if the server has no login.
 NOBODY = "not logged in"

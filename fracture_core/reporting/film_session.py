@@ -58,7 +58,7 @@ class FilmSession:
         self._films: dict[str, Film] = {}
         self._findings: OrderedDict[tuple, Finding | Failure] = OrderedDict()
         self._entries: dict[tuple, Entry] = {}
-        #: The user's own reading, by film.
+        #: The user's own verdict, by film.
         self.readings: dict[str, str] = {}
 
     def __len__(self) -> int:

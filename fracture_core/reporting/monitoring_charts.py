@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from fracture_core.evaluation.monitoring.audit_history import ANSWERS
 from fracture_core.reporting.chart_theme import AMBER, BLUE, GREY, PURPLE, VERMILION, chart, line, rounded
 
-#: As on the card of an answer.
+#: The colours of the answers on the Diagnose page.
 _COLOURS = dict(zip(ANSWERS, (BLUE, AMBER, VERMILION, PURPLE), strict=True))
 #: Width of a month's bar, in milliseconds, and the months that have their name below the chart, at most.
 _BAR, _NAMED = 24 * 86_400_000, 8

@@ -96,7 +96,7 @@ class Workers:
         return float(self.strategy.reduce(tf.distribute.ReduceOp.MEAN, votes, axis=None))
 
     def barrier(self) -> None:
-        """Return once every process of the run is here; one that leaves early looks like a crash to the others."""
+        """Wait for every process of the run; one that leaves early looks like a crash to the others."""
         self.fraction_true(True)
 
     def synced_should_stop(self, should_stop: Callable[[], str | None] | None) -> Callable[[], str | None] | None:

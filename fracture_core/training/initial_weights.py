@@ -122,7 +122,7 @@ def read_start(recipe: Recipe) -> tuple[Weights, str, str | None]:
     path = expand_user_path(recipe.start)
     if not path.is_file():
         raise StartingWeightsError(
-            f"There are no starting weights {recipe.start!r}; use imagenet, none, bundle:NAME, "
+            f"Unknown starting weights {recipe.start!r}: use imagenet, none, bundle:NAME, "
             "or the path of a .weights.h5 or .safetensors file."
         )
     if path.suffix == ".safetensors":

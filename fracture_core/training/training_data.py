@@ -120,7 +120,7 @@ def source_weights(dataset: Dataset, ids: Sequence[str]) -> np.ndarray:
 
 
 def training_sources(dataset: Dataset, split: Split) -> dict[str, Any]:
-    """Return what a run's record states of where its images are from.
+    """Return what a run's record says about the sources of its images.
 
     Args:
         dataset: What it trains on.

@@ -11,11 +11,11 @@ import pandas as pd
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.data.user_dataset import OwnDataset
 
-#: What the ids of a site's films begin with here. FracAtlas's ids hold no slash, so the two never meet.
+#: What the ids of a site's films begin with here. FracAtlas's ids hold no slash, so the two cannot collide.
 SITE = "site/"
 #: By default the site's films make up this share of the training weight, within what one film may count.
 DEFAULT_SHARE = 0.25
-#: How much one of a site's films may count by default: never less than one of FracAtlas, and no few films too much.
+#: How much one of a site's films counts by default: no less than one of FracAtlas, and not so much that few dominate.
 _LEAST_DEFAULT, _MOST_DEFAULT = 1.0, 4.0
 #: The weights that a user may state.
 WEIGHTS = (0.1, 20.0)

@@ -159,7 +159,7 @@ class ReviewCatalogue:
 
     @cached_property
     def _against_model(self) -> NDArray[np.bool_]:
-        """Whether what the model had answered at the newest verdict that holds an answer contradicts the label."""
+        """Whether the model's answer, as kept with the newest verdict that has one, contradicts the label."""
         newest: dict[int, tuple[str, bytes]] = {}
         for film, (_, when, model) in zip(self._film.tolist(), self._said, strict=True):
             if model != b"{}" and (film not in newest or when > newest[film][0]):

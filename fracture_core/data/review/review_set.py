@@ -94,7 +94,7 @@ class ReviewSet:
         return self.folder / "images" / f"{image}.png"
 
     def patient_hash(self, identifier: str) -> str:
-        """Return the keyed hash of a patient's identifier, which tells nothing without the set's secret.
+        """Return the keyed hash of a patient's identifier, which reveals nothing without the set's secret.
 
         Args:
             identifier: As in the DICOM header; white space does not count.

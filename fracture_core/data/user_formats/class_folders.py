@@ -80,7 +80,7 @@ def _class_depth(places: list[_Place], root: Path) -> int:
         for depth, labelled in enumerate(labels):
             if labelled == set(wanted) and not _has_classes_above(places, depth):
                 return depth
-    # A level where most names are classes lacks but one name; else the first that has several is meant.
+    # None is complete. Name what is missing: in a level that has both classes, else in the first with several folders.
     for depth, names in enumerate(levels):
         if {0, 1} <= labels[depth]:
             class_labels(sorted(names), f"the folders of {root.name}")

@@ -35,7 +35,7 @@ def _candidates(root: Path) -> list[Path]:
 
 
 def damaged_coco(root: Path) -> list[str]:
-    """Say what is wrong with the files that lie where COCO's do, or are called as they are, and are none.
+    """Say why files that have the place or the name of COCO annotations are not COCO annotations.
 
     Args:
         root: The folder.

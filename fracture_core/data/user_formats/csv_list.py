@@ -1,4 +1,4 @@
-"""A csv that lists images: a row an image, or a row a box."""
+"""A CSV that lists images: one row per image, or one per box."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def same_id(text: str) -> str:
 
 
 def _named_rows(text: CsvText, finder: FileFinder) -> pd.DataFrame:
-    """Return the rows under the columns that the first row names; where it names an image, under image and label."""
+    """Return the rows; if the first one is no header but an image and its label, the columns are named accordingly."""
     known = {name for names in COLUMNS.values() for name in names}
     if any(cell.casefold() in known for cell in text.first):
         return text.rows
@@ -126,7 +126,7 @@ def _column(rows: pd.DataFrame, names: Sequence[str]) -> str | None:
 
 
 def _below(text: str, finder: FileFinder, where: str) -> str:
-    """Return the path below the csv's folder of a file that may be missing; raise DatasetError if it leads out."""
+    """Return the path of a file, which may be missing; raise DatasetError if it leads out of the CSV's folder."""
     if match := finder.find(text):
         return match.relative_to(finder.root).as_posix()
     path = (finder.root / text.replace("\\", "/")).resolve()

@@ -23,7 +23,7 @@ from fracture_core.imaging.radiograph import Radiograph, display_name
 
 _log = logging.getLogger(__name__)
 
-#: Longest wait for one file, in seconds of the clock; the worker's own limit is in seconds of its processor.
+#: Longest wait for one file, in seconds by the clock; the worker's own limit is in seconds of processor time.
 _TIMEOUT_S = 120
 #: A worker is replaced after so many files, whatever its decoders may have leaked by then.
 _MOST_FILES = 2000
@@ -157,7 +157,7 @@ class DecoderPool:
                     if starts == _MOST_STARTS:
                         raise
                     continue
-            # It died between two files, so that no file of ours had a part in it.
+            # It died between two files, so none of ours is to blame.
             self._give_back(worker, keep=False)
 
     def _count(self) -> int:

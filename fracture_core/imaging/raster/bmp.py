@@ -145,7 +145,7 @@ def _palette(data: bytes, header: _Header) -> np.ndarray:
 
 
 def _masked(rows: np.ndarray, data: bytes, header: _Header) -> np.ndarray:
-    """Take each colour out of the bits that its mask gives."""
+    """Extract each colour from the bits of its mask."""
     stated = 4 if header.compression == _MASKS_AND_ALPHA or header.length >= 56 else 3
     masks = struct.unpack_from(f"<{stated}I", data, _FILE_HEADER + 40)
     words = np.ascontiguousarray(rows).view(f"<u{header.bits // 8}")[:, : header.width]

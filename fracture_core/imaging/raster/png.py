@@ -148,7 +148,7 @@ def _count(chunks: Iterable[_Chunk], size: int) -> int | None:
 
 
 def _inflated(chunks: Iterable[_Chunk], size: int) -> Iterator[bytes]:
-    """Yield at most `size` decompressed bytes, as far as they go."""
+    """Yield decompressed bytes, `size` at most, and fewer where the data end early."""
     inflater = zlib.decompressobj()
     for chunk in chunks:
         if chunk.kind != b"IDAT" or inflater.eof or size <= 0:

@@ -1,8 +1,8 @@
 """WebP files: their size, and a truncated one as far as it goes.
 
 Decoders take a WebP file whole or not at all. A lossy one codes its rows from the top, so a file that is filled up to
-its length decodes to the right rows and then to nonsense. Where the nonsense begins, two fillings tell: what they have
-in common was really in the file.
+its length decodes to the right rows and then to nonsense. It is filled up in two ways: rows that come out the same
+were really in the file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fracture_core.imaging.truncation import NOTHING_THERE
 #: Bytes of a pixel while an animation is decoded, and Pillow treats every file as one: two canvases, two copies.
 BYTES_PER_PIXEL = 10
 ORIENTATION_LOST = "The end of the file is missing, which may have said which way is up: turn the image if need be."
-#: Rows of nonsense that may be the same in all of them.
+#: Rows of nonsense that may come out the same by chance.
 _BY_CHANCE = 2
 #: Bytes that the coefficients of 16 x 16 pixels may take.
 _MOST_PER_BLOCK = 800

@@ -21,7 +21,7 @@ _GROUP_3, _GROUP_4 = 3, 4
 _STRIP_OFFSET, _STRIP_LENGTH = 273, 279
 #: Lines that may be like those that noise gives.
 _BY_CHANCE = 2
-#: Bytes at the end of coded lines that hang on what follows them: an end code, and filling.
+#: Bytes at the end of coded lines that depend on what follows them: an end code, and filling.
 _END = 8
 
 

@@ -1,7 +1,7 @@
 """TIFF files to grey: classic and BigTIFF, strips and tiles, every depth, layout and compression in use.
 
-The file is taken apart here and not by a library, because libraries leave memory unwritten where a file lacks strips
-or stores its planes apart, apply an orientation or not by kind, and refuse sound files of unusual depth.
+The file is parsed here and not by a library, because libraries leave memory uninitialised where a file lacks strips or
+stores its planes apart, apply an orientation in some layouts only, and refuse sound files of unusual depth.
 """
 
 from __future__ import annotations

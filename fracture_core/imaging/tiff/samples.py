@@ -230,7 +230,7 @@ def _fax(stored: bytes, layout: TiffLayout, options: int, height: int) -> tuple[
 
 
 def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tuple[np.ndarray, int]:
-    """Decode a segment that holds an image of its own, and hold it to the size that the directory gives."""
+    """Decode a segment that holds an image of its own, and check it against the size that the directory gives."""
     shape = (height, layout.segment[1], layout.in_segment)
     if layout.compression in (JPEG, OLD_JPEG):
         header = _jpeg_header(stored, layout)

@@ -22,7 +22,7 @@ def parts_in_words(calibration: SiteCalibration, left_out: int = 0) -> str:
     films, fractured = calibration.films, calibration.fractured
     text = (
         f"{films['all']} labelled films, {fractured['all']} fractured, divided by patient: {films['tuning']} to choose "
-        f"thresholds and the scale, {films['testing']} to test them (one film a patient), {films['report']} held out "
+        f"thresholds and the scale, {films['testing']} to test them (one film per patient), {films['report']} held out "
         "for the comparison below."
     )
     if left_out:
