@@ -46,6 +46,10 @@
       if (box.right > 0 && box.left < innerWidth && box.width >= 1) judge(element, box, node.textContent.trim().slice(0, 60));
     }
   }
+  for (const e of document.querySelectorAll("input[role=combobox]")) {
+    const folded = e.closest('[data-testid="stSidebar"][data-collapsed="true"]');
+    if (!folded && e.checkVisibility() && e.scrollWidth > e.clientWidth + 1) found.add(`the choice "${e.value}" is cut off`);
+  }
   for (const e of [document.scrollingElement, ...all]) {
     const page = e === document.scrollingElement;
     const wide = e.clientWidth > innerWidth / 2 && !e.closest(".stDataFrame");

@@ -152,6 +152,11 @@ WALKS: dict[str, list[tuple[str, Step]]] = {
     "model card": [("model card", at("model_card", "[data-testid=stPlotlyChart]"))],
     "monitoring": [("monitoring", at("monitoring"))],
 }
+#: Pages with something on them, as they open.
+OPENING: list[tuple[str, Step]] = [
+    *WALKS["diagnose"][:2],
+    *((page, WALKS[page][0][1]) for page in ("dataset", "training", "model card")),
+]
 #: What a machine without dataset, runs, films and audit log shows.
 EMPTY: list[tuple[str, Step]] = [
     ("diagnose", at("", ".gallery button")),

@@ -52,6 +52,8 @@ def choose(page, name: str) -> None:
 
 def test_filters_show_what_they_say_and_the_address_keeps_them(grid, server, table):
     expected = select(table, Filters(labels=["fractured"], counts=["1"]))
+    offered = grid.locator(".rail").inner_text()
+    assert "upper limb" in offered and "lower limb" in offered and "hand" not in offered
     choose(grid, "fractured")
     count(grid, len(select(table, Filters(labels=["fractured"]))))
     choose(grid, "1")

@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
+from fracture_core.bundle.loading import load_bundle
 from fracture_core.formatting import format_percent
 from fracture_core.reporting.finding_text import DISCLAIMER, capitalised
+from fracture_core.reporting.model_names import model_label
 from tests.browser.app import eventually, steady
 from tests.support import dicom_files as made
 
@@ -34,6 +36,17 @@ def drawn(page) -> bytes:
     port = page.locator(".drawn .port")
     steady(page, port.bounding_box)
     return port.screenshot()
+
+
+def saved(page, button: str) -> bytes:
+    """What a button downloads."""
+    with page.expect_download(timeout=WAIT) as download:
+        page.get_by_role("button", name=button, exact=True).click(timeout=WAIT)
+    return Path(download.value.path()).read_bytes()
+
+
+def pdf_text(data: bytes) -> str:
+    return " ".join(PdfReader(io.BytesIO(data)).pages[0].extract_text().split())
 
 
 def difference(one: bytes, other: bytes) -> float:
@@ -221,6 +234,17 @@ def test_what_the_model_did_not_read_is_never_called_normal(page, tmp_path, know
     assert page.locator(".viewer .port:visible").count() == 1
     assert not page.locator("[data-toggle=overlay]").is_visible()
     page.get_by_role("button", name="Rotate by 90°").wait_for(timeout=WAIT)
+    topmost = next(csv.DictReader(io.StringIO(saved(page, "Download as CSV").decode())))
+    assert topmost["file"] == "blank.png" and topmost["finding"].startswith("not read") and not topmost["probability"]
+    page.get_by_role("button", name="Report").click()
+    assert "Not read: the image is blank" in pdf_text(saved(page, "PDF"))
+
+
+def test_a_radiograph_that_the_model_learned_from_says_so(page, findings, small_models):
+    splits = load_bundle("small", small_models).predictions().set_index("image_id")["split"]
+    upload(page, next(path for path, finding in findings.items() if finding.assessed and path.stem not in splits.index))
+    answer(page)
+    page.locator(".cautions").get_by_text("Training image:").wait_for(timeout=WAIT)
 
 
 def test_one_screen_without_scrolling_and_nothing_jumps(browser, server, known):
@@ -387,16 +411,38 @@ def test_on_a_phone_the_viewer_swipes_and_the_sidebar_folds_below_1100_px(browse
 
 def test_the_report_opens_and_says_the_same(opened, known, findings):
     opened.get_by_role("button", name="Report").click()
-    with opened.expect_download(timeout=WAIT) as download:
-        opened.get_by_role("button", name="PDF", exact=True).click()
-    text = " ".join(PdfReader(download.value.path()).pages[0].extract_text().split())
+    text = pdf_text(saved(opened, "PDF"))
     finding = findings[known[0]]
     assert finding.radiograph.sha256 in text
     assert f"{capitalised(finding.triage)}, probability {format_percent(finding.probability)}" in text
     assert "Page 1 of 1" in text and "Signature" in text
-    with opened.expect_download(timeout=WAIT) as download:
-        opened.get_by_role("button", name="PNG", exact=True).click()
-    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    assert saved(opened, "PNG").startswith(b"\x89PNG")
+
+
+def test_the_report_of_a_dicom_file_begins_with_the_patient(page, tmp_path):
+    patient = {"PatientName": "Doe^Jane", "PatientBirthDate": "19800203", "StudyDate": "20260105"}
+    path = tmp_path / "film.dcm"
+    path.write_bytes(
+        made.file_bytes(made.dataset(np.tile(np.arange(0, 4000, 10, dtype=np.uint16), (500, 1)), **patient))
+    )
+    upload(page, path)
+    headline = answer(page).split("\n")[0]
+    page.get_by_role("button", name="Report").click()
+    assert "Jane" not in pdf_text(saved(page, "PDF"))
+    page.get_by_text("Include patient details").click()
+    page.get_by_role("checkbox", name="Include patient details").and_(page.locator(":checked")).wait_for(
+        state="attached", timeout=WAIT
+    )
+    page.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for(timeout=WAIT)
+    text = pdf_text(saved(page, "PDF"))
+    assert -1 < text.find("Jane") < text.index(headline) and "3 February 1980" in text
+
+
+def test_the_model_menu_says_what_each_model_reaches(page, vocal_models):
+    label = model_label(load_bundle("small", vocal_models))
+    assert ", AUC " in label
+    page.get_by_role("combobox", name="Model", exact=True).click(timeout=WAIT)
+    page.get_by_role("option", name=label).wait_for(timeout=WAIT)
 
 
 def test_an_example_is_the_button_and_hides_its_label_until_asked(page):

@@ -15,7 +15,7 @@ from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.saved_points import save_pair
 from tests.browser.app import Server
 from tests.browser.looks import cut_off, serious_findings
-from tests.browser.scenes import EMPTY, WALKS, Step, Visit, settled
+from tests.browser.scenes import EMPTY, OPENING, WALKS, Step, Visit, settled
 
 pytestmark = pytest.mark.slow
 THEMES = ("dark", "light")
@@ -92,8 +92,11 @@ def lasting(page, look: Callable[[object], list[str]]) -> list[str]:
     return wrong
 
 
-def faults(visit: Visit, state: str, step: Step) -> list[str]:
-    """Go to a state on a desk's screen; return what is wrong with it, there and at two smaller sizes."""
+def faults(visit: Visit, state: str, step: Step, *, axe: bool = True) -> list[str]:
+    """Go to a state on a desk's screen; return what is wrong with it, there and at two smaller sizes.
+
+    Without `axe` only what is cut off is looked for.
+    """
     page, found = visit.page, []
     page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
     step(visit)
@@ -103,7 +106,7 @@ def faults(visit: Visit, state: str, step: Step) -> list[str]:
             page.set_viewport_size({"width": size[0], "height": size[1]})
             page.wait_for_timeout(500)
         wrong = lasting(page, cut_off) if size != DESK else []
-        wrong += lasting(page, serious_findings) if size != TABLET else []
+        wrong += lasting(page, serious_findings) if axe and size != TABLET else []
         found += [f"{state}, {size[0]} px: {one}" for one in wrong]
     return found
 
@@ -115,9 +118,27 @@ def test_everybody_can_use_it_and_nothing_is_cut_off(visit, themed, walk):
     assert not [fault for state, step in WALKS[walk] for fault in faults(there, state, step)]
 
 
+def test_pages_with_something_on_them_are_not_cut_off(visit, themed, request):
+    if request.node.callspec.params["themed"] != THEMES[0]:
+        pytest.skip("colours cut nothing off")
+    there = visit(themed["furnished"])
+    assert not [fault for state, step in OPENING for fault in faults(there, state, step, axe=False)]
+
+
 def test_what_is_empty_can_be_used_as_well(visit, themed):
     there = visit(themed("empty"))
     assert not [fault for state, step in EMPTY for fault in faults(there, state, step)]
+
+
+def test_without_a_dataset_there_are_films_to_click_and_a_way_to_the_rest(visit, themed):
+    page = visit(themed["empty"]).page
+    page.goto(themed["empty"].url)
+    page.locator(".gallery button").first.wait_for(timeout=180_000)
+    assert page.locator(".gallery button").count() == 8
+    page.get_by_role("link", name="Get all of FracAtlas").wait_for(timeout=180_000)
+    assert "CC BY 4.0" in page.locator("[data-testid=stMain]").inner_text()
+    page.locator(".gallery button").first.click()
+    page.locator(".answer").wait_for(timeout=180_000)
 
 
 def test_a_tablet_shows_a_film_without_scrolling(visit, themed):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,17 @@ def test_a_typical_film_opens(card):
     films.first.click()
     card.wait_for_url(re.compile(rf"/dataset\?.*image={image_id}"), timeout=WAIT)
     card.locator(".drawn .port").first.wait_for(timeout=WAIT)
+
+
+def test_the_checklist_is_filled_in_and_the_card_has_front_matter(card):
+    card.get_by_text("CLAIM 2024 checklist").click(timeout=WAIT)
+    table = card.locator("[data-testid=stExpander]").filter(has_text="CLAIM 2024").locator("table")
+    table.wait_for(timeout=WAIT)
+    assert table.locator("tbody tr").count() == 44
+    with card.expect_download(timeout=WAIT) as saved:
+        card.get_by_role("button", name="The card as Markdown").click()
+    text = Path(saved.value.path()).read_text("utf-8")
+    assert text.startswith("---\nlicense: ") and "model-index:" in text.split("---\n")[1]
 
 
 def test_it_fits_a_phone(card):

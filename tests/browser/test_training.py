@@ -86,7 +86,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
 
     # Pause is answered at once, holds the run where it is, and gives it back.
     press(page, "pause")
-    page.get_by_role("heading", name=re.compile("-mine: paus")).wait_for(timeout=5_000)
+    page.get_by_role("heading", name=re.compile("-mine: paus")).wait_for(timeout=WAIT)
     until(page, run, lambda found: found.state == "paused")
     page.get_by_role("heading", name="-mine: paused").wait_for(timeout=WAIT)
     assert page.locator(".stepper li.current").inner_text().endswith("Train")
@@ -106,7 +106,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     until(page, run, lambda found: len(losses(run)) > early)
 
     press(page, "cancel")
-    page.get_by_role("heading", name=re.compile("-mine: stopp")).wait_for(timeout=5_000)
+    page.get_by_role("heading", name=re.compile("-mine: stopp")).wait_for(timeout=WAIT)
     page.get_by_role("heading", name="-mine: stopped").wait_for(timeout=WAIT)
     stopped = status(run)
     assert stopped.state == "stopped" and 0 < stopped.epoch < 20 and not RunFolder(run).finished
@@ -121,6 +121,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     ).first.wait_for(timeout=WAIT)
 
     page.get_by_role("button", name="Use mine").click(timeout=WAIT)
+    page.get_by_text("for all users of this app").wait_for(timeout=WAIT)
     press(page, "use_this")
     page.get_by_text("mine is now in use on every page.").wait_for(timeout=WAIT)
     assert current_bundle(tmp_path / "models") == "mine"
