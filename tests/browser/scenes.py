@@ -154,7 +154,7 @@ WALKS: dict[str, list[tuple[str, Step]]] = {
 }
 #: Pages with something on them, as they open.
 OPENING: list[tuple[str, Step]] = [
-    *WALKS["diagnose"][:2],
+    ("diagnose", lambda visit: (at("", ".gallery button")(visit), _upload(visit))),
     *((page, WALKS[page][0][1]) for page in ("dataset", "training", "model card")),
 ]
 #: What a machine without dataset, runs, films and audit log shows.
