@@ -43,6 +43,6 @@ def test_a_part_too_small_to_show_bone_is_refused(crop):
 
 @pytest.mark.parametrize(("turns", "spacing"), [(0, (0.1, 0.2)), (1, (0.2, 0.1)), (2, (0.1, 0.2)), (3, (0.2, 0.1))])
 def test_millimetres_turn_with_the_image(turns, spacing):
-    header = DicomHeader("CR", "", "", "", 1, (), pixel_spacing=(0.1, 0.2))
+    header = DicomHeader("CR", "", "", 1, (), pixel_spacing=(0.1, 0.2))
     radiograph = Radiograph(np.zeros((40, 60), np.uint8), "a", "", "DICOM", header=header)
     assert Adjustment(quarter_turns=turns).apply(radiograph).header.pixel_spacing == spacing

@@ -24,7 +24,7 @@ def _radiograph(declared: str | None) -> Radiograph:
     radiograph = read_radiograph(buffer.getvalue(), name="film.png")
     if declared is None:
         return radiograph
-    return dataclasses.replace(radiograph, header=DicomHeader("CR", declared, "", "", 1, ()))
+    return dataclasses.replace(radiograph, header=DicomHeader("CR", declared, "", 1, ()))
 
 
 @pytest.mark.parametrize(
