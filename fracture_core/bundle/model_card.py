@@ -17,6 +17,7 @@ from fracture_core.data.combined.dataset import is_site
 from fracture_core.data.dataset import dataset_name
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.files import write_text
+from fracture_core.formatting import format_percent
 from fracture_core.metrics.auc_intervals import area_estimates, delong_interval
 from fracture_core.metrics.calibration import expected_calibration_error
 from fracture_core.metrics.confusion import Confusion, confusion, sigmoid
@@ -107,8 +108,8 @@ def _sources(provenance: Mapping[str, Any], test: pd.DataFrame, point: Operating
     for source in sources:
         lines.append(
             f"- {source['name']}: {source['train']} training, {source['val']} validation and {source['test']} test "
-            f"images; one counts as {source['weight']:g} of FracAtlas in training, all have {source['share']:.0%} of "
-            "the weight"
+            f"images; one counts as {source['weight']:g} of FracAtlas in training, all have "
+            f"{format_percent(source['share'])} of the weight"
         )
     if copies := provenance.get("site_copies"):
         lines.append(f"- {copies} of the site's films show images of FracAtlas and were left out")
@@ -216,7 +217,7 @@ def _scope(fitted: Mapping[str, Any] | None) -> str:
     if not fitted:
         return ""
     numbers = ", ".join(f"{name} {n}" for name, n in fitted["fitted_on"].items())
-    rates = ", ".join(f"{name} {rate:.1%}" for name, rate in fitted["held_out"].items())
+    rates = ", ".join(f"{name} {format_percent(rate, 1)}" for name, rate in fitted["held_out"].items())
     return (
         "## What is called out of scope\n\n"
         "A small network, the same for every bundle, says whether an image is a limb radiograph at all, and whether "

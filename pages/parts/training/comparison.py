@@ -116,7 +116,7 @@ def _part(part: PartComparison, comparison: BundleComparison, new: Bundle, run: 
     st.markdown(f"**{escape_markdown(part.verdict)}**")
     _figures(part, comparison, place)
     st.markdown(f"**Confusion matrix on test at sensitivity {TARGET:.2f}, each model at its own validation threshold**")
-    st.table(matched_table(comparison), border="horizontal", hide_index=True)
+    st.table(matched_table(comparison).set_index("Model").astype(str).T, border="horizontal")
     _differences(comparison, place)
     worst(new, comparison, run, place)
 
