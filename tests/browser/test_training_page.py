@@ -153,6 +153,6 @@ def test_a_run_is_renamed_and_deleted(training, runs):
 def test_an_unfair_or_small_comparison_offers_nothing(training):
     go(training, "Result")
     training.get_by_text("Biased comparison").first.wait_for(timeout=WAIT)
-    training.get_by_text("at least 50 are needed").wait_for(timeout=WAIT)
+    training.get_by_text("it takes at least 50").wait_for(timeout=WAIT)
     assert not training.get_by_role("button", name=re.compile("^(check )?Use ")).count()
     assert not training.locator(".st-key-training_other").count()
