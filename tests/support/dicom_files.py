@@ -33,7 +33,9 @@ _PIECE = b"\xfe\xff\x00\xe0"
 def dataset(pixels: np.ndarray, **header: object) -> Dataset:
     """A CR data set around stored values (H, W), (H, W, 3) or, with NumberOfFrames, (N, H, W); header last wins."""
     made = Dataset()
-    made.SOPClassUID, made.SOPInstanceUID = ComputedRadiographyImageStorage, generate_uid()
+    # Made from the pixels, so that a file and its digest are the same in every run.
+    made.SOPInstanceUID = generate_uid(entropy_srcs=[str(zlib.crc32(pixels.tobytes()))])
+    made.SOPClassUID = ComputedRadiographyImageStorage
     made.Modality, made.PatientName, made.PatientID = "CR", "Doe^Jane", "12345"
     frames = pixels.ndim == 3 and pixels.shape[2] != 3
     made.Rows, made.Columns = pixels.shape[int(frames) : int(frames) + 2]
