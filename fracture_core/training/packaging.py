@@ -153,7 +153,7 @@ def _bias_of_logit(graph: Graph) -> str:
 def _pretraining(record: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the record of the pre-training: the run's own, or the one beside its initial weights."""
     if "stages" in record:
-        return {key: record.get(key) for key in ("start", "teacher", "stages")}
+        return {key: record[key] for key in ("start", "teacher", "stages", "remarks") if key in record}
     source = (record.get("start") or {}).get("source", "")
     beside = Path(source).parent / "run.json"
     if not source.endswith(".safetensors") or not beside.is_file():
