@@ -18,7 +18,7 @@ from fracture_core.metrics.score_scale import SiteRecord
 
 DISCLAIMER = "Research demonstrator. Not a medical device; not for diagnosis."
 COLOURS_MEAN = "Colour: evidence for a fracture, on one fixed scale for all radiographs."
-COLOURS_DO_NOT_MEAN = "It does not outline the fracture, and an area without colour is not cleared."
+COLOURS_DO_NOT_MEAN = "It does not follow the fracture's edges, and an area without marks is not cleared."
 LIMITS = (
     "Validated on FracAtlas only: hand, leg, hip and shoulder radiographs, with few hip and shoulder fractures.",
     "It assesses one image, without history, prior studies or a second view, and it misses fractures.",

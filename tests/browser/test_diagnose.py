@@ -288,7 +288,7 @@ def test_the_viewer_opens_with_outlines_and_keeps_the_film_itself_in_sight(opene
     label = opened.locator(".drawn .labels.model").inner_text()
     # Where no box was drawn, the strongest evidence is marked whatever the answer; no label says more than the answer.
     flagged = opened.locator(".answer").inner_text().startswith(("Fracture likely", "Above threshold"))
-    assert label == "Strongest evidence" or (flagged and label in ("Look here", "Fracture likely here"))
+    assert label == "Most suspicious area" or (flagged and label in ("Look here", "Fracture likely here"))
     opened.keyboard.press("o")
     assert not opened.locator(".drawn .labels.model").inner_text()
 

@@ -267,12 +267,12 @@ class Viewer {
     for (const name of ["boxes", "polygons"]) this.one(`svg.${name}`).style.display = preferences[name] ? "block" : "none";
     const shown = on ? `with the evidence for a fracture, ${layer.title}` : "without overlay";
     this.one(".drawn .stage > img").alt = `Radiograph ${this.data.name} ${shown}. ${this.data.words}`;
-    const nothing = layer && !layer.contours.length && !layer.marks.length ? "No region stands out. " : "";
+    const nothing = layer && !layer.contours.length && !layer.marks.length ? "No area is marked, which does not mean that the film is normal. " : "";
     const caption = on ? `${nothing}${layer.title}: ${layer.sentence} ${this.data.meaning}` : "Overlay off.";
     const legend = this.one(".legend");
     if (on) legend.style.minHeight = "";
     this.one(".words").textContent = layer ? caption : this.data.withheld;
-    this.one(".scale").hidden = !on;
+    this.one(".scale").hidden = !on || Boolean(nothing); // a scale of colours that are nowhere says nothing
     // The place stays when the overlay goes: the film must not move between the two looks at it.
     if (on) legend.style.minHeight = `${legend.offsetHeight}px`;
   }

@@ -32,7 +32,7 @@ _component = st.components.v2.component(
 
 #: The others are for research: they draw much the same.
 _OFFERED = ("grad-cam", "localiser")
-_STRONGEST = "Strongest evidence"
+_STRONGEST = "Most suspicious area"
 #: Longest side of the coloured layer, in pixels; evidence is smooth, so the browser enlarges it without loss.
 _LAYER_SIDE = 256
 #: Longest side of the map behind outlines and boxes, in pixels.
