@@ -48,6 +48,10 @@ DESK_STYLE = """<style>
     grid-template-areas: "list list" "film answer" "film tools"; }
 }
 @media (max-width: 720px) {
+  /* What concerns all films stands beside the title, the steps from film to film together below it. */
+  .st-key-topbar > :first-child { order: -3; }
+  .st-key-topbar > :has(.st-key-add-films) { order: -2; }
+  .st-key-topbar > .st-key-clear-films { order: -1; margin-right: 2rem; }
   :root { --viewer-height: clamp(380px, 74dvh, 640px); --worklist-height: none; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
     grid-template-areas: "answer" "film" "tools" "list"; }

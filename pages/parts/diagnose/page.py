@@ -153,11 +153,9 @@ def _open(films: FilmSession, choice: Choice, key: str, slot: DeltaGenerator) ->
 def _bar(films: FilmSession, choice: Choice, entries: dict[str, Entry], ordered: Sequence[str], key: str) -> None:
     row = ordered.index(key)
     if len(ordered) > 1:
-        for label, shortcut, to in (("Previous", "Left", row - 1), ("Next", "Right", row + 1)):
-            inside = 0 <= to < len(ordered)
-            target = ordered[to] if inside else key
-            st.button(label, shortcut=shortcut, disabled=not inside, on_click=_show, args=(target,))
+        _step("Previous", "Left", ordered, key, row - 1)
         st.markdown(f"**{row + 1}** of {len(ordered)}")
+        _step("Next", "Right", ordered, key, row + 1)
         st.download_button(
             "Download as CSV",
             lambda: to_csv(worklist(list(entries.values()), choice.rule_out, choice.rule_in)),
@@ -166,7 +164,14 @@ def _bar(films: FilmSession, choice: Choice, entries: dict[str, Entry], ordered:
             on_click="ignore",
             icon=":material/download:",
         )
-    st.button("Clear all", on_click=_clear, args=(films,), icon=":material/delete:", help="Remove all radiographs.")
+    icon, note = ":material/delete:", "Remove all radiographs."
+    st.button("Clear all", key="clear-films", on_click=_clear, args=(films,), icon=icon, help=note)
+
+
+def _step(label: str, shortcut: str, ordered: Sequence[str], key: str, to: int) -> None:
+    inside = 0 <= to < len(ordered)
+    target = ordered[to] if inside else key
+    st.button(label, shortcut=shortcut, disabled=not inside, on_click=_show, args=(target,))
 
 
 def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict: dict[str, Any]) -> None:
