@@ -121,7 +121,7 @@ def test_everybody_can_use_it_and_nothing_is_cut_off(visit, themed, walk):
 def test_pages_with_something_on_them_are_not_cut_off(visit, themed, request):
     if request.node.callspec.params["themed"] != THEMES[0]:
         pytest.skip("colours cut nothing off")
-    there = visit(themed["furnished"])
+    there = visit(themed("furnished"))
     assert not [fault for state, step in OPENING for fault in faults(there, state, step, axe=False)]
 
 
@@ -131,8 +131,8 @@ def test_what_is_empty_can_be_used_as_well(visit, themed):
 
 
 def test_without_a_dataset_there_are_films_to_click_and_a_way_to_the_rest(visit, themed):
-    page = visit(themed["empty"]).page
-    page.goto(themed["empty"].url)
+    page = visit(themed("empty")).page
+    page.goto(themed("empty").url)
     page.locator(".gallery button").first.wait_for(timeout=180_000)
     assert page.locator(".gallery button").count() == 8
     page.get_by_role("link", name="Get all of FracAtlas").wait_for(timeout=180_000)
