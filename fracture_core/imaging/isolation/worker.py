@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from typing import BinaryIO
 
 from fracture_core.imaging.isolation.messages import answer_of, receive, refusal_of, send
@@ -23,6 +24,8 @@ MAX_MEMORY_BYTES = 1536 * 2**20
 #: Seconds of one processor that a file may take; the slowest that is read takes two.
 MAX_CPU_S = 30
 _MOST_OPEN_FILES = 64
+#: Imported before the first file comes, so that it need not wait for its reader.
+_READERS = ("jpeg", "raster.reader", "tiff.reader", "bare_codestreams")
 
 
 def main() -> None:
@@ -33,6 +36,8 @@ def main() -> None:
     # What a library prints must not get between the answers.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
+    for name in _READERS:
+        import_module(f"fracture_core.imaging.{name}")
     _limit_resources()
     send(answers, {"ready": True})
     while (request := receive(requests)) is not None:
