@@ -27,6 +27,15 @@ SPLITS = ("train", "val", "test", "left out")
 COUNTS = ("0", "1", "2", "3 or more")
 #: Whether the model's answer agrees with the reference label.
 OUTCOMES = ("correct", "wrong", "indeterminate")
+#: What is shown for a choice whose own name, which addresses keep, is short or FracAtlas's.
+CHOICE_NAMES = {
+    **PART_NAMES,
+    "train": "training",
+    "val": "validation",
+    "multiscan": "several views",
+    "conflict": "conflicting sources",
+    "overwritten": "repeated block",
+}
 ORDERS = ("by id", "highest probability", "lowest probability")
 
 
@@ -57,12 +66,23 @@ class Filters:
         """
         counts = [f"{c} fracture{'' if c == '1' else 's'}" for c in self.counts]
         defects = ["no defect found" if d == "none found" else d for d in self.defects]
-        parts = [PART_NAMES.get(part, part) for part in self.parts]
-        fields = (self.labels, parts, self.views, self.hardware, self.splits, defects, counts, self.outcomes)
-        texts = [" or ".join(field) for field in fields if field]
+        fields = (self.labels, self.parts, self.views, self.hardware, self.splits, defects, counts, self.outcomes)
+        texts = [" or ".join(map(choice_name, field)) for field in fields if field]
         if self.probability != (0.0, 1.0):
             texts.append(f"probability {self.probability[0]:.3g} to {self.probability[1]:.3g}")
         return ", ".join(texts + ([f"id with {self.search.strip()!r}"] if self.search.strip() else []))
+
+
+def choice_name(choice: str) -> str:
+    """Return what is shown for a choice of a filter, or for a group of images.
+
+    Args:
+        choice: Its name in `Filters`, in the address and in tables.
+
+    Returns:
+        The words.
+    """
+    return CHOICE_NAMES.get(choice, choice)
 
 
 def catalogue(
@@ -215,9 +235,9 @@ def tags(row: pd.Series) -> list[str]:
         Short texts.
     """
     texts = [PART_NAMES[name] for name in PARTS if row[name]]
-    texts += [row["split"]] if row["split"] else []
+    texts += [choice_name(row["split"])] if row["split"] else []
     texts += ["hardware"] if row["hardware"] else []
-    return texts + [name for name in NAMES if row[name]]
+    return texts + [choice_name(name) for name in NAMES if row[name]]
 
 
 def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
@@ -241,10 +261,10 @@ def facts(table: pd.DataFrame, image_id: str) -> list[tuple[str, str]]:
         ("Several body parts", "yes" if row["mixed"] else "no"),
         ("Several views on one film", "yes" if row["multiscan"] else "no"),
         ("Hardware", "yes" if row["hardware"] else "no"),
-        ("Split", (row["split"] or "none") + (f" ({row['left_out']})" if row["left_out"] else "")),
+        ("Split", choice_name(row["split"] or "none") + (f" ({row['left_out']})" if row["left_out"] else "")),
         ("File", row["path"]),
     ]
-    defects = [name for name in NAMES if row[name]]
+    defects = [choice_name(name) for name in NAMES if row[name]]
     if defects:
         texts.append(("Defects", ", ".join(defects)))
     if row["lost"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS
+from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS, choice_name
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.exif import orientation_and_sizes
 from fracture_core.metrics.intervals import IntervalEstimate, wilson
@@ -115,6 +115,27 @@ def _classes(name: str, labels: pd.Series) -> dict[str, object]:
     return counts | {"share": rate.value, "low": rate.low, "high": rate.high}
 
 
+def classes_table(classes: pd.DataFrame) -> pd.DataFrame:
+    """Tabulate counts of classes for reading.
+
+    Args:
+        classes: What `classes_by` returned.
+
+    Returns:
+        Group, Fractured, Not fractured, Radiographs, and the fractured share as a percentage with its 95 % interval.
+    """
+    shares = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
+    return pd.DataFrame(
+        {
+            "Group": [choice_name(group) for group in classes["group"]],
+            "Fractured": classes["fractured"],
+            "Not fractured": classes["not fractured"],
+            "Radiographs": classes["n"],
+            "Fractured, % (95 % CI)": [_percent(share) if share.defined else "too few" for share in shares],
+        }
+    )
+
+
 def parts_by_split(table: pd.DataFrame) -> pd.DataFrame:
     """Return the share of each split that shows each body part.
 
@@ -144,6 +165,21 @@ def sizes(images: pd.DataFrame, most: int = 12) -> pd.DataFrame:
     if len(counts) > most:
         rows.append((f"{len(counts) - most} other sizes", int(counts.iloc[most:].sum())))
     return pd.DataFrame(rows, columns=["size", "n"])
+
+
+def box_size_table(box_sizes: pd.Series) -> pd.DataFrame:
+    """Tabulate the sizes of the largest boxes for reading.
+
+    Args:
+        box_sizes: Shares 0..1 of the image's side; nan without boxes.
+
+    Returns:
+        One row: how many radiographs have boxes, and the smallest, the quartiles and the largest, as percentages.
+    """
+    shares = 100 * box_sizes.dropna()
+    quantiles = {"Smallest": 0, "Lower quartile": 0.25, "Median": 0.5, "Upper quartile": 0.75, "Largest": 1}
+    sides = {name: f"{shares.quantile(q):.1f} %" if len(shares) else "–" for name, q in quantiles.items()}
+    return pd.DataFrame([{"Radiographs": len(shares)} | sides])
 
 
 def box_places(boxes: pd.DataFrame) -> np.ndarray:
@@ -201,9 +237,7 @@ def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
     """
 
     def words(rate: IntervalEstimate) -> str:
-        if not rate.defined:
-            return "undefined"
-        return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
+        return _percent(rate) if rate.defined else "undefined"
 
     return pd.DataFrame(
         {
@@ -216,3 +250,7 @@ def pointing_table(rows: list[PointingRow]) -> pd.DataFrame:
             "Image centre in a box": [words(row.centre_pointing) for row in rows],
         }
     )
+
+
+def _percent(rate: IntervalEstimate) -> str:
+    return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"

@@ -149,7 +149,8 @@ def summary(table: pd.DataFrame, audit: Audit, name: str) -> str:
         return "None found."
     rows = table.loc[table.index.intersection(ids)]
     fractured, parts = int(rows["label"].sum()), rows["split"].value_counts()
-    split = ", ".join(f"{parts[part]} in {part}" for part in ("train", "val", "test") if parts.get(part))
+    named = {"train": "training", "val": "validation", "test": "test"}
+    split = ", ".join(f"{parts[part]} in {words}" for part, words in named.items() if parts.get(part))
     removed = f"{parts['left out']} left out of the split" if parts.get("left out") else ""
     where = "; ".join(text for text in (split, removed) if text)
     text = f"**{len(ids)}** of {audit.images:,} images: {fractured} with a fracture, {len(rows) - fractured} without"

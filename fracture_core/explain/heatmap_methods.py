@@ -76,7 +76,7 @@ class _GradientMethod(HeatmapMethod):
 
 
 class GradCAM(_GradientMethod):
-    """Each channel is weighted by its mean gradient (Selvaraju et al. 2017).
+    """Weigh each channel by its mean gradient over the map, negative ones too (Selvaraju et al. 2017).
 
     Where the logit is linear in the maps (average pooling and one dense unit) the cells sum to the logit less its bias.
     """
@@ -85,20 +85,20 @@ class GradCAM(_GradientMethod):
     sentence = "Which regions raise the score shown here, by its gradient at the layer where the evidence is gathered."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-        """Sum the maps, each times its mean gradient.
+        """Sum the maps, each times its mean gradient, also where that is negative: it counts against a fracture.
 
         Args:
             maps: float (h, w, C).
             gradients: float (h, w, C).
 
         Returns:
-            float (h, w).
+            float (h, w), signed.
         """
         return maps @ gradients.mean((0, 1))
 
 
 class GradCAMPlusPlus(_GradientMethod):
-    """Only channels that speak for a fracture, the strong ones damped (Chattopadhyay et al. 2018, eq. 19).
+    """Weigh each channel by its positive gradients alone, strong maps less (Chattopadhyay et al. 2018, eq. 19).
 
     Its alpha, g^2 / (2 g^2 + g^3 sum(A)), is written as 1 / (2 + g sum(A)), which needs no constant against a
     division by zero. The cells sum to less than half of the positive evidence, not to the logit.
@@ -108,14 +108,16 @@ class GradCAMPlusPlus(_GradientMethod):
     sentence = "Grad-CAM with strong features damped, so that a second, weaker region shows as well."
 
     def weigh(self, maps: np.ndarray, gradients: np.ndarray) -> np.ndarray:
-        """Sum the maps, each times the sum of its positive gradients times alpha.
+        """Sum the maps, each times its positive gradients, which count the less the stronger the map is already.
+
+        Unlike Grad-CAM's mean, no negative gradient takes anything away, so that a channel never has a negative weight.
 
         Args:
             maps: float (h, w, C).
             gradients: float (h, w, C).
 
         Returns:
-            float (h, w).
+            float (h, w), at or above 0 where the maps are.
         """
         positive = np.maximum(gradients, 0)
         # The paper's maps come out of a ReLU; taking others as if they did keeps alpha between 0 and 1/2.
@@ -124,7 +126,7 @@ class GradCAMPlusPlus(_GradientMethod):
 
 
 class HiResCAM(_GradientMethod):
-    """Each cell weighs its own gradient (Draelos and Carin 2020); behind average pooling the same as Grad-CAM."""
+    """Weigh each cell by its own gradient (Draelos and Carin 2020); behind average pooling the same as Grad-CAM."""
 
     title = "HiRes-CAM"
     sentence = "Grad-CAM without averaging the gradient over the image: only the regions that decided the score."

@@ -84,7 +84,8 @@ def expected_seconds(run: Path) -> float | None:
 def total_seconds(run: RunStatus, now: float | None = None) -> tuple[float, float | None]:
     """Return the seconds since a run was started, and those that are left.
 
-    While it trains, what is left follows from its own pace; before and after, from what was expected at the start.
+    While it trains, what is left follows from its own pace; before and after, from what was expected at the start. What
+    is left of one phase says nothing of the whole.
 
     Args:
         run: The run's status.
@@ -98,6 +99,4 @@ def total_seconds(run: RunStatus, now: float | None = None) -> tuple[float, floa
     if run.stage in ("training", "validating", "epoch ended") and run.seconds_left is not None:
         return spent, run.seconds_left
     expected = expected_seconds(run.run)
-    if expected is not None and expected > spent:
-        return spent, expected - spent
-    return spent, run.seconds_left
+    return spent, expected - spent if expected is not None and expected > spent else None

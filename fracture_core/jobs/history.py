@@ -18,6 +18,7 @@ from fracture_core.jobs.status import RunStatus, created, list_runs, status
 from fracture_core.metrics.curves import roc_auc
 from fracture_core.paths import models_folder, runs_folder
 from fracture_core.recipe import Recipe
+from fracture_core.training.recipe_fields import setting_label, setting_value
 from fracture_core.training.run_folder import RunError, RunFolder
 from fracture_core.training.schedule import is_better
 
@@ -152,9 +153,10 @@ def recipe_differences(recipes: Mapping[str, Recipe]) -> list[dict[str, Any]]:
     choices = list(dict.fromkeys(choice for values in flat.values() for choice in values))
     rows = []
     for choice in choices:
-        values = {name: json.dumps(settings.get(choice)).strip('"') for name, settings in flat.items()}
-        if choice != "name" and len(set(values.values())) > 1:
-            rows.append({"choice": choice, **values})
+        values = {name: settings.get(choice) for name, settings in flat.items()}
+        if choice != "name" and len({json.dumps(value) for value in values.values()}) > 1:
+            words = {name: setting_value(choice, value) for name, value in values.items()}
+            rows.append({"Setting": setting_label(choice), **words})
     return rows
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from fracture_core.data.catalogue import PART_NAMES, PARTS, SPLITS
+from fracture_core.data.catalogue import PART_NAMES, PARTS, SPLITS, choice_name
 from fracture_core.evaluation.feature_map import FeatureMap
 from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.localisation import PointingRow
@@ -31,7 +31,7 @@ COLOURINGS: Mapping[str, Mapping[str, str]] = {
         **{PART_NAMES[part]: colour for part, colour in zip(PARTS, (BLUE, VERMILION, GREEN, PURPLE), strict=True)},
         "several or none": GREY,
     },
-    "Split": dict(zip(SPLITS, (GREY, GREEN, BLUE, PURPLE), strict=True)),
+    "Split": dict(zip(map(choice_name, SPLITS), (GREY, GREEN, BLUE, PURPLE), strict=True)),
     # FracAtlas does not name the hospital: files of one origin have one size.
     "Source (image size)": {"373 x 454": BLUE, "2304 x 2880": VERMILION, "1760 x 2140": GREEN, "other": GREY},
     "Model's answer": {"no prediction": GREY, "indeterminate": BLUE, "correct": GREEN, "wrong": VERMILION},
@@ -50,7 +50,7 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
         The chart.
     """
     counted = zip(classes["group"], classes["fractured"], classes["n"], strict=True)
-    names = [f"{PART_NAMES.get(group, group)}: {fractured:,} of {n:,}" for group, fractured, n in counted]
+    names = [f"{choice_name(group)}: {fractured:,} of {n:,}" for group, fractured, n in counted]
     bars = [
         go.Bar(
             name=name,
@@ -65,7 +65,7 @@ def class_bars(classes: pd.DataFrame) -> go.Figure:
         )
         for name, colour in (("fractured", VERMILION), ("not fractured", BLUE))
     ]
-    return downwards(chart(bars, "radiographs", "")).update_layout(barmode="stack")
+    return downwards(chart(bars, "radiographs", "")).update_layout(barmode="stack", legend_traceorder="normal")
 
 
 def share_dots(classes: pd.DataFrame) -> go.Figure:
@@ -78,7 +78,7 @@ def share_dots(classes: pd.DataFrame) -> go.Figure:
         The chart.
     """
     rates = [IntervalEstimate(*row) for row in classes[["share", "low", "high"]].itertuples(index=False)]
-    groups = [PART_NAMES.get(group, str(group)) for group in classes["group"]]
+    groups = [choice_name(group) for group in classes["group"]]
     dots = estimate_dots("fractured", groups, rates, VERMILION)
     figure = downwards(chart([dots], "% fractured, with 95 % interval", "", legend=False)).update_xaxes(
         rangemode="tozero"
@@ -96,10 +96,10 @@ def part_bars(parts: pd.DataFrame) -> go.Figure:
         The chart.
     """
     colours = (BLUE, VERMILION, GREEN, PURPLE)
-    splits = [str(name) for name in parts.index]
+    splits = [choice_name(name) for name in parts.index]
     bars = [
         go.Bar(
-            name=PART_NAMES.get(name, str(name)),
+            name=choice_name(name),
             y=splits,
             x=(100 * parts[name]).round(1).tolist(),
             orientation="h",
@@ -247,7 +247,7 @@ def _values(table: pd.DataFrame, colouring: str) -> np.ndarray:
     if colouring == "Reference label":
         return np.where(table["label"] == 1, "fracture", "no fracture")
     if colouring == "Split":
-        return table["split"].to_numpy(str)
+        return table["split"].map(choice_name).to_numpy(str)
     if colouring == "Body part":
         shown = table[list(PARTS)].to_numpy() > 0
         names = np.array([PART_NAMES[part] for part in PARTS])[shown.argmax(axis=1)]

@@ -5,7 +5,13 @@ from __future__ import annotations
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.metrics.curves import roc_auc
 
-_ARCHITECTURES = {"densenet121": "DenseNet121"}
+_ARCHITECTURES = {
+    "densenet121": "DenseNet121",
+    "efficientnet-lite2": "EfficientNet-Lite2",
+    "efficientnetv2-b0": "EfficientNetV2-B0",
+    "resnet50v2": "ResNet50V2",
+    "xception": "Xception",
+}
 
 
 def architecture(backbone: str) -> str:
@@ -17,8 +23,7 @@ def architecture(backbone: str) -> str:
     Returns:
         The name.
     """
-    known = _ARCHITECTURES.get(backbone)
-    return known or backbone.replace("efficientnet", "EfficientNet").replace("-lite", "-Lite")
+    return _ARCHITECTURES.get(backbone, backbone)
 
 
 def model_label(bundle: Bundle) -> str:

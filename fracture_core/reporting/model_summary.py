@@ -11,6 +11,8 @@ from fracture_core.evaluation.predictions import Predictions
 from fracture_core.metrics.formatting import estimate_text
 from fracture_core.metrics.intervals import IntervalEstimate, wilson
 from fracture_core.recipe import Recipe
+from fracture_core.reporting.model_names import architecture
+from fracture_core.training.recipe_fields import setting_label, setting_value
 
 INTENDED_USE = (
     "Research and teaching: to see what a fracture model does with a radiograph, where it looks, and how often it is "
@@ -59,7 +61,7 @@ def side_by_side(models: Mapping[str, tuple[Bundle, Predictions]]) -> dict[str, 
         columns[name] = {
             **figures,
             "Threshold": f"{point.threshold:.3f}",
-            "Network": f"{bundle.recipe.backbone}, {bundle.recipe.image_size} px",
+            "Network": f"{architecture(bundle.recipe.backbone)}, {bundle.recipe.image_size} px",
             "Tested on": f"{len(test)} radiographs, {test.fractured} with a fracture",
         }
     return columns
@@ -115,9 +117,6 @@ def recipe_table(recipe: Recipe) -> pd.DataFrame:
         Columns Setting and Value.
     """
     plain = recipe.to_json()
-    plain |= {f"augmentation: {key}": value for key, value in plain.pop("augmentation").items()}
-    rows = [
-        (key.replace("_", " "), ", ".join(value) if isinstance(value, tuple) else str(value))
-        for key, value in plain.items()
-    ]
+    plain |= {f"augmentation.{key}": value for key, value in plain.pop("augmentation").items()}
+    rows = [(setting_label(key), setting_value(key, value)) for key, value in plain.items()]
     return pd.DataFrame(rows, columns=["Setting", "Value"])

@@ -178,10 +178,9 @@ def pace(run: RunStatus) -> list[tuple[str, str]]:
     """
     speed = f"{run.images_per_second:.1f}" if run.images_per_second else "–"
     return [
-        ("State", STATES[run.state].capitalize()),
         ("Epoch", f"{run.epoch} of {run.epochs}" if run.epoch else "–"),
-        ("Images/s", speed),
-        ("Time left", duration(run.seconds_left) if run.state == "running" else "–"),
+        ("Images per second", speed),
+        ("Left in this phase", duration(run.seconds_left) if run.state == "running" else "–"),
     ]
 
 
@@ -193,14 +192,14 @@ def history_table(rows: Sequence[Mapping[str, Any]], current: str) -> pd.DataFra
         current: Name of the bundle in use.
 
     Returns:
-        Columns Run, State, Epochs, Val AUC, Test AUC, Time, Bundle and Note.
+        Columns Run, State, Epochs, Validation AUC, Test AUC, Time, Bundle and Note.
     """
     return pd.DataFrame(
         {
             "Run": [row["run"] for row in rows],
             "State": [STATES[row["state"]] for row in rows],
             "Epochs": [f"{row['epoch']} of {row['epochs']}" for row in rows],
-            "Val AUC": pd.Series([row["val_auc"] for row in rows], dtype="float64"),
+            "Validation AUC": pd.Series([row["val_auc"] for row in rows], dtype="float64"),
             "Test AUC": pd.Series([row["test_auc"] for row in rows], dtype="float64"),
             "Time": [duration(row["seconds"]) for row in rows],
             "Bundle": [_bundle(row["bundle"], current) for row in rows],

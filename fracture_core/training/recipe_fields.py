@@ -20,7 +20,20 @@ FRONT = ("epochs", "trainable_blocks", "learning_rate", "batch_size", "image_siz
 _LABELS = {
     "image_size": "Image size (px)",
     "fast_path": "Cache features",
+    "start": "Starting weights",
+    "backbone": "Network",
 }
+#: What is shown of a value whose name in a recipe is no word.
+_VALUES = {
+    "auc": "AUC",
+    "loss": "loss",
+    "cross_entropy": "cross-entropy",
+    "reduce_on_plateau": "reduced on a plateau",
+    "plain": "as it is",
+    "flip": "mirrored",
+}
+#: What it means to leave a number empty.
+_EMPTY = {"trainable_blocks": "all", "early_stopping": "never"}
 _HELP = {
     "epochs": "Passes over the training images; the best epoch on validation is kept.",
     "trainable_blocks": (
@@ -85,6 +98,41 @@ def choices(recipe: Recipe) -> list[RecipeChoice]:
     return own + [_choice(changes, f.name, "augmentation.", _recipe._AUGMENTATION_RANGES) for f in fields(Augmentation)]
 
 
+def setting_label(key: str) -> str:
+    """Return what a setting is called on screen.
+
+    Args:
+        key: Its name in a recipe, for example "augmentation.zoom".
+
+    Returns:
+        The words.
+    """
+    group, _, name = key.rpartition(".")
+    label = _LABELS.get(name, name.replace("_", " ").capitalize())
+    return f"{group.capitalize()}: {label.lower()}" if group else label
+
+
+def setting_value(key: str, value: Any) -> str:
+    """Return a setting's value in words.
+
+    Args:
+        key: The setting's name in a recipe.
+        value: Its value there.
+
+    Returns:
+        The words.
+    """
+    if value is None:
+        return _EMPTY.get(key, "–")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(setting_value(key, one) for one in value) or "none"
+    if isinstance(value, str) and key not in ("name", "start", "backbone"):
+        return _VALUES.get(value, value.replace("_", " "))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """Return the recipe with some settings changed.
 
@@ -108,7 +156,7 @@ def with_values(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 def _choice(holder: Recipe | Augmentation, name: str, prefix: str, ranges: Mapping[str, tuple]) -> RecipeChoice:
     hint, value = get_type_hints(type(holder))[name], getattr(holder, name)
     low, high = ranges.get(name, (None, None))
-    label = _LABELS.get(name, name.replace("_", " ").capitalize())
+    label = setting_label(name)
     if get_origin(hint) is Literal:
         return RecipeChoice(prefix + name, label, "one of", value, options=get_args(hint), help=_HELP.get(name))
     optional = isinstance(hint, UnionType)

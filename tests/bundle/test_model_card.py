@@ -84,3 +84,41 @@ def test_heatmaps_and_other_sources(bundle, test_set):
     pairs = (("limbs_not_assessed", "limbs"), ("others_not_assessed", "others"), ("flagged", "fractured"))
     for part, whole in (*pairs, ("hits", "boxed")):
         assert f" | {counted(measured[part], measured[whole])} |" in elsewhere
+
+
+def rated(k: int, n: int) -> str:
+    """A rate as tables of cards print it, with Wilson's interval."""
+    return counted(k, n).partition(": ")[2]
+
+
+def delong(truth: np.ndarray, scores: np.ndarray) -> str:
+    """The AUC by scikit-learn with DeLong's interval, its variance written out from pairs of radiographs."""
+    auc = sk.roc_auc_score(truth, scores)
+    above = (np.sign(scores[truth == 1][:, None] - scores[truth == 0][None]) + 1) / 2
+    of_fractured, of_others = above.mean(axis=1), above.mean(axis=0)
+    half = 1.959963984540054 * np.sqrt(
+        of_fractured.var(ddof=1) / len(of_fractured) + of_others.var(ddof=1) / len(of_others)
+    )
+    return f"{auc:.3f} ({max(auc - half, 0):.3f} to {min(auc + half, 1):.3f})"
+
+
+def test_figures_and_intervals_of_every_subgroup(bundle, test_set):
+    truth, scores, table = test_set
+    lines = [line for line in sections(plain(bundle.card))["Subgroups"].splitlines() if line.startswith("|")]
+    rows = {cells[0]: cells[1:] for cells in ([c.strip() for c in line.strip("|").split("|")] for line in lines[2:])}
+    columns = {name: (name, 1) for name in ("hand", "leg", "hip", "shoulder", "mixed", "frontal", "lateral", "oblique")}
+    columns |= {"with hardware": ("hardware", 1), "without hardware": ("hardware", 0)}
+    columns |= {"several views on one film": ("multiscan", 1), "one view on the film": ("multiscan", 0)}
+    groups = {name: (table[column] == value).to_numpy() for name, (column, value) in columns.items()}
+    groups = {"all": np.ones(len(truth), bool)} | {name: inside for name, inside in groups.items() if inside.any()}
+    assert set(rows) == set(groups)
+    for name, inside in groups.items():
+        labels, flagged = truth[inside], scores[inside] >= bundle.points["single"].threshold
+        n, fractured = len(labels), int(labels.sum())
+        assert rows[name][:2] == [str(n), str(fractured)], name
+        if min(fractured, n - fractured) < 10:
+            assert rows[name][2:] == ["too few"] * 3, name
+            continue
+        hits, spared = int(np.sum(flagged & (labels == 1))), int(np.sum(~flagged & (labels == 0)))
+        expected = [delong(labels, scores[inside]), rated(hits, fractured), rated(spared, n - fractured)]
+        assert rows[name][2:] == expected, name

@@ -20,12 +20,14 @@ from fracture_core.data.catalogue import (
     VIEWS,
     Filters,
     catalogue,
+    choice_name,
     facet_counts,
     facts,
     select,
     tags,
     with_outcomes,
 )
+from fracture_core.data.dataset_statistics import classes_by_view
 from fracture_core.data.defects import DEFECTS, NAMES, defect_text, ids_by_defect, pair_words, summary
 from fracture_core.data.duplicates import DuplicatePair
 from fracture_core.data.fracatlas import FracAtlas
@@ -127,6 +129,16 @@ def test_several_ids_find_those_images_alone():
     assert select(table, Filters(search="5, 12 IMG0000031")) == ["IMG0000005", "IMG0000012", "IMG0000031"]
     assert select(table, Filters(search="0000031.jpg")) == ["IMG0000031"]
     assert len(select(table, Filters(search="5"))) == 15  # one word alone is any part of an id
+
+
+def test_what_is_shown_of_an_image_is_words():
+    table = random_table(3, 40)
+    shown = {word for _, row in table.iterrows() for word in tags(row)}
+    shown |= {choice_name(choice) for counts in facet_counts(table, Filters()).values() for choice in counts}
+    shown |= {choice_name(name) for name in classes_by_view(table.assign(multiscan=1))["group"]}
+    assert {"training", "validation", "upper limb", "several views", "conflicting sources"} <= shown
+    assert not shown & {"train", "val", "hand", "leg", "multiscan", "conflict", "nan", "None", ""}
+    assert Filters(splits=["val", "test"]).summary_text() == "validation or test"
 
 
 def test_filters_say_what_they_ask_for():

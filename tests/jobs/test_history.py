@@ -94,7 +94,7 @@ def test_recipes_are_told_apart_by_their_choices():
     one = Recipe(name="one")
     other = one.replace(name="two", epochs=3, augmentation=replace(one.augmentation, zoom=0.2))
     assert recipe_differences({"a": one, "b": other}) == [
-        {"choice": "epochs", "a": "25", "b": "3"},
-        {"choice": "augmentation.zoom", "a": "0.0", "b": "0.2"},
+        {"Setting": "Epochs", "a": "25", "b": "3"},
+        {"Setting": "Augmentation: zoom", "a": "0", "b": "0.2"},
     ]
     assert recipe_differences({"a": one, "b": one.replace(name="two")}) == []

@@ -29,11 +29,17 @@ def test_each_figure_is_still_the_models(name):
     assert f"AUC {figure(sk.roc_auc_score(truth, scores))} (" in answers[32]
     assert f"average precision {figure(sk.average_precision_score(truth, scores))} (" in answers[37]
     threshold = bundle.points["single"].threshold
+    # A subgroup has rates if it has ten radiographs of each class; hardware and several views divide the set in two.
+    flags = test[["hand", "leg", "hip", "shoulder", "mixed", "frontal", "lateral", "oblique", "hardware", "multiscan"]]
+    inside = [*(flags[name] == 1 for name in flags), flags["hardware"] == 0, flags["multiscan"] == 0]
+    groups = [truth, *(truth[rows.to_numpy()] for rows in inside if rows.any())]
+    rated = sum(min(np.bincount(group, minlength=2)) >= 10 for group in groups)
     (tn, fp), (fn, tp) = sk.confusion_matrix(truth, scores >= threshold)
     for word, k, n in (("sensitivity", tp, tp + fn), ("specificity", tn, tn + fp)):
         low, high = binomtest(int(k), int(n)).proportion_ci(method="wilson")
         assert f"{word} {k / n:.3f} ({low:.3f}\u00a0to\u00a0{high:.3f})" in answers[38]
     assert f"{threshold:.3f}" in answers[38]
+    assert f"{rated} of {len(groups)} are large enough" in answers[30]
     assert f"{fn} fractures missed and {fp} false positives" in answers[39]
     assert f"{len(val)} for validation, {len(test)} for test" in answers[35]
     assert f"{int(np.sum(val['label']))} of {len(val)} in validation, {int(truth.sum())} of {len(test)}" in answers[36]

@@ -37,5 +37,5 @@ def test_tables_for_people_hold_what_is_known(interrupted_run, models):
 
     table = history_table(history_rows(root=models), "small")
     assert table["Run"].tolist() == [interrupted_run.name] and table["State"].tolist() == ["interrupted"]
-    assert table["Val AUC"].tolist() == [0.9] and np.isnan(table["Test AUC"][0])
+    assert table["Validation AUC"].tolist() == [0.9] and np.isnan(table["Test AUC"][0])
     assert isinstance(table, pd.DataFrame) and table["Time"].tolist() == ["33 s"]

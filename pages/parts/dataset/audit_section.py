@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from fracture_core.concurrency import TaskState
+from fracture_core.data.catalogue import choice_name
 from fracture_core.data.defects import DEFECTS, Defect, defect_text, ids_by_defect, pair_words, summary
 from pages.parts.dataset.cache import Sources, audit_work
 from pages.parts.dataset.image_view import open_image
@@ -45,7 +46,7 @@ def defects(sources: Sources) -> None:
         return
     ids = ids_by_defect(audit)
     kinds = {defect.name: defect for defect in DEFECTS}
-    name = one_of("Kind of defect", list(kinds), "kind", default=DEFECTS[0].name, on_change=_first_page)
+    name = one_of("Kind of defect", list(kinds), "kind", words=choice_name, on_change=_first_page)
     _explain(kinds[name], summary(sources.table, audit, name))
     if not ids[name]:
         return

@@ -6,13 +6,15 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS
+from fracture_core.data.catalogue import PARTS, SPLITS, VIEWS, choice_name
 from fracture_core.data.dataset_statistics import (
     LEAST_POSITIVES,
     box_places,
+    box_size_table,
     classes_by_part,
     classes_by_split,
     classes_by_view,
+    classes_table,
     parts_by_split,
     sizes,
 )
@@ -45,17 +47,18 @@ def makeup(sources: Sources) -> None:
     if sources.audit is None:
         st.caption("This is the reference study's split. Leaking images are removed once the audit has finished.")
     parts = parts_by_split(table)
-    _plot("Body parts in each split", part_bars(parts), parts.round(3), 330)
+    named = (100 * parts).round(1).rename(index=choice_name, columns=choice_name).add_suffix(", %")
+    _plot("Body parts in each split", part_bars(parts), named.rename_axis("Split").reset_index(), 330)
     left, right = st.columns(2, gap="large")
     counts = sizes(survey.images)
     with left:
-        _plot("Image sizes (px, upright)", size_bars(counts), counts, 400)
+        shown = counts.rename(columns={"size": "Size", "n": "Radiographs"})
+        _plot("Image sizes (px, upright)", size_bars(counts), shown, 400)
     with right:
         places = box_places(survey.boxes)
         _plot("Where fractures are outlined", place_map(places), pd.DataFrame(places), 400)
     box_sizes = survey.images["box_size"]
-    described = box_sizes.describe().rename("side of the largest box, share of the image side").to_frame().round(4)
-    _plot("Size of the outlined fractures", box_size_bars(box_sizes), described, 300)
+    _plot("Size of the outlined fractures", box_size_bars(box_sizes), box_size_table(box_sizes), 300)
 
 
 def _classes(title: str, classes: pd.DataFrame, alt: str) -> None:
@@ -71,7 +74,7 @@ def _classes(title: str, classes: pd.DataFrame, alt: str) -> None:
         )
     with shares:
         draw(share_dots(classes), f"shares_{alt}", height=330, alt=f"Share of fractured radiographs {alt}")
-    _figures(classes)
+    _figures(classes_table(classes))
 
 
 def _pick(bar: object) -> None:
@@ -91,4 +94,4 @@ def _plot(title: str, figure: go.Figure, figures: pd.DataFrame, height: int) -> 
 
 def _figures(figures: pd.DataFrame) -> None:
     with st.expander("Show the numbers"):
-        st.dataframe(figures, hide_index="group" in figures or "size" in figures)
+        st.dataframe(figures, hide_index=True)

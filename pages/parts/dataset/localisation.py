@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from fracture_core.data.catalogue import choice_name
 from fracture_core.data.dataset_statistics import pointing, pointing_table
 from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.reporting.dataset_charts import pointing_dots
 from pages.parts.dataset.cache import Sources
+from pages.parts.dataset.one_of import one_of
 from pages.parts.shared.chart import draw
 
 _SPLITS = ("test", "val")
@@ -18,16 +20,7 @@ def localisation(sources: Sources) -> None:
     if sources.bundle is None:
         st.info("No model is installed, so there is no heatmap to compare with the boxes.")
         return
-    split = st.segmented_control(
-        "Images",
-        _SPLITS,
-        default="test",
-        required=True,
-        key="pointing",
-        bind="query-params",
-        persist_state="page",
-        wrap=True,
-    )
+    split = one_of("Images", _SPLITS, "pointing", words=choice_name)
     st.markdown(
         "For radiographs with outlined fractures: how often the hottest point of the heatmap lies in a box, and how "
         "often the image centre does (a baseline that ignores the image). Thirds by the side of the largest box."

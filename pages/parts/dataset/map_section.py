@@ -21,6 +21,16 @@ from pages.parts.shared.predictor_cache import predictor
 from pages.parts.shared.sidebar import Choice
 
 _PAGE = 24
+#: On a touch screen a drag scrolls the page, as it does everywhere else, until drawing is asked for.
+_TOUCH = """<style>
+.st-key-map_touch { display: none; }
+@media (pointer: coarse) {
+  .st-key-map_touch { display: block; }
+  :root:not(:has(.st-key-map_touch input:checked)) .st-key-chart_feature_map .draglayer * {
+    pointer-events: none !important; }
+  :root:not(:has(.st-key-map_touch input:checked)) .st-key-chart_feature_map .modebar { display: none; }
+}
+</style>"""
 
 
 def map_of_images(sources: Sources, choice: Choice | None) -> None:
@@ -45,6 +55,8 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
             "FracAtlas does not say which hospital a radiograph is from, but files from one source have the same size."
         )
     figure = map_chart(feature_map, table, method, colouring, _open_films(choice))
+    st.html(_TOUCH)
+    st.toggle("Draw around radiographs with a finger", key="map_touch")
     alt = f"Every radiograph by the network's features, {method}, coloured by {colouring.lower()}"
     ids = draw_selectable(figure, "feature_map", height=560, alt=alt)
     if not ids:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from fracture_core.data.catalogue import choice_name
 from fracture_core.errors import FractureCoreError
 from fracture_core.evaluation.misclassified import (
     FALSE_ALARMS,
@@ -39,7 +40,7 @@ def wrong(sources: Sources, choice: Choice | None) -> None:
         return
     with st.container(horizontal=True, gap="medium"):
         kind = one_of("Error", (MISSES, FALSE_ALARMS), "mistake", on_change=_first_page)
-        split = one_of("Data", _SPLITS, "of", on_change=_first_page)
+        split = one_of("Data", _SPLITS, "of", words=choice_name, on_change=_first_page)
         order = one_of("Order", (WORST_FIRST, NEAREST_FIRST), "worst", on_change=_first_page)
     _matrix(sources, choice, split)
     errors = mistakes(sources.table, kind, choice.rule_out, choice.rule_in, split=split, order=order)

@@ -13,16 +13,21 @@ def one_of(
     key: str,
     *,
     default: str | None = None,
+    words: Callable[[str], str] = str,
     on_change: Callable[[], None] | None = None,
     collapsed: bool = False,
 ) -> str:
-    """Draw the choice and return what is chosen; the first option, or `default`, until the user chooses."""
+    """Draw the choice and return what is chosen; the first option, or `default`, until the user chooses.
+
+    `words` makes what is shown of an option; the address keeps the option itself.
+    """
     return st.segmented_control(
         label,
         options,
         default=default or options[0],
         required=True,
         key=key,
+        format_func=words,
         on_change=on_change,
         label_visibility="collapsed" if collapsed else "visible",
         bind="query-params",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from fracture_core.data.catalogue import PART_NAMES, Filters, facet_counts
+from fracture_core.data.catalogue import Filters, choice_name, facet_counts
 from pages.parts.shared.elements import script
 
 _HERE = Path(__file__).parent
@@ -64,7 +64,7 @@ def rail(table: pd.DataFrame, filters: Filters, *, predictions: bool) -> None:
             "key": key,
             "title": title,
             "choices": [
-                {"value": name, "label": PART_NAMES.get(name, name), "n": n, "on": name in getattr(filters, field)}
+                {"value": name, "label": choice_name(name), "n": n, "on": name in getattr(filters, field)}
                 for name, n in counts[field].items()
             ],
         }

@@ -6,24 +6,25 @@ DESK_STYLE = """<style>
   --worklist-height: var(--desk-height); }
 .stMainBlockContainer > .stVerticalBlock { gap: .4rem; }
 .st-key-desk { display: grid; gap: .75rem; align-items: start; min-height: var(--desk-height);
-  grid-template-columns: 10.4rem minmax(0, 1fr) 18.5rem; grid-template-rows: auto 1fr;
-  grid-template-areas: "list film answer" "list film tools"; }
+  grid-template-columns: 10.4rem minmax(0, 1fr) 18.5rem; grid-template-rows: auto auto 1fr;
+  grid-template-areas: "list film answer" "list film reading" "list film tools"; }
 .st-key-desk > * { min-width: 0; width: 100%; }
 .st-key-desk > :has(> .st-key-worklist-pane) { grid-area: list; }
 .st-key-desk > :has(> .st-key-film-pane) { grid-area: film; min-height: var(--desk-height); }
 .st-key-desk > :has(> .st-key-answer-pane) { grid-area: answer; }
+.st-key-desk > :has(> .st-key-reading-pane) { grid-area: reading; }
 .st-key-desk > :has(> .st-key-tools-pane) { grid-area: tools; }
 .st-key-desk:has(.st-key-assessing :is(.stProgress, .stAlert, .assessing)) :is(.st-key-film-pane,
-  .st-key-answer-pane, .st-key-tools-pane) { visibility: hidden; }
+  .st-key-answer-pane, .st-key-reading-pane, .st-key-tools-pane) { visibility: hidden; }
 .st-key-assessing { visibility: visible; }
 .st-key-answer-pane > :has(> .st-key-assessing):not(:has(.stProgress, .stAlert, .assessing)) { display: none; }
 /* What is about to be replaced is hidden or stays right: to let it fade has the browser draw every frame meanwhile. */
 .stMain [data-stale="true"] { opacity: 1 !important; transition: none !important; }
 .assessing { margin: 0; font-size: .9rem; }
 .st-key-film-pane, .st-key-film-pane .stVerticalBlock { gap: .2rem; }
-.st-key-answer-pane, .st-key-tools-pane, .st-key-answer-pane .stVerticalBlock, .st-key-tools-pane .stVerticalBlock {
-  gap: .5rem; }
-.st-key-answer-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
+:is(.st-key-answer-pane, .st-key-reading-pane, .st-key-tools-pane),
+:is(.st-key-answer-pane, .st-key-reading-pane, .st-key-tools-pane) .stVerticalBlock { gap: .5rem; }
+.st-key-reading-pane [data-testid="stButtonGroup"] button { padding: .2rem .55rem; font-size: .8125rem; }
 .st-key-no-film { min-height: var(--viewer-height); border: 1px dashed #8889; border-radius: 6px; padding: 1rem;
   justify-content: center; }
 .st-key-no-film p { text-align: center; }
@@ -44,8 +45,8 @@ DESK_STYLE = """<style>
   .st-key-add-films [data-testid="stFileUploader"] { width: 3.4rem; }
   .st-key-topbar button { padding: .1rem .45rem; min-height: 2rem; }
   .st-key-topbar button p { font-size: .8125rem; }
-  .st-key-desk { grid-template-columns: minmax(0, 1fr) 17rem; grid-template-rows: auto auto 1fr;
-    grid-template-areas: "list list" "film answer" "film tools"; }
+  .st-key-desk { grid-template-columns: minmax(0, 1fr) 17rem; grid-template-rows: auto auto auto 1fr;
+    grid-template-areas: "list list" "film answer" "film reading" "film tools"; }
 }
 @media (max-width: 720px) {
   /* What concerns all films stands beside the title, the steps from film to film together below it. */
@@ -54,7 +55,7 @@ DESK_STYLE = """<style>
   .st-key-topbar > .st-key-clear-films { order: -1; margin-right: 2rem; }
   :root { --viewer-height: clamp(380px, 74dvh, 640px); --worklist-height: none; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
-    grid-template-areas: "answer" "film" "tools" "list"; }
+    grid-template-areas: "answer" "film" "reading" "tools" "list"; }
   .st-key-desk > :has(> .st-key-film-pane), .st-key-no-film { min-height: 0; }
 }
 </style>"""

@@ -55,7 +55,7 @@ def diagnose(bar: DeltaGenerator) -> None:
         return
     desk = st.container(key="desk")
     with desk:
-        panes = [st.container(key=f"{name}-pane") for name in ("worklist", "film", "answer", "tools")]
+        panes = [st.container(key=f"{name}-pane") for name in ("worklist", "film", "answer", "reading", "tools")]
     # While this slot says something, what was open is not to be seen (see DESK_STYLE): nobody shall take its answer for
     # that of the next film. It stays where it is, as a viewer made anew would take longer than the network.
     with panes[2]:
@@ -110,9 +110,10 @@ def _work(
         _film(films, opened, choice, key, verdict_options(reading, opened.result, key, ordered))
     with panes[2]:
         _answer(opened)
+    with panes[3]:
         if not reading_pane(reading):
             your_reading(films, key)
-    with panes[3]:
+    with panes[4]:
         tools_pane(films, opened.result, opened.reference, choice, key)
         if message := notice():
             st.caption(escape_markdown(message))

@@ -131,6 +131,11 @@ class Viewer {
     this.drawLayers();
     this.drawMeasures();
     this.drawOutlines();
+    // Last: a button that has just been hidden or disabled must not be the only one that the Tab key reaches.
+    for (const bar of this.root.querySelectorAll("[role=toolbar]")) {
+      const stops = this.stops(bar);
+      if (!stops.some((control) => control.tabIndex === 0)) this.rove(bar, stops[0]);
+    }
   }
 
   controls() {
@@ -161,10 +166,6 @@ class Viewer {
     this.divider.style.left = `${this.split}%`;
     this.divider.setAttribute("aria-valuenow", Math.round(this.split));
     this.offerReading();
-    for (const bar of this.root.querySelectorAll("[role=toolbar]")) {
-      const stops = this.stops(bar);
-      if (!stops.some((control) => control.tabIndex === 0)) this.rove(bar, stops[0]);
-    }
   }
 
   // What "read again" would read: the marked part, and the image as it was turned.

@@ -90,12 +90,13 @@ Object.assign(Viewer.prototype, {
 
   // One stop for Tab in each toolbar; the arrow keys, Home and End move along it.
   stops(bar) {
-    return [...bar.querySelectorAll("button, select, input")].filter((control) => control.offsetParent !== null);
+    const all = [...bar.querySelectorAll("button, select, input")];
+    return all.filter((control) => control.offsetParent !== null && !control.disabled);
   },
 
   rove(bar, chosen) {
     const all = [...bar.querySelectorAll("button, select, input")];
-    chosen ??= all[0];
+    chosen ??= all.find((control) => !control.disabled);
     for (const control of all) control.tabIndex = control === chosen ? 0 : -1;
   },
 

@@ -132,7 +132,8 @@ Object.assign(Viewer.prototype, {
       button.setAttribute("aria-pressed", button.dataset.verdict === review.given);
       button.disabled = !review.reader;
     }
-    this.one(".verdict .who").textContent = review.reader ? "" : "Enter your name beside the answer to give verdicts.";
+    this.one(".comment").hidden = !review.reader;
+    this.one(".verdict .who").textContent = review.reader ? "" : "Enter your name to give verdicts.";
   },
 
   give(verdict) {
@@ -165,7 +166,9 @@ Object.assign(Viewer.prototype, {
     this.root.dataset.outlines = JSON.stringify(outlines?.rounded ?? []);
     for (const name of ["undo", "remove"]) {
       const none = !outlines || (name === "undo" ? !outlines.history.length : outlines.chosen < 0);
-      this.one(`[data-outline="${name}"]`).disabled = none;
+      const button = this.one(`[data-outline="${name}"]`);
+      button.disabled = none;
+      button.hidden = !outlines?.boxes.length && !outlines?.history.length;
     }
   },
 

@@ -51,7 +51,7 @@ def _polled(name: str) -> None:
     _heading(current, _ASKED.get(asked) if current.state == "running" else None)
     _stepper(current)
     st.progress(current.share, stage_in_words(current))
-    for column, (title, value) in zip(st.columns(4), pace(current), strict=True):
+    for column, (title, value) in zip(st.columns(3), pace(current), strict=True):
         column.metric(title, value)
     _buttons(run, current, pausing=asked == "pause")
     _curves(run)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, list_bundles
 from fracture_core.concurrency import BackgroundTask
@@ -16,28 +18,39 @@ from fracture_core.jobs.expectation import expect
 from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
 from fracture_core.recipe import BackboneName, Recipe
+from fracture_core.reporting.model_names import architecture
 from fracture_core.reporting.training_text import estimate_in_words, preset_time
 from fracture_core.training.estimate import check_disk_space, estimate
 from fracture_core.training.presets import GROUPS, HELP, PRESETS, Preset, group_of
-from fracture_core.training.recipe_fields import RecipeChoice, choices, with_values
+from fracture_core.training.recipe_fields import RecipeChoice, choices, setting_value, with_values
 from pages.parts.shared.sidebar import escape_markdown, verified
 from pages.parts.training.dataset_choice import choose_dataset
 
-_NETWORK = "The backbone. The shipped models are densenet121 and efficientnet-lite2; others start from ImageNet."
+_NETWORK = "The shipped models are DenseNet121 and EfficientNet-Lite2; the other networks start from ImageNet."
+_STYLE = """<style>
+[class*="st-key-preset_"] .stVerticalBlock, [class*="st-key-preset_"] { gap: .3rem; }
+.st-key-start { border-top: 1px solid #8886; border-bottom: 1px solid #8886; padding: .6rem 0; gap: .5rem; }
+</style>"""
 _ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "None (random weights)"}
 
 
 def new_run() -> None:
-    """Draw the form: dataset, plan, settings, and how long the run will take."""
-    st.subheader("A new run", anchor=False)
+    """Draw the form: dataset, plan, how long the run will take and its start, and below them the settings."""
+    st.html(_STYLE)
     chosen = choose_dataset()
     preset = _preset(chosen)
-    recipe = _recipe(preset)
+    # Filled last: what starts, and how long it takes, depends on the settings below it.
+    start = st.container(key="start")
+    name = start.text_input(
+        "Name", free_name("mine"), key="train_name", help="Name of the run and of the model it produces.", width=320
+    )
+    recipe = _recipe(preset, name, start)
     if recipe is None or chosen is None:
         return
-    _estimate(recipe, preset, *chosen)
-    if st.button("Start", type="primary", icon=":material/play_arrow:", key="start_run"):
-        _start(recipe, *chosen)
+    with start:
+        _estimate(recipe, preset, *chosen)
+        if st.button("Start", type="primary", icon=":material/play_arrow:", key="start_run"):
+            _start(recipe, *chosen)
 
 
 def _start(recipe: Recipe, sources: Sources, dataset, split) -> None:
@@ -74,30 +87,33 @@ def _preset(chosen: tuple | None) -> Preset:
     return PRESETS[key]
 
 
-def _recipe(preset: Preset) -> Recipe | None:
-    """Draw the settings of a plan; return its recipe, or None if they are inconsistent."""
+def _recipe(preset: Preset, name: str, place: DeltaGenerator) -> Recipe | None:
+    """Draw the settings of a plan; return its recipe, or None, and say so at `place`, if they are inconsistent."""
     base = preset.recipe
-    left, middle, right = st.columns((2, 3, 2))
+    st.markdown("**Settings of this plan**")
+    left, right = st.columns(2)
     networks = get_args(BackboneName)
     backbone = left.selectbox(
-        "Network", networks, networks.index(base.backbone), key=f"choice_{preset.key}_backbone", help=_NETWORK
+        "Network",
+        networks,
+        networks.index(base.backbone),
+        key=f"choice_{preset.key}_backbone",
+        format_func=architecture,
+        help=_NETWORK,
     )
     starts = [*(f"bundle:{name}" for name in _starts(backbone)), *_ELSEWHERE]
-    start = middle.selectbox(
+    start = right.selectbox(
         "Starting weights",
         starts,
         starts.index(base.start) if base.start in starts else 0,
         key=f"train_start_{preset.key}_{backbone}",
         format_func=lambda source: _ELSEWHERE.get(source, source.replace("bundle:", "Model ")),
     )
-    name = right.text_input(
-        "Name", free_name("mine"), key="train_name", help="Name of the run and of the model it produces."
-    )
     values = {"backbone": backbone} | _settings(preset, base)
     try:
         return with_values(base, values).replace(name=name.strip(), start=start)
     except FractureCoreError as error:
-        st.error(escape_markdown(str(error)))
+        place.error(escape_markdown(str(error)))
         return None
 
 
@@ -106,7 +122,7 @@ def _settings(preset: Preset, base: Recipe) -> dict[str, object]:
     offered = [field for field in choices(base) if field.key != "backbone"]
     values = {}
     for title in GROUPS:
-        with st.expander(title, expanded=title == next(iter(GROUPS))):
+        with st.expander(title):
             columns = st.columns(3)
             for place, choice in enumerate(field for field in offered if group_of(field.key) == title):
                 with columns[place % 3]:
@@ -130,7 +146,14 @@ def _widget(base: str, choice: RecipeChoice):
     if choice.kind == "switch":
         return st.toggle(choice.label, choice.value, key=key, help=help_text)
     if choice.kind == "one of":
-        return st.selectbox(choice.label, choice.options, choice.options.index(choice.value), key=key, help=help_text)
+        return st.selectbox(
+            choice.label,
+            choice.options,
+            choice.options.index(choice.value),
+            key=key,
+            format_func=partial(setting_value, choice.key),
+            help=help_text,
+        )
     return st.number_input(
         choice.label,
         choice.low,

@@ -37,7 +37,7 @@ def history(runs: list[RunStatus]) -> None:
         placeholder="–",
         on_select="rerun",
         selection_mode="multi-row",
-        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in ("Val AUC", "Test AUC")},
+        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in ("Validation AUC", "Test AUC")},
     )
     chosen = [runs[row] for row in event.selection.rows if row < len(runs)]
     if len(chosen) == 1:
