@@ -32,6 +32,7 @@ DESK_STYLE = """<style>
 .st-key-add-films [data-testid="stFileUploaderDropzoneInstructions"] { display: none; }
 .st-key-add-films, .st-key-add-films * { min-width: 0; }
 .st-key-add-films [data-testid="stFileUploader"] { width: 5.4rem; }
+.st-key-topbar .stCheckbox label { align-items: center; }
 .st-key-topbar button { min-height: 2.1rem; padding: .15rem .65rem; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p { font-size: 0; }
 .st-key-add-films [data-testid="stFileUploaderDropzone"] button p::after { content: "Add"; font-size: .875rem; }

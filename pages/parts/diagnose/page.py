@@ -193,7 +193,7 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
 
 def _answer(opened: Opened) -> None:
     if isinstance(opened.result, Failure):
-        ways, headline = "Read it yourself in another viewer.", UNOPENED
+        ways, headline = "Add the radiograph as DICOM, PNG or JPEG, or read it in another viewer.", UNOPENED
         if opened.result.truncated:
             ways, headline = "To have the rest assessed, turn on “Read truncated files” below.", TRUNCATED
         show_not_read(capitalised(headline), opened.result.error, ways_forward=ways)
