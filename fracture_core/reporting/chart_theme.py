@@ -33,6 +33,8 @@ CONFIG: dict[str, Any] = {
 #: Colour of text and of the background on a dark and on a light page, as in .streamlit/.
 INK = {"dark": "#e3e9ee", "light": "#0b131a"}
 PAPER = {"dark": "#0f1418", "light": "#fbfcfd"}
+#: Name of annotations that stand on the page's colour, because points lie under them.
+FILM_NAME = "film"
 _GRID, _CLEAR = "rgba(138, 149, 158, 0.25)", "rgba(0, 0, 0, 0)"
 
 
@@ -91,7 +93,9 @@ def in_theme(figure: go.Figure, theme: str) -> go.Figure:
     ink = INK.get(theme, INK["dark"])
     hover = {"bgcolor": "#182027" if theme == "dark" else "#ffffff", "font_color": ink, "bordercolor": GREY}
     font = {"color": ink, "family": "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif", "size": 12}
-    return figure.update_layout(font=font, hoverlabel=hover, paper_bgcolor=PAPER.get(theme, PAPER["dark"]))
+    paper = PAPER.get(theme, PAPER["dark"])
+    figure.update_annotations(bgcolor=paper, selector={"name": FILM_NAME})
+    return figure.update_layout(font=font, hoverlabel=hover, paper_bgcolor=paper)
 
 
 def line(name: str, x: ArrayLike, y: ArrayLike, colour: str, *, dash: str = "solid", **options: Any) -> go.Scatter:

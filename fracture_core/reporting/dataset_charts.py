@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from fracture_core.metrics.intervals import IntervalEstimate
 from fracture_core.metrics.localisation import PointingRow
 from fracture_core.reporting.chart_theme import (
     BLUE,
+    FILM_NAME,
     GREEN,
     GREY,
     PURPLE,
@@ -38,6 +40,8 @@ COLOURINGS: Mapping[str, Mapping[str, str]] = {
 }
 #: More films than these are named by the pointer only.
 _NAMED = 8
+#: A longer name is told in full by the pointer.
+_LETTERS = 26
 
 
 def class_bars(classes: pd.DataFrame) -> go.Figure:
@@ -232,15 +236,33 @@ def map_chart(
                 name="your films",
                 x=spots[:, 0].tolist(),
                 y=spots[:, 1].tolist(),
-                mode="markers+text" if len(others) <= _NAMED else "markers",
+                mode="markers",
                 marker=mark,
                 text=list(others),
-                textposition="top center",
                 hovertemplate="%{text}<extra></extra>",
             )
         )
     figure = chart(traces, "", "").update_layout(dragmode="lasso", legend_y=-0.02)
+    if 0 < len(others) <= _NAMED:
+        _name_films(figure, list(others), spots, places)
     return figure.update_xaxes(showticklabels=False).update_yaxes(showticklabels=False)
+
+
+def _name_films(figure: go.Figure, names: Sequence[str], spots: np.ndarray, places: np.ndarray) -> None:
+    """Write each film's name above its star, towards the middle of the chart, so that no edge cuts it off."""
+    left, right = places[:, 0].min(), places[:, 0].max()
+    for name, (x, y) in zip(names, spots.tolist(), strict=True):
+        along = (x - left) / (right - left or 1)
+        figure.add_annotation(
+            name=FILM_NAME,
+            x=x,
+            y=y,
+            text=escape(name if len(name) <= _LETTERS else f"{name[: _LETTERS - 1]}…"),
+            showarrow=False,
+            xanchor="left" if along < 1 / 3 else "right" if along > 2 / 3 else "center",
+            yshift=18,
+            borderpad=2,
+        )
 
 
 def _values(table: pd.DataFrame, colouring: str) -> np.ndarray:

@@ -141,7 +141,7 @@ WALKS: dict[str, list[tuple[str, Step]]] = {
     "dataset": [
         ("browse", at("dataset", ".gallery button")),
         ("one image", click_at(".gallery button")),
-        ("nothing found", at("dataset?ids=nothing-of-this-name")),
+        ("nothing found", at("dataset?id=nothing-of-this-name")),
         *((name, lambda visit, name=name: (at("dataset")(visit), click_text(name)(visit))) for name in _SECTIONS),
     ],
     "training": [

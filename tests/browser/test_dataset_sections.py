@@ -13,6 +13,7 @@ from fracture_core.data.catalogue import Filters, catalogue, select, with_outcom
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
 from tests.browser.app import eventually, steady
+from tests.browser.scenes import settled
 from tests.browser.test_dataset import WAIT, choose, count, shows
 
 _BAR = """(names) => {
@@ -166,6 +167,43 @@ def test_the_map_is_computed_once_and_a_lasso_selects(page, server, table, known
     section(page, server, "Map")
     plot.first.wait_for(timeout=WAIT)
     assert not start.count()
+
+
+def test_on_a_phone_a_drag_scrolls_the_map_until_drawing_is_asked_for(browser, server):
+    context = browser.new_context(viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    section(page, server, "Map")
+    start, plot = page.locator(".st-key-map_start button"), page.locator(".st-key-chart_feature_map .js-plotly-plot")
+    start.or_(plot).first.wait_for(timeout=WAIT)
+    if start.count():
+        start.tap()
+    plot.first.wait_for(timeout=WAIT)
+    plot.first.scroll_into_view_if_needed()
+    main, devtools = page.locator("[data-testid=stMain]"), context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+        page.wait_for_timeout(20)
+
+    def dragged(by: int) -> float:
+        """How far the page has scrolled once a finger has moved down over the map by these pixels."""
+        before = steady(page, lambda: main.evaluate("m => m.scrollTop"))
+        area = steady(page, plot.first.locator(".nsewdrag").first.bounding_box)
+        across, middle = area["x"] + area["width"] / 2, (max(area["y"], 60) + min(area["y"] + area["height"], 690)) / 2
+        touch("touchStart", (across, middle))
+        for step in range(1, 13):
+            touch("touchMove", (across, middle + by * step / 12))
+        touch("touchEnd")
+        return steady(page, lambda: main.evaluate("m => m.scrollTop")) - before
+
+    main.evaluate("m => m.scrollTo(0, 100)")
+    assert dragged(120) < -60 and dragged(-120) > 60
+    page.get_by_text("Draw around radiographs with a finger").tap()
+    page.locator(".st-key-map_touch input:checked").wait_for(state="attached", timeout=WAIT)
+    settled(page)
+    main.evaluate("m => m.scrollTo(0, 100)")
+    assert dragged(120) == 0
+    context.close()
 
 
 def test_suspect_labels_are_listed_and_exported(page, server, table, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from fracture_core.data.catalogue import PARTS, with_outcomes
 from fracture_core.evaluation.feature_map import METHODS, FeatureMap
+from fracture_core.reporting.chart_theme import PAPER, in_theme
 from fracture_core.reporting.dataset_charts import COLOURINGS, map_chart
 
 N = 40
@@ -60,3 +61,15 @@ def test_another_film_is_drawn_where_it_falls(found, table):
     star = map_chart(found, table, "PCA", "Split", {"a.jpg": film}).data[-1]
     assert star.name == "your films" and star.text == ("a.jpg",)
     assert (star.x[0], star.y[0]) == pytest.approx(found.place(film, "PCA"))
+
+
+def test_a_films_name_stands_towards_the_middle_and_is_not_too_long(found, table):
+    films = {"a film with a name as long as a sentence.jpg": np.arange(6.0), "<b>.jpg": np.zeros(6)}
+    figure = in_theme(map_chart(found, table, "PCA", "Split", films), "light")
+    left, right = found.places["PCA"][:, 0].min(), found.places["PCA"][:, 0].max()
+    assert [note.text for note in figure.layout.annotations] == ["a film with a name as lon…", "&lt;b&gt;.jpg"]
+    for note in figure.layout.annotations:
+        away = {"left": note.x < (left + right) / 2, "right": note.x > (left + right) / 2, "center": True}
+        assert away[note.xanchor] and note.bgcolor == PAPER["light"]
+    many = {f"{n}.jpg": np.arange(6.0) for n in range(9)}
+    assert not map_chart(found, table, "PCA", "Split", many).layout.annotations

@@ -74,7 +74,7 @@ def map_of_images(sources: Sources, choice: Choice | None) -> None:
 
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _work(key: tuple, version: str, _bundle: Bundle, _sources: Sources) -> BackgroundTask[FeatureMap | None]:
-    """Return the task; a map that is kept is waited for."""
+    """Return the task; a map that is kept is waited for, and one whose features are kept is begun at once."""
     paths = _sources.paths
     work = BackgroundTask(
         lambda step, stop: feature_map(predictor(_bundle).scorer, version, paths, progress=step, stop=stop.is_set)
@@ -82,6 +82,8 @@ def _work(key: tuple, version: str, _bundle: Bundle, _sources: Sources) -> Backg
     if is_stored(version, paths):
         work.start()
         work.join(3.0)
+    elif images_stored(version, paths) == len(paths):
+        work.start()
     return work
 
 

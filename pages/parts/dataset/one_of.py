@@ -19,7 +19,7 @@ def one_of(
 ) -> str:
     """Draw the choice and return what is chosen; the first option, or `default`, until the user chooses.
 
-    `words` makes what is shown of an option; the address keeps the option itself.
+    `words` makes what is shown of an option, on the page and in the address.
     """
     return st.segmented_control(
         label,

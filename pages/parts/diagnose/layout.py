@@ -53,7 +53,8 @@ DESK_STYLE = """<style>
   /* What concerns all films stands beside the title, the steps from film to film together below it. */
   .st-key-topbar > :first-child { order: -3; }
   .st-key-topbar > :has(.st-key-add-films) { order: -2; }
-  .st-key-topbar > .st-key-clear-films { order: -1; margin-right: 2rem; }
+  .st-key-topbar { padding-right: 0 !important; }
+  .st-key-topbar > .st-key-clear-films { order: -1; margin-right: 4.2rem; }
   :root { --viewer-height: clamp(380px, 74dvh, 640px); --worklist-height: none; }
   .st-key-desk { grid-template-columns: minmax(0, 1fr); grid-template-rows: none;
     grid-template-areas: "answer" "film" "reading" "tools" "list"; }

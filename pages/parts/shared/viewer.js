@@ -115,11 +115,15 @@ class Viewer {
     return layers.find((layer) => layer.method === preferences.method) ?? layers[0];
   }
 
-  // Unless the reader chose: two panes where both are large enough, swiping on a phone.
+  // Unless the reader chose: two panes where both are large enough; on a phone swiping, where there is something to
+  // uncover: else the divider would only lie over the film.
   view() {
     if (this.one('[aria-label="Arrangement"]').hidden) return "one";
     if (preferences.view) return preferences.view;
-    if (this.root.clientWidth < NARROW || window.matchMedia("(pointer: coarse)").matches) return "swipe";
+    if (this.root.clientWidth < NARROW || window.matchMedia("(pointer: coarse)").matches) {
+      const { contours = [], marks = [] } = this.layer() ?? {};
+      return contours.length || marks.length || this.data.boxes.length || this.data.polygons.length ? "swipe" : "one";
+    }
     return this.root.clientWidth >= 1000 ? "side" : "one";
   }
 
