@@ -15,6 +15,7 @@ from fracture_core.metrics.formatting import estimate_text
 from fracture_core.metrics.intervals import wilson
 from fracture_core.metrics.subgroups import subgroup_table
 from fracture_core.recipe import Recipe
+from fracture_core.training.recipe_fields import setting_value
 
 NOT_REPORTED = "Not reported."
 
@@ -102,7 +103,7 @@ def _model(bundle: Bundle, provenance: dict[str, Any]) -> dict[int, str]:
         24: f"From {start}.",
         25: "All settings are under Training settings on this page.",
         26: f"The checkpoint with the best {recipe.monitor} on validation.",
-        27: f"None; test-time views: {', '.join(recipe.test_time_views)}.",
+        27: f"None. Each image is read {setting_value('test_time_views', recipe.test_time_views)}.",
         28: "AUC, average precision, sensitivity, specificity, PPV, NPV, calibration error.",
         29: "95 % intervals: DeLong for AUC, Wilson for rates, bootstrap for the others.",
         31: "Heatmaps of the evidence, compared with the radiologists' boxes.",

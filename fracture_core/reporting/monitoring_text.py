@@ -21,7 +21,8 @@ def summary_text(log: pd.DataFrame) -> str:
     """
     first, last = (f"{when:%d %B %Y}".lstrip("0") for when in (log["when"].iloc[0], log["when"].iloc[-1]))
     unread = int((log["answer"] == NOT_READ).sum())
-    return f"{len(log)} films from {first} to {last}; {unread} not read ({format_percent(unread / len(log), 1)})."
+    when = f"on {first}" if first == last else f"from {first} to {last}"
+    return f"{len(log)} films {when}; {unread} not read ({format_percent(unread / len(log), 1)})."
 
 
 def change_text(change: Change) -> str:

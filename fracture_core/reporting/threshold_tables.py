@@ -101,7 +101,7 @@ def zones_table(zones: Iterable[TriageGroup]) -> pd.DataFrame:
 
 
 def suggestions_table(suggestions: Iterable[Suggestion]) -> pd.DataFrame:
-    """Tabulate each suggestion's threshold, and the same metrics on validation and on test.
+    """Tabulate each suggestion's threshold, and the metrics on validation with those on test in parentheses.
 
     Args:
         suggestions: The suggestions.
@@ -113,9 +113,8 @@ def suggestions_table(suggestions: Iterable[Suggestion]) -> pd.DataFrame:
     for suggestion in suggestions:
         row = {"Suggestion": suggestion.title, "Threshold": f"{suggestion.point.threshold:.3f}"}
         for name in ("sensitivity", "specificity", "f1"):
-            short = {"sensitivity": "Sens.", "specificity": "Spec.", "f1": "F1"}[name]
-            for split, matrix in (("val.", suggestion.validation), ("test", suggestion.test)):
-                row[f"{short} {split}"] = figure(getattr(matrix, name))
+            chosen, checked = (figure(getattr(matrix, name)) for matrix in (suggestion.validation, suggestion.test))
+            row[name.capitalize()] = f"{chosen} (test {checked})"
         rows.append(row)
     return pd.DataFrame(rows)
 

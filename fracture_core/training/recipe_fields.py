@@ -127,7 +127,7 @@ def setting_value(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
-        return ", ".join(setting_value(key, one) for one in value) or "none"
+        return " and ".join(setting_value(key, one) for one in value) or "none"
     if isinstance(value, str) and key not in ("name", "start", "backbone"):
         return _VALUES.get(value, value.replace("_", " "))
     return f"{value:g}" if isinstance(value, float) else str(value)

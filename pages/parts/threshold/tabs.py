@@ -57,8 +57,8 @@ def tabs(bundle: Bundle, splits: Mapping[str, Predictions], shown: Predictions, 
 
 def _suggestions(splits: Mapping[str, Predictions]) -> None:
     st.markdown(
-        "Each threshold below is **chosen on validation** and then **shown on test**. The drop from validation to test "
-        "shows how optimistic the choice was."
+        "Each threshold below is **chosen on validation** and then **shown on test**, in parentheses. The drop from "
+        "validation to test shows how optimistic the choice was."
     )
     fields = st.columns(4)
     sensitivity = fields[0].number_input("Target sensitivity", 0.5, 1.0, 0.95, 0.01, key="target_sensitivity")
