@@ -354,6 +354,13 @@ def test_the_ruler_says_millimetres_where_the_file_has_them(page, tmp_path):
 
 def test_a_part_can_be_cropped_turned_and_read_again(opened, known, findings):
     before = findings[known[0]].radiograph.pixels.shape
+    middle = opened.locator(".plain .port").bounding_box()
+    opened.keyboard.press("m")
+    opened.mouse.move(middle["x"] + middle["width"] / 2, middle["y"] + middle["height"] / 2)
+    opened.mouse.down()
+    opened.mouse.move(middle["x"] + middle["width"] / 2 + 40, middle["y"] + middle["height"] / 2, steps=3)
+    opened.mouse.up()
+    assert opened.locator(".plain .labels .measure").count() == 1
     opened.keyboard.press("r")
     opened.keyboard.press("c")
     port = opened.locator(".plain .port")
@@ -369,6 +376,10 @@ def test_a_part_can_be_cropped_turned_and_read_again(opened, known, findings):
     expected = [pytest.approx(120 / scale, abs=2), pytest.approx(100 / scale, abs=2)]
     eventually(opened, lambda: image.evaluate("i => [i.naturalWidth, i.naturalHeight]") == expected)
     assert image.evaluate("i => [i.naturalHeight, i.naturalWidth]") != list(before)
+    # The new image is turned already, and a ruler on the old one measures nothing here.
+    turn = "s => { const m = new DOMMatrix(s.style.transform); return [m.b, m.c]; }"
+    eventually(opened, lambda: opened.locator(".plain .stage").evaluate(turn) == [0, 0])
+    assert not opened.locator(".plain .labels .measure").count()
 
 
 def test_keys_are_listed_and_tools_are_one_tab_stop_each(opened):

@@ -50,6 +50,23 @@ def desk(browser, review_server, known):
     context.close()
 
 
+def test_while_nobody_is_named_every_toolbar_can_be_reached(browser, review_server, known):
+    context = browser.new_context(viewport={"width": 1280, "height": 1100})
+    page = context.new_page()
+    page.goto(review_server[0].url)
+    page.locator("input[type=file]").set_input_files(str(known[0]))
+    page.get_by_text("Enter your name to give verdicts.").wait_for(timeout=WAIT)
+    page.locator(".viewer .heat").wait_for(state="attached", timeout=WAIT)
+    reachable = "all => all.filter(e => e.tabIndex === 0).map(e => !e.disabled && e.offsetParent !== null)"
+    bars = page.locator(".viewer [role=toolbar]").all()
+    assert len(bars) == 3
+    for bar in bars:
+        assert bar.locator("button, select, input").evaluate_all(reachable) == [True]
+    assert page.get_by_role("button", name="Draw box").is_enabled()
+    assert not page.get_by_placeholder("Comment").is_visible() and not page.get_by_text("Undo").is_visible()
+    context.close()
+
+
 def verdicts(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / FILE).read_text().splitlines()]
 

@@ -75,3 +75,18 @@ def test_full_screen_and_back(viewer):
     eventually(viewer, lambda: viewer.evaluate("Boolean(document.fullscreenElement)"))
     viewer.locator("[data-act=full]").click()
     eventually(viewer, lambda: viewer.evaluate("!document.fullscreenElement"))
+
+
+def test_a_point_of_an_angle_can_lie_on_the_divider(viewer):
+    viewer.locator("[data-view=swipe]").click()
+    divider = viewer.locator(".divider")
+    before = divider.get_attribute("aria-valuenow")
+    box = steady(viewer, divider.bounding_box)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    viewer.locator("[data-tool=angle]").click()
+    for point in ((x + 80, y), (x, y), (x, y + 80)):
+        viewer.mouse.move(*point)
+        viewer.mouse.down()
+        viewer.mouse.up()
+    assert viewer.locator(".drawn .labels .measure").inner_text() == "90°"
+    assert divider.get_attribute("aria-valuenow") == before

@@ -52,7 +52,8 @@ class Viewer {
 
   // A new radiograph, or the same one with other words.
   show(data) {
-    const fresh = data.id !== this.data?.id;
+    // Another film, or the same one cropped or turned: what was measured or turned on screen does not fit it.
+    const fresh = data.id !== this.data?.id || data.original !== this.data.original;
     this.data = data;
     if (fresh) {
       this.state = { ...REST };
