@@ -32,7 +32,9 @@ class Side:
 
     def __init__(self, browser, folder: Path, log: Path, *, one_at_a_time: bool = False):
         self.one_at_a_time = one_at_a_time
-        command = (sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true")
+        own = folder / ".venv" / "bin" / "python"  # with the packages that this version asks for
+        python = str(own) if own.exists() else sys.executable
+        command = (python, "-m", "streamlit", "run", "streamlit_app.py", "--server.headless", "true")
         self.server = Server(log, command=(*command, "--server.port", "{port}"), folder=folder)
         self.server.wait()
         self.page = browser.new_page(viewport={"width": 1440, "height": 900})

@@ -15,6 +15,7 @@ Nothing in a bundle is code or a pickle. Every file is checked against its hash 
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
@@ -179,6 +180,23 @@ class Bundle:
         )
         table["probability"] = self.probability(table["logit"].to_numpy())
         return table
+
+    @cached_property
+    def splits(self) -> Mapping[str, str]:
+        """The split, "val" or "test", of every image that the predictions hold, by image id."""
+        return {row["image_id"]: row["split"] for row in self._rows}
+
+    @cached_property
+    def test_scores(self) -> tuple[np.ndarray, np.ndarray]:
+        """The test images' labels, int (n,), 0 or 1, and probabilities, float (n,), 0 to 1."""
+        rows = [row for row in self._rows if row["split"] == "test"]
+        logits = np.array([float(row["logit"]) for row in rows])
+        return np.array([int(row["label"]) for row in rows]), np.asarray(self.probability(logits))
+
+    @cached_property
+    def _rows(self) -> list[dict[str, str]]:
+        # Without pandas: a page is on screen, and a finding explained, before it would have been imported.
+        return list(csv.DictReader(io.StringIO(self._read("predictions.csv").decode("utf-8"))))
 
     def history(self) -> pd.DataFrame:
         """Return the training history.

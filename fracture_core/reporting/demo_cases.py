@@ -125,14 +125,13 @@ def recognise(
 
 
 def _seen_note(bundle: Bundle, image_id: str) -> str:
-    splits = bundle.predictions().set_index("image_id")["split"]
     texts = {
         "test": "",
         "val": "Calibration image: the thresholds were chosen with this very radiograph. Its answer says little about "
         "new patients.",
     }
     return texts.get(
-        splits.get(image_id),
+        bundle.splits.get(image_id, ""),
         "Training image: the model may have learned from this very radiograph. Its answer says nothing about new "
         "patients.",
     )

@@ -90,9 +90,8 @@ def explain_finding(finding: Finding, bundle: Bundle) -> FindingText:
     words = finding.triage
     if not finding.assessed:
         return FindingText("not-read", capitalised(words), detail, reason=finding.not_assessed_reason)
-    test = bundle.predictions().query("split == 'test'")
     own = float(finding.own_scale.probability(finding.logit)) if finding.rule_in.scale else finding.probability
-    rate = local_rate(test["label"].to_numpy(), test["probability"].to_numpy(), own, reach=_SIMILAR)
+    rate = local_rate(*bundle.test_scores, own, reach=_SIMILAR)
     caution = WITH_CAUTION if doubted(finding.warnings) else ""
     like_this = _like_this(rate, finding)
     return FindingText(kind_of(words), capitalised(words), detail, like_this, rate=rate, caution=caution)

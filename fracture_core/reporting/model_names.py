@@ -35,8 +35,6 @@ def model_label(bundle: Bundle) -> str:
     Returns:
         The label.
     """
-    test = bundle.predictions().query("split == 'test'")
+    labels, probabilities = bundle.test_scores
     name = architecture(bundle.recipe.backbone)
-    if test["label"].nunique() < 2:
-        return name
-    return f"{name}, AUC {roc_auc(test['label'].to_numpy(), test['probability'].to_numpy()):.2f}"
+    return f"{name}, AUC {roc_auc(labels, probabilities):.2f}" if len(set(labels)) == 2 else name

@@ -81,7 +81,9 @@ def image_digest(pixels: np.ndarray) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    return hashlib.sha256(f"{pixels.shape}".encode() + np.ascontiguousarray(pixels).tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{pixels.shape}".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()
 
 
 def is_digest(text: object) -> bool:

@@ -118,7 +118,7 @@ def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGe
     if choice is None:
         shown = _Shown(key, radiograph_data(radiograph), None, "", radiograph.warnings)
     else:
-        with engine_turn(slot):
+        with engine_turn(lambda: slot):
             finding = predictor(choice.bundle).predict(radiograph, rule_out=choice.rule_out, rule_in=choice.rule_in)
         probability = finding.probability if finding.assessed else None
         shown = _Shown(key, finding_data(finding), probability, finding.triage, finding.warnings)

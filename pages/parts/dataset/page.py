@@ -18,7 +18,7 @@ from pages.parts.dataset.one_of import one_of
 from pages.parts.dataset.rail import BROWSE
 from pages.parts.dataset.suspects_section import suspects
 from pages.parts.review.dataset import review_shown
-from pages.parts.shared.predictor_cache import warm
+from pages.parts.shared.predictor_cache import loading
 from pages.parts.shared.sidebar import choose
 
 MAKEUP, AUDIT, WRONG, POINTING = "Composition", "Data audit", "Misclassified", "Localisation accuracy"
@@ -37,7 +37,7 @@ def dataset_page() -> None:
         offer_download(str(error))
         return
     if choice is not None:
-        warm(choice.bundle)
+        loading(choice.bundle)
         known = known.on_scale(choice.rule_in.scale)
     sections = [BROWSE, MAKEUP, MAP, AUDIT, SUSPECTS, WRONG, POINTING]
     section = one_of("Section", sections, "show", on_change=close_image, collapsed=True)

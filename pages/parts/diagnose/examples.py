@@ -37,7 +37,7 @@ def first_visit(bundle: Bundle) -> None:
     tiles = [Tile(key, _thumbnail(str(path)), f"Example {n}") for n, (key, path) in enumerate(paths.items(), 1)]
     with st.container(key="examples"):
         gallery(tiles, "example_tiles", lambda image_id: _open(paths[image_id]), width=120)
-    unseen = set(paths) <= _test_images(bundle)
+    unseen = all(bundle.splits.get(image_id) == "test" for image_id in paths)
     st.caption(
         "FracAtlas, Abedeen et al. 2023, CC BY 4.0."
         + (" From the test set, which the model was not trained on." if unseen else "")
@@ -96,11 +96,6 @@ def _dataset_there() -> bool:
 @st.cache_resource(show_spinner=False)
 def _bundled() -> list[BundledExample]:
     return bundled_examples(_FOLDER)
-
-
-def _test_images(bundle: Bundle) -> set[str]:
-    table = bundle.predictions()
-    return set(table.loc[table["split"] == "test", "image_id"])
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

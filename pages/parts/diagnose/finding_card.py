@@ -20,28 +20,6 @@ SHAPES = {
 }
 SHAPES |= {"above": SHAPES["likely"], "below": SHAPES["unlikely"]}
 
-#: On the page from the start: a style that comes with every answer has the browser style the whole page anew.
-CARD_STYLE = """<style>
-.answer { border-left: 6px solid var(--tone); padding: .1rem 0 .1rem .7rem; }
-.answer .head { display: flex; align-items: center; gap: .55rem; }
-.answer .head i { width: 1.5rem; height: 1.5rem; flex: 0 0 auto; background: var(--tone); }
-.answer .head strong { font-size: 1.35rem; line-height: 1.2; }
-.answer .share { font-size: 1.1rem; margin: .2rem 0 0; font-variant-numeric: tabular-nums; }
-.answer .caution { font-weight: 600; }
-.answer p { margin: .4rem 0 0; font-size: .9rem; line-height: 1.4; }
-.alike { font-size: .8125rem; line-height: 1.4; border-top: 1px solid #8886; padding-top: .4rem; margin: .5rem 0 0; }
-.cautions p { border-left: 3px solid #e69f00; padding: .15rem 0 .15rem .5rem; margin: .4rem 0 0; font-size: .8125rem;
-  line-height: 1.4; }
-.points { position: relative; height: 2.6rem; margin: .5rem .4rem 0; font-size: .75rem; }
-.points .zones { position: absolute; inset: .75rem 0 auto; height: .55rem; display: flex; border-radius: 3px;
-  overflow: hidden; }
-.points .zones i { background: var(--zone); }
-.points b { position: absolute; top: .3rem; width: 4px; height: 1.45rem; margin-left: -2px; border-radius: 2px;
-  background: currentColor; box-shadow: 0 0 0 2px var(--st-background-color, #0f1418); }
-.points span { position: absolute; top: 1.75rem; transform: translateX(-50%); white-space: nowrap; }
-.points span.first { transform: none; } .points span.last { transform: translateX(-100%); }
-</style>"""
-
 
 def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()) -> None:
     """Draw the card of a finding.

@@ -4,7 +4,8 @@
 DESK_STYLE = """<style>
 :root { --desk-height: calc(100dvh - 7rem); --viewer-height: calc(var(--desk-height) - 1.9rem);
   --worklist-height: var(--desk-height); }
-.stMainBlockContainer > .stVerticalBlock { gap: .4rem; }
+.stMainBlockContainer > .stVerticalBlock, .stMainBlockContainer > .stVerticalBlock > div > .stVerticalBlock {
+  gap: .4rem; }
 .st-key-desk { display: grid; gap: .75rem; align-items: start; min-height: var(--desk-height);
   grid-template-columns: 10.4rem minmax(0, 1fr) 18.5rem; grid-template-rows: auto auto 1fr;
   grid-template-areas: "list film answer" "list film reading" "list film tools"; }
@@ -60,4 +61,26 @@ DESK_STYLE = """<style>
     grid-template-areas: "answer" "film" "reading" "tools" "list"; }
   .st-key-desk > :has(> .st-key-film-pane), .st-key-no-film { min-height: 0; }
 }
+</style>"""
+
+#: On the page from the start: a style that comes with every answer has the browser style the whole page anew.
+CARD_STYLE = """<style>
+.answer { border-left: 6px solid var(--tone); padding: .1rem 0 .1rem .7rem; }
+.answer .head { display: flex; align-items: center; gap: .55rem; }
+.answer .head i { width: 1.5rem; height: 1.5rem; flex: 0 0 auto; background: var(--tone); }
+.answer .head strong { font-size: 1.35rem; line-height: 1.2; }
+.answer .share { font-size: 1.1rem; margin: .2rem 0 0; font-variant-numeric: tabular-nums; }
+.answer .caution { font-weight: 600; }
+.answer p { margin: .4rem 0 0; font-size: .9rem; line-height: 1.4; }
+.alike { font-size: .8125rem; line-height: 1.4; border-top: 1px solid #8886; padding-top: .4rem; margin: .5rem 0 0; }
+.cautions p { border-left: 3px solid #e69f00; padding: .15rem 0 .15rem .5rem; margin: .4rem 0 0; font-size: .8125rem;
+  line-height: 1.4; }
+.points { position: relative; height: 2.6rem; margin: .5rem .4rem 0; font-size: .75rem; }
+.points .zones { position: absolute; inset: .75rem 0 auto; height: .55rem; display: flex; border-radius: 3px;
+  overflow: hidden; }
+.points .zones i { background: var(--zone); }
+.points b { position: absolute; top: .3rem; width: 4px; height: 1.45rem; margin-left: -2px; border-radius: 2px;
+  background: currentColor; box-shadow: 0 0 0 2px var(--st-background-color, #0f1418); }
+.points span { position: absolute; top: 1.75rem; transform: translateX(-50%); white-space: nowrap; }
+.points span.first { transform: none; } .points span.last { transform: translateX(-100%); }
 </style>"""

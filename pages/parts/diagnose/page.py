@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.concurrency import QueueFullError
+from fracture_core.errors import FractureCoreError
 from fracture_core.inference.predictor import Failure, Finding
 from fracture_core.inference.remote_engine import notice
 from fracture_core.reporting.demo_cases import ReferenceLabel
@@ -17,16 +18,17 @@ from fracture_core.reporting.film_session import FilmSession
 from fracture_core.reporting.finding_text import TRUNCATED, UNOPENED, FindingText, capitalised, explain_finding
 from fracture_core.reporting.worklist import Entry, to_csv, worklist, worklist_order
 from pages.parts.diagnose import examples
-from pages.parts.diagnose.finding_card import CARD_STYLE, show_finding, show_not_read
-from pages.parts.diagnose.layout import DESK_STYLE
+from pages.parts.diagnose.desk import Desk, assess, draw_desk
+from pages.parts.diagnose.finding_card import show_finding, show_not_read
 from pages.parts.diagnose.tools_pane import tools_pane, truncated_choice, your_reading
 from pages.parts.diagnose.uploads import film_session
 from pages.parts.diagnose.worklist_pane import worklist_pane
 from pages.parts.review.reading import begin_reading, order_switch, reading_pane, verdict_options, worklist_keys
 from pages.parts.shared.audit_gate import recorded
 from pages.parts.shared.engine_queue import engine_turn
-from pages.parts.shared.predictor_cache import predictor, warm
-from pages.parts.shared.sidebar import Choice, choose, disclaimer, escape_markdown
+from pages.parts.shared.error_boundary import error_boundary
+from pages.parts.shared.predictor_cache import loading, predictor
+from pages.parts.shared.sidebar import Choice, choose, disclaimer, escape_markdown, verified
 from pages.parts.shared.viewer import finding_data, viewer
 
 
@@ -40,58 +42,72 @@ class Opened:
     image: dict[str, Any] | None = None
     reference: ReferenceLabel | None = None
 
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return self.result.name if isinstance(self.result, Failure) else self.result.radiograph.name
 
-def diagnose(bar: DeltaGenerator) -> None:
-    """Draw the page for the films of this session; `bar` is the container that holds the uploader."""
+
+def show_first_visit() -> None:
+    """Draw what stands below the uploader while there are no films."""
     choice = choose()
-    warm(choice.bundle)
-    st.html(DESK_STYLE + CARD_STYLE)
-    films = film_session()
-    if not films:
-        # In the place of the desk, which takes it over at once when the first film comes.
-        with st.container(key="first-visit"):
-            examples.first_visit(choice.bundle)
-        disclaimer(small=True)
-        return
-    desk = st.container(key="desk")
-    with desk:
-        panes = [st.container(key=f"{name}-pane") for name in ("worklist", "film", "answer", "reading", "tools")]
-    # While this slot says something, what was open is not to be seen (see DESK_STYLE): nobody shall take its answer for
-    # that of the next film. It stays where it is, as a viewer made anew would take longer than the network.
-    with panes[2]:
-        busy = st.container(key="assessing")
-    slot = busy.empty()
-    try:
-        _read_new(films, choice, slot)
-        _work(films, choice, bar, slot, panes)
-        slot.empty()
-    except QueueFullError as full:
-        slot.warning(str(full), icon=":material/hourglass:")
-        busy.button("Try again", icon=":material/refresh:")
+    loading(choice.bundle)
+    with st.container(key="first-visit"):
+        examples.first_visit(choice.bundle)
     disclaimer(small=True)
 
 
-def _read_new(films: FilmSession, choice: Choice, slot: DeltaGenerator) -> None:
+def show_films(title: str) -> None:
+    """Draw the page for the films of this session."""
+    choice = choose()
+    loading(choice.bundle)
+    _films(title, choice)
+
+
+@st.fragment
+def _films(title: str, choice: Choice) -> None:
+    """Draw all but the sidebar. As a fragment: a click or an upload has no other part of the page run again."""
+    with error_boundary():
+        films = film_session()
+        if not films or not _still(choice):
+            st.rerun()
+        desk = functools.cache(functools.partial(draw_desk, title))
+        try:
+            _read_new(films, choice, desk)
+            _work(films, choice, desk)
+        except QueueFullError as full:
+            desk().slot.warning(str(full), icon=":material/hourglass:")
+            desk().busy.button("Try again", icon=":material/refresh:")
+        disclaimer(small=True)
+
+
+def _still(choice: Choice) -> bool:
+    """Return whether the sidebar's model is the one that is installed and chosen now."""
+    try:
+        return verified(st.session_state["bundle"]) is choice.bundle
+    except FractureCoreError:
+        return False
+
+
+def _read_new(films: FilmSession, choice: Choice, desk: Callable[[], Desk]) -> None:
     """Read what this model has not met yet; raise QueueFullError if too many others wait."""
     new = films.unread(choice.bundle.version)
     for done, key in enumerate(new):
-        with engine_turn(slot):
-            if len(new) == 1:
-                slot.html('<p class="assessing" role="status">Assessing …</p>')
-            else:
-                slot.progress(done / len(new), f"Assessing {done + 1} of {len(new)} …")
-            films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
+        with engine_turn(lambda: desk().slot):
+            if len(new) > 1:
+                desk().slot.progress(done / len(new), f"Assessing {done + 1} of {len(new)} …")
+            _result(films, choice, key, desk)
 
 
-def _work(
-    films: FilmSession,
-    choice: Choice,
-    bar: DeltaGenerator,
-    slot: DeltaGenerator,
-    panes: Sequence[DeltaGenerator],
-) -> None:
+def _result(films: FilmSession, choice: Choice, key: str, desk: Callable[[], Desk]) -> Finding | Failure:
+    model = loading(choice.bundle)
+    return assess(lambda: films.result(key, model.result(), choice.rule_out, choice.rule_in), desk)
+
+
+def _work(films: FilmSession, choice: Choice, desk: Callable[[], Desk]) -> None:
     entries = films.entries(choice.bundle.version, choice.rule_in.scale)
     if not recorded(list(entries.values()), choice):
+        desk().slot.empty()
         return
     reading = begin_reading(films, entries)
     entries = reading.entries if reading else entries
@@ -99,26 +115,29 @@ def _work(
     ordered = worklist_keys(reading, [place[i] for i in worklist_order(list(entries.values()))], choice)
     key = _opened_key(ordered)
     # Prepared before anything is drawn: an answer never stands beside another film's image.
-    opened = _open(films, choice, key, slot)
-    with bar:
-        _bar(films, choice, entries, ordered, key)
-        if len(ordered) > 1:
-            order_switch(reading)
-    with panes[0]:
-        worklist_pane(ordered, [entries[film_key] for film_key in ordered], choice, key)
-    with panes[1]:
+    opened = _open(films, choice, key, desk)
+    with desk().film:
         _film(films, opened, choice, key, verdict_options(reading, opened.result, key, ordered))
-    with panes[2]:
+    # After the radiograph, which takes longest to send: the browser would draw the page anew for the name alone.
+    desk().name.markdown(f"**{escape_markdown(opened.name)}**")
+    with desk().answer:
         _answer(opened)
-    with panes[3]:
+    with desk().reading:
         if not reading_pane(reading):
             your_reading(films, key)
-    with panes[4]:
+    with desk().tools:
         tools_pane(films, opened.result, opened.reference, choice, key)
         if message := notice():
             st.caption(escape_markdown(message))
         if any(entry.truncated for entry in entries.values()) or films.film(key).options.accept_cut_short:
             truncated_choice(films)
+    desk().slot.empty()
+    with desk().bar:
+        _bar(films, choice, entries, ordered, key)
+        if len(ordered) > 1:
+            order_switch(reading)
+    with desk().worklist:
+        worklist_pane(ordered, [entries[film_key] for film_key in ordered], choice, key)
 
 
 def _opened_key(ordered: Sequence[str]) -> str:
@@ -129,7 +148,7 @@ def _opened_key(ordered: Sequence[str]) -> str:
     return st.session_state["open"]
 
 
-def _open(films: FilmSession, choice: Choice, key: str, slot: DeltaGenerator) -> Opened:
+def _open(films: FilmSession, choice: Choice, key: str, desk: Callable[[], Desk]) -> Opened:
     """Return everything about one film; made again only if the film, the model or the operating point changes."""
     identity = (key, films.film(key).options, choice.bundle.version, choice.rule_out, choice.rule_in)
     opened: Opened | None = st.session_state.get("opened")
@@ -138,8 +157,8 @@ def _open(films: FilmSession, choice: Choice, key: str, slot: DeltaGenerator) ->
     if films.ready(key, choice.bundle.version):
         result = films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
     else:
-        with engine_turn(slot):
-            result = films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
+        with engine_turn(lambda: desk().slot):
+            result = _result(films, choice, key, desk)
     if isinstance(result, Failure):
         opened = Opened(identity, result)
     else:
@@ -176,8 +195,6 @@ def _step(label: str, shortcut: str, ordered: Sequence[str], key: str, to: int) 
 
 
 def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict: dict[str, Any]) -> None:
-    name = escape_markdown(opened.result.name if isinstance(opened.result, Failure) else opened.result.radiograph.name)
-    st.markdown(f"**{name}**")
     if opened.image is None:
         partly = isinstance(opened.result, Failure) and opened.result.truncated
         words = "Part of this image is missing." if partly else "This file has no image to show."

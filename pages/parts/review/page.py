@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import streamlit as st
@@ -84,7 +85,7 @@ def _read(review: ReviewSet, choice: Choice, bar: DeltaGenerator) -> None:
     if shown is None:
         st.success("Every film of this session has your verdict.")
     else:
-        with engine_turn(st.empty()):
+        with engine_turn(functools.cache(st.empty)):
             finding = films.result(shown, predictor(choice.bundle), choice.rule_out, choice.rule_in)
         if isinstance(finding, Finding):
             _desk(review, films.film(shown), finding, read.get(shown), entries[shown].pixels, reader)
@@ -139,7 +140,7 @@ def _entries(films: FilmSession, choice: Choice) -> dict[str, Entry]:
     """Return the session's films that have an image, in the worklist's plain order; assess those that are new."""
     with st.empty() as slot:
         for key in films.unread(choice.bundle.version):
-            with engine_turn(slot):
+            with engine_turn(lambda: slot):
                 films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
     entries = films.entries(choice.bundle.version, choice.rule_in.scale)
     keys = list(entries)

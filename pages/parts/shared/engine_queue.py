@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import streamlit as st
@@ -14,8 +14,8 @@ _line = RequestQueue()
 
 
 @contextmanager
-def engine_turn(slot: DeltaGenerator) -> Iterator[None]:
-    """Wait for a turn at the engine, the place in the queue shown in `slot`; hold it for the block.
+def engine_turn(slot: Callable[[], DeltaGenerator]) -> Iterator[None]:
+    """Wait for a turn at the engine, the place in the queue shown in what `slot` returns; hold it for the block.
 
     Raises QueueFullError, with a sentence, where too many wait. A session that is closed or starts over while it waits
     gives its place back.
@@ -28,11 +28,11 @@ def engine_turn(slot: DeltaGenerator) -> Iterator[None]:
         st.session_state.get("opened")
         if position != shown:
             shown = position
-            slot.info(
+            slot().info(
                 f"Busy with other radiographs. You are number {position} in the queue.", icon=":material/hourglass:"
             )
 
     with _line.turn(show):
         if shown:
-            slot.empty()
+            slot().empty()
         yield

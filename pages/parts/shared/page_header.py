@@ -62,11 +62,10 @@ export default function ({ parentElement }) {
 _fold_sidebar = st.components.v2.component("fold_sidebar", html="<span></span>", js=_FOLD)
 
 
-def page_header(title: str, *, wide: bool = False) -> DeltaGenerator:
+def page_header(title: str, *, wide: bool = False) -> None:
     """Draw the head of a page; the first Streamlit call of each.
 
-    A `wide` page uses the whole window; its title stands in a bar at the top, which is returned for what else belongs
-    there.
+    A `wide` page uses the whole window, and draws its title itself, with `title_bar`.
     """
     spare_what_is_loaded()
     if PagesManager.uses_pages_directory:
@@ -86,11 +85,15 @@ def page_header(title: str, *, wide: bool = False) -> DeltaGenerator:
     st.html(_STYLE + (_WIDE if wide else ""))
     with st.container(key="fold-sidebar"):
         _fold_sidebar(key="fold")
-    if wide:
-        bar = st.container(key="topbar", horizontal=True, vertical_alignment="center", gap="small")
-        bar.title(title, anchor=False, width="content")
-        return bar
-    return st.title(title, anchor=False)
+    if not wide:
+        st.title(title, anchor=False)
+
+
+def title_bar(title: str) -> DeltaGenerator:
+    """Draw the title of a wide page in a bar at the top; return the bar, for what else belongs there."""
+    bar = st.container(key="topbar", horizontal=True, vertical_alignment="center", gap="small")
+    bar.title(title, anchor=False, width="content")
+    return bar
 
 
 _WIDE = """<style>
