@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from PIL import Image
 from pypdf import PdfReader
 
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.bundle.manifest import write_manifest
 from fracture_core.formatting import format_percent
 from fracture_core.reporting.finding_text import DISCLAIMER, capitalised
 from fracture_core.reporting.model_names import model_label
-from tests.browser.app import eventually, steady
+from tests.browser.app import Server, eventually, steady
 from tests.support import dicom_files as made
 
 WAIT = 90_000
@@ -238,6 +240,37 @@ def test_what_the_model_did_not_read_is_never_called_normal(page, tmp_path, know
     assert topmost["file"] == "blank.png" and topmost["finding"].startswith("not read") and not topmost["probability"]
     page.get_by_role("button", name="Report").click()
     assert "Not read: the image is blank" in pdf_text(saved(page, "PDF"))
+
+
+def test_the_sidebar_follows_what_the_film_asks_for(browser, vocal_models, tmp_path):
+    """The films are drawn anew without the sidebar; what concerns it has to have the whole page drawn."""
+    models = tmp_path / "models"
+    for name in ("small", "other"):
+        shutil.copytree(vocal_models / "small", models / name)
+        temperature = load_bundle("small", vocal_models).temperature
+        write_manifest(models / name, temperature=temperature, created="2024-05-06T07:08:09+00:00", provenance={})
+    blank = tmp_path / "blank.png"
+    Image.new("L", (300, 400), 90).save(blank)
+    running = Server(tmp_path / "log", FRACTURE_MODELS_DIR=str(models), FRACTURE_CACHE_DIR=str(tmp_path / "cache"))
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    try:
+        running.wait()
+        page.goto(running.url)
+        upload(page, blank)
+        assert answer(page).startswith("Not read")
+        sidebar = page.locator("[data-testid=stSidebar]")
+        away = "small" if sidebar.get_by_text("other ").count() else "other"
+        page.get_by_role("button", name="Try ").click(timeout=WAIT)
+        sidebar.get_by_text(f"{away} ").and_(sidebar.get_by_text("created 6 May 2024")).wait_for(timeout=WAIT)
+        assert answer(page).startswith("Not read")
+        write_manifest(models / away, temperature=temperature, created="2024-07-08T09:10:11+00:00", provenance={})
+        page.get_by_text("Cannot tell", exact=True).click(timeout=WAIT)
+        sidebar.get_by_text("created 8 July 2024").wait_for(timeout=WAIT)
+        page.get_by_role("button", name="Remove").click(timeout=WAIT)
+        page.locator(".gallery button").first.wait_for(timeout=WAIT)
+    finally:
+        page.close()
+        running.stop()
 
 
 def test_a_radiograph_that_the_model_learned_from_says_so(page, findings, small_models):
