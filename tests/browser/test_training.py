@@ -16,7 +16,7 @@ import pytest
 from fracture_core.bundle.loading import current_bundle, load_bundle
 from fracture_core.jobs.status import RunStatus, losses, status
 from fracture_core.training.run_folder import RunFolder
-from tests.browser.app import Server
+from tests.browser.app import Server, steady
 from tests.browser.forms import choose, fill, open_groups, press
 from tests.browser.test_diagnose import answer, upload
 from tests.support.site import site_folder
@@ -67,6 +67,8 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
     page = context.new_page()
     page.goto(f"{trainer_server.url}/training")
     page.locator(".st-key-start_run").wait_for(timeout=WAIT)
+    start = steady(page, page.locator(".st-key-start_run button").bounding_box)
+    assert start["y"] + start["height"] < 900  # with its plan and estimate on the first screen of a laptop
     page.get_by_text("Better", exact=True).first.click()
     page.locator(".st-key-train_start_better_densenet121").wait_for(timeout=WAIT)
     choose(page, "train_start_better_densenet121", "None (random weights)")
