@@ -154,6 +154,7 @@ def estimate_dots(name: str, groups: Sequence[str], rates: Sequence[IntervalEsti
         y=[group for group, _ in known],
         mode="markers",
         marker={"color": colour, "size": 10},
+        cliponaxis=False,  # a dot at 100 % is a whole one
         error_x=whiskers | {"color": colour, "thickness": 2, "width": 0},
         customdata=np.stack([low, high], 1).tolist(),
         hovertemplate=f"{name}: %{{x}} % (%{{customdata[0]}} to %{{customdata[1]}})<extra></extra>",
