@@ -192,8 +192,8 @@ def test_every_section_draws_what_the_core_counts(app, table, small_models):
 
     app.segmented_control("show").set_value("Composition")
     run(app)
-    parts = app.dataframe[0].value.set_index("group")
-    assert parts.at["hand", "fractured"] == int(table["label"].sum())
+    parts = app.dataframe[0].value.set_index("Group")
+    assert parts.at["upper limb", "Fractured"] == int(table["label"].sum())
 
 
 def test_without_a_model_the_dataset_is_still_there(use, small_models, tmp_path, table):
