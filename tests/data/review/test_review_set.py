@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -117,36 +118,52 @@ def test_a_folder_that_cannot_be_used_is_said(tmp_path):
         ReviewSet(tmp_path / "file")
 
 
-WRITER = """
-import sys
+#: For each folder named to it, a process of its own that writes until it is killed: forked from one that has imported
+#: what a writer needs, which takes far longer than a verdict.
+WRITERS = """
+import os, sys
 import numpy as np
 from fracture_core.data.review.review_set import ReviewSet
-review = ReviewSet(sys.argv[1])
-for k in range(10**6):
-    film = np.full((64, 64), k % 251, np.uint8)
-    film[0, :4] = np.frombuffer(np.uint32(k).tobytes(), np.uint8)
-    review.add(film, "fracture", reader=str(k))
-    print(k, flush=True)
+for line in sys.stdin:
+    if child := os.fork():
+        os.waitpid(child, 0)
+        print("killed", flush=True)
+        continue
+    print(os.getpid(), flush=True)
+    review = ReviewSet(line.rstrip("\\n"))
+    for k in range(10**6):
+        film = np.full((64, 64), k % 251, np.uint8)
+        film[0, :4] = np.frombuffer(np.uint32(k).tobytes(), np.uint8)
+        review.add(film, "fracture", reader=str(k))
+        print(k, flush=True)
 """
 
 
+@pytest.fixture
+def writers() -> Iterator[subprocess.Popen]:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    process = subprocess.Popen([sys.executable, "-c", WRITERS], cwd=ROOT, start_new_session=True, **pipes)
+    yield process
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks and kills")
 @pytest.mark.parametrize("kills", [pytest.param(5), pytest.param(50, marks=pytest.mark.slow)])
-def test_a_killed_writer_loses_the_verdict_in_hand_at_most(tmp_path, kills):
+def test_a_killed_writer_loses_the_verdict_in_hand_at_most(tmp_path, writers, kills):
     rng = np.random.default_rng(kills)
     for k in range(kills):
         folder = tmp_path / str(k)
-        writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
+        writers.stdin.write(f"{folder}\n")
+        writer = int(writers.stdout.readline())
         # A number of verdicts, not of seconds: the machine may be slow. The kill falls anywhere in the next one or two.
-        line, began = writer.stdout.readline(), time.monotonic()
+        line, began = writers.stdout.readline(), time.monotonic()
         verdicts = int(rng.integers(1, 30))
         for _ in range(verdicts):
-            line = writer.stdout.readline()
+            line = writers.stdout.readline()
         time.sleep(rng.uniform(0, 2) * (time.monotonic() - began) / verdicts)
-        os.kill(writer.pid, signal.SIGKILL)
-        said = [int(line), *map(int, writer.stdout.read().split())]
-        writer.wait()
+        os.kill(writer, signal.SIGKILL)
+        said = [int(line), *map(int, iter(writers.stdout.readline, "killed\n"))]
         review = ReviewSet(folder)
         kept = [int(v.reader) for v in review.verdicts()]
         assert kept == list(range(len(kept))) and len(kept) in (said[-1] + 1, said[-1] + 2)
