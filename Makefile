@@ -23,10 +23,15 @@ test test-fast coverage coverage-fast looks: export PYTHONDONTWRITEBYTECODE =
 # A process takes one file after the other, so that fixtures of a file are made once; tests/conftest.py orders them.
 PYTEST := $(VENV)/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
 
-# Four processes on two processors: tests of browsers, servers and jobs wait for these much of the time.
+# Four processes on two processors: tests of browsers, servers and jobs wait for these much of the time. The type checker
+# runs beside them, and is heard after them.
 PROCESSES ?= 4
-test: $(TEST) lint types
-	$(PYTEST) -n $(PROCESSES)
+test: $(TEST) lint
+	@$(VENV)/bin/python -m mypy > $(VENV)/types.log 2>&1 & checker=$$!; \
+	$(PYTEST) -n $(PROCESSES); tested=$$?; \
+	wait $$checker; typed=$$?; \
+	cat $(VENV)/types.log; \
+	exit $$((tested || typed))
 
 # Without what is slow by nature, needs a browser, or needs data that is not in the repository.
 QUICK := -n 2 -m "not slow and not browser and not dataset"
