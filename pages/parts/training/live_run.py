@@ -1,4 +1,4 @@
-"""The current run, read from its folder once a second, and the buttons that pause, stop and resume it."""
+"""The current run, read from its folder every two seconds, and the buttons that pause, stop and resume it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from pages.parts.shared.chart import draw
 from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.training.attempt import attempt, show_failure
 
-_SECONDS = 1.0
+#: More often, drawing the curves would take more from the training than it shows.
+_SECONDS = 2.0
 _ASKED = {"pause": "pausing after the current step …"}
 _MARKS = {"done": "✓", "current": "●", "next": "○"}
 _STEPPER = """<style>
