@@ -17,14 +17,16 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.imaging.exif import orientation_and_sizes, turn_points
 from fracture_core.paths import dataset_folder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FOLDERS = {"Fractured": 1, "Non_fractured": 0}
 _INTEGERS = ["hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan"]
@@ -117,6 +119,8 @@ class FracAtlas:
         return f"images/{home}/{row.Index}.jpg", label, "; ".join(remarks) + ("." if remarks else "")
 
     def _tabulate(self, rows: pd.DataFrame, judged: list[tuple[str, int, str]]) -> pd.DataFrame:
+        import pandas as pd
+
         table = pd.DataFrame(judged, columns=["path", "label", "conflict"], index=rows.index)
         table["label"] = table["label"].astype(np.int8)
         table["csv_label"] = rows["fractured"].astype(np.int8)
@@ -225,6 +229,8 @@ _NOTHING: dict = {"size": None, "boxes": [], "outlines": []}
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
+    import pandas as pd  # a fifth of a second that nobody without the dataset has to wait
+
     try:
         rows = pd.read_csv(path, dtype={"image_id": str})
         rows["image_id"] = rows["image_id"].str.removesuffix(".jpg")

@@ -13,7 +13,6 @@ from fracture_core.data.review.verdict import ReviewError, Verdict
 from fracture_core.data.thumbnails import to_jpeg
 from fracture_core.evaluation.review_order import Candidate, review_order
 from fracture_core.explain.overlay import outlined, thumbnail
-from fracture_core.imaging.dicom.identifiers import dicom_identifiers
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.film_session import Film
@@ -181,6 +180,8 @@ def reviewed_image(review: ReviewSet, film: ReviewedFilm, side: int = 160) -> by
 
 def _patient(data: bytes) -> str:
     """Return what tells patients apart in a DICOM file: the patient's number and its issuer; "" for other files."""
+    from fracture_core.imaging.dicom.identifiers import dicom_identifiers  # it brings pydicom
+
     try:
         stated = dicom_identifiers(data)
     except UnreadableRadiograph:

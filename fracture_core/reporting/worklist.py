@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fracture_core.bundle.saved_points import pair_name
 from fracture_core.data.review.verdict import image_digest
@@ -17,6 +16,9 @@ from fracture_core.metrics.operating_points import OperatingPoint, answer
 from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.reporting.audit_log import CALIBRATED_TO, AuditLine
 from fracture_core.reporting.finding_text import TRUNCATED, UNOPENED, site_in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = (
     *("file", "finding", "reason", "probability", "logit", "warnings", "error"),
@@ -168,6 +170,8 @@ def worklist(entries: Sequence[Entry], rule_out: OperatingPoint, rule_in: Operat
                 "thumbnail": entry.thumbnail,
             }
         )
+    import pandas as pd  # not before a table is asked for: a first answer would wait for it
+
     table = pd.DataFrame(rows, columns=[*COLUMNS, "thumbnail"])
     table[["probability", "logit"]] = table[["probability", "logit"]].astype(float)
     return table.loc[worklist_order(entries)]

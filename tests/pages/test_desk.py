@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
 
 from pages.parts.diagnose import desk
+from tests.browser.app import ROOT
 
 
 @pytest.fixture
@@ -42,3 +45,12 @@ def test_what_went_wrong_comes_back(monkeypatch):
 
     with pytest.raises(TimeoutError, match="the file's own"):
         desk.assess(read, lambda: pytest.fail("drawn for nothing"))
+
+
+def test_the_page_is_there_before_what_diagnosing_does_not_need():
+    code = (
+        "import sys, pages.parts.diagnose.page\n"
+        "print({name.partition('.')[0] for name in sys.modules} & {'tensorflow', 'pandas', 'sklearn', 'pydicom'})"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"

@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.review.verdict import CANNOT_TELL, FRACTURE, NO_FRACTURE, ReviewError, Verdict
 from fracture_core.files import write_text
 from fracture_core.metrics.agreement import Agreement, agreement
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _FOLDERS = {1: "fractured", 0: "not_fractured"}
 
@@ -137,6 +138,8 @@ def label_table(review: ReviewSet) -> pd.DataFrame:
         for f in reviewed_films(review.verdicts())
         if f.label is not None
     ]
+    import pandas as pd  # not before there is something to export
+
     table = pd.DataFrame(rows, columns=["path", "label", "split", "patient", "boxes"])
     return table.set_index("path", drop=False).rename_axis("image_id")
 
@@ -176,6 +179,8 @@ def _csv(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None
         _copy(review, film, folder / "images")
         boxes = json.dumps([list(box) for box in film.boxes])
         rows.append((f"images/{film.image}.png", film.label, film.patient, boxes, film.newest.comment))
+    import pandas as pd  # not before there is something to export
+
     table = pd.DataFrame(rows, columns=["image", "label", "patient", "boxes", "comment"])
     write_text(folder / "labels.csv", table.to_csv(index=False))
 
