@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from fracture_core.imaging.dicom.identifiers import identifier_name
-
 #: What a report begins with, in this order.
 _FIRST = ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate")
 _SEXES = {"F": "female", "M": "male", "O": "other"}
@@ -21,6 +19,8 @@ def patient_lines(identifiers: Mapping[str, str]) -> list[tuple[str, str]]:
     Returns:
         (label, value) pairs.
     """
+    from fracture_core.imaging.dicom.identifiers import identifier_name  # it brings pydicom
+
     order = [keyword for keyword in _FIRST if keyword in identifiers]
     order += [keyword for keyword in identifiers if keyword not in _FIRST]
     return [(identifier_name(keyword), _formatted(keyword, identifiers[keyword])) for keyword in order]

@@ -12,7 +12,7 @@ from fracture_core.formatting import format_percent
 from fracture_core.reporting.finding_text import NEEDS_YOU, WITH_CAUTION, capitalised, kind_of
 from fracture_core.reporting.worklist import Entry
 from pages.parts.diagnose.finding_card import SHAPES
-from pages.parts.shared.elements import script
+from pages.parts.shared.elements import plain, script
 from pages.parts.shared.sidebar import Choice
 
 _HERE = Path(__file__).parent
@@ -33,7 +33,7 @@ def worklist_pane(keys: Sequence[str], entries: Sequence[Entry], choice: Choice,
             st.session_state["open"] = chosen
 
     rows = [_row(key, entry, choice) | {"open": key == opened} for key, entry in zip(keys, entries, strict=True)]
-    _component(data={"rows": rows}, key="worklist", on_picked_change=picked)
+    _component(data=plain(rows=rows), key="worklist", on_picked_change=picked)
 
 
 def _row(key: str, entry: Entry, choice: Choice) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.parts.shared.elements import script
+from pages.parts.shared.elements import plain, script
 
 _HERE = Path(__file__).parent
 _component = st.components.v2.component(
@@ -54,4 +54,4 @@ def gallery(tiles: Sequence[Tile], key: str, on_pick: Callable[[str], None], *, 
         }
         for tile in tiles
     ]
-    _component(data={"tiles": drawn, "width": width}, key=key, on_picked_change=picked)
+    _component(data=plain(tiles=drawn, width=width), key=key, on_picked_change=picked)

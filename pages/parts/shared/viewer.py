@@ -19,6 +19,7 @@ from fracture_core.imaging.radiograph import Radiograph
 from fracture_core.inference.marks import Mark
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, kind_of
+from pages.parts.shared.elements import plain
 
 _HERE = Path(__file__).parent
 _SCRIPTS = ("viewer_tools.js", "viewer.js", "viewer_input.js", "viewer_review.js")
@@ -116,7 +117,7 @@ def viewer(
         if on_verdict is not None and given:
             on_verdict(given)
 
-    _component(data=image | drawn, key="viewer", on_read_change=read_again, on_verdict_change=verdict)
+    _component(data=plain(**image, **drawn), key="viewer", on_read_change=read_again, on_verdict_change=verdict)
 
 
 def _layer(finding: Finding, method: str, marks: Sequence[Mark]) -> dict[str, object]:
