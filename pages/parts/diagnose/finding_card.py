@@ -59,10 +59,6 @@ def _cautions(sentences: Sequence[str]) -> str:
 _ROOM = 0.16
 
 
-def _apart(low: float, high: float) -> tuple[float, ...]:
-    return (low, high) if high - low > _ROOM else (high,)
-
-
 def _scale(finding: Finding) -> str:
     """Probability from 0 to 100 %, the zones of the answers, and a mark where this radiograph stands."""
     low, high = sorted((finding.rule_out.threshold, finding.rule_in.threshold))
@@ -70,15 +66,29 @@ def _scale(finding: Finding) -> str:
         low = high = finding.rule_in.threshold
     high = min(high, 1.0)  # a site's point that calls no film likely lies beyond the scale
     zones = (("unlikely", 0.0, low), ("indeterminate", low, high), ("likely", high, 1.0))
-    bars = "".join(f'<i style="flex:{end - start:.4f} 0 0;--zone:{SHAPES[kind][0]}"></i>' for kind, start, end in zones)
+    bars = "".join(
+        f'<i style="flex:{end - start:.4f} 0 0;--zone:{SHAPES[kind][0]}"></i>'
+        for kind, start, end in zones
+        if end > start
+    )
     label = (
         f"Probability scale with marks at {format_percent(low)} and {format_percent(high)}; "
         f"this radiograph {format_percent(finding.probability)}"
     )
-    marks = ['<span class="first" style="left:0">0 %</span>'] if low > _ROOM else []
-    marks += [f'<span style="left:{point:.2%}">{format_percent(point)}</span>' for point in _apart(low, high)]
-    marks += ['<span class="last" style="left:100%">100 %</span>'] if high < 1 - _ROOM else []
     return (
         f'<div class="points" role="img" aria-label="{label}"><div class="zones">{bars}</div>'
-        f'<b style="left:{finding.probability:.2%}"></b>{"".join(marks)}</div>'
+        f'<b style="left:{finding.probability:.2%}"></b>{_legend(low, high)}</div>'
     )
+
+
+def _legend(low: float, high: float) -> str:
+    """Say what the zones at the ends mean; with one threshold, where it lies."""
+    if low < high:
+        return (
+            f'<span class="first">unlikely &lt; {format_percent(low)}</span>'
+            f'<span class="last">likely ≥ {format_percent(high)}</span>'
+        )
+    ends = '<span class="first">0 %</span>' if low > _ROOM else ""
+    ends += '<span class="last">100 %</span>' if high < 1 - _ROOM else ""
+    place = min(max(high, _ROOM / 2), 1 - _ROOM / 2)
+    return f'{ends}<span style="left:{place:.2%}">{format_percent(high)}</span>'

@@ -78,9 +78,9 @@ CARD_STYLE = """<style>
 .points { position: relative; height: 2.6rem; margin: .5rem .4rem 0; font-size: .75rem; }
 .points .zones { position: absolute; inset: .75rem 0 auto; height: .55rem; display: flex; border-radius: 3px;
   overflow: hidden; }
-.points .zones i { background: var(--zone); }
-.points b { position: absolute; top: .3rem; width: 4px; height: 1.45rem; margin-left: -2px; border-radius: 2px;
-  background: currentColor; box-shadow: 0 0 0 2px var(--st-background-color, #0f1418); }
-.points span { position: absolute; top: 1.75rem; transform: translateX(-50%); white-space: nowrap; }
-.points span.first { transform: none; } .points span.last { transform: translateX(-100%); }
+.points .zones i { background: var(--zone); min-width: 3px; }
+.points b { position: absolute; top: 0; margin-left: -7px; border: solid transparent; border-width: 10px 7px 0;
+  border-top-color: currentColor; }
+.points span { position: absolute; top: 1.5rem; transform: translateX(-50%); white-space: nowrap; }
+.points span.first { left: 0; transform: none; } .points span.last { right: 0; transform: none; }
 </style>"""
