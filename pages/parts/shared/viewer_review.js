@@ -168,7 +168,8 @@ Object.assign(Viewer.prototype, {
       const none = !outlines || (name === "undo" ? !outlines.history.length : outlines.chosen < 0);
       const button = this.one(`[data-outline="${name}"]`);
       button.disabled = none;
-      button.hidden = !outlines?.boxes.length && !outlines?.history.length;
+      // Hidden on a phone alone, where they stand below the film: elsewhere it would jump with the first box.
+      button.hidden = this.root.hasAttribute("data-narrow") && !outlines?.boxes.length && !outlines?.history.length;
     }
   },
 
