@@ -94,9 +94,11 @@ def _read_new(films: FilmSession, choice: Choice, desk: Callable[[], Desk]) -> N
     new = films.unread(choice.bundle.version)
     for done, key in enumerate(new):
         with engine_turn(lambda: desk().slot):
-            if len(new) > 1:
-                desk().slot.progress(done / len(new), f"Assessing {done + 1} of {len(new)} …")
-            _result(films, choice, key, desk)
+            if len(new) == 1:
+                _result(films, choice, key, desk)
+                continue
+            desk().slot.progress(done / len(new), f"Assessing {done + 1} of {len(new)} …")
+            films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
 
 
 def _result(films: FilmSession, choice: Choice, key: str, desk: Callable[[], Desk]) -> Finding | Failure:
