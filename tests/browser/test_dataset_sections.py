@@ -129,18 +129,24 @@ def test_these_are_diagnosed(page, server, table):
         page.get_by_text(image_id).first.wait_for(state="attached", timeout=WAIT)
 
 
-def test_the_map_is_computed_once_and_a_lasso_selects(page, server, table, known):
-    """The film that was uploaded is drawn amid its like; what the hand draws round is in the grid, and nothing else."""
-    page.locator("input[type=file]").first.set_input_files(str(known[0]))
-    page.locator(".answer").wait_for(timeout=WAIT)
-    page.get_by_role("link", name="Dataset", exact=True).click()
-    page.get_by_text("Map", exact=True).click(timeout=WAIT)
+def opened_map(page):
+    """Return the map's start button and its plot, once it is drawn and in sight."""
     start, plot = page.locator(".st-key-map_start button"), page.locator(".st-key-chart_feature_map .js-plotly-plot")
     start.or_(plot).first.wait_for(timeout=WAIT)
     if start.count():
         start.click()
     plot.first.wait_for(timeout=WAIT)
     plot.first.scroll_into_view_if_needed()
+    return start, plot
+
+
+def test_the_map_is_computed_once_and_a_lasso_selects(page, server, table, known):
+    """The film that was uploaded is drawn amid its like; what the hand draws round is in the grid, and nothing else."""
+    page.locator("input[type=file]").first.set_input_files(str(known[0]))
+    page.locator(".answer").wait_for(timeout=WAIT)
+    page.get_by_role("link", name="Dataset", exact=True).click()
+    page.get_by_text("Map", exact=True).click(timeout=WAIT)
+    start, plot = opened_map(page)
     points = steady(page, lambda: page.evaluate(_POINTS))
     assert sorted(one[1] for one in points if one[0] != "your films") == sorted(table.index)
     (mine,) = [one for one in points if one[0] == "your films"]
@@ -173,12 +179,7 @@ def test_on_a_phone_a_drag_scrolls_the_map_until_drawing_is_asked_for(browser, s
     context = browser.new_context(viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True)
     page = context.new_page()
     section(page, server, "Map")
-    start, plot = page.locator(".st-key-map_start button"), page.locator(".st-key-chart_feature_map .js-plotly-plot")
-    start.or_(plot).first.wait_for(timeout=WAIT)
-    if start.count():
-        start.tap()
-    plot.first.wait_for(timeout=WAIT)
-    plot.first.scroll_into_view_if_needed()
+    _, plot = opened_map(page)
     main, devtools = page.locator("[data-testid=stMain]"), context.new_cdp_session(page)
 
     def touch(kind: str, *points: tuple[float, float]) -> None:

@@ -36,6 +36,16 @@ def test_a_bundle_stands_alone(copied):
     assert "Not a medical device" in bundle.card
 
 
+def test_what_an_answer_is_explained_with_is_what_the_predictions_say(copied):
+    bundle = load_bundle("small", copied)
+    table = bundle.predictions()
+    test = table[table["split"] == "test"]
+    labels, probabilities = bundle.test_scores
+    assert labels.tolist() == test["label"].tolist()
+    assert np.allclose(probabilities, test["probability"], rtol=0, atol=1e-12)
+    assert dict(bundle.splits) == dict(zip(table["image_id"], table["split"], strict=True))
+
+
 def test_thresholds_come_from_val_and_keep_their_promise_there(copied):
     bundle = load_bundle("small", copied)
     val = bundle.predictions().query("split == 'val'")
