@@ -62,7 +62,7 @@ def measure(page, server: Server, paths: list[str]) -> tuple[float, float]:
             shown = page.locator(".viewer").get_attribute("data-review")
             page.keyboard.press(key)
             page.get_by_text(text, exact=key == "ArrowRight").first.wait_for(timeout=_WAIT)
-            page.locator(f".viewer:not([data-review='{shown}'])").wait_for(timeout=_WAIT)
+            page.locator(f".viewer[data-review]:not([data-review='{shown}'])").wait_for(timeout=_WAIT)
         page.wait_for_timeout(2000)
         spent.append((server.processor() - before) / len(texts))
     return spent[0], spent[1]

@@ -267,9 +267,9 @@ def read_the_films(page, films: list[Labelled]) -> None:
     page.get_by_text("0 of 40 read").wait_for(timeout=WAIT)
     labels = {film.path.name: film.label for film in films}
     drawn = 0
+    page.locator(".viewer[data-review]").wait_for(timeout=WAIT)
     for done in range(40):
-        open_row = page.locator(".row[aria-selected=true]")
-        film = open_row.get_attribute("title").split(": ")[0]
+        film = named_by_the_viewer(page)
         if labels[film] and drawn < 2:
             if not drawn:
                 page.locator(".port:visible").first.focus()
@@ -283,10 +283,16 @@ def read_the_films(page, films: list[Labelled]) -> None:
         before = page.locator(".viewer").get_attribute("data-review")
         page.keyboard.press(KEYS[labels[film]])
         page.get_by_text(f"{done + 1} of 40 read").wait_for(timeout=WAIT)
-        page.locator(f".viewer:not([data-review='{before}'])").wait_for(timeout=WAIT)
+        page.locator(f".viewer[data-review]:not([data-review='{before}'])").wait_for(timeout=WAIT)
         if done == 9:
             order_by_value(page)
     shot(page, "3-read")
+
+
+def named_by_the_viewer(page) -> str:
+    """Return the file that is seen; the worklist marks the next one a moment later."""
+    seen = page.locator(".viewer .plain img").get_attribute("alt")
+    return seen.removeprefix("Radiograph ").removesuffix(", the original as read")
 
 
 def order_by_value(page) -> None:

@@ -31,9 +31,10 @@ def review_server(small_models, tmp_path_factory):
 
 
 @pytest.fixture
-def desk(browser, review_server, known):
-    """The Review page with four films of the session."""
+def desk(browser, review_server, known, request):
+    """The Review page with four films of the session, and a reader who has read none."""
     server, folder = review_server
+    reader = getattr(request, "param", "ward7")
     context = browser.new_context(viewport={"width": 1280, "height": 1100})
     page = context.new_page()
     page.goto(server.url)
@@ -42,10 +43,10 @@ def desk(browser, review_server, known):
     page.get_by_role("link", name="Review").click()
     name = page.get_by_label("Your name or initials")
     name.wait_for(timeout=WAIT)
-    name.fill("ward7")
+    name.fill(reader)
     name.press("Enter")
-    page.locator(".desk .film img").wait_for(timeout=WAIT)
-    page.get_by_text("0 of 4 read by ward7").wait_for(timeout=WAIT)
+    page.locator(".desk .film[data-film]").wait_for(timeout=WAIT)
+    page.get_by_text(f"0 of 4 read by {reader}").wait_for(timeout=WAIT)
     yield page, folder, known[:4]
     context.close()
 
@@ -87,7 +88,7 @@ def give(page, key: str) -> None:
     before = film.get_attribute("data-film")
     film.focus()
     page.keyboard.press(key)
-    page.locator(f".desk .film:not([data-film='{before}'])").wait_for(timeout=WAIT)
+    page.locator(f".desk .film[data-film]:not([data-film='{before}'])").wait_for(timeout=WAIT)
 
 
 def boxes(page) -> list[list[float]]:
@@ -124,7 +125,7 @@ def test_a_reader_goes_through_the_films_by_keys(desk):
 
     page.get_by_role("button", name=re.compile("^Change the last verdict .*: no fracture")).click()
     page.locator(".desk .given", has_text="No fracture").wait_for(timeout=WAIT)
-    page.locator(".desk .film").focus()
+    page.locator(".desk .film[data-film]").focus()
     page.keyboard.press("1")
     page.get_by_text("Every film of this session has your verdict.").wait_for(timeout=WAIT)
     assert [entry["verdict"] for entry in verdicts(folder)][3:] == ["no fracture", "fracture"]
@@ -138,3 +139,39 @@ def test_a_reader_goes_through_the_films_by_keys(desk):
     assert len({verdict.image for verdict in ReviewSet(folder).verdicts()}) == 3
     written = {path.relative_to(folder).parts[0] for path in folder.rglob("*") if path.is_file()}
     assert written <= {"README.txt", "secret.key", "images", FILE, f".{FILE}.lock"}
+
+
+@pytest.mark.parametrize(
+    ("desk", "place", "ready", "named"),
+    [
+        ("ward8", "Review", ".desk .film[data-film]", "data-film"),
+        ("ward9", "Diagnose", ".viewer[data-review]", "data-review"),
+    ],
+    indirect=["desk"],
+)
+def test_a_held_key_and_a_double_click_give_one_verdict(desk, place, ready, named):
+    page, folder, _ = desk
+    earlier = len(verdicts(folder)) if (folder / FILE).exists() else 0
+    page.get_by_role("link", name=place).click()
+    page.locator(ready).wait_for(timeout=WAIT)
+
+    def next_film(act) -> None:
+        seen = page.locator(ready).get_attribute(named)
+        act()
+        page.locator(f"{ready}:not([{named}='{seen}'])").wait_for(timeout=WAIT)
+
+    next_film(lambda: page.keyboard.down("n"))
+    page.keyboard.down("n")  # what a browser sends of a key that is held
+    page.keyboard.up("n")
+    next_film(lambda: page.keyboard.press("u"))
+    next_film(page.locator("button[data-verdict='no fracture']").click)
+    page.mouse.down(click_count=2)
+    page.mouse.up(click_count=2)
+    page.keyboard.press("y")
+    page.get_by_text(re.compile("^4 of 4 read|^Every film of this session")).first.wait_for(timeout=WAIT)
+    assert [entry["verdict"] for entry in verdicts(folder)][earlier:] == [
+        "no fracture",
+        "cannot tell",
+        "no fracture",
+        "fracture",
+    ]

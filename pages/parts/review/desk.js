@@ -22,7 +22,10 @@ class Desk {
     this.comment = root.querySelector(".comment");
     this.film.addEventListener("pointerdown", (event) => this.press(event));
     this.film.addEventListener("keydown", (event) => this.move(event));
-    for (const button of root.querySelectorAll("button[data-verdict]")) button.onclick = () => this.give(button.dataset.verdict);
+    for (const button of root.querySelectorAll("button[data-verdict]")) {
+      // The second half of a double click must not speak for the next film.
+      button.onclick = (event) => { if (event.detail < 2) this.give(button.dataset.verdict); };
+    }
     root.querySelector("[data-do=undo]").onclick = () => this.undo();
     root.querySelector("[data-do=remove]").onclick = () => this.remove();
     this.key = (event) => this.shortcut(event);
@@ -35,12 +38,16 @@ class Desk {
     if (this.data?.id === data.id && this.data.round === data.round) return;
     this.data = data;
     this.sent = false;
-    this.film.dataset.film = `${data.id} ${data.round}`;
     this.boxes = data.boxes.map((box) => [...box]);
     this.history = [];
     this.chosen = -1;
     this.comment.value = data.comment;
     this.image.src = data.src;
+    // A verdict is on what is seen: none is taken before the film is there.
+    delete this.film.dataset.film;
+    this.image.decode().then(() => {
+      if (this.data === data) this.film.dataset.film = `${data.id} ${data.round}`;
+    }, () => {});
     this.image.onload = () => this.place();
     this.svg.setAttribute("viewBox", `0 0 ${data.width} ${data.height}`);
     for (const button of this.root.querySelectorAll("button[data-verdict]"))
@@ -172,7 +179,9 @@ class Desk {
     if (event.ctrlKey || event.metaKey) return;
     const keys = { y: "fracture", n: "no fracture", u: "cannot tell", 1: "fracture", 2: "no fracture", 3: "cannot tell" };
     const verdict = keys[event.key.toLowerCase()];
-    if (verdict) { event.preventDefault(); this.give(verdict); }
+    if (!verdict) return;
+    event.preventDefault();
+    if (!event.repeat) this.give(verdict); // a key held down must not speak for the next film
   }
 
   undo() {
@@ -195,7 +204,7 @@ class Desk {
   }
 
   give(verdict) {
-    if (this.sent || !this.data) return; // until the next film is here: a key held down is one verdict
+    if (this.sent || !this.data || !this.film.dataset.film) return;
     this.sent = true;
     const boxes = verdict === "fracture" ? this.rounded() : [];
     this.send({ id: this.data.id, round: this.data.round, verdict, boxes, comment: this.comment.value });

@@ -61,7 +61,9 @@ Object.assign(Viewer.prototype, {
       } else if (toggle) this.toggle(toggle);
       else if (tool) this.pick(tool);
       else if (preset) this.preset(preset);
-      else if (verdict) this.give(verdict);
+      else if (verdict) {
+        if (event.detail < 2) this.give(verdict); // the second half of a double click must not speak for the next film
+      }
       else if (outline) this.outline(outline);
       else this.act(act);
     }, options);

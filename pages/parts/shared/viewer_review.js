@@ -122,7 +122,11 @@ Object.assign(Viewer.prototype, {
     this.review = review;
     if (this.reviewed !== name) {
       this.reviewed = name;
-      this.root.dataset.review = name;
+      // A verdict is on what is seen: none is taken before the film is there.
+      delete this.root.dataset.review;
+      Promise.all([...this.images()].map((image) => image.decode())).then(() => {
+        if (this.reviewed === name) this.root.dataset.review = name;
+      }, () => {});
       const kept = drafts.get(name);
       this.outlines = new Outlines(this.data.width, this.data.height, kept?.boxes ?? review.boxes);
       this.one(".comment").value = kept?.comment ?? review.comment;
@@ -137,7 +141,7 @@ Object.assign(Viewer.prototype, {
   },
 
   give(verdict) {
-    if (!this.outlines || this.sent || !this.review.reader) return; // a key held down is one verdict
+    if (!this.outlines || this.sent || !this.review.reader || !this.root.dataset.review) return;
     this.sent = true;
     const boxes = verdict === "fracture" ? this.outlines.rounded : [];
     const { film, round, failed } = this.review;
@@ -206,8 +210,9 @@ Object.assign(Viewer.prototype, {
       return true;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
-    if (VERDICT_KEYS[key]) this.give(VERDICT_KEYS[key]);
-    else if (key === "d") this.pick("outline");
+    if (VERDICT_KEYS[key]) {
+      if (!event.repeat) this.give(VERDICT_KEYS[key]); // a key held down must not speak for the next film
+    } else if (key === "d") this.pick("outline");
     else if ((key === "delete" || key === "backspace") && this.outlines.chosen >= 0) this.outline("remove");
     else return false;
     event.preventDefault();
