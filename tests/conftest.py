@@ -12,6 +12,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
+import fracture_core  # noqa: F401 (before numpy, as in the app: it sets the number of OpenBLAS's threads)
+
 # How long one example takes says more of how busy the machine is than of the code. Every run tries the same examples,
 # so that a change fails for what it changed; HYPOTHESIS_PROFILE=exploring tries new ones.
 settings.register_profile("steady", deadline=None, derandomize=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Collection, Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 PROJECT = Path(__file__).parents[1]
 CORE = PROJECT / "fracture_core"
@@ -216,6 +219,19 @@ for method in METHODS.values():
     method.evidence(one, head)
 """
     assert _loaded_by(code) & TRAINING_LIBRARIES == set()
+
+
+@pytest.mark.parametrize("first", ["fracture_core.__main__", "streamlit, pages.parts.diagnose.page"])
+def test_products_of_numpy_leave_no_thread_spinning(first: str) -> None:
+    code = (
+        f"import {first}\nimport json, numpy\nfrom threadpoolctl import threadpool_info\n"
+        "print(json.dumps([pool['num_threads'] for pool in threadpool_info() if pool['user_api'] == 'blas']))"
+    )
+    plain = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, check=True, env=plain
+    )
+    assert set(json.loads(done.stdout.splitlines()[-1])) <= {1}
 
 
 def _functions(node: ast.Module | ast.ClassDef, within: str = "") -> Iterator[tuple[str, ast.FunctionDef]]:
