@@ -25,7 +25,7 @@ from fracture_core.reporting.finding_text import (
     probability_in_words,
 )
 from fracture_core.reporting.fonts.text_runs import markup
-from fracture_core.reporting.patient_text import patient_lines
+from fracture_core.reporting.patient_details import patient_lines
 from fracture_core.reporting.worklist import Entry, to_csv, worklist
 
 if TYPE_CHECKING:

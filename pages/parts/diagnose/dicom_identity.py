@@ -13,7 +13,7 @@ def offer_identity(radiograph: Radiograph, data: bytes) -> None:
         return
     if not st.toggle("Show patient details (DICOM header)", key=f"identity {radiograph.sha256}"):
         return
-    from fracture_core.reporting.patient_text import patient_lines
+    from fracture_core.reporting.patient_details import patient_lines
 
     identity = identifiers(data)
     if not identity:

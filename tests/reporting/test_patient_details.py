@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydicom.valuerep import PersonName
 
-from fracture_core.reporting.patient_text import format_date, format_person, format_time, patient_lines
+from fracture_core.reporting.patient_details import format_date, format_person, format_time, patient_lines
 
 
 @pytest.mark.parametrize(
