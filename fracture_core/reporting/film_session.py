@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -51,13 +52,18 @@ class Film:
 
 
 class FilmSession:
-    """The films of one session in order of arrival; not thread-safe, because a session has one thread."""
+    """The films of one session in order of arrival.
+
+    Thread-safe: a film that is assessed may be removed, or read otherwise, before its answer is there.
+    """
 
     def __init__(self, most_kept: int = MOST_KEPT):
         self._most_kept = most_kept
         self._films: dict[str, Film] = {}
         self._findings: OrderedDict[tuple, Finding | Failure] = OrderedDict()
         self._entries: dict[tuple, Entry] = {}
+        self._lock = threading.RLock()
+        self._reading = threading.Lock()
         #: The user's own verdict, by film.
         self.readings: dict[str, str] = {}
 
@@ -95,7 +101,8 @@ class FilmSession:
         """
         name = display_name(name)
         key = f"{hashlib.sha256(data).hexdigest()[:20]} {name}"
-        self._films.setdefault(key, Film(key, name, data))
+        with self._lock:
+            self._films.setdefault(key, Film(key, name, data))
         return key
 
     def remove(self, keys: Iterable[str]) -> None:
@@ -104,21 +111,24 @@ class FilmSession:
         Args:
             keys: Their keys.
         """
-        for key in list(keys):
-            self._films.pop(key, None)
-            self.readings.pop(key, None)
-            self._forget(key)
+        with self._lock:
+            for key in list(keys):
+                self._films.pop(key, None)
+                self.readings.pop(key, None)
+                self._forget(key)
 
     def set_options(self, key: str, **changes: Any) -> None:
-        """Change how a film is read, and discard its findings.
+        """Change how a film is read, and discard its findings; nothing if it was removed meanwhile.
 
         Args:
             key: Its key.
             **changes: Fields of the film.
         """
-        film = self._films[key]
-        self._forget(key)
-        self._films[key] = replace(film, options=replace(film.options, **changes))
+        with self._lock:
+            if (film := self._films.get(key)) is None:
+                return
+            self._forget(key)
+            self._films[key] = replace(film, options=replace(film.options, **changes))
 
     def unread(self, bundle: str) -> list[str]:
         """Return the films that a bundle has not assessed with their current options.
@@ -129,7 +139,8 @@ class FilmSession:
         Returns:
             Their keys.
         """
-        return [key for key in self._films if self._id(key, bundle) not in self._entries]
+        with self._lock:
+            return [key for key in self._films if self._id(key, bundle) not in self._entries]
 
     def entries(self, bundle: str, scale: ScoreScale | None = None) -> dict[str, Entry]:
         """Return the worklist entries of the films that a bundle has assessed.
@@ -141,7 +152,8 @@ class FilmSession:
         Returns:
             Entries by key.
         """
-        known = {key: self._entries.get(self._id(key, bundle)) for key in self._films}
+        with self._lock:
+            known = {key: self._entries.get(self._id(key, bundle)) for key in self._films}
         shown = {key: entry.on_scale(scale) for key, entry in known.items() if entry}
         return {key: replace(entry, reader_finding=self.readings.get(key, "")) for key, entry in shown.items()}
 
@@ -171,12 +183,13 @@ class FilmSession:
         Returns:
             The finding, or the failure to read the file.
         """
-        outcome = self._findings.get(self._id(key, predictor.bundle.version))
+        film = self._films[key]
+        identity = key, predictor.bundle.version, film.options
+        outcome = self._kept(identity)
         if outcome is None:
-            outcome = self._read(self._films[key], predictor)
-            self._keep(self._id(key, predictor.bundle.version), outcome)
-        else:
-            self._findings.move_to_end(self._id(key, predictor.bundle.version))
+            # One at a time: a page that is drawn anew meanwhile waits for the answer in place of making it twice.
+            with self._reading:
+                outcome = self._kept(identity) or self._keep(identity, self._read(film, predictor))
         return outcome if isinstance(outcome, Failure) else outcome.at(rule_out, rule_in)
 
     def _id(self, key: str, bundle: str) -> tuple:
@@ -187,14 +200,27 @@ class FilmSession:
             for identity in [identity for identity in cache if identity[0] == key]:
                 del cache[identity]
 
-    def _keep(self, key: tuple, outcome: Finding | Failure) -> None:
-        self._findings[key] = outcome
-        self._entries[key] = Entry.of(outcome)
-        room = self._most_kept
-        for identity in reversed(list(self._findings)):
-            room -= _size(self._findings[identity])
-            if room < 0 and identity != key:
-                del self._findings[identity]
+    def _kept(self, key: tuple) -> Finding | Failure | None:
+        with self._lock:
+            if key in self._findings:
+                self._findings.move_to_end(key)
+            return self._findings.get(key)
+
+    def _keep(self, key: tuple, outcome: Finding | Failure) -> Finding | Failure:
+        """Keep what a film was found to be, unless it has been removed or is to be read otherwise by now."""
+        entry = Entry.of(outcome)
+        with self._lock:
+            film = self._films.get(key[0])
+            if film is None or film.options != key[2]:
+                return outcome
+            self._findings[key] = outcome
+            self._entries[key] = entry
+            room = self._most_kept
+            for identity in reversed(list(self._findings)):
+                room -= _size(self._findings[identity])
+                if room < 0 and identity != key:
+                    del self._findings[identity]
+        return outcome
 
     @staticmethod
     def _read(film: Film, predictor: Predictor) -> Finding | Failure:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,3 +112,59 @@ def test_cleared_films_leave_nothing(predictor, files):
     films.remove(keys)
     assert not films and not films.readings and not films.entries(predictor.bundle.version)
     assert not films._findings and not films._entries
+
+
+class Held:
+    """A predictor that answers when it is allowed to, as a slow one does."""
+
+    def __init__(self, counting: Counting):
+        self._counting, self.bundle = counting, counting.bundle
+        self.asked, self.allowed = threading.Event(), threading.Event()
+
+    def predict(self, radiograph, **options) -> Finding:
+        self.asked.set()
+        assert self.allowed.wait(60)
+        return self._counting.predict(radiograph, **options)
+
+
+def assessed_while(films: FilmSession, predictor, act) -> Finding:
+    """The answer of an assessment during which `act` is called."""
+    held = Held(predictor)
+    with ThreadPoolExecutor(1) as pool:
+        (film,) = films.films
+        points = predictor.bundle.points
+        answer = pool.submit(films.result, film.key, held, points["rule_out"], points["rule_in"])
+        assert held.asked.wait(60)
+        act(film.key)
+        held.allowed.set()
+        return answer.result()
+
+
+def test_an_answer_is_kept_for_what_was_assessed_alone(predictor, files):
+    films, version = FilmSession(), predictor.bundle.version
+    key = films.add(*files[0])
+    turned = (Adjustment(quarter_turns=1),)
+    upright = assessed_while(films, predictor, lambda key: films.set_options(key, adjustments=turned))
+    assert films.unread(version) == [key] and not films.ready(key, version)
+    (sideways,) = results(films, predictor)
+    assert sideways.radiograph.pixels.shape == upright.radiograph.pixels.shape[::-1]
+
+
+def test_of_a_film_removed_while_it_is_assessed_nothing_is_kept(predictor, files):
+    films, version = FilmSession(), predictor.bundle.version
+    key = films.add(*files[0])
+    assessed_while(films, predictor, lambda key: films.remove([key]))
+    films.set_options(key, window=1)  # a press that was on its way
+    assert not films and key not in films
+    films.add(*files[0])
+    assert films.unread(version) == [key] and not films.ready(key, version)
+
+
+def test_a_film_that_is_asked_for_twice_at_once_is_assessed_once(predictor, files):
+    films = FilmSession()
+    films.add(*files[0])
+    with ThreadPoolExecutor(1) as pool:
+        second = []
+        first = assessed_while(films, predictor, lambda _: second.append(pool.submit(results, films, predictor)))
+        (again,) = second[0].result()
+    assert predictor.names == [files[0][0]] and again.probability == first.probability
