@@ -29,6 +29,7 @@ from safetensors import SafetensorError
 
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import AttributeClassifier
+from fracture_core.bundle.manifest import read_manifest
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP, Familiarity
 from fracture_core.bundle.saved_points_file import change_points, read_points
 from fracture_core.bundle.usual_ranges import UsualRanges
@@ -248,9 +249,18 @@ class Bundle:
                 is.
 
         Raises:
-            BundleError: The file is damaged, or the folder cannot be written.
+            BundleError: The file is damaged, the folder cannot be written, or another bundle has taken its place.
         """
-        change_points(self.folder, self.name, change)
+
+        def checked(saved: list[OperatingPoint]) -> list[OperatingPoint]:
+            if read_manifest(self.folder)["files"] != self.manifest["files"]:
+                raise BundleError(
+                    f"The model {self.name} was replaced meanwhile, so nothing was changed. Reload the page to see the "
+                    "new one."
+                )
+            return change(saved)
+
+        change_points(self.folder, self.name, checked)
 
     def _read(self, file: str) -> bytes:
         return read_file(self.folder, file, sha256=self.manifest["files"][file])

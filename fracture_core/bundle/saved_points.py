@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ _LONGEST_NAME, _LONGEST_NOTE = 60, 500
 
 
 def save_single(bundle: Bundle, point: OperatingPoint, name: str, note: str = "") -> None:
-    """Save an operating point under a name.
+    """Save an operating point under a name; the same one again under the same name changes nothing.
 
     Args:
         bundle: The bundle.
@@ -27,12 +28,14 @@ def save_single(bundle: Bundle, point: OperatingPoint, name: str, note: str = ""
     Raises:
         BundleError: The name is taken or invalid, or the point cannot be written.
     """
-    _check(bundle, name, note)
-    bundle.save_point(_dated(point, name.strip(), note))
+    saved = _dated(point, name.strip(), note)
+    if not _there(bundle, saved):
+        _check(bundle, name, note)
+        bundle.save_point(saved)
 
 
 def save_pair(bundle: Bundle, rule_out: OperatingPoint, rule_in: OperatingPoint, name: str, note: str = "") -> None:
-    """Save two operating points as a pair, both or neither.
+    """Save two operating points as a pair, both or neither; the same pair again under its name changes nothing.
 
     Args:
         bundle: The bundle.
@@ -44,9 +47,10 @@ def save_pair(bundle: Bundle, rule_out: OperatingPoint, rule_in: OperatingPoint,
     Raises:
         BundleError: The name is taken or invalid, or the points cannot be written.
     """
-    _check(bundle, name, note)
-    name = name.strip()
-    bundle.save_point(_dated(rule_out, name + RULE_OUT, note), _dated(rule_in, name + RULE_IN, note))
+    pair = (_dated(rule_out, name.strip() + RULE_OUT, note), _dated(rule_in, name.strip() + RULE_IN, note))
+    if not _there(bundle, *pair):
+        _check(bundle, name, note)
+        bundle.save_point(*pair)
 
 
 def rename_saved(bundle: Bundle, name: str, new: str) -> None:
@@ -147,6 +151,17 @@ def _check(bundle: Bundle, name: str, note: str) -> None:
         raise BundleError("A name cannot end in (rule-out) or (rule-in); pairs use these themselves.")
     if name in offered(bundle.chosen_points()):
         raise BundleError(f"There is already an operating point named {name!r}; choose another name.")
+
+
+def _there(bundle: Bundle, *points: OperatingPoint) -> bool:
+    """Return whether these very points are saved: a press that came twice."""
+    there = {_as_text(point) for point in bundle.chosen_points()}
+    return all(_as_text(point) in there for point in points)
+
+
+def _as_text(point: OperatingPoint) -> str:
+    # As text, because an undefined value is never equal to itself.
+    return json.dumps(replace(point, created="").to_dict())
 
 
 def _dated(point: OperatingPoint, name: str, note: str) -> OperatingPoint:

@@ -20,6 +20,8 @@ FILE = "site_calibrations.json"
 def save_site_calibration(bundle: Bundle, calibration: SiteCalibration) -> None:
     """Save a calibration with the bundle, and its two points among the operating points that the app offers.
 
+    The same one again under the same name changes nothing.
+
     Args:
         bundle: The bundle.
         calibration: The calibration.
@@ -32,8 +34,9 @@ def save_site_calibration(bundle: Bundle, calibration: SiteCalibration) -> None:
     folder = writable_bundle_folder(bundle.folder)
     try:
         with exclusive_lock(folder / FILE):
-            entries = [*load_site_calibrations(bundle), calibration.to_json()]
-            write_text(folder / FILE, json.dumps(entries, indent=1) + "\n")
+            entries, entry = load_site_calibrations(bundle), calibration.to_json()
+            if json.dumps(entry) not in map(json.dumps, entries):
+                write_text(folder / FILE, json.dumps([*entries, entry], indent=1) + "\n")
     except OSError as error:
         raise BundleError(f"The calibration cannot be saved beside {bundle.name} ({error.strerror}).") from error
 

@@ -182,16 +182,19 @@ def note(run: Path) -> str:
         return ""
 
 
-def write_note(run: Path, text: str) -> None:
+def write_note(run: Path, text: str, before: str | None = None) -> None:
     """Save a note on a run.
 
     Args:
         run: The run's folder.
         text: The note.
+        before: The note that it is to replace; None for whatever there is.
 
     Raises:
-        RunError: It is too long or cannot be written, or the folder is not that of a run.
+        RunError: There is another note by now, it is too long or cannot be written, or the folder is not that of a run.
     """
+    if before is not None and note(run) not in (before, text.strip()):
+        raise RunError(f"The note was changed on another screen meanwhile. Not kept: {text}")
     if len(text) > _MAX_NOTE_LENGTH:
         raise RunError(f"A note holds at most {_MAX_NOTE_LENGTH:,} characters; this one has {len(text):,}.")
     try:
@@ -252,6 +255,8 @@ def rename_run(run: Path, name: str) -> Path:
 
 def _ours(run: Path) -> Path:
     folder = Path(run).resolve()
+    if folder.parent == runs_folder().resolve() and not folder.exists():
+        raise RunError(f"The run {folder.name} is no longer there: it was deleted or renamed.")
     if folder.parent != runs_folder().resolve() or not (folder / "recipe.json").is_file():
         raise RunError(f"{folder.name} is not a run under {runs_folder().name}/.")
     return folder

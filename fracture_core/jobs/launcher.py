@@ -22,7 +22,7 @@ from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.control import Job, set_request
-from fracture_core.jobs.lock import BusyError, busy_sentence, current_trainer
+from fracture_core.jobs.lock import BusyError, busy_sentence, current_trainer, starting_lock
 from fracture_core.jobs.preparation import JobError, check, prepare, resolved_folder
 from fracture_core.jobs.status import RunStatus, find_run, status
 from fracture_core.paths import models_folder, working_folder
@@ -55,19 +55,22 @@ def start(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -> 
     """
     check_idle()
     check(recipe, dataset)
-    if bundle in list_bundles(models_folder()):
-        raise JobError(f"There is already a bundle named {bundle!r}; choose another name.")
-    run = prepare(recipe, dataset, bundle)
-    try:
-        return _launch(run)
-    except FractureCoreError:
-        if not RunFolder(run).started:
-            shutil.rmtree(run, ignore_errors=True)
-        raise
+    # From the last look until the new process holds the lock nobody else may start one: it would end in vain.
+    with starting_lock():
+        check_idle()
+        if bundle in list_bundles(models_folder()):
+            raise JobError(f"There is already a bundle named {bundle!r}; choose another name.")
+        run = prepare(recipe, dataset, bundle)
+        try:
+            return _launch(run)
+        except FractureCoreError:
+            if not RunFolder(run).started:
+                shutil.rmtree(run, ignore_errors=True)
+            raise
 
 
 def resume(run: str | Path) -> Path:
-    """Resume a run in a process of its own.
+    """Resume a run in a process of its own; one that is at work already goes on as it is.
 
     Args:
         run: Its folder, its name or a part of the name.
@@ -80,13 +83,16 @@ def resume(run: str | Path) -> Path:
         RunError: There is no such run.
         JobError: It has finished, was not started as a job, or its process does not start.
     """
-    check_idle()
-    current = status(find_run(run))
-    if not current.resumable:
-        raise JobError(f"The run {current.name} cannot be resumed: it is {current.state}.")
-    if Job.read(current.run) is None:
-        raise JobError(f"The run {current.name} was not started as a job; resume it with `train --resume`.")
-    return _launch(current.run)
+    with starting_lock():
+        current = status(find_run(run))
+        if current.alive:
+            return current.run
+        check_idle()
+        if not current.resumable:
+            raise JobError(f"The run {current.name} cannot be resumed: it is {current.state}.")
+        if Job.read(current.run) is None:
+            raise JobError(f"The run {current.name} was not started as a job; resume it with `train --resume`.")
+        return _launch(current.run)
 
 
 def measure(recipe: Recipe, dataset: Sources | str | Path | None, stop: threading.Event | None = None) -> None:

@@ -95,6 +95,31 @@ def training_lock(run: Path) -> Iterator[None]:
         lock.release()
 
 
+@contextmanager
+def starting_lock() -> Iterator[None]:
+    """Hold the right to start a run's process, until that process holds the training lock itself.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BusyError: Another run is being started, or the runs folder cannot be written.
+    """
+    folder = runs_folder()
+    lock = FileLock(folder / _STARTING)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError("Another run is being started on this machine. Look again in a moment.") from None
+    except OSError as error:
+        raise BusyError(f"Runs cannot be written to {folder} ({error.strerror}).") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def busy_sentence() -> str:
     """Say which run is training on this machine.
 
@@ -118,4 +143,4 @@ def _exists(pid: int) -> bool:
     return True
 
 
-_LOCK, _HOLDER = ".training.lock", ".training.json"
+_LOCK, _HOLDER, _STARTING = ".training.lock", ".training.json", ".starting.lock"

@@ -113,13 +113,15 @@ def promote(named: str, root: Path | None = None) -> Promotion:
     name = named if named in list_bundles(root) else _of_run(named, root)
     load_bundle(name, root)
     before = current_bundle(root)
+    if before == name:
+        return Promotion(name, None)  # what was in use before it stays the way back
     entry = {"bundle": name, "before": before, "since": datetime.now(UTC).isoformat(timespec="seconds")}
     try:
         write_text(Path(root or models_folder()) / CURRENT_FILE, json.dumps(entry) + "\n")
     except OSError as error:
         folder = Path(root or models_folder()).name
         raise BundleError(f"{name} cannot be put in use: {folder}/ cannot be written ({error.strerror}).") from error
-    return Promotion(name, before if before != name and before in list_bundles(root) else None)
+    return Promotion(name, before if before in list_bundles(root) else None)
 
 
 def _of_run(named: str, root: Path | None) -> str:

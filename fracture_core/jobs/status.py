@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -94,7 +95,11 @@ def list_runs() -> list[RunStatus]:
     Returns:
         The statuses, newest run first.
     """
-    return [status(path) for path in sorted(_folders(), key=_start_and_name, reverse=True)]
+    runs = []
+    for path in sorted(_folders(), key=_start_and_name, reverse=True):
+        with suppress(RunError):  # deleted or renamed at this moment
+            runs.append(status(path))
+    return runs
 
 
 def _folders() -> list[Path]:

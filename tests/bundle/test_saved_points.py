@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from fracture_core.bundle.loading import load_bundle
-from fracture_core.bundle.saved_points import offered, save_pair, save_single
+from fracture_core.bundle.saved_points import delete_saved, offered, save_pair, save_single
 from fracture_core.bundle.validation import BundleError
 
 
@@ -21,3 +25,33 @@ def test_a_pair_is_saved_whole_or_not_at_all(own_models):
         with pytest.raises(BundleError):
             save_pair(bundle, out, within, name)
     assert len(bundle.chosen_points()) == 3
+
+
+def test_what_is_saved_twice_is_there_once(own_models):
+    bundle = load_bundle("small", own_models)
+    out, within = bundle.points["rule_out"], bundle.points["rule_in"]
+    undefined = replace(bundle.points["single"], specificity=float("nan"))
+    for _ in range(2):
+        save_pair(bundle, out, within, "both", "a note")
+        save_single(bundle, undefined, "one ")
+    assert list(offered(bundle.chosen_points())) == ["both", "one"] and len(bundle.chosen_points()) == 3
+    with pytest.raises(BundleError, match="already"):
+        save_single(bundle, replace(undefined, threshold=0.123), "one")
+    with pytest.raises(BundleError, match="already"):
+        save_pair(bundle, out, within, "both", "another note")
+
+
+def test_nothing_is_saved_beside_a_model_that_took_its_place(own_models):
+    stale = load_bundle("small", own_models)
+    save_single(stale, stale.points["single"], "one")
+    manifest = own_models / "small" / "bundle.json"
+    shutil.copyfile(manifest, own_models / "before.json")
+    data = json.loads(manifest.read_text())
+    data["files"]["card.md"] = "0" * 64
+    manifest.write_text(json.dumps(data))
+    with pytest.raises(BundleError, match="was replaced meanwhile"):
+        save_single(stale, stale.points["single"], "two")
+    with pytest.raises(BundleError, match="was replaced meanwhile"):
+        delete_saved(stale, "one")
+    shutil.move(own_models / "before.json", manifest)
+    assert [point.name for point in stale.chosen_points()] == ["one"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,7 +96,8 @@ def test_what_cannot_be_promised_calls_no_film_by_it(bundle):
 def test_it_is_offered_among_the_operating_points_once_saved(bundle, own_models):
     rng = np.random.default_rng(4)
     made = calibrate_site(bundle, *films(800, rng), name="St Mary's", alpha=0.05)
-    save_site_calibration(bundle, made)
+    for _ in range(2):  # what is pressed twice is saved once
+        save_site_calibration(bundle, made)
     fresh = load_bundle("small", own_models)
     rule_out, rule_in = offered(fresh.chosen_points())["St Mary's"]
     assert (rule_out.threshold, rule_in.threshold) == tuple(point.threshold for point in made.points)
@@ -103,7 +105,7 @@ def test_it_is_offered_among_the_operating_points_once_saved(bundle, own_models)
     (entry,) = load_site_calibrations(fresh)
     assert entry == json.loads(json.dumps(made.to_json()))
     with pytest.raises(BundleError, match="already"):
-        save_site_calibration(bundle, made)
+        save_site_calibration(bundle, replace(made, digest="0" * 64))
     assert len(load_site_calibrations(bundle)) == 1
 
 

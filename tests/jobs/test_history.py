@@ -16,6 +16,7 @@ from fracture_core.jobs.history import (
     history_rows,
     note,
     recipe_differences,
+    rename_run,
     write_note,
 )
 from fracture_core.jobs.status import list_runs
@@ -87,6 +88,9 @@ def test_notes_and_deletion_stay_among_the_runs(interrupted_run, tmp_path):
         with pytest.raises(RunError, match="not a run under"):
             write_note(outside, "x")
     delete_run(interrupted_run)
+    for again in (lambda: delete_run(interrupted_run), lambda: rename_run(interrupted_run, "other")):
+        with pytest.raises(RunError, match="no longer there: it was deleted or renamed"):
+            again()
     assert not interrupted_run.exists() and stranger.is_dir() and history_rows() == []
 
 

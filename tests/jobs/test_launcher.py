@@ -22,7 +22,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs import lock
 from fracture_core.jobs.control import Job, StatusWriter, set_request
-from fracture_core.jobs.lock import BusyError, current_trainer, training_lock
+from fracture_core.jobs.lock import BusyError, current_trainer, starting_lock, training_lock
 from fracture_core.jobs.preparation import JobError, check_dataset, prepare, prepare_resumption
 from fracture_core.jobs.status import created, find_run, list_runs, log_tail, losses, status
 from fracture_core.jobs.worker import run_job, user_message
@@ -151,6 +151,7 @@ def test_a_run_is_alive_as_long_as_its_process_holds_the_lock(here):
     child = subprocess.Popen([sys.executable, "-c", code, run], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
     assert child.stdout.readline() == "holds\n"
     assert current_trainer() == lock.TrainingProcess(child.pid, run) and status(run).state == "running"
+    assert job.resume(run) == run and child.poll() is None  # asked to resume twice: it is at work
     job.cancel(run)
     assert status(run).state == "stopping"  # asked, and it does not answer
     job.kill(run)
@@ -188,6 +189,16 @@ def test_a_taken_name_and_an_impossible_one_are_refused(here):
     with pytest.raises(BundleError, match="cannot name a bundle"):
         job.start(SMALL, here / "data", "../escape")
     assert not list(runs_folder().glob("*-*"))
+
+
+def test_while_one_run_is_being_started_no_other_is(here):
+    miniature(here / "data")
+    with starting_lock():
+        with pytest.raises(BusyError, match="being started"):
+            job.start(SMALL, here / "data", "tiny")
+        assert not list(runs_folder().glob("*-*"))
+        with pytest.raises(BusyError, match="being started"):
+            job.resume(recipe_folder())
 
 
 @pytest.mark.slow

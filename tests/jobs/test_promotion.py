@@ -41,6 +41,7 @@ def test_what_was_tested_on_too_few_images_is_not_offered(own_models):
 def test_a_promotion_can_be_taken_back(own_models):
     in_use(own_models, "small")
     promote("other", own_models)
+    assert promote("other", own_models).before is None  # pressed twice
     assert restorable({"small", "other"}, own_models) == ["small"]
 
 

@@ -207,19 +207,25 @@ class ReviewSet:
         """
         return self._log.latest(reader, images)
 
-    def delete(self, image: str) -> None:
+    def delete(self, image: str, seen: int | None = None) -> None:
         """Remove a film and all verdicts on it for good.
 
         Args:
             image: SHA-256 of its pixels.
+            seen: How many verdicts on it were seen by the user who deletes them; None for all that there are.
 
         Raises:
-            ReviewError: The folder cannot be written; then nothing was removed.
+            ReviewError: There are more verdicts than were seen, or the folder cannot be written; then nothing was
+                removed.
         """
         film = self.path(image)
         try:
             with exclusive_lock(self._file):
                 others = [line for line in _lines(self._file) if _image_of(line) != image]
+                if seen is not None and len(self.of(image)) > seen:
+                    raise ReviewError(
+                        "Another verdict on this film came meanwhile; look at it first. Nothing was deleted."
+                    )
                 with atomic_write(self._file) as temporary:
                     temporary.write_bytes(b"".join(line + b"\n" for line in others))
                 film.unlink(missing_ok=True)
