@@ -3,12 +3,13 @@
 import streamlit as st
 
 from pages.parts.diagnose.layout import CARD_STYLE, DESK_STYLE
-from pages.parts.diagnose.uploads import offer_upload
+from pages.parts.diagnose.uploads import offer_upload, take_stray
 from pages.parts.shared.page_header import page_header, title_bar
 
 TITLE = "Diagnose"
 page_header(TITLE, wide=True)
 st.html(DESK_STYLE + CARD_STYLE)
+take_stray()
 if st.session_state.get("films"):
     from pages.parts.diagnose.page import show_films
 

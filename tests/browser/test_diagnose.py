@@ -81,6 +81,13 @@ def test_the_answer_is_the_cores_own(page, known, findings):
     assert f"Probability {format_percent(finding.probability)}" in said
     page.get_by_text("In the test set,").wait_for(timeout=WAIT)
     page.get_by_text(DISCLAIMER).wait_for(timeout=WAIT)
+    # An answer is seen beside its own film alone: of another film it would be hidden at once.
+    card = page.locator("[data-answer]")
+    own = card.get_attribute("data-answer")
+    card.evaluate("card => { card.dataset.answer = 'of another film'; }")
+    card.wait_for(state="hidden", timeout=WAIT)
+    card.evaluate("(card, own) => { card.dataset.answer = own; }", own)
+    card.wait_for(state="visible", timeout=WAIT)
 
 
 def test_overlay_goes_at_a_touch_and_the_original_never_changes(opened):
@@ -312,6 +319,25 @@ def test_films_and_readings_stay_whatever_page_is_visited(page, known):
     page.get_by_role("button", name="Clear all").click()
     page.get_by_text("Click one").wait_for(timeout=WAIT)
     assert not rows(page).count()
+
+
+def test_a_double_click_removes_the_film_that_is_seen_and_no_other(page, known):
+    page.locator("input[type=file]").first.set_input_files([str(path) for path in known[:4]])
+    rows = page.locator(".list .row")
+    eventually(page, lambda: rows.count() == 4)
+    removed = page.locator(".list .row[aria-selected=true]").get_attribute("title")
+    button = page.get_by_role("button", name="Remove", exact=True)
+    box = steady(page, button.bounding_box)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for half in (1, 2):
+        page.mouse.down(click_count=half)
+        page.mouse.up(click_count=half)
+    eventually(page, lambda: rows.count() < 4)
+    # What is asked for next is answered after the second half of the double click.
+    other = page.locator(".list .row[aria-selected=false]").first.get_attribute("data-key")
+    page.locator(f".list .row[data-key='{other}']").click()
+    page.locator(f".list .row[data-key='{other}'][aria-selected=true]").wait_for(timeout=WAIT)
+    assert rows.count() == 3 and removed not in [row.get_attribute("title") for row in rows.all()]
 
 
 def test_the_viewer_opens_with_outlines_and_keeps_the_film_itself_in_sight(opened):

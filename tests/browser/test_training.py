@@ -124,7 +124,7 @@ def test_from_the_start_of_a_run_to_a_diagnosis_with_its_bundle(browser, trainer
 
     page.get_by_role("button", name="Use mine").click(timeout=WAIT)
     page.get_by_text("for all users of this app").wait_for(timeout=WAIT)
-    press(page, "use_this")
+    press(page, "use_this-mine")
     page.get_by_text("mine is now in use on every page.").wait_for(timeout=WAIT)
     assert current_bundle(tmp_path / "models") == "mine"
 

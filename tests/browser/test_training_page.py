@@ -139,13 +139,13 @@ def test_a_run_is_renamed_and_deleted(training, runs):
     field = training.locator("[class*=st-key-rename_2026] input")
     field.fill("longer")
     field.press("Enter")
-    training.locator(".st-key-rename_run button").click(timeout=WAIT)
+    training.locator("[class*=st-key-rename_run] button").click(timeout=WAIT)
     field.wait_for(state="detached", timeout=WAIT)  # the popover closes, or it would cover the other button
     assert (runs / "runs" / "20260104-000000-longer").is_dir()
     if not training.get_by_role("button", name="Delete this run").count():
         tick(training, 0)
     training.get_by_role("button", name="Delete this run").click(timeout=WAIT)
-    training.locator(".st-key-delete_run button").click(timeout=WAIT)
+    training.locator("[class*=st-key-delete_run] button").click(timeout=WAIT)
     eventually(training, lambda: not (runs / "runs" / "20260104-000000-longer").exists())
     assert sorted((runs / "runs").glob("2026*")) == before
 

@@ -90,3 +90,51 @@ def test_a_point_of_an_angle_can_lie_on_the_divider(viewer):
         viewer.mouse.up()
     assert viewer.locator(".drawn .labels .measure").inner_text() == "90°"
     assert divider.get_attribute("aria-valuenow") == before
+
+
+def test_a_key_that_is_held_acts_once(viewer):
+    port = viewer.locator(".plain .port").bounding_box()
+    viewer.keyboard.press("m")
+    for x in (60, 120, 180):
+        viewer.mouse.move(port["x"] + x, port["y"] + 60)
+        viewer.mouse.down()
+        viewer.mouse.move(port["x"] + x, port["y"] + 160)
+        viewer.mouse.up()
+    measured = viewer.locator(".plain svg.measures path")
+    assert measured.count() == 3
+    for _ in range(3):  # what a browser sends of a key that is held
+        viewer.keyboard.down("Delete")
+    viewer.keyboard.up("Delete")
+    assert measured.count() == 2
+    overlay = viewer.locator("[data-toggle=overlay]")
+    assert overlay.get_attribute("aria-pressed") == "true"
+    for _ in range(2):
+        viewer.keyboard.down("o")
+    viewer.keyboard.up("o")
+    assert overlay.get_attribute("aria-pressed") == "false"
+
+
+def test_two_fingers_zoom_the_film_and_not_the_page(browser, server, known):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(server.url)
+    page.locator("input[type=file]").first.set_input_files(str(known[0]))
+    page.locator(".viewer .heat").wait_for(state="attached", timeout=WAIT)
+    port = page.locator(".port:visible").first
+    port.scroll_into_view_if_needed()
+    box = steady(page, port.bounding_box)
+    x, y = box["x"] + box["width"] * 0.75, box["y"] + box["height"] * 0.3  # beside the divider
+    touch = context.new_cdp_session(page)
+
+    def fingers(kind: str, apart: float | None) -> None:
+        points = [] if apart is None else [{"x": x, "y": y - apart, "id": 0}, {"x": x, "y": y + apart, "id": 1}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    fingers("touchStart", 20)
+    for apart in (30, 40, 60):
+        fingers("touchMove", apart)
+    fingers("touchEnd", None)
+    zoom = page.locator(".zoom:visible").first
+    eventually(page, lambda: zoom.inner_text() == "3.0 ×")  # as far apart as they are now
+    assert page.evaluate("visualViewport.scale") == 1
+    context.close()

@@ -8,12 +8,15 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
+from streamlit.runtime.uploaded_file_manager import UploadedFileRec
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.loading import load_bundle
@@ -21,7 +24,9 @@ from fracture_core.concurrency import RequestQueue
 from fracture_core.imaging.adjustment import Adjustment
 from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.operating_points import OperatingPoint
+from fracture_core.reporting.film_session import FilmSession
 from fracture_core.reporting.finding_text import DISCLAIMER, NEEDS_YOU
+from pages.parts.diagnose import uploads
 from pages.parts.shared import engine_queue as turns
 from pages.parts.shared.sidebar import ONE_THRESHOLD, THREE_ANSWERS, escape_markdown
 from tests.support import dicom_files as dicom
@@ -75,9 +80,24 @@ def test_an_empty_page_offers_examples_and_says_what_it_is_not(app):
 
 def test_one_file_gets_an_answer(app, small_models):
     app.run()
+    # Another upload has just been taken in, which the browser does not know yet: this one must not be lost.
+    app.session_state["uploads_taken"] = 1
     app.file_uploader[0].set_value(files(small_models, 1)).run()
     assert not app.exception
     assert 'class="answer"' in text(app)
+
+
+def test_a_file_whose_uploader_was_replaced_meanwhile_is_taken_in(monkeypatch):
+    manager = MemoryUploadedFileManager("/upload")
+    context = SimpleNamespace(session_id="one", uploaded_file_mgr=manager)
+    monkeypatch.setattr(uploads, "get_script_run_ctx", lambda: context)
+    films = FilmSession()
+    monkeypatch.setattr(uploads, "film_session", lambda: films)
+    assert not uploads.take_stray()
+    manager.add_file("one", UploadedFileRec("1", "late.png", "image/png", b"late"))
+    manager.add_file("another session", UploadedFileRec("2", "theirs.png", "image/png", b"theirs"))
+    assert uploads.take_stray() and [(film.name, film.data) for film in films.films] == [("late.png", b"late")]
+    assert not manager.get_files("one", ["1"]) and manager.get_files("another session", ["2"])
 
 
 def test_many_files_get_a_worklist_with_the_bad_one_on_top(app, small_models):

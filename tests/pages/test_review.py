@@ -13,8 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.review.review_set import ReviewSet
+from fracture_core.data.review.verdict import ReviewError
 from fracture_core.paths import review_folder
 from fracture_core.reporting.finding_text import DISCLAIMER
+from fracture_core.settings import choose_review_folder, forget_review_folder
+from pages.parts.review.folder import require_in_use
 from tests.pages.test_diagnose import button, files, shown, text
 from tests.support.miniature import picture
 
@@ -67,6 +70,22 @@ def test_the_folder_is_chosen_on_the_page_and_switched_off_again(app, tmp_path):
     app.button(key="review_folder_off").click().run()
     assert review_folder() is None and "Reviewing is off" in text(app)
     assert (tmp_path / "review" / "README.txt").is_file()
+
+
+def test_what_another_screen_chose_or_switched_off_holds(app, small_models, tmp_path):
+    app.switch_page("pages/review.py").run()
+    choose_review_folder(str(tmp_path / "theirs"))
+    app.text_input(key="review_folder_text").set_value(str(tmp_path / "mine"))
+    button(app, "Write verdicts there").click().run()
+    assert not app.exception and review_folder() == tmp_path / "theirs" and not (tmp_path / "mine").exists()
+    review = ReviewSet(tmp_path / "theirs")
+    require_in_use(review)
+    forget_review_folder()
+    with pytest.raises(ReviewError, match="switched off"):
+        require_in_use(review)
+    choose_review_folder(str(tmp_path / "third"))
+    with pytest.raises(ReviewError, match="another folder"):
+        require_in_use(review)
 
 
 def test_a_folder_that_cannot_be_written_to_is_not_kept(app, tmp_path):
@@ -142,6 +161,12 @@ def test_the_dataset_page_opens_the_review_set_beside_fracatlas(app, tmp_path, m
     assert not app.exception and shown(app, "radiograph_viewer")["review"]["film"] == review.verdicts()[0].image
     assert "AB" in text(app) and "CD" in text(app)
     app.checkbox(key=f"sure {review.verdicts()[0].image}").set_value(True).run()
+    review.add(picture(0), "cannot tell", reader="EF")  # on another screen
+    button(app, "Delete").click().run()
+    assert "came meanwhile" in app.error[0].value and len({v.image for v in review.verdicts()}) == 5
     button(app, "Delete").click().run()
     assert not app.exception and len({v.image for v in review.verdicts()}) == 4
+    app.session_state["review_open"] = "0" * 64  # what another screen deleted
+    app.run()
+    assert not app.exception and "was deleted meanwhile" in app.warning[0].value
     assert len(list((tmp_path / "review" / "images").glob("*.png"))) == 4

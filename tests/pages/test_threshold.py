@@ -11,11 +11,12 @@ from sklearn import metrics as sk
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.loading import load_bundle
-from fracture_core.bundle.saved_points import RULE_IN, RULE_OUT
+from fracture_core.bundle.saved_points import RULE_IN, RULE_OUT, delete_saved, save_single
 from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.reporting.finding_text import DISCLAIMER
 from fracture_core.reporting.threshold_live import open_films_text
 from fracture_core.reporting.worklist import Entry
+from pages.parts.shared.sidebar import THREE_ANSWERS
 from pages.parts.threshold.confusion_cell import films
 from pages.parts.threshold.state import EXACT
 from tests.support.predictions import like_the_test_set
@@ -256,6 +257,9 @@ def test_points_are_saved_and_offered_at_once(app, own_models):
     app.text_input(key="save_name").set_value("day shift")
     app.button(key="save").click().run()
     assert "Saved: day shift" in app.selectbox(key="operating_point").options
+    app.button(key="save").click().run()  # what is pressed twice is saved once
+    assert not app.error and "Saved as" in app.success[0].value
+    app.radio(key="save_what").set_value("The threshold").run()
     app.button(key="save").click().run()
     assert "already" in app.error[0].value
     saved = load_bundle("small", own_models).chosen_points()
@@ -269,17 +273,31 @@ def test_saved_points_are_renamed_and_deleted(app, own_models):
     app.radio(key="save_what").set_value("The triage pair").run()
     app.text_input(key="save_name").set_value("day shift")
     app.button(key="save").click().run()
-    app.text_input(key="saved_new_name").set_value("late shift").run()
-    app.button(key="saved_rename").click().run()
+    app.text_input(key="saved_new_name").set_value("late shift")
+    app.button(key="saved_rename day shift").click().run()  # the press brings the name along
     bundle = load_bundle("small", own_models)
     assert [p.name for p in bundle.chosen_points()] == ["late shift" + RULE_OUT, "late shift" + RULE_IN]
     assert "Saved: late shift" in app.selectbox(key="operating_point").options
+    app.selectbox(key="operating_point").set_value("Saved: late shift").run()
+    assert not app.toast
     app.text_input(key="saved_new_name").set_value(" ").run()
-    app.button(key="saved_rename").click().run()
+    app.button(key="saved_rename late shift").click().run()
     assert "name" in app.error[0].value
-    app.button(key="saved_delete").click().run()
+    app.button(key="saved_delete late shift").click().run()
     assert bundle.chosen_points() == [] and not app.exception
+    assert app.selectbox(key="operating_point").value == THREE_ANSWERS
     assert not [label for label in app.selectbox(key="operating_point").options if label.startswith("Saved")]
+
+
+def test_a_point_that_is_deleted_on_another_screen_is_said(app, own_models):
+    bundle = load_bundle("small", own_models)
+    save_single(bundle, bundle.points["single"], "mine")
+    app.run()
+    app.selectbox(key="operating_point").set_value("Saved: mine").run()
+    delete_saved(bundle, "mine")
+    app.run()
+    assert not app.exception and app.selectbox(key="operating_point").value == THREE_ANSWERS
+    assert "Saved\\: mine” is not offered with this model any more" in app.toast[0].value
 
 
 def test_open_films_that_change_are_counted():

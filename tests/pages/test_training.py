@@ -120,7 +120,7 @@ def test_a_run_at_work_is_watched_from_its_folder_alone(root):
         app.button(key="go_on").click().run()
         assert get_request(run) is None
         app.button(key="cancel").click().run()
-        assert get_request(run) == "stop" and {"stop_at_once"} <= keys(app) and "cancel" not in keys(app)
+        assert get_request(run) == "stop" and "stop_at_once" in keys(app) and app.button(key="cancel").disabled
     app.run()  # the process is gone, as after "Stop now": its user did that, and the page says so
     assert "stopped by a user" in text(app) and "resume" in keys(app)
     set_request(run, None)
@@ -163,14 +163,14 @@ def test_a_biased_or_small_comparison_offers_no_promotion(finished, own_models, 
     app = page(training_section="result")
     assert any("trained on 3 of the" in one.value.replace("\\", "") for one in app.error)
     assert "The comparison is biased" in text(app) and "it takes at least 50" in text(app)
-    assert "use_this" not in keys(app)
+    assert "use_this other" not in keys(app)
     fair(monkeypatch, finished)
     st.cache_resource.clear()
     app = page(training_section="result")
-    assert not app.error and "use_this" in keys(app)
+    assert not app.error and "use_this other" in keys(app)
     monkeypatch.setattr(promotion, "FEWEST_TEST_IMAGES", 50)
     app.run()
-    assert "it takes at least 50" in text(app) and "use_this" not in keys(app)
+    assert "it takes at least 50" in text(app) and "use_this other" not in keys(app)
 
 
 def test_a_result_is_compared_promoted_and_put_back(finished, own_models, monkeypatch):
@@ -184,11 +184,11 @@ def test_a_result_is_compared_promoted_and_put_back(finished, own_models, monkey
     assert "Neither is shown to be better" in text(app)
     assert "the default model for all users of this app" in text(app)
     before = {p: p.read_bytes() for p in own_models.glob("*/*")}
-    app.button(key="use_this").click().run()
+    app.button(key="use_this other").click().run()
     assert current_bundle(own_models) == "other" and "other is now in use on every page." in text(app)
-    assert app.session_state["bundle"] == "other" and "use_this" not in keys(app)
+    assert app.session_state["bundle"] == "other" and "use_this other" not in keys(app)
     app.selectbox(key="training_other").set_value("small").run()
-    app.button(key="use_other").click().run()
+    app.button(key="use_other small").click().run()
     assert current_bundle(own_models) == "small" and "In use: small" in text(app)
     assert {p: p.read_bytes() for p in own_models.glob("*/*")} == before
     assert not app.exception
@@ -199,7 +199,7 @@ def test_a_damaged_bundle_is_not_promoted(finished, own_models, monkeypatch):
     (own_models / "current.json").write_text('{"bundle": "small"}')
     app = page(training_section="result")
     (own_models / "other" / "card.md").write_text("altered")
-    app.button(key="use_this").click().run()
+    app.button(key="use_this other").click().run()
     assert current_bundle(own_models) == "small" and app.error and not app.exception
 
 
@@ -222,10 +222,15 @@ def test_all_runs_with_notes_and_the_way_to_delete_one(finished, root, monkeypat
     )
     asked[:] = [one]
     app.run()
-    app.text_area(key="note_20260103-000000-later").set_value("a longer schedule next").run()
-    assert (root / "runs" / "20260103-000000-later" / "note.txt").read_text() == "a longer schedule next\n"
+    written = root / "runs" / "20260103-000000-later" / "note.txt"
+    app.text_area[0].set_value("a longer schedule next").run()
+    assert written.read_text() == "a longer schedule next\n"
+    written.write_text("of another screen\n")
+    app.text_area[0].set_value("typed meanwhile").run()
+    assert written.read_text() == "of another screen\n" and "Not kept: typed meanwhile" in text(app)
+    assert app.text_area[0].value == "of another screen"
     app.text_input(key="rename_20260103-000000-later").set_value("longer").run()
-    app.button(key="rename_run").click().run()
+    app.button(key="rename_run 20260103-000000-later").click().run()
     assert (root / "runs" / "20260103-000000-longer" / "note.txt").exists()
     (root / "runs" / "20260103-000000-longer").rename(root / "runs" / "20260103-000000-later")
     app.run()
@@ -233,7 +238,7 @@ def test_all_runs_with_notes_and_the_way_to_delete_one(finished, root, monkeypat
     monkeypatch.setattr(history.job, "resume", resumed.append)
     app.button(key="resume_chosen").click().run()
     assert [run.name for run in resumed] == ["20260103-000000-later"]
-    app.button(key="delete_run").click()
+    app.button(key="delete_run 20260103-000000-later").click()
     app.run()
     assert not (root / "runs" / "20260103-000000-later").exists() and finished.exists()
     assert not app.exception

@@ -60,13 +60,15 @@ def close_image() -> None:
 def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
     """Draw it; `ids` are the images that the filters leave, to leaf through."""
     st.html(_STYLE)
-    _toolbar(sources, choice, image_id, ids)
+    where = _toolbar(sources, choice, image_id, ids)
     slot = st.empty()
     try:
         shown = _shown(sources, choice, image_id, slot)
     except (OSError, FractureCoreError) as error:
         st.error(f"{image_id} cannot be shown. {escape_markdown(str(error))}")
         return
+    # Its name comes with its image, not while the one before is still there.
+    st.markdown(f"#### {image_id}" + (f"  :gray[{where}]" if where else ""))
     dataset = sources.dataset
     viewer(shown.image, dataset.boxes(image_id), dataset.polygons(image_id))
     reference, known = st.columns(2, gap="large")
@@ -78,7 +80,8 @@ def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list
         st.table(dict(facts(sources.table, image_id)), border="horizontal")
 
 
-def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
+def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> str:
+    """Draw the buttons, and return where the image stands among `ids`, in words."""
     before, after, place = neighbours(ids, image_id)
     where = f"{place:,} of {len(ids):,} matching the filters" if place else ""
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
@@ -104,7 +107,7 @@ def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[s
         if choice is not None and st.button("Open in Diagnose", icon=":material/radiology:", key="diagnose"):
             samples.pick(image_id)
             st.switch_page("pages/diagnose.py")
-    st.markdown(f"#### {image_id}" + (f"  :gray[{where}]" if where else ""))
+    return where
 
 
 def _shown(sources: Sources, choice: Choice | None, image_id: str, slot: DeltaGenerator) -> _Shown:

@@ -21,33 +21,38 @@ SHAPES = {
 SHAPES |= {"above": SHAPES["likely"], "below": SHAPES["unlikely"]}
 
 
-def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = ()) -> None:
+def show_finding(finding: Finding, words: FindingText, notes: Sequence[str] = (), answer: str = "") -> None:
     """Draw the card of a finding.
 
     An image that was not read gets the reason in place of an answer: no score, no warnings, no guesses. `notes` are
-    sentences that belong beside the answer, such as that the model was trained on this very radiograph.
+    sentences that belong beside the answer, such as that the model was trained on this very radiograph. `answer` names
+    the card, which the viewer of the same name shows.
     """
     if words.reason:
-        show_not_read(words.headline, words.reason, notes)
+        _card("not-read", words.headline, _reason(words.reason, WAYS_FORWARD), _cautions(notes), answer)
         return
     sign = '<span aria-hidden="true">⚠\ufe0e</span>'
     caution = f'<p class="caution">{sign} {escape(words.caution)}</p>' if words.caution else ""
     share = f'{caution}<p class="share">Probability {escape(probability_in_words(finding))}</p>'
     body = f"{share}<p>{escape(MEANINGS[words.kind])}</p>{_scale(finding)}"
     alike = f'<p class="alike">{escape(words.like_this)}</p>'
-    _card(words.kind, words.headline, body, alike + _cautions([*notes, *finding.warnings]))
+    _card(words.kind, words.headline, body, alike + _cautions([*notes, *finding.warnings]), answer)
 
 
-def show_not_read(headline: str, reason: str, notes: Sequence[str] = (), *, ways_forward: str = WAYS_FORWARD) -> None:
+def show_not_read(headline: str, reason: str, ways_forward: str, answer: str = "") -> None:
     """Draw the card of what nobody has read: why, and what to do."""
-    _card("not-read", headline, f"<p>{escape(reason)}</p><p>{escape(ways_forward)}</p>", _cautions(notes))
+    _card("not-read", headline, _reason(reason, ways_forward), "", answer)
 
 
-def _card(kind: str, headline: str, body: str, below: str) -> None:
+def _reason(reason: str, ways_forward: str) -> str:
+    return f"<p>{escape(reason)}</p><p>{escape(ways_forward)}</p>"
+
+
+def _card(kind: str, headline: str, body: str, below: str, answer: str) -> None:
     colour, shape = SHAPES[kind]
     head = f'<i style="clip-path:{shape}" aria-hidden="true"></i><strong>{escape(headline)}</strong>'
     card = f'<div class="answer" role="status" style="--tone:{colour}"><div class="head">{head}</div>{body}</div>'
-    st.html(card + below)
+    st.html(f'<div data-answer="{escape(answer)}">{card}{below}</div>')
 
 
 def _cautions(sentences: Sequence[str]) -> str:

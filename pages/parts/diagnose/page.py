@@ -21,7 +21,7 @@ from pages.parts.diagnose import examples
 from pages.parts.diagnose.desk import Desk, assess, draw_desk
 from pages.parts.diagnose.finding_card import show_finding, show_not_read
 from pages.parts.diagnose.tools_pane import tools_pane, truncated_choice, your_reading
-from pages.parts.diagnose.uploads import film_session
+from pages.parts.diagnose.uploads import film_session, remove_films, take_stray
 from pages.parts.diagnose.worklist_pane import worklist_pane
 from pages.parts.review.reading import begin_reading, order_switch, reading_pane, verdict_options, worklist_keys
 from pages.parts.shared.audit_gate import recorded
@@ -41,6 +41,11 @@ class Opened:
     words: FindingText | None = None
     image: dict[str, Any] | None = None
     reference: ReferenceLabel | None = None
+
+    @property
+    def answer(self) -> str:
+        """What its answer and its image are matched by on screen: each has its own, whatever it was prepared for."""
+        return f"{id(self):x}"
 
     @property
     def name(self) -> str:
@@ -79,6 +84,8 @@ def _films(title: str, choice: Choice) -> None:
             desk().slot.warning(str(full), icon=":material/hourglass:")
             desk().busy.button("Try again", icon=":material/refresh:")
         disclaimer(small=True)
+        if take_stray():
+            st.rerun()
 
 
 def _still(choice: Choice) -> bool:
@@ -203,11 +210,14 @@ def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict:
         st.container(key="no-film").caption(words)
         return
 
+    before = films.film(key).options.adjustments
+
     def read_again(adjustment) -> None:
-        films.set_options(key, adjustments=(*films.film(key).options.adjustments, adjustment))
+        # Of the image that was on screen: what is sent twice must not be a part of the part.
+        films.set_options(key, adjustments=(*before, adjustment))
 
     boxes = examples.shown_boxes(films.film(key), opened.reference)
-    viewer(opened.image, boxes, on_read_again=read_again, **verdict)
+    viewer(opened.image, boxes, on_read_again=read_again, answer=opened.answer, **verdict)
 
 
 def _answer(opened: Opened) -> None:
@@ -215,10 +225,10 @@ def _answer(opened: Opened) -> None:
         ways, headline = "Add the radiograph as DICOM, PNG or JPEG, or read it in another viewer.", UNOPENED
         if opened.result.truncated:
             ways, headline = "To have the rest assessed, turn on “Read truncated files” below.", TRUNCATED
-        show_not_read(capitalised(headline), opened.result.error, ways_forward=ways)
+        show_not_read(capitalised(headline), opened.result.error, ways, opened.answer)
         return
     seen = opened.reference.seen_note if opened.reference else ""
-    show_finding(opened.result, opened.words, [seen] if seen else [])
+    show_finding(opened.result, opened.words, [seen] if seen else [], opened.answer)
 
 
 def _show(key: str) -> None:
@@ -226,6 +236,7 @@ def _show(key: str) -> None:
 
 
 def _clear(films: FilmSession) -> None:
-    films.remove([film.key for film in films.films])
+    take_stray()
+    remove_films([film.key for film in films.films])
     for name in ("opened", "open", "added"):
         st.session_state.pop(name, None)

@@ -15,6 +15,7 @@ from fracture_core.reporting.finding_text import READER_FINDINGS
 from pages.parts.diagnose import examples
 from pages.parts.diagnose.dicom_identity import offer_identity
 from pages.parts.diagnose.report_menu import offer_report
+from pages.parts.diagnose.uploads import remove_films
 from pages.parts.shared.sidebar import Choice, model_label
 
 
@@ -24,7 +25,7 @@ def your_reading(films: FilmSession, key: str) -> None:
     def keep() -> None:
         chosen = st.session_state[f"reading {key}"]
         films.readings.pop(key, None)
-        if chosen:
+        if chosen and key in films:
             films.readings[key] = chosen
 
     st.segmented_control(
@@ -67,8 +68,14 @@ def tools_pane(
         if isinstance(result, Finding):
             seen = [reference.seen_note] if reference and reference.seen_note else []
             offer_report(result, choice.bundle, film.data, films.readings.get(key, ""), seen)
+        # Keyed by the film: what is pressed twice must not remove the next one as well.
         st.button(
-            "Remove", on_click=films.remove, args=([key],), icon=":material/close:", help="Remove this radiograph."
+            "Remove",
+            key=f"remove {key}",
+            on_click=remove_films,
+            args=([key],),
+            icon=":material/close:",
+            help="Remove this radiograph.",
         )
 
 
@@ -107,9 +114,16 @@ def _turn(films: FilmSession, key: str, quarter_turns: int) -> None:
 
 
 def _offer(films: FilmSession, key: str, adjustment: Adjustment, label: str, icon: str) -> None:
-    """Draw a button that changes the image and has it assessed again."""
-    adjusted = (*films.film(key).options.adjustments, adjustment)
-    st.button(label, on_click=films.set_options, args=(key,), kwargs={"adjustments": adjusted}, icon=icon)
+    """Draw a button that changes the image and has it assessed again; each state of the image has its own."""
+    before = films.film(key).options.adjustments
+    st.button(
+        label,
+        key=f"{label} {len(before)} {key}",
+        on_click=films.set_options,
+        args=(key,),
+        kwargs={"adjustments": (*before, adjustment)},
+        icon=icon,
+    )
 
 
 def _ways_forward(films: FilmSession, choice: Choice, key: str, quarter_turns: int) -> None:

@@ -28,7 +28,10 @@ export default function ({ parentElement, data, setTriggerValue }) {
   };
   const open = list.querySelector('[aria-selected="true"]');
   // Within the list alone: the page itself must not move.
-  if (open) list.scrollTop = Math.max(0, open.offsetTop - list.clientHeight / 2 + open.clientHeight / 2);
+  const above = open ? open.offsetTop - list.scrollTop : 0;
+  // A row that is seen stays where it is: the next press must not fall on another.
+  const seen = above >= 0 && above + (open?.clientHeight ?? 0) <= list.clientHeight;
+  if (open && !seen) list.scrollTop = Math.max(0, open.offsetTop - list.clientHeight / 2 + open.clientHeight / 2);
   if (focused && open) open.focus({ preventScroll: true });
 }
 

@@ -9,19 +9,20 @@ from pathlib import Path
 import streamlit as st
 
 from fracture_core.data.review.catalogue import ReviewCatalogue, ReviewFilters
-from fracture_core.data.review.export import EXPORTS, ReviewedFilm, export_review
+from fracture_core.data.review.export import ReviewedFilm, export_review
 from fracture_core.data.review.review_set import ReviewSet
-from fracture_core.data.review.verdict import VERDICTS
+from fracture_core.data.review.verdict import VERDICTS, ReviewError
 from fracture_core.metrics.agreement import Agreement
 from fracture_core.paths import expand_user_path
 from fracture_core.reporting.review_session import reviewed_image
 from pages.parts.dataset.tiles import leaf
-from pages.parts.review.film_view import OPEN, film_view, open_film
+from pages.parts.review.film_view import film_view, open_film, opened_film, say
 from pages.parts.review.films import review_films
 from pages.parts.shared.gallery import Tile, gallery
 from pages.parts.shared.sidebar import escape_markdown
 
 _A_PAGE = 24
+_EXPORTED, _REFUSED = "review_exported", "review_export_refused"
 _DISAGREEMENT = ("Readers disagree", "Differs from the model")
 _FORMS = {
     "folders": "one folder per class",
@@ -40,10 +41,11 @@ def browse(review: ReviewSet) -> None:
     filters = _filters(films)
     places = films.select(filters)
     shown = [films.images[place] for place in places]
-    opened = films.film(st.session_state[OPEN]) if st.session_state.get(OPEN) else None
+    opened = opened_film(films)
     if opened is not None:
         film_view(review, opened, shown)
         return
+    say()
     fractured, sound, unlabelled = films.counts(places)
     st.markdown(
         f"**{len(shown):,} of {len(films):,} films**: {fractured} with a fracture, {sound} without, "
@@ -109,7 +111,24 @@ def _export(review: ReviewSet) -> None:
             "folder on the computer that runs this app, which must be empty or new. Keyed hashes of patients go with "
             "the CSV; the key stays."
         )
-        folder = st.text_input("Folder", key="review_export_folder")
-        if st.button("Export", disabled=not folder.strip() or kind not in EXPORTS):
-            count = export_review(review, expand_user_path(folder.strip()), kind)
-            st.success(f"{count} films written.")
+        st.text_input("Folder", key="review_export_folder")
+        st.button("Export", on_click=_write, args=(review, kind))
+        if done := st.session_state.pop(_EXPORTED, None):
+            st.success(escape_markdown(done))
+        if refused := st.session_state.pop(_REFUSED, None):
+            st.error(escape_markdown(refused))
+
+
+def _write(review: ReviewSet, kind: str) -> None:
+    """Export into the folder that is named now; what is pressed twice has been exported."""
+    folder = st.session_state["review_export_folder"].strip()
+    if st.session_state.get(_EXPORTED, "").endswith(f" written to {folder}."):
+        return
+    try:
+        if not folder:
+            raise ReviewError("Name the folder to write to.")
+        count = export_review(review, expand_user_path(folder), kind)
+    except ReviewError as error:
+        st.session_state[_REFUSED] = str(error)
+    else:
+        st.session_state[_EXPORTED] = f"{count} films written to {folder}."

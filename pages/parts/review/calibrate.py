@@ -78,6 +78,11 @@ def _scoring(choice: Choice, folder: Path) -> BackgroundTask | None:
     task: BackgroundTask | None = stored[1] if stored and stored[0] == wanted else None
 
     def start() -> None:
+        before = st.session_state.get(_TASK)
+        if before and before[1].progress.busy:
+            if before[0] == wanted:
+                return  # pressed twice
+            before[1].cancel()
         reader = predictor(choice.bundle)
         work = BackgroundTask(lambda step, stop: score_folder(reader, folder, progress=step))
         work.start()

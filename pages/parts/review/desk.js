@@ -175,7 +175,11 @@ class Desk {
   shortcut(event) {
     const typing = event.composedPath().some((one) => one.matches?.("input, textarea, select, [contenteditable=true]"));
     if (typing || event.altKey) return;
-    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") { event.preventDefault(); this.undo(); return; }
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") {
+      event.preventDefault();
+      if (!event.repeat) this.undo(); // nothing brings back what a held key would undo
+      return;
+    }
     if (event.ctrlKey || event.metaKey) return;
     const keys = { y: "fracture", n: "no fracture", u: "cannot tell", 1: "fracture", 2: "no fracture", 3: "cannot tell" };
     const verdict = keys[event.key.toLowerCase()];

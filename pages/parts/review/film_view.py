@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from fracture_core.data.review.catalogue import ReviewCatalogue
 from fracture_core.data.review.export import ReviewedFilm
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.review.verdict import ReviewError, Verdict
@@ -14,6 +15,7 @@ from fracture_core.formatting import format_percent
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from fracture_core.pagination import neighbours
 from fracture_core.reporting.review_session import revise_verdict
+from pages.parts.review.folder import require_in_use
 from pages.parts.review.reader import reader_name
 from pages.parts.shared.sidebar import escape_markdown
 from pages.parts.shared.viewer import radiograph_data, viewer
@@ -36,9 +38,7 @@ def close_film() -> None:
 def film_view(review: ReviewSet, film: ReviewedFilm, shown: Sequence[str]) -> None:
     """Draw a film; `shown` are the ones that the filters leave, to leaf through."""
     reader = _toolbar(film, list(shown))
-    kind, message = st.session_state.pop(_MESSAGE, ("", ""))
-    if kind:
-        {"error": st.error, "warning": st.warning}[kind](escape_markdown(message))
+    say()
     verdicts = review.of(film.image)
     try:
         image = radiograph_data(read_radiograph(review.path(film.image)))
@@ -56,7 +56,32 @@ def film_view(review: ReviewSet, film: ReviewedFilm, shown: Sequence[str]) -> No
         _model(film)
         st.subheader("Delete", anchor=False)
         sure = st.checkbox("Permanently delete this film and its verdicts", key=f"sure {film.image}")
-        st.button("Delete", disabled=not sure, on_click=_delete, args=(review, film), icon=":material/delete:")
+        st.button(
+            "Delete",
+            key=f"delete {film.image}",
+            disabled=not sure,
+            on_click=_delete,
+            args=(review, film, len(verdicts)),
+            icon=":material/delete:",
+        )
+
+
+def opened_film(films: ReviewCatalogue) -> ReviewedFilm | None:
+    """Return the film that is open; say so if it was deleted on another screen."""
+    if not st.session_state.get(OPEN):
+        return None
+    film = films.film(st.session_state[OPEN])
+    if film is None:
+        close_film()
+        st.session_state.setdefault(_MESSAGE, ("warning", "The film that was open here was deleted meanwhile."))
+    return film
+
+
+def say() -> None:
+    """Say once what became of the last verdict or deletion."""
+    kind, message = st.session_state.pop(_MESSAGE, ("", ""))
+    if kind:
+        {"error": st.error, "warning": st.warning}[kind](escape_markdown(message))
 
 
 def _toolbar(film: ReviewedFilm, shown: list[str]) -> str:
@@ -90,6 +115,7 @@ def _viewer(
         if any(answer.get(name) != options[name] for name in ("film", "round", "failed")):
             return
         try:
+            require_in_use(review)
             recorded, beside = revise_verdict(
                 review,
                 film,
@@ -125,9 +151,10 @@ def _model(film: ReviewedFilm) -> None:
     st.caption(escape_markdown(str(model.get("bundle", ""))))
 
 
-def _delete(review: ReviewSet, film: ReviewedFilm) -> None:
+def _delete(review: ReviewSet, film: ReviewedFilm, seen: int) -> None:
     try:
-        review.delete(film.image)
+        require_in_use(review)
+        review.delete(film.image, seen)
         close_film()
     except ReviewError as error:
         st.session_state[_MESSAGE] = ("error", str(error))

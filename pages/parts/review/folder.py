@@ -43,6 +43,13 @@ def _opened(folder: Path) -> ReviewSet:
     return ReviewSet(folder)
 
 
+def require_in_use(review: ReviewSet) -> None:
+    """Raise ReviewError if reviewing was switched off, or moved to another folder, after the page was drawn."""
+    folder = review_folder()
+    if folder is None or folder.absolute() != review.folder:
+        raise ReviewError("Reviewing was switched off or moved to another folder meanwhile. Nothing was changed.")
+
+
 def choose_folder() -> None:
     """Draw the choice of a folder, where reviewing is off."""
     st.info(_OFF)
@@ -73,6 +80,9 @@ def folder_in_use(folder: Path) -> None:
 
 
 def _choose() -> None:
+    """Keep the folder that was typed, unless another one was chosen on another screen meanwhile."""
+    if review_folder() is not None:
+        return  # the page says which
     try:
         chosen = choose_review_folder(st.session_state.get("review_folder_text", ""))
     except SettingsError as error:

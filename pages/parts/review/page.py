@@ -25,7 +25,7 @@ from fracture_core.reporting.worklist import Entry, worklist_order
 from pages.parts.diagnose.uploads import film_session
 from pages.parts.review.browse import browse
 from pages.parts.review.desk import desk
-from pages.parts.review.folder import choose_folder, folder_in_use, review_set
+from pages.parts.review.folder import choose_folder, folder_in_use, require_in_use, review_set
 from pages.parts.review.reader import ORDER_HELP, reader_name
 from pages.parts.shared.engine_queue import engine_turn
 from pages.parts.shared.predictor_cache import predictor
@@ -95,6 +95,7 @@ def _read(review: ReviewSet, choice: Choice, bar: DeltaGenerator) -> None:
 def _desk(review: ReviewSet, film: Film, finding: Finding, before: Verdict | None, digest: str, reader: str) -> None:
     def keep(answer: dict[str, Any]) -> None:
         try:
+            require_in_use(review)
             _, message = keep_verdict(
                 review,
                 film,

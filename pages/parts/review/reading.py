@@ -15,7 +15,7 @@ from fracture_core.reporting.film_session import FilmSession
 from fracture_core.reporting.finding_text import capitalised
 from fracture_core.reporting.review_session import BY_VALUE, instructive_order, keep_verdict, read_by
 from fracture_core.reporting.worklist import Entry
-from pages.parts.review.folder import review_set
+from pages.parts.review.folder import require_in_use, review_set
 from pages.parts.review.reader import ORDER_HELP, known_reader, reader_name
 from pages.parts.shared.sidebar import Choice, escape_markdown
 
@@ -102,6 +102,7 @@ def verdict_options(
 def _keep(reading: Reading, finding: Finding, key: str, answer: Mapping[str, Any]) -> bool:
     film = reading.films.film(key)
     try:
+        require_in_use(reading.review)
         recorded, beside = keep_verdict(
             reading.review,
             film,
@@ -124,6 +125,7 @@ def _keep(reading: Reading, finding: Finding, key: str, answer: Mapping[str, Any
 def reading_pane(reading: Reading | None) -> bool:
     """Draw who reads, how far, and what became of the last verdict; return whether reviewing is on."""
     if reading is None:
+        _say()
         return False
     with st.container(border=True, key="reading"):
         reader_name(st.container())
@@ -134,7 +136,11 @@ def reading_pane(reading: Reading | None) -> bool:
             )
         else:
             st.caption("Enter your name or initials to give verdicts, each with one key.")
-        kind, message = st.session_state.pop(_MESSAGE, ("", ""))
-        if kind:
-            {"error": st.error, "warning": st.warning, "caption": st.caption}[kind](escape_markdown(message))
+        _say()
     return True
+
+
+def _say() -> None:
+    kind, message = st.session_state.pop(_MESSAGE, ("", ""))
+    if kind:
+        {"error": st.error, "warning": st.warning, "caption": st.caption}[kind](escape_markdown(message))

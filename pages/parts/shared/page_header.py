@@ -59,7 +59,8 @@ export default function ({ parentElement }) {
   return () => narrow.removeEventListener("change", fold);
 }
 """
-_fold_sidebar = st.components.v2.component("fold_sidebar", html="<span></span>", js=_FOLD)
+_PRESS = Path(__file__).with_name("press.js").read_text("utf-8")
+_fold_sidebar = st.components.v2.component("fold_sidebar", html="<span></span>", js=_PRESS + _FOLD)
 
 
 def page_header(title: str, *, wide: bool = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -60,6 +60,7 @@ def choose() -> Choice:
         except FractureCoreError as error:
             st.error(escape_markdown(str(error)))
             st.stop()
+        _say_if_gone(st.session_state.get("operating_point"), points)
         label = st.selectbox("Operating point", list(points), key="operating_point", persist_state="session")
         rule_out, rule_in = points[label]
         st.caption(
@@ -70,6 +71,13 @@ def choose() -> Choice:
             st.caption(escape_markdown(site))
         st.caption(escape_markdown(f"{bundle.version}, created {date_in_words(bundle.created)}"))
     return Choice(bundle, rule_out, rule_in)
+
+
+def _say_if_gone(wanted: str | None, points: Mapping[str, object]) -> None:
+    """Say so where the chosen point was deleted on another screen, or belongs to another model."""
+    if wanted is not None and wanted not in points:
+        first = next(iter(points))
+        st.toast(f"“{escape_markdown(wanted)}” is not offered with this model any more. In use now: {first}.", icon="⚠️")
 
 
 def operating_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, OperatingPoint]]:

@@ -38,6 +38,7 @@ class Viewer {
     this.listen();
     this.resizing = new ResizeObserver(() => this.draw());
     this.resizing.observe(this.root);
+    this.answers = new MutationObserver(() => this.match());
     for (const bar of this.root.querySelectorAll("[role=toolbar]")) this.rove(bar, null);
   }
 
@@ -48,6 +49,16 @@ class Viewer {
   close() {
     this.stop.abort();
     this.resizing.disconnect();
+    this.answers.disconnect();
+    this.data = null;
+    this.match();
+  }
+
+  // An answer is seen beside its own film alone: the page may have drawn one of the two and not yet the other.
+  match() {
+    for (const said of document.querySelectorAll("[data-answer]")) {
+      said.style.visibility = !this.data?.answer || said.dataset.answer === this.data.answer ? "" : "hidden";
+    }
   }
 
   // A new radiograph, or the same one with other words.
@@ -90,6 +101,10 @@ class Viewer {
     this.drawnLayer = null;
     this.showReview(data.review);
     this.draw();
+    this.answers.disconnect();
+    const pane = data.answer && document.querySelector(".st-key-answer-pane");
+    if (pane) this.answers.observe(pane, { childList: true, subtree: true, attributeFilter: ["data-answer"] });
+    this.match();
   }
 
   images() {
@@ -391,6 +406,8 @@ class Viewer {
 
   sendReading() {
     const { data, measuring, state } = this;
+    if (this.asked === data) return; // pressed twice: the answer is on its way
+    this.asked = data;
     let crop = measuring.part(data.width, data.height);
     if (!crop && measuring.tool === "crop") {
       const port = this.visiblePort();

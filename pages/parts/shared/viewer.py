@@ -85,6 +85,7 @@ def viewer(
     polygons: Sequence[np.ndarray] | None = None,
     *,
     on_read_again: Callable[[Adjustment], None] | None = None,
+    answer: str = "",
     review: Mapping[str, object] | None = None,
     on_verdict: Callable[[dict], None] | None = None,
 ) -> None:
@@ -95,6 +96,7 @@ def viewer(
         boxes: the dataset's own, (n, 4): x, y, width, height in pixels.
         polygons: the dataset's own, each (k, 2).
         on_read_again: called with what the user cropped and turned; without it nothing can be read again.
+        answer: names the answer card of this image (its data-answer); any other is hidden.
         review: the reader's verdict so far (`film`, `round`, `failed`, `reader`, `given`, `boxes`, `comment`); without
             it no verdict can be given.
         on_verdict: called with a verdict: `film`, `round` and `failed` as in `review`, `verdict`, `boxes`, `comment`.
@@ -103,6 +105,7 @@ def viewer(
         "boxes": [] if boxes is None else np.asarray(boxes, float).round(1).tolist(),
         "polygons": [np.asarray(points, float).round(1).tolist() for points in polygons or ()],
         "again": on_read_again is not None,
+        "answer": answer,
         "review": dict(review) if review is not None else None,
     }
 

@@ -12,6 +12,8 @@ Object.assign(Viewer.prototype, {
     if (typing || this.reviewKey(event) || event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
     const preset = Object.keys(PRESETS)["1234".indexOf(key)];
+    // A key held down repeats: it may zoom on, but not switch to and fro, or take away more than one measurement.
+    if (event.repeat && !["in", "out"].includes(ACTS[key])) return;
     if (TOGGLES[key]) this.toggle(TOGGLES[key]);
     else if (ACTS[key]) this.act(ACTS[key]);
     else if (TOOLS[key] && !this.one(`[data-tool="${TOOLS[key]}"]`).hidden) this.pick(TOOLS[key]);

@@ -206,14 +206,15 @@ Object.assign(Viewer.prototype, {
     const key = event.key.toLowerCase();
     if ((event.ctrlKey || event.metaKey) && key === "z") {
       event.preventDefault();
-      this.outline("undo");
+      if (!event.repeat) this.outline("undo"); // nothing brings back what a held key would undo
       return true;
     }
     if (event.ctrlKey || event.metaKey || event.altKey) return false;
     if (VERDICT_KEYS[key]) {
       if (!event.repeat) this.give(VERDICT_KEYS[key]); // a key held down must not speak for the next film
-    } else if (key === "d") this.pick("outline");
-    else if ((key === "delete" || key === "backspace") && this.outlines.chosen >= 0) this.outline("remove");
+    } else if (key === "d") {
+      if (!event.repeat) this.pick("outline");
+    } else if ((key === "delete" || key === "backspace") && this.outlines.chosen >= 0) this.outline("remove");
     else return false;
     event.preventDefault();
     return true;

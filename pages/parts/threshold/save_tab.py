@@ -65,15 +65,25 @@ def _change(bundle: Bundle, points: Sequence[OperatingPoint]) -> None:
         st.error(escape_markdown(refusal))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox("Saved point", list(offered(points)), key="saved_point", width=260)
-        # Keyed by the point, so that they close once it has another name or is gone.
+        # Keyed by the point, so that they close once it has another name or is gone, and what is pressed twice does
+        # nothing to the next point.
         with st.popover("Rename", icon=":material/edit:", key=f"saved_rename_{name}"):
-            new = st.text_input("New name", key="saved_new_name", max_chars=60)
-            st.button("Rename", key="saved_rename", on_click=_try, args=(rename_saved, bundle, name, new))
+            st.text_input("New name", key="saved_new_name", max_chars=60)
+            st.button("Rename", key=f"saved_rename {name}", on_click=_rename, args=(bundle, name))
         with st.popover("Delete", icon=":material/delete:", key=f"saved_delete_{name}"):
             st.markdown(f"Delete {escape_markdown(name)}? It is no longer offered on the Diagnose page.")
             st.button(
-                "Yes, delete it", type="primary", key="saved_delete", on_click=_try, args=(delete_saved, bundle, name)
+                "Yes, delete it",
+                type="primary",
+                key=f"saved_delete {name}",
+                on_click=_try,
+                args=(delete_saved, bundle, name),
             )
+
+
+def _rename(bundle: Bundle, name: str) -> None:
+    # Read now: what was typed last came together with the press.
+    _try(rename_saved, bundle, name, st.session_state["saved_new_name"])
 
 
 def _try(act: Callable[..., None], *arguments: object) -> None:

@@ -72,7 +72,8 @@ def _confirmed(label: str, name: str, key: str) -> None:
             f"**{escape_markdown(name)}** will be the default model for all users of this app, on every page. The "
             "current one is kept and can be restored here."
         )
-        st.button("Yes, use it", type="primary", key=key, on_click=_promote, args=(name,))
+        # Keyed by the model: the second half of a double click must not put another one in use.
+        st.button("Yes, use it", type="primary", key=f"{key} {name}", on_click=_promote, args=(name,))
 
 
 def _promote(name: str) -> None:

@@ -43,7 +43,10 @@ def watch(run: Path) -> None:
 @st.fragment(run_every=_SECONDS)
 def _polled(name: str) -> None:
     run = Path(name)
-    current = status(run)
+    try:
+        current = status(run)
+    except FractureCoreError:  # it ended, and was renamed or deleted on another screen
+        st.rerun(scope="app")
     if not current.alive:
         if current.state == "finished":
             st.session_state.update(training_section="result", training_result=current.name)
@@ -67,10 +70,9 @@ def _buttons(run: Path, current: RunStatus, *, pausing: bool) -> None:
             _button("Continue", "play_arrow", job.unpause, run, key="go_on", type="primary")
         else:
             _button("Pause", "pause", job.pause, run, key="pause", disabled=stopping)
-        if stopping:
+        _button("Stop", "stop", job.cancel, run, key="cancel", disabled=stopping)
+        if stopping:  # beside it, not in its place: two presses on Stop must not kill the run before its checkpoint
             _button("Stop now", "dangerous", job.kill, run, key="stop_at_once")
-        else:
-            _button("Stop", "stop", job.cancel, run, key="cancel")
         st.caption(
             "The run continues if you leave this page, close the browser or restart the app. Stopping leaves a "
             "checkpoint to resume from; pausing keeps the process in memory. Both take effect after the current step."

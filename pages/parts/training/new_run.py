@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from functools import partial
 from typing import get_args
@@ -15,6 +16,7 @@ from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs.expectation import expect
+from fracture_core.jobs.lock import BusyError, current_trainer
 from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
 from fracture_core.recipe import BackboneName, Recipe
@@ -31,6 +33,7 @@ _STYLE = """<style>
 [class*="st-key-preset_"] .stVerticalBlock, [class*="st-key-preset_"] { gap: .3rem; }
 .st-key-start { border-top: 1px solid #8886; border-bottom: 1px solid #8886; padding: .6rem 0; gap: .5rem; }
 </style>"""
+_STARTED = "training_started"
 _ELSEWHERE = {"imagenet": "ImageNet (downloaded once, 30 MB)", "none": "None (random weights)"}
 
 
@@ -59,8 +62,14 @@ def _start(recipe: Recipe, sources: Sources, dataset, split) -> None:
             check_disk_space(needed)
         with st.spinner("Starting …"):
             run = job.start(recipe, sources, recipe.name)
+        st.session_state[_STARTED] = run
         if needed is not None:
             expect(run, needed.seconds)
+    except BusyError as error:
+        if (trainer := current_trainer()) and trainer.run == st.session_state.get(_STARTED):
+            st.rerun()  # pressed twice: it has been started
+        st.error(escape_markdown(str(error)))
+        return
     except FractureCoreError as error:
         st.error(escape_markdown(str(error)))
         return
@@ -201,15 +210,17 @@ class _Measuring:
     """The current measurement, one for all sessions."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.work: BackgroundTask | None = None
         self.fresh = False
 
     def again(self, recipe: Recipe, sources: Sources) -> None:
         """Start a measurement unless one is running."""
-        if self.work is None or not self.work.progress.busy:
-            self.fresh = True
-            self.work = BackgroundTask(lambda step, stop: job.measure(recipe, sources, stop))
-            self.work.start()
+        with self._lock:
+            if self.work is None or not self.work.progress.busy:
+                self.fresh = True
+                self.work = BackgroundTask(lambda step, stop: job.measure(recipe, sources, stop))
+                self.work.start()
 
 
 @st.cache_resource(show_spinner=False)

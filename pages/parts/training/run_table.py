@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import streamlit as st
@@ -30,15 +31,20 @@ def history(runs: list[RunStatus]) -> None:
         st.info("No runs yet.")
         return
     st.caption("Select one to edit its note, or several to compare recipes and curves.")
-    event = st.dataframe(
-        history_table(history_rows(runs, models_folder()), current_bundle(models_folder())),
-        hide_index=True,
-        key="runs_table",
-        placeholder="–",
-        on_select="rerun",
-        selection_mode="multi-row",
-        column_config={name: st.column_config.NumberColumn(format="%.3f") for name in ("Validation AUC", "Test AUC")},
-    )
+    # Another list is another table: a selection by row would pass to the run that stands there now.
+    listed = zlib.crc32("/".join(run.name for run in runs).encode())
+    with st.container(key="runs_table"):
+        event = st.dataframe(
+            history_table(history_rows(runs, models_folder()), current_bundle(models_folder())),
+            hide_index=True,
+            key=f"runs_table {listed}",
+            placeholder="–",
+            on_select="rerun",
+            selection_mode="multi-row",
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3f") for name in ("Validation AUC", "Test AUC")
+            },
+        )
     chosen = [runs[row] for row in event.selection.rows if row < len(runs)]
     if len(chosen) == 1:
         _single(chosen[0])
@@ -49,18 +55,25 @@ def history(runs: list[RunStatus]) -> None:
 def _single(run: RunStatus) -> None:
     st.markdown(f"**{escape_markdown(run.name)}**")
     _curves([run])
-    key = f"note_{run.name}"
-    st.text_area("Note", note(run.run), key=key, height=100, on_change=_keep, args=(run.run, key))
+    there = note(run.run)
+    # Another note, written on another screen, is another field: what is replaced has been seen.
+    key = f"note_{run.name} {zlib.crc32(there.encode())}"
+    st.text_area("Note", there, key=key, height=100, on_change=_keep, args=(run.run, key, there))
     if run.resumable:
         st.button("Resume", icon=":material/play_arrow:", key="resume_chosen", on_click=_resume, args=(run.run,))
-    # Keyed by the run, so that they close once the run has another name or is gone.
+    # Keyed by the run, so that they close once the run has another name or is gone, and what is pressed twice does
+    # nothing to the next run.
     with st.popover("Rename this run", icon=":material/edit:", disabled=run.alive, key=f"rename_popover_{run.name}"):
-        name = st.text_input("New name", key=f"rename_{run.name}", max_chars=60)
-        st.button("Rename", key="rename_run", on_click=_rename, args=(run.run, f"rename_{run.name}"), disabled=not name)
+        st.text_input("New name", key=f"rename_{run.name}", max_chars=60)
+        st.button("Rename", key=f"rename_run {run.name}", on_click=_rename, args=(run.run, f"rename_{run.name}"))
     with st.popover("Delete this run", icon=":material/delete:", disabled=run.alive, key=f"delete_popover_{run.name}"):
         st.markdown(f"Delete {escape_markdown(run.name)} with its history and checkpoints? Its model, if any, is kept.")
         st.button(
-            "Yes, delete it", type="primary", key="delete_run", on_click=attempt, args=("runs", delete_run, run.run)
+            "Yes, delete it",
+            type="primary",
+            key=f"delete_run {run.name}",
+            on_click=attempt,
+            args=("runs", delete_run, run.run),
         )
 
 
@@ -94,8 +107,8 @@ def _curves(chosen: list[RunStatus]) -> None:
     draw(option, "history_curves", height=320, alt=f"{_FIGURES[figure]} by epoch")
 
 
-def _keep(run: Path, key: str) -> None:
-    attempt("runs", write_note, run, st.session_state[key])
+def _keep(run: Path, key: str, before: str) -> None:
+    attempt("runs", write_note, run, st.session_state[key], before)
 
 
 def _rename(run: Path, key: str) -> None:
