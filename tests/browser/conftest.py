@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,7 +16,12 @@ from fracture_core.explain.overlay import FULL_COLOUR
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor, load_predictor
 from fracture_core.network.weights import save_weights
-from tests.browser.app import Server
+from tests.browser.app import Server, Tab
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -60,19 +66,62 @@ def server(small_models, vocal_models, tmp_path_factory) -> Iterator[Server]:
     running.stop()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Note which tests failed, before their fixtures are torn down."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture(scope="session")
+def reused_tab(browser) -> Iterator[Tab]:
+    """The one tab that `tab` gives to test after test."""
+    kept = Tab(browser)
+    yield kept
+    kept.close()
+
+
 @pytest.fixture
-def page(browser, server):
-    """A page of a fresh session on the app; it fails where the page logs an error or calls another machine."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1700}, accept_downloads=True)
-    opened = context.new_page()
+def tab(reused_tab, request) -> Iterator[Page]:
+    """An empty page that knows nothing of earlier tests; it fails where a page on it logs an error."""
+    opened = reused_tab.open()
     troubles: list[str] = []
-    opened.on("pageerror", lambda error: troubles.append(str(error)))
-    opened.on("request", lambda r: None if r.url.startswith((server.url, "data:", "blob:")) else troubles.append(r.url))
-    opened.goto(server.url)
-    opened.locator("[data-testid=stFileUploader]").wait_for(timeout=60_000)
+
+    def note(error) -> None:
+        troubles.append(str(error))
+
+    opened.on("pageerror", note)
     yield opened
-    context.close()
+    opened.remove_listener("pageerror", note)
+    if request.node.stash.get(FAILED, False):
+        reused_tab.close()  # a key may still be down, or a dialog open
+    else:
+        reused_tab.leave()
     assert not troubles
+
+
+@pytest.fixture
+def app_tab(tab, server) -> Iterator[Page]:
+    """The empty page; it fails where a page on it calls another machine than the app's."""
+    elsewhere: list[str] = []
+
+    def note(request) -> None:
+        if not request.url.startswith((server.url, "data:", "blob:", "about:")):
+            elsewhere.append(request.url)
+
+    tab.on("request", note)
+    yield tab
+    tab.remove_listener("request", note)
+    assert not elsewhere
+
+
+@pytest.fixture
+def page(app_tab, server) -> Page:
+    """A fresh session on the app, at its first page."""
+    app_tab.goto(server.url)
+    app_tab.locator("[data-testid=stFileUploader]").wait_for(timeout=60_000)
+    return app_tab
 
 
 @pytest.fixture(scope="session")

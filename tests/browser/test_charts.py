@@ -17,6 +17,12 @@ CHARTS = [
 ]
 
 
+@pytest.fixture
+def page(app_tab):
+    """An empty page."""
+    return app_tab
+
+
 def coloured(pixels: np.ndarray, colour: str, within: int = 24) -> int:
     """Count the pixels that have nearly this colour."""
     return int((np.abs(pixels - np.array(ImageColor.getrgb(colour))).max(axis=2) <= within).sum())

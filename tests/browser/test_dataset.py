@@ -21,10 +21,10 @@ def table(small_models):
 
 
 @pytest.fixture
-def grid(page, server):
-    page.goto(f"{server.url}/dataset")
-    page.locator(".gallery button").first.wait_for(timeout=WAIT)
-    return page
+def grid(app_tab, server):
+    app_tab.goto(f"{server.url}/dataset")
+    app_tab.locator(".gallery button").first.wait_for(timeout=WAIT)
+    return app_tab
 
 
 def count(page, expected: int) -> None:

@@ -48,6 +48,12 @@ def table(small_models):
     return with_outcomes(made, bundle.points["rule_out"].threshold, bundle.points["rule_in"].threshold)
 
 
+@pytest.fixture
+def page(app_tab):
+    """An empty page; the tests go to a section by its address."""
+    return app_tab
+
+
 def section(page, server, name: str) -> None:
     page.goto(f"{server.url}/dataset?show={name.replace(' ', '+')}")
 
@@ -142,6 +148,7 @@ def opened_map(page):
 
 def test_the_map_is_computed_once_and_a_lasso_selects(page, server, table, known):
     """The film that was uploaded is drawn amid its like; what the hand draws round is in the grid, and nothing else."""
+    page.goto(server.url)
     page.locator("input[type=file]").first.set_input_files(str(known[0]))
     page.locator(".answer").wait_for(timeout=WAIT)
     page.get_by_role("link", name="Dataset", exact=True).click()

@@ -70,17 +70,15 @@ def themed(request, models, small_models, tmp_path_factory) -> Iterator[Callable
 
 
 @pytest.fixture
-def visit(browser, known, findings, tmp_path):
+def visit(tab, known, findings, tmp_path):
     """What makes a visit to a server."""
     blank, text = tmp_path / "blank.png", tmp_path / "letter.txt"
     Image.new("L", (300, 400), 90).save(blank)
     text.write_text("Dear colleague,\n")
     ordered = sorted(known, key=lambda path: findings[path].probability)
     films = (ordered[0], ordered[len(ordered) // 2], ordered[-1])
-    context = browser.new_context(viewport={"width": DESK[0], "height": DESK[1]})
-    page = context.new_page()
-    yield lambda server: Visit(page, server.url, films, blank, text, f"Saved: {POINT}")
-    context.close()
+    tab.set_viewport_size({"width": DESK[0], "height": DESK[1]})
+    return lambda server: Visit(tab, server.url, films, blank, text, f"Saved: {POINT}")
 
 
 def lasting(page, look: Callable[[object], list[str]]) -> list[str]:

@@ -18,11 +18,11 @@ CHARTS = ("card_roc", "card_pr", "card_matrix", "card_reliability", "card_subgro
 
 
 @pytest.fixture
-def card(page, server):
-    page.set_viewport_size({"width": 1440, "height": 900})
-    page.goto(f"{server.url}/model_card")
-    page.locator(".st-key-chart_card_roc .js-plotly-plot").first.wait_for(timeout=WAIT)
-    return page
+def card(app_tab, server):
+    app_tab.set_viewport_size({"width": 1440, "height": 900})
+    app_tab.goto(f"{server.url}/model_card")
+    app_tab.locator(".st-key-chart_card_roc .js-plotly-plot").first.wait_for(timeout=WAIT)
+    return app_tab
 
 
 def test_the_first_screen_has_use_limits_and_three_figures(card, vocal_models):

@@ -31,12 +31,12 @@ def review_server(small_models, tmp_path_factory):
 
 
 @pytest.fixture
-def desk(browser, review_server, known, request):
+def desk(tab, review_server, known, request):
     """The Review page with four films of the session, and a reader who has read none."""
     server, folder = review_server
     reader = getattr(request, "param", "ward7")
-    context = browser.new_context(viewport={"width": 1280, "height": 1100})
-    page = context.new_page()
+    page = tab
+    page.set_viewport_size({"width": 1280, "height": 1100})
     page.goto(server.url)
     page.locator("input[type=file]").set_input_files([str(path) for path in known[:4]])
     page.locator(".answer").wait_for(timeout=WAIT)
@@ -47,13 +47,12 @@ def desk(browser, review_server, known, request):
     name.press("Enter")
     page.locator(".desk .film[data-film]").wait_for(timeout=WAIT)
     page.get_by_text(f"0 of 4 read by {reader}").wait_for(timeout=WAIT)
-    yield page, folder, known[:4]
-    context.close()
+    return page, folder, known[:4]
 
 
-def test_while_nobody_is_named_every_toolbar_can_be_reached(browser, review_server, known):
-    context = browser.new_context(viewport={"width": 1280, "height": 1100})
-    page = context.new_page()
+def test_while_nobody_is_named_every_toolbar_can_be_reached(tab, review_server, known):
+    page = tab
+    page.set_viewport_size({"width": 1280, "height": 1100})
     page.goto(review_server[0].url)
     page.locator("input[type=file]").set_input_files(str(known[0]))
     page.get_by_text("Enter your name to give verdicts.").wait_for(timeout=WAIT)
@@ -65,7 +64,6 @@ def test_while_nobody_is_named_every_toolbar_can_be_reached(browser, review_serv
         assert bar.locator("button, select, input").evaluate_all(reachable) == [True]
     assert page.get_by_role("button", name="Draw box").is_enabled()
     assert not page.get_by_placeholder("Comment").is_visible() and page.get_by_role("button", name="Undo").is_disabled()
-    context.close()
 
 
 def verdicts(folder: Path) -> list[dict]:

@@ -20,10 +20,10 @@ def val(small_models) -> Predictions:
 
 
 @pytest.fixture
-def opened(page, server):
-    page.goto(f"{server.url}/threshold")
-    page.locator(".live[aria-busy=false]").wait_for(timeout=WAIT)
-    return page
+def opened(app_tab, server):
+    app_tab.goto(f"{server.url}/threshold")
+    app_tab.locator(".live[aria-busy=false]").wait_for(timeout=WAIT)
+    return app_tab
 
 
 def said(matrix: Confusion) -> str:

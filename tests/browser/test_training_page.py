@@ -76,16 +76,12 @@ def app(runs, small_models) -> Iterator[Server]:
 
 
 @pytest.fixture
-def training(browser, app) -> Iterator:
+def training(tab, app):
     """The training page in a session of its own."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    try:
-        page = context.new_page()
-        page.goto(f"{app.url}/training")
-        page.locator(".st-key-start_run").wait_for(timeout=WAIT)
-        yield page
-    finally:
-        context.close()
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.goto(f"{app.url}/training")
+    tab.locator(".st-key-start_run").wait_for(timeout=WAIT)
+    return tab
 
 
 def tick(page, row: int) -> None:
