@@ -127,7 +127,7 @@ def promise(
     test = _Films(group, *checked(*testing))
     if not tune.n or not test.n:
         raise MetricsError("Calibrating to a site needs films to choose thresholds on and others to test them on.")
-    proposals = _proposals(tune, test.n, share, confidence)
+    proposals = _proposals(tune, test.n, share)
     accepted: list[float] = []
     for threshold in proposals:
         if not _passes(group, *test.within(threshold), share, confidence):
@@ -213,7 +213,7 @@ def _passes(group: Group, n: int, fractured: int, share: float, confidence: floa
     return _p_value(group, n, fractured, share) <= 1 - confidence
 
 
-def _proposals(tune: _Films, testing_films: int, share: float, confidence: float) -> list[float]:
+def _proposals(tune: _Films, testing_films: int, share: float) -> list[float]:
     """Return thresholds in the order of testing: the most promising first, then ever larger groups."""
     scale = testing_films / tune.n
     thresholds = tune.thresholds()

@@ -111,12 +111,11 @@ def report_png(finding: Finding, bundle: Bundle, **options: Any) -> bytes:
         document.close()
 
 
-def csv_line(finding: Finding, bundle: Bundle, *, named: bool = True, reader_finding: str = "") -> str:
+def csv_line(finding: Finding, *, named: bool = True, reader_finding: str = "") -> str:
     """Return a header and one row, with the columns of the worklist.
 
     Args:
         finding: The finding.
-        bundle: The bundle that made it.
         named: Whether to include the file's name.
         reader_finding: What the person at the screen found.
 

@@ -141,7 +141,7 @@ def test_what_mapie_certifies_is_promised_too(group, share):
         rng = np.random.default_rng(seed)
         tuning, testing = site.films(700, rng), site.films(700, rng)
         kept = promise(group, share, 0.9, tuning, testing)
-        proposals = module._proposals(module._Films(group, *checked(*tuning)), 700, share, 0.9)
+        proposals = module._proposals(module._Films(group, *checked(*tuning)), 700, share)
         theirs = _certified_by_mapie(group, share, 0.9, testing, proposals)
         assert theirs == proposals[: len(theirs)]  # a sequence that is tested in order
         assert theirs == list(kept.accepted[: len(theirs)])

@@ -69,7 +69,7 @@ def test_without_the_name_only_the_hash_tells_the_file(finding, reader):
     hidden = report_pdf(named, reader.bundle, named=False)
     assert "Annegret" not in text_of(hidden)
     assert b"Annegret" not in hidden
-    assert "Annegret" not in csv_line(named, reader.bundle, named=False)
+    assert "Annegret" not in csv_line(named, named=False)
     assert file_stem(named, named=False) == f"fracture-report-{secret.sha256[:12]}"
     assert file_stem(named) == "fracture-report-Müller--Annegret-1960"
 
@@ -83,7 +83,7 @@ def test_a_patients_identifiers_stand_in_it_only_where_they_are_handed_over(read
         assert words in shown
     hidden = report_pdf(read, reader.bundle)
     for word in ("Doe", "MRN-0042", "1960", "Elsewhere"):
-        assert word not in text_of(hidden) + csv_line(read, reader.bundle)
+        assert word not in text_of(hidden) + csv_line(read)
         assert word not in str(PdfReader(io.BytesIO(hidden)).metadata)
 
 
@@ -120,7 +120,7 @@ def test_png_is_the_page(finding, reader):
 
 
 def test_csv_line_is_one_line_with_the_finding(finding, reader):
-    (row,) = csv.DictReader(io.StringIO(csv_line(finding, reader.bundle)))
+    (row,) = csv.DictReader(io.StringIO(csv_line(finding)))
     assert row["finding"] == finding.triage
     assert row["sha256"] == finding.radiograph.sha256
     assert float(row["probability"]) == pytest.approx(finding.probability, abs=1e-6)

@@ -72,7 +72,7 @@ def test_every_place_shows_the_sites_probability(site, small_models):
     line = entries[keys[0]].audit_line(*points, "AB")
     assert "St Mary's" in line.model
     assessed = next(one for one in moved if one.assessed)
-    (row,) = csv.DictReader(io.StringIO(csv_line(assessed, predictor.bundle)))
+    (row,) = csv.DictReader(io.StringIO(csv_line(assessed)))
     assert float(row["probability"]) == pytest.approx(assessed.probability, abs=1e-6)
     words = explain_finding(assessed, predictor.bundle)
     assert "900 labelled films" in words.detail and NAME in probability_in_words(assessed)

@@ -61,7 +61,7 @@ def read_csv_text(file: Path) -> CsvText:
         if file.stat().st_size > _MOST_BYTES:
             raise DatasetError(f"{file.name} has more than {_MOST_BYTES // 2**20} MB, too large for a list of images.")
         text = _decoded(file.read_bytes(), file.name)
-        rows = _cells(text, file.name)
+        rows = _cells(text)
     except OSError as error:
         raise DatasetError(f"{file.name} cannot be read ({error.strerror}).") from error
     except csv.Error as error:
@@ -104,7 +104,7 @@ def _decoded(data: bytes, name: str) -> str:
     raise DatasetError(f"{name} is not readable text: save it as CSV UTF-8.")
 
 
-def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:
+def _cells(text: str) -> list[tuple[int, list[str]]]:
     """Return the rows that hold something, each with its number in a spreadsheet."""
     if line := _SEPARATOR_LINE.match(text):
         separator, text = line[1], text[line.end() :]

@@ -60,7 +60,7 @@ def close_image() -> None:
 def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> None:
     """Draw it; `ids` are the images that the filters leave, to leaf through."""
     st.html(_STYLE)
-    where = _toolbar(sources, choice, image_id, ids)
+    where = _toolbar(choice, image_id, ids)
     slot = st.empty()
     try:
         shown = _shown(sources, choice, image_id, slot)
@@ -80,7 +80,7 @@ def show_image(sources: Sources, choice: Choice | None, image_id: str, ids: list
         st.table(dict(facts(sources.table, image_id)), border="horizontal")
 
 
-def _toolbar(sources: Sources, choice: Choice | None, image_id: str, ids: list[str]) -> str:
+def _toolbar(choice: Choice | None, image_id: str, ids: list[str]) -> str:
     """Draw the buttons, and return where the image stands among `ids`, in words."""
     before, after, place = neighbours(ids, image_id)
     where = f"{place:,} of {len(ids):,} matching the filters" if place else ""

@@ -126,7 +126,7 @@ def _work(films: FilmSession, choice: Choice, desk: Callable[[], Desk]) -> None:
     # Prepared before anything is drawn: an answer never stands beside another film's image.
     opened = _open(films, choice, key, desk)
     with desk().film:
-        _film(films, opened, choice, key, verdict_options(reading, opened.result, key, ordered))
+        _film(films, opened, key, verdict_options(reading, opened.result, key, ordered))
     # After the radiograph, which takes longest to send: the browser would draw the page anew for the name alone.
     desk().name.markdown(f"**{escape_markdown(opened.name)}**")
     with desk().answer:
@@ -203,7 +203,7 @@ def _step(label: str, shortcut: str, ordered: Sequence[str], key: str, to: int) 
     st.button(label, shortcut=shortcut, disabled=not inside, on_click=_show, args=(target,))
 
 
-def _film(films: FilmSession, opened: Opened, choice: Choice, key: str, verdict: dict[str, Any]) -> None:
+def _film(films: FilmSession, opened: Opened, key: str, verdict: dict[str, Any]) -> None:
     if opened.image is None:
         partly = isinstance(opened.result, Failure) and opened.result.truncated
         words = "Part of this image is missing." if partly else "This file has no image to show."

@@ -36,7 +36,7 @@ def offer_report(
             return make(finding, bundle, named=named, patient=patient, reader_finding=reader_finding, notes=notes)
 
         def row() -> str:
-            return csv_line(finding, bundle, named=named, reader_finding=reader_finding)
+            return csv_line(finding, named=named, reader_finding=reader_finding)
 
         stem = file_stem(finding, named=named)
         kinds = (
