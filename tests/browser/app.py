@@ -58,16 +58,25 @@ class Tab:
         return self._page
 
     def leave(self) -> None:
-        """End what a test did on the page."""
+        """End what a test did on the page; where it cannot be ended in peace, drop the page."""
+        from playwright.sync_api import Error
+
+        try:
+            self._forget()
+        except Error:
+            self.close()
+
+    def _forget(self) -> None:
         page, context = self._page, self._page.context
         for other in context.pages:
             if other != page:
                 other.close()
-        origin = page.evaluate("() => { sessionStorage.clear(); return location.origin; }")
-        page.goto("about:blank")
-        devtools = context.new_cdp_session(page)
-        devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
-        devtools.detach()
+        if (origin := page.evaluate("location.origin")) != "null":
+            page.evaluate("sessionStorage.clear()")
+            page.goto("about:blank")
+            devtools = context.new_cdp_session(page)
+            devtools.send("Storage.clearDataForOrigin", {"origin": origin, "storageTypes": "all"})
+            devtools.detach()
         context.clear_cookies()
 
     def close(self) -> None:
