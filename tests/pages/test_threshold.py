@@ -16,7 +16,7 @@ from fracture_core.evaluation.predictions import Predictions, split_predictions
 from fracture_core.reporting.finding_text import DISCLAIMER
 from fracture_core.reporting.threshold_live import open_films_text
 from fracture_core.reporting.worklist import Entry
-from pages.parts.shared.sidebar import THREE_ANSWERS
+from pages.parts.shared.sidebar import ONE_THRESHOLD, THREE_ANSWERS
 from pages.parts.threshold.confusion_cell import films
 from pages.parts.threshold.state import EXACT
 from tests.support.predictions import like_the_test_set
@@ -279,7 +279,6 @@ def test_saved_points_are_renamed_and_deleted(app, own_models):
     assert [p.name for p in bundle.chosen_points()] == ["late shift" + RULE_OUT, "late shift" + RULE_IN]
     assert "Saved: late shift" in app.selectbox(key="operating_point").options
     app.selectbox(key="operating_point").set_value("Saved: late shift").run()
-    assert not app.toast
     app.text_input(key="saved_new_name").set_value(" ").run()
     app.button(key="saved_rename late shift").click().run()
     assert "name" in app.error[0].value
@@ -297,7 +296,9 @@ def test_a_point_that_is_deleted_on_another_screen_is_said(app, own_models):
     delete_saved(bundle, "mine")
     app.run()
     assert not app.exception and app.selectbox(key="operating_point").value == THREE_ANSWERS
-    assert "Saved\\: mine” is not offered with this model any more" in app.toast[0].value
+    assert "Saved\\: mine” is not offered with this model" in app.sidebar.warning[0].value
+    app.selectbox(key="operating_point").set_value(ONE_THRESHOLD).run()
+    assert not app.sidebar.warning
 
 
 def test_open_films_that_change_are_counted():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -27,6 +27,8 @@ THREE_ANSWERS = "Three categories"
 ONE_THRESHOLD = "One threshold"
 #: Where the session keeps a point that was not saved: the version of its model, and the point.
 IN_USE = "threshold_in_use"
+#: Where it keeps the point that was chosen and has gone: deleted on another screen, or another model's.
+_GONE = "operating_point_gone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,13 @@ def choose() -> Choice:
         except FractureCoreError as error:
             st.error(escape_markdown(str(error)))
             st.stop()
-        _say_if_gone(st.session_state.get("operating_point"), points)
-        label = st.selectbox("Operating point", list(points), key="operating_point", persist_state="session")
+        if (wanted := st.session_state.get("operating_point")) not in (None, *points):
+            st.session_state[_GONE] = wanted
+        label = st.selectbox(
+            "Operating point", list(points), key="operating_point", persist_state="session", on_change=_chosen
+        )
+        if gone := st.session_state.get(_GONE):
+            st.warning(f"“{escape_markdown(gone)}” is not offered with this model.")
         rule_out, rule_in = points[label]
         st.caption(
             escape_markdown(thresholds_in_words(rule_out, rule_in)),
@@ -73,11 +80,8 @@ def choose() -> Choice:
     return Choice(bundle, rule_out, rule_in)
 
 
-def _say_if_gone(wanted: str | None, points: Mapping[str, object]) -> None:
-    """Say so where the chosen point was deleted on another screen, or belongs to another model."""
-    if wanted is not None and wanted not in points:
-        first = next(iter(points))
-        st.toast(f"“{escape_markdown(wanted)}” is not offered with this model any more. In use now: {first}.", icon="⚠️")
+def _chosen() -> None:
+    st.session_state.pop(_GONE, None)
 
 
 def operating_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, OperatingPoint]]:
@@ -100,12 +104,14 @@ def saved_label(name: str, pair: tuple[OperatingPoint, OperatingPoint]) -> str:
 def use_saved(name: str, pair: tuple[OperatingPoint, OperatingPoint]) -> None:
     """Use saved points on every page of this session; call it before the sidebar is drawn."""
     st.session_state["operating_point"] = saved_label(name, pair)
+    _chosen()
 
 
 def use_here(bundle: Bundle, point: OperatingPoint) -> None:
     """Use a point on every page of this session, without saving it; call it before the sidebar is drawn."""
     st.session_state[IN_USE] = bundle.version, point
     st.session_state["operating_point"] = in_use_label(point)
+    _chosen()
 
 
 def in_use_label(point: OperatingPoint) -> str:
