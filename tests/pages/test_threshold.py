@@ -108,7 +108,9 @@ def test_the_page_needs_no_dataset_and_says_so(app):
     tell(app, "cell", "TN")
     assert "FracAtlas is not installed" in state(app)["films"]["note"]
     assert all(tile["src"] == "" for tile in state(app)["films"]["tiles"])
-    tell(app, "cell", "TN")  # a second press closes it
+    tell(app, "cell", "TN")  # sent twice it is open all the same
+    assert app.session_state["threshold_cell"] == "TN"
+    tell(app, "cell", "none")
     assert not app.dataframe
 
 

@@ -23,7 +23,8 @@ class Live {
       const button = make("button");
       button.type = "button";
       button.className = `cell-${cell}`;
-      button.onclick = () => this.say("cell", cell);
+      // What is wanted, not a change: what is sent twice is the same.
+      button.onclick = () => this.say("cell", this.data.cell === cell ? "none" : cell);
       root.querySelector(".live-cells").append(button);
     }
     for (const kind of CURVES) this.listen(kind, this.plot(kind));

@@ -118,14 +118,15 @@ def browser_event(event: str, value: Any, bundle: Bundle) -> None:
     """Apply what the user did in the browser.
 
     Args:
-        event: "moved" (value: "threshold", and "point" where one was chosen), "cell", "page" or "film".
+        event: "moved" (value: "threshold", and "point" where one was chosen), "cell" (one of CELLS, or "none"),
+            "page" or "film".
         value: What came with it; anything invalid is ignored.
         bundle: The model on screen.
     """
     if event == "moved" and isinstance(value, Mapping):
         _moved(value, bundle)
-    elif event == "cell" and value in CELLS:
-        st.session_state[CELL] = None if st.session_state.get(CELL) == value else value
+    elif event == "cell" and value in (*CELLS, "none"):
+        st.session_state[CELL] = value if value in CELLS else None
         st.session_state[PAGE] = 1
     elif event == "page" and isinstance(value, int):
         st.session_state[PAGE] = value
