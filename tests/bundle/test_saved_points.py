@@ -23,7 +23,7 @@ def test_a_pair_is_saved_whole_or_not_at_all(own_models):
     assert pairs["one"][0] == pairs["one"][1]
     for name in ("both", "one", "", "x" * 61, "a\nb", "x (rule-in)"):
         with pytest.raises(BundleError):
-            save_pair(bundle, out, within, name)
+            save_pair(bundle, out, within, name, "another note")
     assert len(bundle.chosen_points()) == 3
 
 
