@@ -84,36 +84,32 @@ def reused_tab(browser) -> Iterator[Tab]:
 
 @pytest.fixture
 def tab(reused_tab, request) -> Iterator[Page]:
-    """An empty page that knows nothing of earlier tests; it fails where a page on it logs an error."""
-    opened = reused_tab.open()
-    troubles: list[str] = []
-
-    def note(error) -> None:
-        troubles.append(str(error))
-
-    opened.on("pageerror", note)
-    yield opened
-    opened.remove_listener("pageerror", note)
+    """An empty page that knows nothing of earlier tests."""
+    yield reused_tab.open()
     if request.node.stash.get(FAILED, False):
         reused_tab.close()  # a key may still be down, or a dialog open
     else:
         reused_tab.leave()
-    assert not troubles
 
 
 @pytest.fixture
 def app_tab(tab, server) -> Iterator[Page]:
-    """The empty page; it fails where a page on it calls another machine than the app's."""
-    elsewhere: list[str] = []
+    """The same for the app; it fails where a page logs an error or calls another machine."""
+    troubles: list[str] = []
 
-    def note(request) -> None:
+    def note_error(error) -> None:
+        troubles.append(str(error))
+
+    def note_request(request) -> None:
         if not request.url.startswith((server.url, "data:", "blob:", "about:")):
-            elsewhere.append(request.url)
+            troubles.append(request.url)
 
-    tab.on("request", note)
+    tab.on("pageerror", note_error)
+    tab.on("request", note_request)
     yield tab
-    tab.remove_listener("request", note)
-    assert not elsewhere
+    tab.remove_listener("pageerror", note_error)
+    tab.remove_listener("request", note_request)
+    assert not troubles
 
 
 @pytest.fixture

@@ -116,7 +116,7 @@ def test_it_is_readable_on_a_phone(grid):
     labels.wait_for(timeout=WAIT)
 
 
-def test_the_first_visitor_may_come_by_a_shared_address(browser, small_models, tmp_path, table):
+def test_the_first_visitor_may_come_by_a_shared_address(tab, small_models, tmp_path, table):
     """A server that has not met its page list yet opens the page with its filters, beside the other pages."""
     running = Server(
         tmp_path / "log",
@@ -125,11 +125,9 @@ def test_the_first_visitor_may_come_by_a_shared_address(browser, small_models, t
     )
     try:
         running.wait()
-        page = browser.new_page()
-        page.goto(f"{running.url}/dataset?label=fractured")
-        count(page, len(select(table, Filters(labels=["fractured"]))))
-        page.get_by_role("link", name="Diagnose", exact=True).wait_for(timeout=WAIT)
-        assert page.get_by_role("link", name="streamlit app").count() == 0
-        page.close()
+        tab.goto(f"{running.url}/dataset?label=fractured")
+        count(tab, len(select(table, Filters(labels=["fractured"]))))
+        tab.get_by_role("link", name="Diagnose", exact=True).wait_for(timeout=WAIT)
+        assert tab.get_by_role("link", name="streamlit app").count() == 0
     finally:
         running.stop()

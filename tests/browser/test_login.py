@@ -51,13 +51,11 @@ def login_button(page):
 
 
 @pytest.mark.parametrize("where", ["", "/dataset", "/threshold", "/model_card"])
-def test_nobody_gets_in_by_any_address(browser, guarded, where):
-    page = browser.new_context().new_page()
-    page.goto(f"http://localhost:{guarded.port}{where}")
-    login_button(page).wait_for(timeout=WAIT)
-    assert page.locator("input[type=file]").count() == 0
-    assert page.get_by_role("link", name="Diagnose").count() == 0
-    page.context.close()
+def test_nobody_gets_in_by_any_address(tab, guarded, where):
+    tab.goto(f"http://localhost:{guarded.port}{where}")
+    login_button(tab).wait_for(timeout=WAIT)
+    assert tab.locator("input[type=file]").count() == 0
+    assert tab.get_by_role("link", name="Diagnose").count() == 0
 
 
 def test_who_logs_in_gets_in_is_named_in_the_audit_log_and_gets_out(browser, guarded, known):
@@ -87,16 +85,14 @@ def test_who_logs_in_gets_in_is_named_in_the_audit_log_and_gets_out(browser, gua
     page.context.close()
 
 
-def test_settings_that_cannot_be_read_close_the_door(browser, small_models, tmp_path):
+def test_settings_that_cannot_be_read_close_the_door(tab, small_models, tmp_path):
     secrets = tmp_path / "secrets.toml"
     secrets.write_text("[auth\nredirect_uri = ")
     running = Server(tmp_path / "log", "--secrets.files", str(secrets), FRACTURE_MODELS_DIR=str(small_models))
     try:
         running.wait()
-        page = browser.new_context().new_page()
-        page.goto(running.url)
-        page.get_by_text("cannot be read").wait_for(timeout=WAIT)
-        assert page.locator("input[type=file]").count() == 0
-        page.context.close()
+        tab.goto(running.url)
+        tab.get_by_text("cannot be read").wait_for(timeout=WAIT)
+        assert tab.locator("input[type=file]").count() == 0
     finally:
         running.stop()
