@@ -117,7 +117,8 @@ class BackgroundTask(Generic[Result]):
             # Any error after cancellation counts as cancellation.
             self._end("stopped" if stop.is_set() else "failed", "" if stop.is_set() else str(error))
         except Exception:
-            _log.exception("A background task failed.")
+            if threading.main_thread().is_alive():  # else the program ends, and its libraries refuse to go on
+                _log.exception("A background task failed.")
             self._end("failed", "It failed unexpectedly; the server's log has the details.")
         else:
             # A task that notices by itself that it is to stop may simply return nothing.

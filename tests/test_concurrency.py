@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -110,3 +112,27 @@ def test_a_failure_is_a_sentence(error, said):
     work.start()
     assert work.join(10).state == "failed"
     assert said in work.progress.error
+
+
+def test_a_task_that_the_end_of_the_app_cuts_off_is_no_failure_in_the_log():
+    code = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from fracture_core.concurrency import BackgroundTask
+
+pool = ThreadPoolExecutor(1)
+ended = threading.Event()
+
+def run(step, stop):
+    threading.main_thread().join()
+    ended.set()
+    while True:
+        pool.submit(int).result()  # refused as soon as the interpreter shuts down
+
+task = BackgroundTask(run)
+task.start()
+# As a thread that the interpreter waits for, so that the task is heard before the process is gone.
+threading.Thread(target=lambda: (ended.wait(), task.wait()), daemon=False).start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == "" and done.stdout == ""
