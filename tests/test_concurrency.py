@@ -132,7 +132,7 @@ def run(step, stop):
 task = BackgroundTask(run)
 task.start()
 # As a thread that the interpreter waits for, so that the task is heard before the process is gone.
-threading.Thread(target=lambda: (ended.wait(), task.wait()), daemon=False).start()
+threading.Thread(target=lambda: (ended.wait(), task.join()), daemon=False).start()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stderr == "" and done.stdout == ""
