@@ -92,6 +92,14 @@ def test_a_point_of_an_angle_can_lie_on_the_divider(viewer):
     assert divider.get_attribute("aria-valuenow") == before
 
 
+def test_every_tool_is_in_sight_beside_a_low_film(viewer):
+    viewer.set_viewport_size({"width": 820, "height": 900})
+    rail = viewer.locator(".viewer .rail")
+    viewer.locator(".viewer:not([data-narrow])").wait_for(timeout=WAIT)
+    eventually(viewer, lambda: rail.evaluate("all => all.scrollHeight <= all.clientHeight"))
+    assert rail.locator("button:visible").evaluate_all("all => Math.min(...all.map(b => b.offsetHeight))") >= 24
+
+
 def test_a_key_that_is_held_acts_once(viewer):
     port = viewer.locator(".plain .port").bounding_box()
     viewer.keyboard.press("m")
