@@ -226,6 +226,31 @@ def test_a_saved_point_is_renamed_and_deleted(opened):
     opened.get_by_text("Nothing saved yet").wait_for(timeout=WAIT)
 
 
+def test_save_right_after_a_key_saves_the_threshold_on_the_slider(opened, vocal_models):
+    wait_for_server(opened)
+    opened.get_by_role("tab", name="Save").click()
+    opened.get_by_label("Name", exact=True).fill("at once")
+    opened.get_by_label("Name", exact=True).press("Tab")
+    wait_for_server(opened)
+    shown = opened.evaluate(
+        """() => {
+          const slider = document.querySelector(".live input[type=range]");
+          slider.focus();
+          slider.dispatchEvent(new KeyboardEvent("keydown", { key: "PageDown" }));
+          const save = [...document.querySelectorAll("button")].find((b) => b.textContent.includes("Save with the model"));
+          save.focus();
+          save.click();
+          return document.querySelector(".live").live.threshold;
+        }"""
+    )
+    opened.get_by_text("Saved as").wait_for(timeout=WAIT)
+    [saved] = load_bundle("small", vocal_models).chosen_points()
+    assert saved.threshold == pytest.approx(shown, abs=1e-9)
+    opened.get_by_role("button", name="Delete").first.click()
+    opened.get_by_role("button", name="Yes, delete it").click()
+    opened.get_by_text("Nothing saved yet").wait_for(timeout=WAIT)
+
+
 def test_a_threshold_is_used_on_diagnose_without_saving_it(opened, val):
     press(opened, "End")
     wait_for_matrix(opened, val.confusion(1.0))

@@ -19,6 +19,7 @@ class Live {
     this.range.addEventListener("pointerup", () => { this.dragging = null; });
     this.range.addEventListener("change", () => this.release({ threshold: this.threshold }));
     this.range.addEventListener("keydown", (event) => this.key(event));
+    this.range.addEventListener("blur", () => this.soon && this.keyed()); // what is pressed next is for this threshold
     for (const row of ROWS) for (const cell of row) {
       const button = make("button");
       button.type = "button";
@@ -56,7 +57,13 @@ class Live {
     const next = Math.min(Math.max(placeOf(this.model, this.threshold) + step, 0), last);
     this.preview(Math.min(thresholds[next], 1));
     clearTimeout(this.soon); // several presses in a row are one move
-    this.soon = setTimeout(() => { this.soon = null; this.release({ threshold: this.threshold }); }, 250);
+    this.soon = setTimeout(() => this.keyed(), 250);
+  }
+
+  keyed() {
+    clearTimeout(this.soon);
+    this.soon = null;
+    this.release({ threshold: this.threshold });
   }
 
   /** A press on a plot sets the threshold there; with a mouse, the point follows until the button is let go. */
