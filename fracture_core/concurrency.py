@@ -19,6 +19,16 @@ Step = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
 
 
+def processors() -> int:
+    """Return how many processors this process may use: a container or `taskset` may have left it fewer than there are.
+
+    Returns:
+        At least 1.
+    """
+    allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    return (len(allowed(0)) if allowed else os.cpu_count()) or 1
+
+
 class StoppedError(FractureCoreError):
     """Raised by a task, or by its `step` on its behalf, after it was cancelled."""
 
@@ -179,7 +189,7 @@ class RequestQueue:
 
     def __init__(self, places: int = 64, at_once: int | None = None):
         self.places = places
-        self.at_once = at_once or min(2, os.cpu_count() or 1)
+        self.at_once = at_once or min(2, processors())
         self._lock = threading.Lock()
         self._inside = 0
         self._waiting: deque[threading.Event] = deque()

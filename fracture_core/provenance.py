@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from fracture_core.concurrency import processors
 from fracture_core.paths import APP, INSTALLED
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "openvino", "opencv-python-headless", "scikit-learn")
@@ -27,7 +27,7 @@ def provenance() -> dict[str, Any]:
         "versions": {package: version(package) for package in _PACKAGES},
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processors": os.cpu_count(),
+        "processors": processors(),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from fracture_core.concurrency import processors
 from fracture_core.files import atomic_write, file_stamp, write_text
 from fracture_core.imaging.exposed_field import fit
 from fracture_core.imaging.letterbox import Placement
@@ -152,7 +152,7 @@ def _build(
     with atomic_write(pixels_path) as temporary:
         shape = (len(paths), size, size)
         squares = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(processors()) as pool:
             for row, (square, placement) in enumerate(pool.map(fitted, paths)):
                 squares[row] = square
                 placements.append(placement)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from fracture_core.concurrency import processors
 from fracture_core.data.dataset import Dataset
 from fracture_core.imaging.radiograph import read_radiograph
 
@@ -76,7 +76,7 @@ def load_pyramids(dataset: Dataset, image_ids: Sequence[str], longest: int = LON
             pixels, boxes = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), boxes * scale
         return image_pyramid(pixels, boxes)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(processors()) as pool:
         return dict(zip(image_ids, pool.map(pyramid, image_ids), strict=True))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from fracture_core.concurrency import processors
 from fracture_core.data.duplicates import decode_grey
 from fracture_core.data.fracatlas import DatasetError
 from fracture_core.data.review.review_set import is_review_folder
@@ -127,7 +127,7 @@ def thumbnails(
     images = store.get(keys.values())
     lacking = [image_id for image_id, key in keys.items() if key not in images]
     if lacking:
-        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        with ThreadPoolExecutor(threads or processors()) as pool:
             encoded = pool.map(lambda image_id: _thumbnail(paths[image_id], side), lacking)
             fresh = {image_id: data for image_id, data in zip(lacking, encoded, strict=True) if data}
         reviewed = {folder for folder in {paths[i].parent for i in fresh} if is_review_folder(folder.parent)}

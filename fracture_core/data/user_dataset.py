@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fracture_core.concurrency import processors
 from fracture_core.data.fracatlas import DatasetError, FracAtlas
 from fracture_core.data.review.review_set import is_review_folder
 from fracture_core.data.review.verdict import image_digest
@@ -227,7 +228,7 @@ def _look_at(root: Path, ids: list[str], progress: Callable[[int, int], None] | 
     looks = _earlier(root, key)
     if looks is None:
         looks = {}
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(processors()) as pool:
             for done, (image_id, look) in enumerate(zip(ids, pool.map(partial(_look, root), ids), strict=True), 1):
                 looks[image_id] = look
                 if progress and (done % 50 == 0 or done == len(ids)):

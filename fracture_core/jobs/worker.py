@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
+from fracture_core.concurrency import processors
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write
 from fracture_core.jobs.control import ControlListener, Job, StatusWriter, get_request
@@ -50,8 +51,8 @@ def lower_priority() -> None:
         # If Linux groups processes by session, the nice value applies only within one; the session has its own.
         if os.getsid(0) == os.getpid() and AUTOGROUP.exists():
             AUTOGROUP.write_text(str(level), "ascii")
-    processors = os.cpu_count() or 1
-    threads = str(max(min(2, processors), processors - 1))
+    usable = processors()
+    threads = str(max(min(2, usable), usable - 1))
     for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
         os.environ.setdefault(name, threads)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 
+from fracture_core.concurrency import processors
 from fracture_core.imaging.isolation.messages import BrokenMessageError, radiograph_from, refusal_from
 from fracture_core.imaging.isolation.process import STOPPED, DecoderDiedError, DecoderProcess
 from fracture_core.imaging.limits import MAX_BYTES, UnreadableRadiograph
@@ -206,7 +207,7 @@ class DecoderPool:
 
 
 def _new_pool() -> DecoderPool:
-    return DecoderPool(min(2, os.cpu_count() or 1))
+    return DecoderPool(min(2, processors()))
 
 
 def _forget() -> None:
