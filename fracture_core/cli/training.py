@@ -168,10 +168,12 @@ def _pretrain(arguments: argparse.Namespace) -> int:
     from fracture_core.data.fracatlas import FracAtlas
     from fracture_core.data.split import project_split
     from fracture_core.paths import runs_folder
+    from fracture_core.pretraining.memory import keep_freed_memory
     from fracture_core.pretraining.plan import Plan
     from fracture_core.pretraining.pretrain import pretrain
     from fracture_core.training.initial_weights import start_from
 
+    keep_freed_memory()
     plan = Plan.load(arguments.plan)
     if arguments.teacher_weights:
         plan = dataclasses.replace(plan, teacher_weights=arguments.teacher_weights)

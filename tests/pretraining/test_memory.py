@@ -1,0 +1,36 @@
+"""Memory that PyTorch frees: kept by the process, not asked for again page by page."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("torch")
+
+_COUNT = """
+import resource, torch
+from fracture_core.pretraining.memory import keep_freed_memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        kept = [torch.ones(count * 1_000_000) for count in range(1, 9)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults()
+usual = faults()
+assert keep_freed_memory()
+faults()
+print(usual, faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc returns every large tensor to the system")
+def test_freed_tensors_cost_no_page_faults_again():
+    said = subprocess.run([sys.executable, "-c", _COUNT], capture_output=True, text=True, check=True).stdout
+    usual, kept = map(int, said.split())
+    assert usual > 10_000
+    assert kept < usual / 20
