@@ -33,6 +33,7 @@ class StageSchedule:
     positives: float = 0.35  # share of fractured images in a batch
     box_weight: float = 0.5
     box_positive_weight: float = 2.0
+    label_weight: float = 1.0  # small where a teacher's probabilities are to count for more than the labels themselves
     global_weight: float = 0.3  # the global head's own cross-entropy, so that it learns to stand alone
     dense_weight: float = 3.0
     logit_weight: float = 0.0  # cross-entropy towards the teacher's probability, where the teacher has the heads

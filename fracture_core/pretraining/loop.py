@@ -147,7 +147,8 @@ class Pretraining:
             projected = [p(outputs[node]) for p, (_, node) in zip(self.projections, self._matches, strict=True)]
         known = {name: outputs[name].float()[batch.whole] for name in ("logit", "global_logit", "cells")}
         labels = batch.labels[batch.whole]
-        losses["label"] = F.binary_cross_entropy_with_logits(known["logit"][:, 0], labels)
+        label = F.binary_cross_entropy_with_logits(known["logit"][:, 0], labels)
+        losses["label"] = self.schedule.label_weight * label
         alone = F.binary_cross_entropy_with_logits(known["global_logit"][:, 0], labels)
         losses["global"] = self.schedule.global_weight * alone
         losses["box"] = self.schedule.box_weight * self._box_loss(known["cells"][:, 0], batch.cells[batch.whole])

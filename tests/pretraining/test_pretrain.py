@@ -202,6 +202,21 @@ def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, n
     assert losses["logit"].item() == pytest.approx(-(p * q.log() + (1 - p) * (1 - q).log()).mean().item(), rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("loss", "weight"), [("label", "label_weight"), ("box", "box_weight"), ("global", "global_weight")]
+)
+def test_labels_and_boxes_count_as_much_as_the_schedule_says(tmp_path, material, network, loss, weight):
+    first = {}
+    for share in (1.0, 0.25, 0.0):
+        schedule = dataclasses.replace(SCHEDULE, steps=1, **{weight: share})
+        run = Pretraining(tmp_path / str(share), RECIPE, schedule, *network)
+        run._prepare(stream_of(material, schedule))
+        first[share] = run._train_step(next(stream_of(material, schedule)(0)))[loss]
+    assert first[0.25] == pytest.approx(first[1.0] / 4, abs=1e-3)
+    assert first[1.0] > 0.01
+    assert first[0.0] == 0
+
+
 def test_a_teacher_that_reads_larger_images_teaches_maps_of_the_students_size(tmp_path, material):
     dataset, _, _, labels, val = material
     recipe = RECIPE.replace(head="cells")
