@@ -243,7 +243,7 @@ def test_save_right_after_a_key_saves_the_threshold_on_the_slider(opened, vocal_
           return document.querySelector(".live").live.threshold;
         }"""
     )
-    opened.get_by_text("Saved as").wait_for(timeout=WAIT)
+    opened.get_by_role("button", name="Rename").first.wait_for(timeout=WAIT)
     [saved] = load_bundle("small", vocal_models).chosen_points()
     assert saved.threshold == pytest.approx(shown, abs=1e-9)
     opened.get_by_role("button", name="Delete").first.click()

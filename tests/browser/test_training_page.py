@@ -100,15 +100,16 @@ def go(page, name: str) -> None:
 
 
 def test_plans_and_their_time_stand_before_the_start(training):
-    start = training.locator(".st-key-start_run").bounding_box()
+    start = training.locator(".st-key-start_run")
     for key, preset in PRESETS.items():
         card = training.locator(f".st-key-preset_{key}")
-        words = card.inner_text()
+        words = steady(training, card.inner_text)
         assert preset.title in words and re.search(r"typically|about", words)
-        assert card.bounding_box()["y"] < start["y"]
+        above, below = steady(training, lambda card=card: (card.bounding_box(), start.bounding_box()))
+        assert above["y"] < below["y"]
     for title in GROUPS:
         training.locator("summary").get_by_text(title, exact=True).wait_for(timeout=WAIT)
-    assert training.locator("[data-testid=stTooltipIcon]").count() > 3
+    eventually(training, lambda: training.locator("[data-testid=stTooltipIcon]").count() > 3)
 
 
 def test_several_runs_share_one_plot_from_0_to_1(training):
