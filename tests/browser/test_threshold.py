@@ -237,7 +237,8 @@ def test_save_right_after_a_key_saves_the_threshold_on_the_slider(opened, vocal_
           const slider = document.querySelector(".live input[type=range]");
           slider.focus();
           slider.dispatchEvent(new KeyboardEvent("keydown", { key: "PageDown" }));
-          const save = [...document.querySelectorAll("button")].find((b) => b.textContent.includes("Save with the model"));
+          const buttons = [...document.querySelectorAll("button")];
+          const save = buttons.find((one) => one.textContent.includes("Save with the model"));
           save.focus();
           save.click();
           return document.querySelector(".live").live.threshold;
