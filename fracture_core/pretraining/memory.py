@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Let this process keep the memory that it frees, where the C library is glibc.
 
     PyTorch has no cache of its own on a CPU: glibc returns every large tensor to the system and asks for it anew, and
-    the system clears each page again. That takes a third of a training step. Call it once, before any training; the
-    process then holds what it needed at most until it ends.
+    the system clears each page again. Call it once, before any training; the process then holds what it needed at most
+    until it ends.
 
     Returns:
         Whether the C library could be asked.
