@@ -27,6 +27,7 @@ class StageSchedule:
 
     steps: int
     learning_rate: float = 5e-4
+    optimiser: str = "adamw"  # or "muon", for the trunk's convolutions
     warmup: int = 40
     weight_decay: float = 0.02
     averaging: float = 0.995
@@ -63,8 +64,12 @@ class StageSchedule:
 
         Raises:
             TypeError: A field is unknown.
+            ValueError: There is no such optimiser.
         """
-        return cls(**{**data, "sizes": tuple(data.get("sizes", ()))})
+        schedule = cls(**{**data, "sizes": tuple(data.get("sizes", ()))})
+        if schedule.optimiser not in ("adamw", "muon"):
+            raise ValueError(f"{schedule.optimiser!r} is no optimiser: adamw or muon")
+        return schedule
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from fracture_core.metrics.curves import average_precision, roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights, save_weights
 from fracture_core.pretraining.batches import Batch, StageSchedule
+from fracture_core.pretraining.optimiser import Optimisers, make_optimiser
 from fracture_core.pretraining.precision import engine_precision, half_where_faster
 from fracture_core.pretraining.teacher import Teacher, in_torch
 from fracture_core.pretraining.torch_model import GraphModule
@@ -70,7 +71,7 @@ class Pretraining:
         self.projections = torch.nn.ModuleList()
         if teacher:
             self.teacher = Teacher(*teacher, matches, engine_precision())
-        self.optimiser: torch.optim.Optimizer  # made by `_prepare`, which knows the teacher's projections
+        self.optimiser: Optimisers  # made by `_prepare`, which knows the teacher's projections
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -118,13 +119,7 @@ class Pretraining:
             for (_, node), (mean, _) in zip(self.teacher.matches, self.teacher.statistics, strict=True):
                 self.projections.append(torch.nn.Conv2d(outputs[node].shape[1], mean.shape[1], 1))
         named = [*self.student.named_parameters(), *self.projections.named_parameters("projections")]
-        groups = []
-        for head in (False, True):
-            for matrix in (False, True):
-                mine = [p for name, p in named if _is_head(name) == head and (p.ndim > 1) == matrix]
-                decay = self.schedule.weight_decay if matrix else 0.0
-                groups.append({"params": [p for p in mine if p.requires_grad], "weight_decay": decay, "head": head})
-        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=self.schedule.learning_rate)
+        self.optimiser = make_optimiser(named, self.schedule)
 
     def _rate(self, head: bool) -> float:
         s = self.schedule
@@ -261,7 +256,3 @@ def _resized(taught: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     if taught.shape[2:] == like.shape[2:]:
         return taught
     return F.interpolate(taught, like.shape[2:], mode="bilinear", align_corners=False, antialias=True)
-
-
-def _is_head(parameter: str) -> bool:
-    return any(head in parameter for head in ("global_logit", "local_logit", "cells", "projections"))

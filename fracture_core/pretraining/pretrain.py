@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from fracture_core.data.fracatlas import FracAtlas
     from fracture_core.network.graph import Graph
+    from fracture_core.pretraining.batches import StageSchedule
     from fracture_core.training.initial_weights import InitialWeights
 
 
@@ -58,7 +59,7 @@ def pretrain(
         The folder, then a finished run that can be packaged.
 
     Raises:
-        PretrainingError: PyTorch is not installed, or the folder belongs to another plan.
+        PretrainingError: PyTorch is not installed, a schedule is invalid, or the folder belongs to another plan.
     """
     if find_spec("torch") is None:
         raise PretrainingError(
@@ -67,6 +68,8 @@ def pretrain(
     from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
 
+    for stage in plan.stages:
+        _schedule(stage)  # what is wrong with the last stage is said before the first one's hours
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(plan.recipe)
     origin = start(model).to_json()
@@ -94,11 +97,10 @@ def _run_stage(
     """Run or resume a stage from the weights of the one before; the averaged weights are then in its folder."""
     from fracture_core.network.keras_graph import graph_from_keras
     from fracture_core.network.model import build_model
-    from fracture_core.pretraining.batches import StageSchedule
     from fracture_core.pretraining.loop import Pretraining
 
     recipe = plan.recipe.replace(image_size=stage.image_size)
-    schedule = StageSchedule.from_json(stage.schedule)
+    schedule = _schedule(stage)
     student = build_model(recipe)
     teacher, matches = None, ()
     if stage.teacher:
@@ -109,6 +111,16 @@ def _run_stage(
     loop = Pretraining(folder, recipe, schedule, graph_from_keras(student), weights, teacher, matches, report)
     stream = _views if stage.views else _letterboxed
     loop.run(partial(stream(dataset, split, recipe), recipe, schedule), _validation(dataset, split, recipe))
+
+
+def _schedule(stage: Stage) -> StageSchedule:
+    """Return a stage's schedule, or raise PretrainingError."""
+    from fracture_core.pretraining.batches import StageSchedule
+
+    try:
+        return StageSchedule.from_json(stage.schedule)
+    except (TypeError, ValueError) as error:
+        raise PretrainingError(f"The schedule of stage {stage.name!r} is invalid ({error}).") from error
 
 
 def _measured_again(plan: Plan, dataset: FracAtlas, split: Split, graph: Graph, weights: Weights) -> Weights:

@@ -77,14 +77,15 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("taught", [False, True])
-def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, material, network, taught):
+@pytest.mark.parametrize(("taught", "optimiser"), [(False, "adamw"), (True, "adamw"), (True, "muon")])
+def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, material, network, taught, optimiser):
     *_, val = material
     stream = stream_of(material)
     extra = teacher() if taught else (None, ())
-    whole = Pretraining(tmp_path / "whole", RECIPE, SCHEDULE, *network, *extra).run(stream, val)
+    schedule = dataclasses.replace(SCHEDULE, optimiser=optimiser)
+    whole = Pretraining(tmp_path / "whole", RECIPE, schedule, *network, *extra).run(stream, val)
 
-    run = Pretraining(tmp_path / "killed", RECIPE, SCHEDULE, *network, *extra)
+    run = Pretraining(tmp_path / "killed", RECIPE, schedule, *network, *extra)
     step = run._train_step
 
     def killed_at_the_fourth(batch):
@@ -95,7 +96,7 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(tmp_path, material, network, 
     run._train_step = killed_at_the_fourth
     with pytest.raises(KilledError):
         run.run(stream, val)
-    again = Pretraining(tmp_path / "killed", RECIPE, SCHEDULE, *network, *extra).run(stream, val)
+    again = Pretraining(tmp_path / "killed", RECIPE, schedule, *network, *extra).run(stream, val)
     for key, array in whole.items():
         np.testing.assert_allclose(again[key], array, rtol=0, atol=1e-6, err_msg=key)
 
@@ -162,6 +163,20 @@ def test_a_plan_runs_from_its_stages_to_weights_that_training_takes(tmp_path, ma
 def test_what_is_no_plan_is_refused(data):
     with pytest.raises(PretrainingError):
         Plan.from_json(data)
+
+
+@pytest.mark.parametrize("wrong", [{"optimiser": "magic"}, {"stpes": 3}, {"learning_rate": 1.0}])
+def test_a_wrong_schedule_of_a_later_stage_is_refused_before_the_first_one(tmp_path, material, wrong):
+    dataset, *_ = material
+    stages = [
+        {"name": "first", "image_size": 64, "teacher": False, "schedule": {"steps": 1}},
+        {"name": "later", "image_size": 64, "teacher": False, "schedule": wrong},
+    ]
+    plan = Plan.from_json({"recipe": RECIPE.to_json(), "stages": stages})
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    with pytest.raises(PretrainingError, match=r"stage 'later' is invalid \(.*(magic|stpes|steps)"):
+        pretrain(plan, dataset, split, tmp_path / "run", lambda m: start_from(m, plan.recipe))
+    assert not (tmp_path / "run").exists()
 
 
 def test_blends_without_a_teacher_are_refused():
