@@ -22,7 +22,7 @@ from fracture_core.reporting.finding_text import COLOURS_DO_NOT_MEAN, kind_of
 from pages.parts.shared.elements import plain
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("viewer_tools.js", "viewer.js", "viewer_input.js", "viewer_review.js")
+_SCRIPTS = ("viewer_tools.js", "viewer.js", "viewer_drawing.js", "viewer_input.js", "viewer_review.js")
 _component = st.components.v2.component(
     "radiograph_viewer",
     html=(_HERE / "viewer.html").read_text("utf-8"),

@@ -201,30 +201,11 @@ class Live {
   }
 
   ticks() {
-    const place = this.root.querySelector(".live-ticks"), { min, max } = this.range;
-    const points = [...this.scores.points].sort((a, b) => a.threshold - b.threshold);
-    place.replaceChildren(...points.map((point) => {
-      const button = make("button", `${point.title} ${point.threshold.toFixed(3)}`), at = (logit(point.threshold, +min, +max) - min) / (max - min);
-      button.type = "button";
-      button.title = point.help;
-      button.disabled = this.data.locked;
-      button.style.left = `${100 * at}%`;
-      button.onclick = () => { this.preview(point.threshold); this.release({ threshold: point.threshold, point: point.name }); };
-      return button;
-    }));
-    // A label near an end moves inwards, its mark stays; labels that would cover each other go one row lower.
-    const ends = [], heights = [], rows = [], room = place.getBoundingClientRect();
-    for (const button of place.children) {
-      const middle = button.getBoundingClientRect(), left = room.left - middle.left, right = room.right - middle.right;
-      button.style.setProperty("--shift", `${left > 0 ? left : Math.min(right, 0)}px`);
-      const box = button.getBoundingClientRect(), row = ends.findIndex((end) => end < box.left - 2);
-      const free = row < 0 ? ends.length : row;
-      [ends[free], heights[free]] = [box.right, Math.max(heights[free] ?? 0, box.height + 2)];
-      rows.push([button, free]);
-    }
-    const above = (row) => heights.slice(0, row).reduce((sum, height) => sum + height, 0);
-    for (const [button, row] of rows) button.style.top = `${above(row)}px`;
-    place.style.height = `${above(heights.length) + 3}px`;
+    const at = (threshold) => (logit(threshold, +this.range.min, +this.range.max) - this.range.min) / (this.range.max - this.range.min);
+    drawTicks(this.root.querySelector(".live-ticks"), this.scores.points, at, this.data.locked, (point) => {
+      this.preview(point.threshold);
+      this.release({ threshold: point.threshold, point: point.name });
+    });
   }
 
   films() {
@@ -236,7 +217,6 @@ class Live {
   async draw() {
     const { scores, range, model } = this, { figures, titles } = scores;
     const all = [...model.fractured, ...model.others].filter((p) => p > 0 && p < 1);
-    range.min = Math.log10(1e-6);
     [range.min, range.max] = [Math.min(...all, 0.01), Math.max(...all, 0.99)].map((p, end) => Math.log(p / (1 - p)) + (end ? 0.5 : -0.5));
     this.root.querySelectorAll(".live-curve").forEach((section, at) => {
       [section.querySelector("h3").textContent, section.querySelector("p").textContent] = titles[at];
@@ -287,25 +267,6 @@ class Live {
   colour() {
     return getComputedStyle(this.root).color;
   }
-}
-
-/** The scores of a split, as the other component has put them on the page. */
-function scoresOf(key) {
-  const kept = (window.fractureScores ??= new Map());
-  if (kept.has(key)) return kept.get(key);
-  return new Promise((resolve) => {
-    const listen = () => kept.has(key) && (removeEventListener("fracture-scores", listen), resolve(kept.get(key)));
-    addEventListener("fracture-scores", listen);
-  });
-}
-
-/** plotly.js from the Python package, loaded once for the whole visit. */
-function plotly(address) {
-  return (window.fracturePlotly ??= new Promise((resolve, reject) => {
-    const script = Object.assign(document.createElement("script"), { src: address, onerror: reject });
-    script.onload = () => resolve(window.Plotly);
-    document.head.append(script);
-  }));
 }
 
 function line(tag, words, meaning = "") {

@@ -27,7 +27,7 @@ _live = st.components.v2.component(
     "threshold_live",
     html=(_HERE / "live.html").read_text("utf-8"),
     css=(_HERE / "live.css").read_text("utf-8"),
-    js=script(*(_HERE / name for name in ("counts.js", "films.js", "live.js"))),
+    js=script(*(_HERE / name for name in ("counts.js", "films.js", "loading.js", "ticks.js", "live.js"))),
     # Plotly puts its styles into the head of the page.
     isolate_styles=False,
 )
