@@ -45,7 +45,11 @@ class ConvolutionMuon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:
-        """Move the kernels by their gradients."""
+        """Move the kernels by their gradients.
+
+        Args:
+            closure: Computes the loss again, as PyTorch's optimisers allow; None for none.
+        """
         (group,) = self.param_groups
         for kernel, matrix in zip(group["params"], self._matrices, strict=True):
             matrix.grad = None if kernel.grad is None else _channels_last(kernel.grad).reshape(len(kernel), -1)
@@ -53,11 +57,19 @@ class ConvolutionMuon(torch.optim.Optimizer):
         self._muon.step(closure)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return Muon's state."""
+        """Return Muon's state.
+
+        Returns:
+            What `load_state_dict` takes.
+        """
         return self._muon.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take Muon's state."""
+        """Take Muon's state.
+
+        Args:
+            state_dict: From `state_dict`.
+        """
         self._muon.load_state_dict(state_dict)
 
 
@@ -65,7 +77,11 @@ class Optimisers:
     """Several optimisers that step together."""
 
     def __init__(self, parts: list[torch.optim.Optimizer]):
-        """Take the optimisers, in the order of their states."""
+        """Take the optimisers.
+
+        Args:
+            parts: In the order of their states.
+        """
         self._parts = parts
 
     @property
@@ -84,11 +100,19 @@ class Optimisers:
             part.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of all."""
+        """Return the states of all.
+
+        Returns:
+            What `load_state_dict` takes.
+        """
         return {"parts": [part.state_dict() for part in self._parts]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the states of all."""
+        """Take the states of all.
+
+        Args:
+            state: From `state_dict`.
+        """
         for part, its_own in zip(self._parts, state["parts"], strict=True):
             part.load_state_dict(its_own)
 
