@@ -31,7 +31,7 @@ from fracture_core.metrics.curves import average_precision, roc_auc
 from fracture_core.network.graph import Graph
 from fracture_core.network.weights import Weights, save_weights
 from fracture_core.pretraining.batches import Batch, StageSchedule
-from fracture_core.pretraining.optimiser import Optimisers, make_optimiser
+from fracture_core.pretraining.optimiser import MuonBesideAdamW, make_optimiser
 from fracture_core.pretraining.precision import engine_precision, half_where_faster
 from fracture_core.pretraining.teacher import Teacher, in_torch
 from fracture_core.pretraining.torch_model import GraphModule
@@ -71,7 +71,9 @@ class Pretraining:
         self.projections = torch.nn.ModuleList()
         if teacher:
             self.teacher = Teacher(*teacher, matches, engine_precision())
-        self.optimiser: Optimisers  # made by `_prepare`, which knows the teacher's projections
+        self.optimiser: (
+            torch.optim.Optimizer | MuonBesideAdamW
+        )  # made by `_prepare`, which knows the teacher's projections
         self.step = 0
         folder.mkdir(parents=True, exist_ok=True)
 

@@ -1,14 +1,12 @@
 """The optimiser of pre-training: AdamW, or Muon for the trunk's convolutions beside AdamW for the rest.
 
-A student that starts far from its teacher is held back by how fast it learns, not by how few radiographs there are:
-it follows its teacher no better on training radiographs than on others. Muon gives every direction of a layer's weights
-the same step, which AdamW does not (Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks").
+Muon gives every direction of a layer's weights the same step, which AdamW does not (Jordan et al. 2024, "Muon: an
+optimizer for hidden layers in neural networks").
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any
 
 import torch
@@ -18,106 +16,71 @@ from fracture_core.pretraining.batches import StageSchedule
 Named = Iterable[tuple[str, torch.nn.Parameter]]
 
 
-class ConvolutionMuon(torch.optim.Optimizer):
-    """PyTorch's Muon for convolutions, each taken as a matrix of output channels by everything else.
+class MuonBesideAdamW:
+    """PyTorch's Muon for convolutions, each taken as a matrix of output channels by everything else, and AdamW.
 
-    Its steps are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so that both
+    Muon's steps are scaled to the size of AdamW's (Liu et al. 2025, "Muon is scalable for LLM training"), so that both
     take the same learning rate.
     """
 
-    def __init__(self, kernels: list[torch.nn.Parameter], learning_rate: float, weight_decay: float):
-        """Take the kernels, float32 (out, in, h, w) in channels-last memory, which the matrices share.
+    def __init__(self, kernels: list[torch.nn.Parameter], groups: list[dict[str, Any]], schedule: StageSchedule):
+        """Take the parameters.
 
         Args:
-            kernels: What to move.
-            learning_rate: As AdamW's.
-            weight_decay: As AdamW's.
+            kernels: For Muon, float32 (out, in, h, w) in channels-last memory, which the matrices share.
+            groups: For AdamW.
+            schedule: The stage's.
 
         Raises:
             RuntimeError: A kernel is not in channels-last memory.
         """
-        super().__init__([{"params": kernels}], {"lr": learning_rate})
-        shared = [_channels_last(kernel.detach()).view(len(kernel), -1) for kernel in kernels]
-        self._matrices = [torch.nn.Parameter(matrix) for matrix in shared]
+        self._kernels = kernels
+        self._matrices = [torch.nn.Parameter(_channels_last(k.detach()).view(len(k), -1)) for k in kernels]
+        self._adamw = torch.optim.AdamW(groups, lr=schedule.learning_rate)
         self._muon = torch.optim.Muon(
-            self._matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+            [{"params": self._matrices, "head": False}],
+            lr=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            adjust_lr_fn="match_rms_adamw",
         )
-
-    @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
-        """Move the kernels by their gradients.
-
-        Args:
-            closure: Computes the loss again, as PyTorch's optimisers allow; None for none.
-        """
-        (group,) = self.param_groups
-        for kernel, matrix in zip(group["params"], self._matrices, strict=True):
-            matrix.grad = None if kernel.grad is None else _channels_last(kernel.grad).reshape(len(kernel), -1)
-        self._muon.param_groups[0]["lr"] = group["lr"]
-        self._muon.step(closure)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return Muon's state.
-
-        Returns:
-            What `load_state_dict` takes.
-        """
-        return self._muon.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take Muon's state.
-
-        Args:
-            state_dict: From `state_dict`.
-        """
-        self._muon.load_state_dict(state_dict)
-
-
-class Optimisers:
-    """Several optimisers that step together."""
-
-    def __init__(self, parts: list[torch.optim.Optimizer]):
-        """Take the optimisers.
-
-        Args:
-            parts: In the order of their states.
-        """
-        self._parts = parts
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The groups of all."""
-        return list(chain.from_iterable(part.param_groups for part in self._parts))
+        """The groups of both."""
+        return [*self._adamw.param_groups, *self._muon.param_groups]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for part in self._parts:
-            part.zero_grad()
+        self._adamw.zero_grad()
+        for kernel in self._kernels:
+            kernel.grad = None
 
     def step(self) -> None:
         """Move all parameters by their gradients."""
-        for part in self._parts:
-            part.step()
+        for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
+            matrix.grad = None if kernel.grad is None else _channels_last(kernel.grad).reshape(len(kernel), -1)
+        self._adamw.step()
+        self._muon.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the states of all.
+        """Return the states of both.
 
         Returns:
             What `load_state_dict` takes.
         """
-        return {"parts": [part.state_dict() for part in self._parts]}
+        return {"adamw": self._adamw.state_dict(), "muon": self._muon.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take the states of all.
+        """Take the states of both.
 
         Args:
             state: From `state_dict`.
         """
-        for part, its_own in zip(self._parts, state["parts"], strict=True):
-            part.load_state_dict(its_own)
+        self._adamw.load_state_dict(state["adamw"])
+        self._muon.load_state_dict(state["muon"])
 
 
-def make_optimiser(named: Named, schedule: StageSchedule) -> Optimisers:
+def make_optimiser(named: Named, schedule: StageSchedule) -> torch.optim.Optimizer | MuonBesideAdamW:
     """Return the schedule's optimiser; each of its groups says whether it is one of the `head`'s.
 
     Args:
@@ -136,12 +99,9 @@ def make_optimiser(named: Named, schedule: StageSchedule) -> Optimisers:
             mine = [p for name, p in named if id(p) not in taken and (_is_head(name), p.ndim > 1) == (head, matrix)]
             if mine:
                 groups.append({"params": mine, "weight_decay": schedule.weight_decay if matrix else 0.0, "head": head})
-    parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=schedule.learning_rate)]
     if kernels:
-        muon = ConvolutionMuon(kernels, schedule.learning_rate, schedule.weight_decay)
-        muon.param_groups[0]["head"] = False
-        parts.append(muon)
-    return Optimisers(parts)
+        return MuonBesideAdamW(kernels, groups, schedule)
+    return torch.optim.AdamW(groups, lr=schedule.learning_rate)
 
 
 def _channels_last(kernel: torch.Tensor) -> torch.Tensor:
