@@ -12,8 +12,45 @@ from typing import Any
 import torch
 
 from fracture_core.pretraining.batches import StageSchedule
+from fracture_core.pretraining.precision import bfloat16_is_faster
 
 Named = Iterable[tuple[str, torch.nn.Parameter]]
+
+
+class SinglePrecisionMuon(torch.optim.Muon):
+    """PyTorch's Muon with its arithmetic in single precision instead of bfloat16, which it is otherwise fixed to.
+
+    Where bfloat16 is emulated, a step takes a thirtieth of the time. The state is PyTorch's, so that a run may go on
+    with either.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no caller of ours evaluates a loss anew
+        """Move all matrices by their gradients.
+
+        Args:
+            closure: Not supported.
+        """
+        assert closure is None
+        for group in self.param_groups:
+            for matrix in (p for p in group["params"] if p.grad is not None):
+                momentum = self.state[matrix].setdefault("momentum_buffer", torch.zeros_like(matrix))
+                momentum.lerp_(matrix.grad, 1 - group["momentum"])
+                direction = _orthogonal(matrix.grad.lerp(momentum, group["momentum"]), group)
+                matrix.mul_(1 - group["lr"] * group["weight_decay"])
+                matrix.add_(direction, alpha=-0.2 * group["lr"] * max(matrix.shape) ** 0.5)  # "match_rms_adamw"
+
+
+def _orthogonal(matrix: torch.Tensor, group: dict[str, Any]) -> torch.Tensor:
+    """Return about the nearest matrix with orthonormal rows or columns, by Newton-Schulz iterations."""
+    a, b, c = group["ns_coefficients"]
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / x.norm().clamp(min=group["eps"])
+    for _ in range(group["ns_steps"]):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
 
 
 class MuonBesideAdamW:
@@ -37,7 +74,8 @@ class MuonBesideAdamW:
         self._kernels = kernels
         self._matrices = [torch.nn.Parameter(_channels_last(k.detach()).view(len(k), -1)) for k in kernels]
         self._adamw = torch.optim.AdamW(groups, lr=schedule.learning_rate)
-        self._muon = torch.optim.Muon(
+        muon = torch.optim.Muon if bfloat16_is_faster() else SinglePrecisionMuon
+        self._muon = muon(
             [{"params": self._matrices, "head": False}],
             lr=schedule.learning_rate,
             weight_decay=schedule.weight_decay,

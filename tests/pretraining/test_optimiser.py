@@ -7,10 +7,17 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="pre-training needs PyTorch: pip install -r requirements-pretrain.txt")
 
+from fracture_core.pretraining import optimiser as optimiser_module  # noqa: E402
 from fracture_core.pretraining.batches import StageSchedule  # noqa: E402
-from fracture_core.pretraining.optimiser import make_optimiser  # noqa: E402
+from fracture_core.pretraining.optimiser import SinglePrecisionMuon, make_optimiser  # noqa: E402
 
 RATE = 0.01
+
+
+@pytest.fixture(params=[True, False], ids=["bfloat16", "single"])
+def half(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the processor for one with bfloat16, and for one without."""
+    monkeypatch.setattr(optimiser_module, "bfloat16_is_faster", lambda: request.param)
 
 
 class Network(torch.nn.Module):
@@ -42,6 +49,7 @@ def stepped(optimiser: str) -> tuple[dict[str, torch.Tensor], dict[str, torch.Te
     return before, {name: weights.clone() for name, weights in network.state_dict().items()}, network
 
 
+@pytest.mark.usefixtures("half")
 @pytest.mark.parametrize("name", ["wide.weight", "tall.weight"])
 def test_a_kernels_step_is_the_orthogonal_factor_of_its_gradient(name: str) -> None:
     before, after, network = stepped("muon")
@@ -57,6 +65,7 @@ def test_a_kernels_step_is_the_orthogonal_factor_of_its_gradient(name: str) -> N
     assert (step * polar).sum() / np.linalg.norm(step) / np.linalg.norm(polar) > 0.9
 
 
+@pytest.mark.usefixtures("half")
 def test_everything_else_moves_as_under_adamw() -> None:
     _, muon, _ = stepped("muon")
     before, adamw, _ = stepped("adamw")
@@ -65,12 +74,14 @@ def test_everything_else_moves_as_under_adamw() -> None:
     assert {name for name in before if torch.equal(before[name], adamw[name])} == {"frozen.weight", "frozen.bias"}
 
 
+@pytest.mark.usefixtures("half")
 def test_steps_are_about_as_large_as_adamws() -> None:
     before, muon, _ = stepped("muon")
     for name in ("wide.weight", "tall.weight"):
         assert 0.1 * RATE < (before[name] - muon[name]).square().mean().sqrt() < 0.4 * RATE
 
 
+@pytest.mark.usefixtures("half")
 def test_the_rate_that_is_set_is_the_rate_that_is_used() -> None:
     network = Network().to(memory_format=torch.channels_last)
     made = make_optimiser(network.named_parameters(), StageSchedule(steps=1, learning_rate=RATE, optimiser="muon"))
@@ -80,3 +91,22 @@ def test_the_rate_that_is_set_is_the_rate_that_is_used() -> None:
     network(torch.randn(8, 1, 12, 12)).square().mean().backward()
     made.step()
     assert all(torch.equal(before[name], weights) for name, weights in network.state_dict().items())
+
+
+@pytest.mark.parametrize("shape", [(24, 144), (64, 24), (8, 8)])
+def test_single_precision_moves_as_pytorchs_muon_within_the_rounding_of_bfloat16(shape: tuple[int, int]) -> None:
+    torch.manual_seed(5)
+    start = torch.randn(shape)
+    gradients = [torch.randn(shape) for _ in range(4)]
+    moved = []
+    for kind in (torch.optim.Muon, SinglePrecisionMuon):
+        matrix = torch.nn.Parameter(start.clone())
+        muon = kind([matrix], lr=RATE, weight_decay=0.5, adjust_lr_fn="match_rms_adamw")
+        for gradient in gradients:
+            matrix.grad = gradient.clone()
+            muon.step()
+        moved.append((start - matrix.detach(), muon.state_dict()))
+    (theirs, their_state), (ours, our_state) = moved
+    assert (ours - theirs).norm() < 0.02 * theirs.norm()
+    assert our_state["param_groups"] == their_state["param_groups"]
+    assert torch.equal(our_state["state"][0]["momentum_buffer"], their_state["state"][0]["momentum_buffer"])
