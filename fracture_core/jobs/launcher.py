@@ -22,7 +22,7 @@ from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.control import Job, set_request
-from fracture_core.jobs.lock import BusyError, busy_sentence, current_trainer, starting_lock
+from fracture_core.jobs.lock import BusyError, announced, busy_sentence, current_trainer, starting_lock
 from fracture_core.jobs.preparation import JobError, check, prepare, resolved_folder
 from fracture_core.jobs.status import RunStatus, find_run, status
 from fracture_core.paths import models_folder, working_folder
@@ -140,7 +140,7 @@ def pause(run: Path) -> None:
         run: The run's folder.
 
     Raises:
-        JobError: The run is not running.
+        JobError: The run is not running, or is just starting.
     """
     set_request(_alive(run).run, "pause")
 
@@ -152,7 +152,7 @@ def unpause(run: Path) -> None:
         run: The run's folder.
 
     Raises:
-        JobError: The run is not running.
+        JobError: The run is not running, or is just starting.
     """
     set_request(_alive(run).run, None)
 
@@ -164,7 +164,7 @@ def cancel(run: Path) -> None:
         run: The run's folder.
 
     Raises:
-        JobError: The run is not running.
+        JobError: The run is not running, or is just starting.
     """
     set_request(_alive(run).run, "stop")
 
@@ -176,7 +176,7 @@ def kill(run: Path) -> None:
         run: The run's folder.
 
     Raises:
-        JobError: The run is not running.
+        JobError: The run is not running, or is just starting.
     """
     current = _alive(run)
     holder = current_trainer()
@@ -203,6 +203,25 @@ def wait(run: Path, seconds: float) -> RunStatus:
 
 
 def _launch(run: Path) -> Path:
+    """Start the run's process, and return its folder as soon as the process holds the training lock."""
+    with announced(run):
+        child = _spawn(run)
+        end = time.monotonic() + _START_TIMEOUT_S
+        while child.poll() is None and time.monotonic() < end:
+            holder = current_trainer()
+            if holder is not None and holder.pid == child.pid:
+                return run
+            time.sleep(0.05)
+    current = status(run)
+    if child.poll() is None:
+        child.kill()
+        raise JobError("The run's process did not start in time and was ended.")
+    if current.state in ("finished", "stopped"):
+        return run
+    raise JobError(current.error if current.state == "failed" else _last_error(run))
+
+
+def _spawn(run: Path) -> subprocess.Popen:
     with (run / "output.txt").open("ab") as output:
         child = subprocess.Popen(
             [*COMMAND, "resume", str(run), "--background"],
@@ -214,19 +233,7 @@ def _launch(run: Path) -> Path:
             cwd=working_folder(),
         )
     _children[:] = [process for process in _children if process.poll() is None] + [child]
-    end = time.monotonic() + _START_TIMEOUT_S
-    while child.poll() is None and time.monotonic() < end:
-        holder = current_trainer()
-        if holder is not None and holder.pid == child.pid:
-            return run
-        time.sleep(0.05)
-    current = status(run)
-    if child.poll() is None:
-        child.kill()
-        raise JobError("The run's process did not start in time and was ended.")
-    if current.state in ("finished", "stopped"):
-        return run
-    raise JobError(current.error if current.state == "failed" else _last_error(run))
+    return child
 
 
 def _environment() -> dict[str, str]:
@@ -252,6 +259,8 @@ def check_idle() -> None:
 
 def _alive(run: str | Path) -> RunStatus:
     current = status(Path(run))
+    if current.state == "starting":
+        raise JobError(f"The run {current.name} is just starting. Try again in a moment.")
     if not current.alive:
         raise JobError(f"The run {current.name} is not running.")
     return current

@@ -10,7 +10,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from fracture_core.files import write_text
 from fracture_core.paths import runs_folder
 
 _LOCK_TIMEOUT_S = 3.0  # a process that only checks holds the lock for an instant
+_STARTING_TIMEOUT_S = 0.3  # likewise
 _checking = threading.Lock()
 
 
@@ -109,7 +110,8 @@ def starting_lock() -> Iterator[None]:
     lock = FileLock(folder / _STARTING)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_STARTING_TIMEOUT_S)
+        (folder / _STARTED).unlink(missing_ok=True)  # of a start that was killed
     except Timeout:
         raise BusyError("Another run is being started on this machine. Look again in a moment.") from None
     except OSError as error:
@@ -118,6 +120,46 @@ def starting_lock() -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def announced(run: Path) -> Iterator[None]:
+    """Let `is_starting` know of a run whose process is being started. Use it while holding the `starting_lock`.
+
+    Args:
+        run: The run's folder.
+
+    Yields:
+        Nothing.
+    """
+    file = runs_folder() / _STARTED
+    with suppress(OSError):  # then it shows a moment too late that it is starting
+        write_text(file, json.dumps({"run": str(Path(run).resolve())}))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def is_starting(run: Path) -> bool:
+    """Find out whether a run's process is being started and does not hold the training lock yet.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        Whether it is.
+    """
+    folder = runs_folder()
+    try:
+        if json.loads((folder / _STARTED).read_text("utf-8"))["run"] != str(Path(run).resolve()):
+            return False
+        with _checking, FileLock(folder / _STARTING).acquire(timeout=0):
+            return False  # who was starting it was killed
+    except Timeout:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def busy_sentence() -> str:
@@ -143,4 +185,5 @@ def _exists(pid: int) -> bool:
     return True
 
 
-_LOCK, _HOLDER, _STARTING = ".training.lock", ".training.json", ".starting.lock"
+_LOCK, _HOLDER = ".training.lock", ".training.json"
+_STARTING, _STARTED = ".starting.lock", ".starting.json"

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fracture_core.jobs.control import Job, get_request, read_json
-from fracture_core.jobs.lock import current_trainer
+from fracture_core.jobs.lock import current_trainer, is_starting
 from fracture_core.paths import expand_user_path, runs_folder
 from fracture_core.training.run_folder import RunError, RunFolder
 
-State = Literal["running", "paused", "stopping", "finished", "trained", "stopped", "failed", "interrupted"]
+State = Literal["starting", "running", "paused", "stopping", "finished", "trained", "stopped", "failed", "interrupted"]
 _FULL_DISK_BYTES = 200e6  # with less free space, a full disk is the most likely reason for an unexpected end
 
 
@@ -23,10 +23,11 @@ _FULL_DISK_BYTES = 200e6  # with less free space, a full disk is the most likely
 class RunStatus:
     """The status of a run at one moment.
 
-    `state`: "running", "paused", "stopping" (asked to stop, not stopped yet), "finished" (its bundle exists), "trained"
-    (packaging is pending), "stopped" (cancelled, resumable), "failed" (`error` says why) or "interrupted" (the process
-    stopped unexpectedly). `stage` is a stage of TrainingEvent, or "preparing", "reading", "auditing", "packaging",
-    "comparing". `done` of `total` are in the stage's own unit. `bundle` is the name of the finished bundle.
+    `state`: "starting" (its process does not hold the lock yet), "running", "paused", "stopping" (asked to stop, not
+    stopped yet), "finished" (its bundle exists), "trained" (packaging is pending), "stopped" (cancelled, resumable),
+    "failed" (`error` says why) or "interrupted" (the process stopped unexpectedly). `stage` is a stage of
+    TrainingEvent, or "preparing", "reading", "auditing", "packaging", "comparing". `done` of `total` are in the stage's
+    own unit. `bundle` is the name of the finished bundle.
     """
 
     run: Path
@@ -50,8 +51,8 @@ class RunStatus:
 
     @property
     def alive(self) -> bool:
-        """Whether its process is running."""
-        return self.state in ("running", "paused", "stopping")
+        """Whether its process is running, or about to."""
+        return self.state in ("starting", "running", "paused", "stopping")
 
     @property
     def resumable(self) -> bool:
@@ -86,6 +87,8 @@ def status(run: Path) -> RunStatus:
         stopping = get_request(run) == "stop"
         state: State = "stopping" if stopping else "paused" if saved.get("paused") else "running"
         return RunStatus(run, state, **(known | {"error": "", "bundle": None}))
+    if is_starting(run):
+        return RunStatus(run, "starting", epochs=known.get("epochs", 0))
     return RunStatus(run, _ended(run, saved), **(known | {"error": _reason(run, saved)}))
 
 

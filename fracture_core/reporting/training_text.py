@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fracture_core.data.split import Split
 
 STATES = {
+    "starting": "starting …",
     "running": "running",
     "paused": "paused",
     "stopping": "stopping …",

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -22,13 +23,14 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs import lock
 from fracture_core.jobs.control import Job, StatusWriter, set_request
-from fracture_core.jobs.lock import BusyError, current_trainer, starting_lock, training_lock
+from fracture_core.jobs.history import delete_run
+from fracture_core.jobs.lock import BusyError, announced, current_trainer, starting_lock, training_lock
 from fracture_core.jobs.preparation import JobError, check_dataset, prepare, prepare_resumption
 from fracture_core.jobs.status import created, find_run, list_runs, log_tail, losses, status
 from fracture_core.jobs.worker import run_job, user_message
 from fracture_core.paths import runs_folder
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import RunFolder
+from fracture_core.training.run_folder import RunError, RunFolder
 from tests.support.training import SMALL, miniature, tiny_network
 
 PROJECT = Path(__file__).parents[2]
@@ -200,6 +202,43 @@ def test_while_one_run_is_being_started_no_other_is(here):
         assert not list(runs_folder().glob("*-*"))
         with pytest.raises(BusyError, match="being started"):
             job.resume(recipe_folder())
+
+
+def test_a_run_whose_process_is_being_started_is_starting_not_interrupted(here):
+    miniature(here / "data")
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(job.start, RECIPE, here / "data", "tiny")
+        seen: list[str] = []
+        while not begun.done():
+            for found in list_runs():
+                seen += [found.state] if found.state not in seen[-1:] else []
+        # Its folder is there an instant before the note that it is starting.
+        assert [state for state in seen if state != "interrupted"][:1] == ["starting"]
+        assert "interrupted" not in seen[1:] and set(seen) <= {"interrupted", "starting", "running"}
+        assert status(begun.result()).alive
+
+
+def test_while_a_run_is_starting_nothing_is_done_to_it(here):
+    run = recipe_folder()
+    assert status(run).state == "interrupted"
+    with starting_lock(), announced(run):
+        found = status(run)
+        assert found.state == "starting" and found.alive and not found.resumable and not found.error
+        for request in (job.pause, job.cancel, job.kill):
+            with pytest.raises(JobError, match="just starting"):
+                request(run)
+        with pytest.raises(RunError, match="is running"):
+            delete_run(run)
+        assert status(recipe_folder("20260102-030405-another")).state == "interrupted"
+    assert status(run).state == "interrupted"
+
+
+def test_a_start_that_was_killed_leaves_nothing_in_the_way(here):
+    run = recipe_folder()
+    (runs_folder() / ".starting.json").write_text(json.dumps({"run": str(run)}))
+    assert status(run).state == "interrupted"
+    with starting_lock():
+        assert status(run).state == "interrupted"
 
 
 @pytest.mark.slow

@@ -65,12 +65,13 @@ def _polled(name: str) -> None:
 def _buttons(run: Path, current: RunStatus, *, pausing: bool) -> None:
     """Draw what can be done now; a press is answered at once, the run follows after its current step."""
     stopping = current.state == "stopping"
+    idle = current.state in ("starting", "stopping")
     with st.container(horizontal=True, gap="small", vertical_alignment="center"):
         if current.state == "paused" or (pausing and not stopping):
             _button("Continue", "play_arrow", job.unpause, run, key="go_on", type="primary")
         else:
-            _button("Pause", "pause", job.pause, run, key="pause", disabled=stopping)
-        _button("Stop", "stop", job.cancel, run, key="cancel", disabled=stopping)
+            _button("Pause", "pause", job.pause, run, key="pause", disabled=idle)
+        _button("Stop", "stop", job.cancel, run, key="cancel", disabled=idle)
         if stopping:  # beside it, not in its place: two presses on Stop must not kill the run before its checkpoint
             _button("Stop now", "dangerous", job.kill, run, key="stop_at_once")
         st.caption(
