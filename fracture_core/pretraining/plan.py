@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.files import write_text
 from fracture_core.paths import RECIPES
 from fracture_core.recipe import Recipe
 
@@ -98,3 +99,34 @@ class Plan:
             return cls.from_json(json.loads(path.read_text("utf-8")))
         except (OSError, ValueError) as error:
             raise PretrainingError(f"The plan {str(name_or_path)!r} cannot be read ({error}).") from error
+
+
+def claim_folder(folder: Path, plan: Plan, **origin: Any) -> None:
+    """Note in a folder which plan it is for, or check that it is for this one: stages are resumed by their names alone.
+
+    Args:
+        folder: The run's folder.
+        plan: What is to run there.
+        **origin: What else decides the result, as plain data: the initial weights, the split.
+
+    Raises:
+        PretrainingError: It is another plan's, or another kind of run's.
+    """
+    plain = asdict(plan) | {"recipe": plan.recipe.to_json()} | origin
+    wanted = json.loads(json.dumps(plain, default=dict))
+    file = folder / "plan.json"
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        differing = [name for name in wanted if found.get(name) != wanted[name]]
+    except FileNotFoundError:
+        # Folders from before this file existed are taken as they are, unless a training left them.
+        differing = ["kind"] if (folder / "job.json").exists() else []
+    except (OSError, ValueError, AttributeError) as error:
+        raise PretrainingError(f"{file} cannot be read ({error}).") from error
+    if differing:
+        what = ", ".join(name.replace("_", " ") for name in differing)
+        raise PretrainingError(
+            f"The folder {folder} holds another run (it differs in: {what}). Choose another folder with --run, or "
+            "delete it to begin anew."
+        )
+    write_text(file, json.dumps(wanted, indent=1) + "\n")

@@ -22,7 +22,7 @@ import numpy as np
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
-from fracture_core.pretraining.plan import Plan, PretrainingError, Stage
+from fracture_core.pretraining.plan import Plan, PretrainingError, Stage, claim_folder
 from fracture_core.provenance import provenance
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder
@@ -59,7 +59,7 @@ def pretrain(
         The folder, then a finished run that can be packaged.
 
     Raises:
-        PretrainingError: PyTorch is not installed, a schedule is invalid, or the folder belongs to another plan.
+        PretrainingError: PyTorch is not installed, a schedule is invalid, or the folder is another run's.
     """
     if find_spec("torch") is None:
         raise PretrainingError(
@@ -73,6 +73,7 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(plan.recipe)
     origin = start(model).to_json()
+    claim_folder(folder, plan, start=origin, split=split.digest)
     weights = weights_of(model)
     for stage in plan.stages:
         finished = folder / stage.name / "average.safetensors"

@@ -23,7 +23,7 @@ from fracture_core.network.weights import load_weights, weights_of  # noqa: E402
 from fracture_core.paths import RECIPES  # noqa: E402
 from fracture_core.pretraining.batches import StageSchedule, batches  # noqa: E402
 from fracture_core.pretraining.loop import Pretraining  # noqa: E402
-from fracture_core.pretraining.plan import Plan, PretrainingError  # noqa: E402
+from fracture_core.pretraining.plan import Plan, PretrainingError, claim_folder  # noqa: E402
 from fracture_core.pretraining.pretrain import match, pretrain  # noqa: E402
 from fracture_core.pretraining.view_batches import view_batches  # noqa: E402
 from fracture_core.recipe import Augmentation, Recipe  # noqa: E402
@@ -157,6 +157,40 @@ def test_a_plan_runs_from_its_stages_to_weights_that_training_takes(tmp_path, ma
     assert bundle.history()["stage"].tolist() == [1, 2]
     assert len(bundle.predictions()) == len(split.val) + len(split.test)
     assert 0 < Predictor(bundle).predict(read_radiograph(dataset.path(split.test[0]))).probability < 1
+
+
+def test_a_folder_is_for_one_plan(tmp_path, material):
+    dataset, *_ = material
+
+    def plan(steps: int = 1, seed: int = RECIPE.seed) -> Plan:
+        stage = {"name": "one", "image_size": 64, "teacher": False, "schedule": {"steps": steps, "sizes": (64,)}}
+        return Plan.from_json({"recipe": RECIPE.replace(seed=seed).to_json(), "stages": [stage]})
+
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    fresh = lambda plan: lambda model: start_from(model, plan.recipe)  # noqa: E731
+    folder = pretrain(plan(), dataset, split, tmp_path / "run", fresh(plan()))
+    weights = (folder / "weights.safetensors").read_bytes()
+    assert pretrain(plan(), dataset, split, folder, fresh(plan())) == folder
+    for other, differs in ((plan(steps=2), "stages"), (plan(seed=5), "recipe")):
+        with pytest.raises(PretrainingError, match=rf"holds another run \(it differs in: {differs}\).*--run"):
+            pretrain(other, dataset, split, folder, fresh(other))
+    with pytest.raises(PretrainingError, match="differs in: split"):
+        pretrain(plan(), dataset, dataclasses.replace(split, train=split.train[1:]), folder, fresh(plan()))
+    own = RECIPE.replace(start=str(folder / "weights.safetensors"))
+    with pytest.raises(PretrainingError, match="differs in: start"):
+        pretrain(plan(), dataset, split, folder, lambda model: start_from(model, own))
+    assert (folder / "weights.safetensors").read_bytes() == weights
+    (folder / "plan.json").write_text("[")
+    with pytest.raises(PretrainingError, match="cannot be read"):
+        pretrain(plan(), dataset, split, folder, fresh(plan()))
+
+
+def test_a_folder_of_a_training_is_left_alone(tmp_path):
+    (tmp_path / "job.json").write_text("{}")
+    plan = Plan.load("pretrain")
+    with pytest.raises(PretrainingError, match="differs in: kind"):
+        claim_folder(tmp_path, plan)
+    assert [path.name for path in tmp_path.iterdir()] == ["job.json"]
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"stages": []}, {"recipe": {"name": "x"}, "stages": [{"name": "a"}]}])
