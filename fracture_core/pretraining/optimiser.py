@@ -25,7 +25,7 @@ class SinglePrecisionMuon(torch.optim.Muon):
     """
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]  # no caller of ours evaluates a loss anew
+    def step(self, closure: None = None) -> None:
         """Move all matrices by their gradients.
 
         Args:
