@@ -20,8 +20,8 @@ Named = Iterable[tuple[str, torch.nn.Parameter]]
 class SinglePrecisionMuon(torch.optim.Muon):
     """PyTorch's Muon with its arithmetic in single precision instead of bfloat16, which it is otherwise fixed to.
 
-    Where bfloat16 is emulated, a step takes a thirtieth of the time. The state is PyTorch's, so that a run may go on
-    with either.
+    For processors that emulate bfloat16, where its steps can take as long as the network's. The state is PyTorch's, so
+    that a run may go on with either.
     """
 
     @torch.no_grad()
