@@ -44,17 +44,8 @@ def current_trainer() -> TrainingProcess | None:
         The process and its run; None if nobody is.
     """
     folder = runs_folder()
-    if not (folder / _LOCK).exists():
+    if not (folder / _LOCK).exists() or not _is_held(folder / _LOCK):
         return None
-    with _checking:
-        lock = FileLock(folder / _LOCK)
-        try:
-            with lock.acquire(timeout=0):
-                return None
-        except Timeout:
-            pass
-        except OSError:
-            return None  # the folder cannot be written, so nothing can be training
     try:
         data = json.loads((folder / _HOLDER).read_text("utf-8"))
         trainer = TrainingProcess(int(data["pid"]), Path(data["run"]))
@@ -152,14 +143,22 @@ def is_starting(run: Path) -> bool:
     """
     folder = runs_folder()
     try:
-        if json.loads((folder / _STARTED).read_text("utf-8"))["run"] != str(Path(run).resolve()):
-            return False
-        with _checking, FileLock(folder / _STARTING).acquire(timeout=0):
-            return False  # who was starting it was killed
-    except Timeout:
-        return True
+        announced_run = json.loads((folder / _STARTED).read_text("utf-8"))["run"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    # Not held, the note is left from a start that was killed.
+    return announced_run == str(Path(run).resolve()) and _is_held(folder / _STARTING)
+
+
+def _is_held(path: Path) -> bool:
+    """Return whether anybody holds a lock, by trying to."""
+    try:
+        with _checking, FileLock(path).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False  # the folder cannot be written, so nothing can be training
 
 
 def busy_sentence() -> str:
