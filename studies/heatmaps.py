@@ -76,8 +76,8 @@ def page(sections: dict[str, list[str]]) -> str:
         "margin. *Evidence in the boxes*: which share of all positive evidence lies there (mean). *Overlap*:",
         "intersection over union of the boxes and what is above half of the map's greatest value (mean). The sizes are",
         "thirds of the images by their largest box, its side given as a share of the image's. The last rows are a",
-        "map that knows nothing: a bell round the image centre. Grad-CAM has one value for 32 pixels of the",
-        "network's input, more than most of these fractures measure: that is why the pages show the localiser.",
+        "map that knows nothing: a bell round the image centre. Every heatmap is made of cells 8 pixels wide in the",
+        "network's input. The pages show first whichever points best on validation, Grad-CAM if it does as well.",
     ]
     for version, rows in sections.items():
         parts += ["", f"## {version}", "", *rows]
