@@ -29,7 +29,11 @@ _OTHERS = (
     (re.compile(rb"PK\x03\x04|PK\x05\x06|Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd"), "an archive"),
     (re.compile(rb"GIF8[79]a"), "a GIF image"),
     (re.compile(rb"....ftyp", re.DOTALL), "a video"),
-    (re.compile(rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*(<!DOCTYPE svg|<svg)", re.DOTALL | re.I), "an SVG drawing"),
+    # Possessive, because trying comments in every grouping would take years for a file of nothing else.
+    (
+        re.compile(rb"\s*+(<\?xml[^>]*+>\s*+)?+((?><!--.*?-->)\s*+)*+(<!DOCTYPE svg|<svg)", re.DOTALL | re.I),
+        "an SVG drawing",
+    ),
     (re.compile(rb"\s*(<!doctype html|<html|<head|<body|<script)", re.I), "a web page"),
     (re.compile(rb"\x7fELF|MZ|#!"), "a program"),
     (re.compile(rb"\{\\rtf|\xd0\xcf\x11\xe0"), "an office document"),

@@ -7,17 +7,17 @@ global is switched (Pillow's LOAD_TRUNCATED_IMAGES would be), so threads do not 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import numpy as np
 
 from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader
+from fracture_core.imaging.jpeg_markers import RESTARTS, find_marker
 
 Decode = Callable[[bytes], np.ndarray]
 
-_PADDING = re.compile(rb"[\x00\xff]{8,}\Z")
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+#: Fewer zeros or FF at the end of a stream may be coded data.
+_SHORTEST_PADDING = 8
 #: Bytes that are no marker, so that a decoder reads on through them.
 _NOISE = bytes(np.random.default_rng(0).integers(1, 255, 512, dtype=np.uint8))
 #: The longest stretch between two restarts that is replaced, in bytes.
@@ -52,8 +52,9 @@ def _first_missing(data: bytes, header: JpegHeader, decode: Decode, decoded: np.
         if (last != 128).any():
             return header.height
     stream = data[: header.end]
-    if not ends_well and (padding := _PADDING.search(stream)):
-        stream = stream[: padding.start()]
+    unpadded = stream.rstrip(b"\x00\xff")
+    if not ends_well and len(stream) - len(unpadded) >= _SHORTEST_PADDING:
+        stream = unpadded
     stream = stream.rstrip(b"\xff")
     plain = decoded if ends_well else decode(stream + END_OF_IMAGE)
     different = _different_rows(plain, decode(stream + _NOISE + END_OF_IMAGE))
@@ -68,8 +69,8 @@ def _rows_of_flaws(data: bytes, header: JpegHeader, decode: Decode, decoded: np.
     """Tell which rows, bool (H,), hang on the data from a marker that cannot be there to the next restart."""
     changed = bytearray(data)
     for flaw in header.flaws:
-        following = _RESTART.search(data, flaw)
-        end = min(following.start() if following else header.end, flaw + _LONGEST_STRETCH)
+        following = find_marker(data, RESTARTS, flaw, flaw + _LONGEST_STRETCH)
+        end = min(header.end, flaw + _LONGEST_STRETCH) if following is None else following
         changed[flaw:end] = (_NOISE * ((end - flaw) // len(_NOISE) + 1))[: end - flaw]
     rows = np.zeros(header.height, bool)
     for row in _different_rows(decoded, decode(bytes(changed))):

@@ -5,17 +5,19 @@ Markers and segments are those of ITU-T T.81 (JPEG) and T.87 (JPEG-LS), annex B 
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 
 import numpy as np
 
 from fracture_core.imaging.exif import exif_orientation, xmp_orientation
+from fracture_core.imaging.jpeg_markers import MARKERS, MARKERS_LS, RestartFinder, code_table, find_marker
 from fracture_core.imaging.limits import UnreadableRadiograph
 
 #: Most segments that a header is walked through; colour profiles and passes need some hundreds.
 _MAX_SEGMENTS = 5_000
+#: Most stretches of damage that are told apart; a stream of noise has some hundred in a megabyte.
+_MAX_FLAWS = 5_000
 
 END_OF_IMAGE = b"\xff\xd9"
 _END, _START_OF_SCAN, _EXIF, _ADOBE, _JFIF, _RESTARTS, _JPEG_LS = 0xD9, 0xDA, 0xE1, 0xEE, 0xE0, 0xDD, 0xF7
@@ -26,12 +28,7 @@ _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {_JPEG_LS}
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _LOSSLESS = {0xC3, 0xC7, 0xCB, 0xCF, _JPEG_LS}
 #: Markers that may follow the coded data of a pass; every other one within it is damage.
-_FOLLOWING = {0xC4, 0xCC, *range(0xD9, 0xE0), *range(0xE0, 0xF0), 0xFE, *_FRAMES}
-#: What ends entropy-coded data: a marker that is no stuffed zero, restart (D0 to D7) or fill byte (T.81, B.1.1).
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-#: The same in JPEG-LS, whose coded data may hold a byte below 80 after FF (T.87, A.1).
-_MARKER_LS = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
+_FOLLOWING = code_table({0xC4, 0xCC, *range(0xD9, 0xE0), *range(0xE0, 0xF0), 0xFE, *_FRAMES})
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 NOT_JPEG = "The file is damaged: it starts like a JPEG but contains no image."
@@ -104,7 +101,8 @@ class JpegHeader:
 class _Notes:
     """What the segments of a header have told so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: bytes) -> None:
+        self.restart_markers = RestartFinder(data)
         self.frame: tuple[int, bytes] | None = None
         self.orientation: int | None = None
         self.xmp_orientation = 1
@@ -155,10 +153,10 @@ def is_jpeg_ls(data: bytes) -> bool:
     """
     position = 2
     for _ in range(_MAX_SEGMENTS):
-        match = _MARKER.search(data, position)
-        if match is None:
+        marker = find_marker(data, MARKERS, position)
+        if marker is None:
             return False
-        code, start = data[match.end() - 1], match.end()
+        code, start = data[marker + 1], marker + 2
         if code in _FRAMES or code in (_START_OF_SCAN, _END):
             return code == _JPEG_LS
         position = start if code in _BARE else start + max(int.from_bytes(data[start : start + 2], "big"), 2)
@@ -177,12 +175,12 @@ def read_header(data: bytes) -> JpegHeader:
     Raises:
         UnreadableRadiograph: They contain no image.
     """
-    position, segments, notes = 2, 0, _Notes()
-    while (match := _MARKER.search(data, position)) is not None and data[match.end() - 1] != _END:
+    position, segments, notes = 2, 0, _Notes(data)
+    while (marker := find_marker(data, MARKERS, position)) is not None and data[marker + 1] != _END:
         segments += 1
         if segments > _MAX_SEGMENTS:
             raise UnreadableRadiograph("The JPEG image is damaged: it has too many segments.")
-        code, start = data[match.end() - 1], match.end()
+        code, start = data[marker + 1], marker + 2
         if code in _BARE:
             position = start
             continue
@@ -225,18 +223,22 @@ def _header(notes: _Notes) -> JpegHeader:
 
 
 def _scan_end(data: bytes, start: int, notes: _Notes) -> int:
-    """Return where coded data end, and note the markers before it that are damage.
+    """Return where coded data end, and note where damage in them starts.
 
     After a marker that cannot be there a decoder goes on at the next restart, so the data do as well; without
     restarts they end.
     """
-    pattern = _MARKER_LS if notes.frame and notes.frame[0] == _JPEG_LS else _MARKER
-    while (match := pattern.search(data, start)) is not None:
-        code = data[match.end() - 1]
-        if code in _FOLLOWING or pattern is _MARKER_LS:
-            return match.start()
-        if not notes.restarts or not _RESTART.search(data, match.end()):
-            return match.start()
-        notes.flaws.append(match.start())
-        start = match.end()
+    if notes.frame and notes.frame[0] == _JPEG_LS:
+        marker = find_marker(data, MARKERS_LS, start)
+        return len(data) if marker is None else marker
+    while (marker := find_marker(data, MARKERS, start)) is not None:
+        restart = notes.restart_markers.after(marker + 2) if notes.restarts else None
+        if restart is None or _FOLLOWING[data[marker + 1]]:
+            return marker
+        notes.flaws.append(marker)
+        if len(notes.flaws) > _MAX_FLAWS:
+            raise UnreadableRadiograph("The JPEG image is damaged in too many places to be read.")
+        if (following := find_marker(data, _FOLLOWING, marker + 2, restart)) is not None:
+            return following
+        start = restart
     return len(data)

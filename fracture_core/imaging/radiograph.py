@@ -217,7 +217,9 @@ def is_blank(pixels: np.ndarray) -> bool:
 
 def _check_length(length: int) -> None:
     if length > MAX_BYTES:
-        raise UnreadableRadiograph(f"The file is {length / 2**20:,.0f} MB; the limit is {MAX_BYTES // 2**20} MB.")
+        limit = MAX_BYTES // 2**20
+        size = max(length / 2**20, limit + 0.1)  # a byte too many is no "64.0 MB; the limit is 64 MB"
+        raise UnreadableRadiograph(f"The file is {size:,.1f} MB; the limit is {limit} MB.")
 
 
 def _read_file(path: str | os.PathLike) -> bytes:

@@ -282,6 +282,9 @@ class TestAnnotations:
         "path: ..\nnames:\n  0: metal\n  1: fracture\n\nnc: 2\n",
         "names:\n- metal\n- 'fracture'\n",
         "names: {0: metal, 1: fracture}\n",
+        "path: C:\\data\r\nnames: ['metal', 'fracture']\r\nnc: 2\r\n",
+        'train: ../images # of 16\nnames:\n  - "metal" # a plate\n  - fracture\n',
+        "classes: &all [metal,\n  fracture]\nnames: *all\n",
     )
 
     @pytest.mark.parametrize("yaml", YAMLS)
@@ -312,6 +315,14 @@ class TestAnnotations:
             ("7 0.5 0.5 0.1 0.1", "[metal, fracture]", "Line 1 of labels/0.txt is not a YOLO box"),
             ("1 0.5 0.5", "[metal, fracture]", "Line 1 of labels/0.txt is not a YOLO box"),
             ("1 0.5 0.5 0.1 0.1", "[metal, text]", "None of the classes 'metal', 'text' in data.yaml"),
+            ("1 0.5 0.5 0.1 0.1", "[no, yes]", "None of the classes 'no', 'yes' in data.yaml"),
+            ("1 0.5 0.5 0.1 0.1", "[metal,\nnc: 2", "data.yaml is not valid YAML (see line 3)."),
+            ("1 0.5 0.5 0.1 0.1", "[" * 100_000, "data.yaml is not valid YAML."),
+            (
+                "1 0.5 0.5 0.1 0.1",
+                "{a: metal}",
+                "data.yaml numbers its classes with something else than whole numbers.",
+            ),
             ("1 0.5 0.5 0.1 0.1", "", "no data.yaml or classes.txt"),
         ],
     )

@@ -16,7 +16,8 @@ from tests.support import dicom_files as dicom
 from tests.support.made_pictures import encoded, phantom
 
 
-def _large(rows: int, columns: int, dtype: str = "uint8") -> np.ndarray:
+def large(rows: int, columns: int, dtype: str = "uint8") -> np.ndarray:
+    """Return a picture of many small ones, (rows, columns)."""
     tile = phantom(500, 500).astype(dtype)
     if dtype == "uint16":
         tile = tile * 16 + np.random.default_rng(0).integers(0, 16, tile.shape, dtype=np.uint16)
@@ -56,6 +57,31 @@ def _exploding() -> Named:
     yield "64 MB of JPEG comments", lambda: b"\xff\xd8" + b"\xff\xfe\0\x02" * (16 * 2**20 - 1)
     yield "64 MB of JPEG starts", lambda: b"\xff\xd8" * (32 * 2**20)
     yield "64 MB of nothing", lambda: bytes(64 * 2**20)
+    yield "35 kB of SVG comments", lambda: b"<!---->" * 5_000 + b"x"
+    yield from _slow_jpeg()
+
+
+def _slow_jpeg() -> Named:
+    """JPEG streams that a search from each marker on, or from each byte of a run, would not get through."""
+    whole = SOUND["jpeg"]()
+    scan = whole.index(b"\xff\xda")
+    restarting = whole[:scan] + b"\xff\xdd\0\4\0\1" + whole[scan:-2]
+    start_of_scan = whole[scan : scan + 10]
+    xmp = b"http://ns.adobe.com/xap/1.0/\0tiff:Orientation".ljust(65_533)
+    bodies = {
+        "impossible markers before one restart": restarting + b"\xff\1" * 2**23 + b"\xff\xd0",
+        "impossible markers and restarts": restarting + b"\xff\1\xff\xd0" * 2**22,
+        "scans of one marker before one restart": restarting
+        + (start_of_scan + b"ab\xff\2") * 1600
+        + bytes(2**24)
+        + b"\xff\xd0",
+        "runs of zeros within": whole[:-2] + (bytes(2**23) + b"\1") * 2,
+        "fill bytes within": whole[:-2] + b"\xff" * 2**24,
+        "pairs of fill bytes": whole[:-2] + b"\xff\xff\0" * 2**22,
+        "orientations that never come": whole[:2] + (b"\xff\xe1\xff\xff" + xmp) * 250 + whole[2:],
+    }
+    for name, body in bodies.items():
+        yield f"jpeg of {name}", lambda body=body: body + b"\xff\xd9"
 
 
 def _jpeg_header(width: int, height: int) -> bytes:
@@ -86,41 +112,41 @@ def _many_passes(width: int, height: int, passes: int) -> bytes:
 
 
 def _cut_large_jpeg() -> bytes:
-    data = encoded(_large(5400, 5400), "JPEG")
+    data = encoded(large(5400, 5400), "JPEG")
     return data[: len(data) * 9 // 10]
 
 
 def _cut_ink() -> bytes:
-    data = encoded(Image.fromarray(_large(4000, 4000)).convert("RGB").convert("CMYK"), "JPEG")
+    data = encoded(Image.fromarray(large(4000, 4000)).convert("RGB").convert("CMYK"), "JPEG")
     return data[: len(data) // 2]
 
 
 def largest() -> Named:
     """Honest files at the limits: they must be read, and in time."""
-    yield "jpeg of 31 megapixels", lambda: encoded(_large(6200, 5000), "JPEG", quality=90)
+    yield "jpeg of 31 megapixels", lambda: encoded(large(6200, 5000), "JPEG", quality=90)
     yield "colour jpeg of 31 megapixels", lambda: _colour(imagecodecs.jpeg8_encode, 6200, 5000)
     yield (
         "progressive colour jpeg of 16 megapixels",
-        lambda: encoded(Image.fromarray(_large(4000, 4000)).convert("RGB"), "JPEG", progressive=True, subsampling=0),
+        lambda: encoded(Image.fromarray(large(4000, 4000)).convert("RGB"), "JPEG", progressive=True, subsampling=0),
     )
-    yield "png of 31 megapixels", lambda: encoded(_large(6200, 5000), "PNG", compress_level=1)
-    yield "16 bit png of 31 megapixels", lambda: encoded(_large(6200, 5000, "uint16"), "PNG", compress_level=1)
+    yield "png of 31 megapixels", lambda: encoded(large(6200, 5000), "PNG", compress_level=1)
+    yield "16 bit png of 31 megapixels", lambda: encoded(large(6200, 5000, "uint16"), "PNG", compress_level=1)
     yield "rgba png of 31 megapixels", lambda: _colour(imagecodecs.png_encode, 6200, 5000, alpha=True)
     yield (
         "16 bit rgba png of 20 megapixels",
-        lambda: imagecodecs.png_encode(np.dstack([_large(4500, 4500, "uint16") & 0xF00] * 4), level=1),
+        lambda: imagecodecs.png_encode(np.dstack([large(4500, 4500, "uint16") & 0xF00] * 4), level=1),
     )
-    yield "16 bit tiff of 31 megapixels", lambda: encoded(_large(6200, 5000, "uint16"), "TIFF")
-    yield "lzw tiff of 31 megapixels", lambda: encoded(_large(6200, 5000), "TIFF", compression="tiff_lzw")
-    yield "float tiff of 16 megapixels", lambda: encoded(_large(4000, 4000).astype(np.float32) * 3, "TIFF")
+    yield "16 bit tiff of 31 megapixels", lambda: encoded(large(6200, 5000, "uint16"), "TIFF")
+    yield "lzw tiff of 31 megapixels", lambda: encoded(large(6200, 5000), "TIFF", compression="tiff_lzw")
+    yield "float tiff of 16 megapixels", lambda: encoded(large(4000, 4000).astype(np.float32) * 3, "TIFF")
     yield (
         "float tiff of 31 megapixels, packed",
-        lambda: encoded(_large(6200, 5000).astype(np.float32), "TIFF", compression="tiff_adobe_deflate"),
+        lambda: encoded(large(6200, 5000).astype(np.float32), "TIFF", compression="tiff_adobe_deflate"),
     )
-    yield "bmp of 31 megapixels", lambda: encoded(_large(6200, 5000), "BMP")
+    yield "bmp of 31 megapixels", lambda: encoded(large(6200, 5000), "BMP")
     yield "webp of 16 megapixels", lambda: _webp_lossless(16_000, 1_000)
-    yield "lossy webp of 16 megapixels", lambda: encoded(_large(4000, 4000), "WebP", method=0)
-    yield "dicom of 31 megapixels", lambda: dicom.file_bytes(dicom.dataset(_large(6200, 5000, "uint16"), BitsStored=12))
+    yield "lossy webp of 16 megapixels", lambda: encoded(large(4000, 4000), "WebP", method=0)
+    yield "dicom of 31 megapixels", lambda: dicom.file_bytes(dicom.dataset(large(6200, 5000, "uint16"), BitsStored=12))
     side = int(MAX_COMPRESSED_PIXELS**0.5)
     for name in ("RLE", "JPEG_LOSSLESS_SV1", "JPEG_LS", "JPEG_EXTENDED"):
         yield f"dicom of 20 megapixels, {name}", partial(_large_dicom, getattr(dicom, name), side, 0)
@@ -130,11 +156,11 @@ def largest() -> Named:
 
 
 def _large_dicom(syntax: str, side: int, shift: int) -> bytes:
-    return dicom.compressed(_large(side, side, "uint16") >> shift, syntax, BitsStored=12)
+    return dicom.compressed(large(side, side, "uint16") >> shift, syntax, BitsStored=12)
 
 
 def _colour(encode: object, rows: int, columns: int, *, alpha: bool = False) -> bytes:
-    grey = _large(rows, columns)
+    grey = large(rows, columns)
     return encode(np.dstack([grey, grey, 255 - grey, *([grey] if alpha else [])]), level=1 if alpha else 85)
 
 

@@ -1,4 +1,4 @@
-"""The hostile corpus, every case of it: a Radiograph or a sentence, within 2 s and 500 MB."""
+"""The hostile corpus, every case of it: a Radiograph or a sentence, in time and within 500 MB."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def test_the_runner_sees_what_it_should(tmp_path, monkeypatch) -> None:
         raise UnreadableRadiograph("Slow.")
 
     monkeypatch.setattr(hostile_corpus, "MAX_SECONDS", 0.2)
+    monkeypatch.setattr(hostile_corpus, "MAX_READINGS", 0)
     assert not reading(slow).clean
 
     def large() -> None:

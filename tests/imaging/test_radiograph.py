@@ -185,6 +185,7 @@ def test_real_radiographs_are_what_pillow_shows(fracatlas_dir: Path) -> None:
         (b"PK\x03\x04rest", "archive"),
         (b"<!DOCTYPE html><html>", "web page"),
         (b'<?xml version="1.0"?>\n<svg xmlns="x">', "SVG"),
+        (b'<!-- one --><!-- two -->\n<svg xmlns="x">', "SVG"),
         (b"GIF89a\x01\0", "GIF"),
         (b"\0\0\0\x18ftypheic....", "HEIC"),
         (b"just some words", "not an image"),
@@ -215,8 +216,10 @@ def test_paths_that_lead_nowhere_get_a_sentence(tmp_path: Path) -> None:
     huge = tmp_path / "huge.jpg"
     with huge.open("wb") as file:
         file.truncate(10**9)
-    with pytest.raises(UnreadableRadiograph, match="the limit is 64 MB"):
+    with pytest.raises(UnreadableRadiograph, match=r"is 953\.7 MB; the limit is 64 MB"):
         read_radiograph(huge)
+    with pytest.raises(UnreadableRadiograph, match=r"is 64\.1 MB; the limit is 64 MB"):
+        read_radiograph(bytes(64 * 2**20 + 1))
 
 
 def test_content_counts_not_the_name(tmp_path: Path) -> None:

@@ -103,7 +103,10 @@ def same_id(text: str) -> str:
     Returns:
         The normalised identifier.
     """
-    return unicodedata.normalize("NFC", re.sub(r"^0*(\d+?)(?:[.,]0+)?$", r"\1", text.strip()))
+    text = text.strip()
+    if number := re.fullmatch(r"(\d+)(?:[.,]0+)?", text):
+        text = number[1].lstrip("0") or "0"
+    return unicodedata.normalize("NFC", text)
 
 
 def _named_rows(text: CsvText, finder: FileFinder) -> pd.DataFrame:

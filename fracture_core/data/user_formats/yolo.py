@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from fracture_core.data.fracatlas import DatasetError
 from fracture_core.data.user_formats.class_names import fracture_classes, quoted, split_part
@@ -78,17 +78,21 @@ def class_names(root: Path) -> tuple[dict[int, str], str]:
         The names by class number, and the file they come from.
 
     Raises:
-        DatasetError: No file names the classes.
+        DatasetError: No file names the classes, or what could name them is no valid YAML.
     """
     files = [file for pattern in ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml") for file in sorted(root.glob(pattern))]
+    broken = None
     for file in files:
-        if names := _yaml_names(_text(file)):
-            return names, file.name
+        try:
+            if names := _yaml_names(_text(file)):
+                return names, file.name
+        except DatasetError as error:  # of another purpose, perhaps: the names may be in the next one
+            broken = broken or DatasetError(f"{file.name} {error}")
     for file in (root / folder / name for folder in ("", "labels") for name in _NAMES_FILES):
         if file.is_file():
             lines = _text(file).splitlines()
             return {number: line.strip() for number, line in enumerate(lines) if line.strip()}, file.name
-    raise DatasetError(
+    raise broken or DatasetError(
         f"{root.name} has YOLO labels, but no data.yaml or classes.txt that names their classes: add one, "
         "so that it is known which of them is a fracture."
     )
@@ -142,23 +146,22 @@ def _box(values: list[float]) -> list[float]:
 
 
 def _yaml_names(text: str) -> dict[int, str]:
-    """Read `names` of a data.yaml: a list in brackets, a list of lines, or lines with numbers."""
-    block = re.search(r"^names:[ \t]*(\[.*?\]|\{.*?\})?[ \t]*(?:#.*)?$", text, re.MULTILINE | re.DOTALL)
-    if not block:
+    """Read `names` of a data.yaml, a list or a mapping from numbers; raise DatasetError if the file is no YAML."""
+    try:
+        # Leaves every scalar a string: YAML has "no" for false. Not the C parser, which deep nesting crashes.
+        content = yaml.load(text, yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise DatasetError("is not valid YAML" + (f" (see line {mark.line + 1})." if mark else ".")) from error
+    names = content.get("names") if isinstance(content, dict) else None
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         return {}
-    if block[1]:
-        words = re.findall(r"""\s*(?:(\d+)\s*:\s*)?(?:'([^']*)'|"([^"]*)"|([^,\[\]{}'":]+))""", block[1])
-        names = [(number, (plain or single or double).strip()) for number, plain, single, double in words]
-        names = [pair for pair in names if pair[1]]
-    else:
-        names = []
-        for line in text[block.end() :].splitlines()[1:]:
-            entry = re.match(r"\s*(?:-|(\d+)\s*:)\s*['\"]?([^'\"#]*)", line)
-            if line.strip() and not entry:
-                break
-            if entry and entry[2].strip():
-                names.append((entry[1] or "", entry[2].strip()))
-    return {int(number) if number else place: name for place, (number, name) in enumerate(names)}
+    try:
+        return {int(number): name for number, name in names.items() if name}
+    except (ValueError, TypeError) as error:
+        raise DatasetError("numbers its classes with something else than whole numbers.") from error
 
 
 def _text(file: Path) -> str:
