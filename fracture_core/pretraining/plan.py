@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
@@ -99,6 +102,32 @@ class Plan:
             return cls.from_json(json.loads(path.read_text("utf-8")))
         except (OSError, ValueError) as error:
             raise PretrainingError(f"The plan {str(name_or_path)!r} cannot be read ({error}).") from error
+
+
+@contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold a run's folder: two processes that write the same checkpoints would undo each other's steps.
+
+    Args:
+        folder: The run's folder, which exists.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        PretrainingError: Another process holds it, or it cannot be written.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise PretrainingError(f"Another process is pre-training in {folder}; choose another folder.") from None
+    except OSError as error:
+        raise PretrainingError(f"{folder} cannot be written ({error.strerror}).") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def claim_folder(folder: Path, plan: Plan, **origin: Any) -> None:

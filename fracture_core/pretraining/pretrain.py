@@ -22,7 +22,7 @@ import numpy as np
 from fracture_core.data.image_cache import load_image_cache
 from fracture_core.data.split import Split
 from fracture_core.network.weights import Weights, layer_keys, load_weights, save_weights, set_weights, weights_of
-from fracture_core.pretraining.plan import Plan, PretrainingError, Stage, claim_folder
+from fracture_core.pretraining.plan import Plan, PretrainingError, Stage, claim_folder, folder_lock
 from fracture_core.provenance import provenance
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder
@@ -59,7 +59,7 @@ def pretrain(
         The folder, then a finished run that can be packaged.
 
     Raises:
-        PretrainingError: PyTorch is not installed, a schedule is invalid, or the folder is another run's.
+        PretrainingError: PyTorch is not installed, a schedule is invalid, or the folder is another run's or in use.
     """
     if find_spec("torch") is None:
         raise PretrainingError(
@@ -71,19 +71,20 @@ def pretrain(
     for stage in plan.stages:
         _schedule(stage)  # what is wrong with the last stage is said before the first one's hours
     folder.mkdir(parents=True, exist_ok=True)
-    model = build_model(plan.recipe)
-    origin = start(model).to_json()
-    claim_folder(folder, plan, start=origin, split=split.digest)
-    weights = weights_of(model)
-    for stage in plan.stages:
-        finished = folder / stage.name / "average.safetensors"
-        if not finished.exists():
-            _run_stage(plan, stage, dataset, split, folder / stage.name, weights, report)
-        weights = load_weights(finished)
-    graph = graph_from_keras(model)
-    if plan.statistics_images:
-        weights = _measured_again(plan, dataset, split, graph, weights)
-    return _finish(plan, folder, weights, graph, split, origin)
+    with folder_lock(folder):
+        model = build_model(plan.recipe)
+        origin = start(model).to_json()
+        claim_folder(folder, plan, start=origin, split=split.digest)
+        weights = weights_of(model)
+        for stage in plan.stages:
+            finished = folder / stage.name / "average.safetensors"
+            if not finished.exists():
+                _run_stage(plan, stage, dataset, split, folder / stage.name, weights, report)
+            weights = load_weights(finished)
+        graph = graph_from_keras(model)
+        if plan.statistics_images:
+            weights = _measured_again(plan, dataset, split, graph, weights)
+        return _finish(plan, folder, weights, graph, split, origin)
 
 
 def _run_stage(

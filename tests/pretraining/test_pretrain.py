@@ -23,7 +23,7 @@ from fracture_core.network.weights import load_weights, weights_of  # noqa: E402
 from fracture_core.paths import RECIPES  # noqa: E402
 from fracture_core.pretraining.batches import StageSchedule, batches  # noqa: E402
 from fracture_core.pretraining.loop import Pretraining  # noqa: E402
-from fracture_core.pretraining.plan import Plan, PretrainingError, claim_folder  # noqa: E402
+from fracture_core.pretraining.plan import Plan, PretrainingError, claim_folder, folder_lock  # noqa: E402
 from fracture_core.pretraining.pretrain import match, pretrain  # noqa: E402
 from fracture_core.pretraining.view_batches import view_batches  # noqa: E402
 from fracture_core.recipe import Augmentation, Recipe  # noqa: E402
@@ -191,6 +191,18 @@ def test_a_folder_of_a_training_is_left_alone(tmp_path):
     with pytest.raises(PretrainingError, match="differs in: kind"):
         claim_folder(tmp_path, plan)
     assert [path.name for path in tmp_path.iterdir()] == ["job.json"]
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path, material):
+    dataset, *_ = material
+    stage = {"name": "one", "image_size": 64, "teacher": False, "schedule": {"steps": 1, "sizes": (64,)}}
+    plan = Plan.from_json({"recipe": RECIPE.to_json(), "stages": [stage]})
+    split = reference_split(list(dataset.table.index), dataset.table["csv_label"].to_numpy())
+    run = lambda: pretrain(plan, dataset, split, tmp_path, lambda m: start_from(m, plan.recipe))  # noqa: E731
+    with folder_lock(tmp_path), pytest.raises(PretrainingError, match="Another process is pre-training in"):
+        run()
+    assert not (tmp_path / "plan.json").exists()
+    assert (run() / "weights.safetensors").exists()
 
 
 @pytest.mark.parametrize("data", [None, [], {}, {"stages": []}, {"recipe": {"name": "x"}, "stages": [{"name": "a"}]}])
