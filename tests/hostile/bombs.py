@@ -66,22 +66,20 @@ def _slow_jpeg() -> Named:
     whole = SOUND["jpeg"]()
     scan = whole.index(b"\xff\xda")
     restarting = whole[:scan] + b"\xff\xdd\0\4\0\1" + whole[scan:-2]
-    start_of_scan = whole[scan : scan + 10]
-    xmp = b"http://ns.adobe.com/xap/1.0/\0tiff:Orientation".ljust(65_533)
-    bodies = {
-        "impossible markers before one restart": restarting + b"\xff\1" * 2**23 + b"\xff\xd0",
-        "impossible markers and restarts": restarting + b"\xff\1\xff\xd0" * 2**22,
-        "scans of one marker before one restart": restarting
-        + (start_of_scan + b"ab\xff\2") * 1600
-        + bytes(2**24)
-        + b"\xff\xd0",
-        "runs of zeros within": whole[:-2] + (bytes(2**23) + b"\1") * 2,
-        "fill bytes within": whole[:-2] + b"\xff" * 2**24,
-        "pairs of fill bytes": whole[:-2] + b"\xff\xff\0" * 2**22,
-        "orientations that never come": whole[:2] + (b"\xff\xe1\xff\xff" + xmp) * 250 + whole[2:],
+    short_scan = whole[scan : scan + 10] + b"ab\xff\2"
+    xmp = b"\xff\xe1\xff\xff" + b"http://ns.adobe.com/xap/1.0/\0tiff:Orientation".ljust(65_533)
+    #: How each begins, what it repeats and how often, how it ends.
+    streams = {
+        "impossible markers before one restart": (restarting, b"\xff\1", 2**23, b"\xff\xd0"),
+        "impossible markers and restarts": (restarting, b"\xff\1\xff\xd0", 2**22, b""),
+        "scans of one marker before one restart": (restarting + short_scan * 1600, b"\0", 2**24, b"\xff\xd0"),
+        "zeros within": (whole[:-2], b"\0", 2**24, b"\1"),
+        "fill bytes within": (whole[:-2], b"\xff", 2**24, b""),
+        "pairs of fill bytes": (whole[:-2], b"\xff\xff\0", 2**22, b""),
+        "orientations that never come": (whole[:2], xmp, 250, whole[2:-2]),
     }
-    for name, body in bodies.items():
-        yield f"jpeg of {name}", lambda body=body: body + b"\xff\xd9"
+    for name, (start, part, times, end) in streams.items():
+        yield f"jpeg of {name}", lambda a=start, b=part, n=times, c=end: a + b * n + c + b"\xff\xd9"
 
 
 def _jpeg_header(width: int, height: int) -> bytes:

@@ -84,10 +84,10 @@ def class_names(root: Path) -> tuple[dict[int, str], str]:
     broken = None
     for file in files:
         try:
-            if names := _yaml_names(_text(file)):
+            if names := _yaml_names(file):
                 return names, file.name
         except DatasetError as error:  # of another purpose, perhaps: the names may be in the next one
-            broken = broken or DatasetError(f"{file.name} {error}")
+            broken = broken or error
     for file in (root / folder / name for folder in ("", "labels") for name in _NAMES_FILES):
         if file.is_file():
             lines = _text(file).splitlines()
@@ -145,14 +145,15 @@ def _box(values: list[float]) -> list[float]:
     return [left, top, width, height]
 
 
-def _yaml_names(text: str) -> dict[int, str]:
+def _yaml_names(file: Path) -> dict[int, str]:
     """Read `names` of a data.yaml, a list or a mapping from numbers; raise DatasetError if the file is no YAML."""
     try:
         # Leaves every scalar a string: YAML has "no" for false. Not the C parser, which deep nesting crashes.
-        content = yaml.load(text, yaml.BaseLoader)
+        content = yaml.load(_text(file), yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        raise DatasetError("is not valid YAML" + (f" (see line {mark.line + 1})." if mark else ".")) from error
+        where = f" (see line {mark.line + 1})" if mark else ""
+        raise DatasetError(f"{file.name} is not valid YAML{where}.") from error
     names = content.get("names") if isinstance(content, dict) else None
     if isinstance(names, list):
         names = dict(enumerate(names))
@@ -160,8 +161,8 @@ def _yaml_names(text: str) -> dict[int, str]:
         return {}
     try:
         return {int(number): name for number, name in names.items() if name}
-    except (ValueError, TypeError) as error:
-        raise DatasetError("numbers its classes with something else than whole numbers.") from error
+    except ValueError as error:
+        raise DatasetError(f"{file.name} numbers its classes with something else than whole numbers.") from error
 
 
 def _text(file: Path) -> str:
