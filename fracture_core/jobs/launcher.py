@@ -27,7 +27,7 @@ from fracture_core.jobs.preparation import JobError, check, prepare, resolved_fo
 from fracture_core.jobs.status import RunStatus, find_run, status
 from fracture_core.paths import models_folder, working_folder
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import RunFolder
+from fracture_core.training.run_folder import RunFolder, new_run_path
 
 #: The command line that runs before `resume RUN`.
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "fracture_core")
@@ -60,9 +60,12 @@ def start(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -> 
         check_idle()
         if bundle in list_bundles(models_folder()):
             raise JobError(f"There is already a bundle named {bundle!r}; choose another name.")
-        run = prepare(recipe, dataset, bundle)
+        run = new_run_path(recipe).resolve()
         try:
-            return _launch(run)
+            with announced(run):  # before its folder is there, or it would be listed as interrupted for a moment
+                prepare(recipe, dataset, bundle, run)
+                trains = _launch(run)
+            return run if trains else _ended(run)
         except FractureCoreError:
             if not RunFolder(run).started:
                 shutil.rmtree(run, ignore_errors=True)
@@ -92,7 +95,9 @@ def resume(run: str | Path) -> Path:
             raise JobError(f"The run {current.name} cannot be resumed: it is {current.state}.")
         if Job.read(current.run) is None:
             raise JobError(f"The run {current.name} was not started as a job; resume it with `train --resume`.")
-        return _launch(current.run)
+        with announced(current.run):
+            trains = _launch(current.run)
+        return current.run if trains else _ended(current.run)
 
 
 def measure(recipe: Recipe, dataset: Sources | str | Path | None, stop: threading.Event | None = None) -> None:
@@ -202,20 +207,24 @@ def wait(run: Path, seconds: float) -> RunStatus:
     return current
 
 
-def _launch(run: Path) -> Path:
-    """Start the run's process, and return its folder as soon as the process holds the training lock."""
-    with announced(run):
-        child = _spawn(run)
-        end = time.monotonic() + _START_TIMEOUT_S
-        while child.poll() is None and time.monotonic() < end:
-            holder = current_trainer()
-            if holder is not None and holder.pid == child.pid:
-                return run
-            time.sleep(0.05)
+def _launch(run: Path) -> bool:
+    """Start a run's process, and return whether it holds the training lock now; otherwise it has ended."""
+    child = _spawn(run)
+    end = time.monotonic() + _START_TIMEOUT_S
+    while child.poll() is None:
+        holder = current_trainer()
+        if holder is not None and holder.pid == child.pid:
+            return True
+        if time.monotonic() >= end:
+            child.kill()
+            raise JobError("The run's process did not start in time and was ended.")
+        time.sleep(0.05)
+    return False
+
+
+def _ended(run: Path) -> Path:
+    """Return the folder of a run whose process ended at once with its work done; else raise JobError."""
     current = status(run)
-    if child.poll() is None:
-        child.kill()
-        raise JobError("The run's process did not start in time and was ended.")
     if current.state in ("finished", "stopped"):
         return run
     raise JobError(current.error if current.state == "failed" else _last_error(run))

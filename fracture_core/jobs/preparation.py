@@ -26,13 +26,14 @@ class JobError(FractureCoreError):
     """A run that cannot be started, resumed or stopped."""
 
 
-def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -> Path:
+def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str, run: Path | None = None) -> Path:
     """Create the folder of a run with everything that its process needs to know.
 
     Args:
         recipe: What to train.
         dataset: Where the radiographs are: a folder or csv; None for the default FracAtlas.
         bundle: Name of the bundle to create.
+        run: The absolute path of the folder, which does not exist yet; by default a new one in the user's runs.
 
     Returns:
         The run's folder.
@@ -42,7 +43,7 @@ def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -
         JobError: The folder cannot be written; nothing is left behind.
     """
     check_name(bundle)
-    run = new_run_path(recipe).resolve()
+    run = run or new_run_path(recipe).resolve()
     sources = Sources.of(dataset)
     try:
         RunFolder(run).write_recipe(recipe)

@@ -80,16 +80,26 @@ def status(run: Path) -> RunStatus:
     run = Path(run).resolve()
     if not (run / "recipe.json").is_file():
         raise RunError(f"{run.name} is not the folder of a run: it has no recipe.json.")
+    trains = _trains(run)
+    starting = not trains and is_starting(run)
+    if not trains and not starting:
+        trains = _trains(run)  # its process may have taken the lock between the two looks
+    # Read only now, or a run that ends at this moment would seem to have ended without a word.
     saved = read_json(run / "progress.json")
     known = {key: saved[key] for key in RunStatus.__dataclass_fields__ if key in saved and key not in ("run", "state")}
-    trainer = current_trainer()
-    if trainer is not None and trainer.run == run:
+    if trains:
         stopping = get_request(run) == "stop"
         state: State = "stopping" if stopping else "paused" if saved.get("paused") else "running"
         return RunStatus(run, state, **(known | {"error": "", "bundle": None}))
-    if is_starting(run):
+    if starting:
         return RunStatus(run, "starting", epochs=known.get("epochs", 0))
     return RunStatus(run, _ended(run, saved), **(known | {"error": _reason(run, saved)}))
+
+
+def _trains(run: Path) -> bool:
+    """Return whether a run's process holds the training lock; `run` is absolute."""
+    trainer = current_trainer()
+    return trainer is not None and trainer.run == run
 
 
 def list_runs() -> list[RunStatus]:
