@@ -38,6 +38,7 @@ def random_view(
     rng: np.random.Generator,
     *,
     whole: float = 0.5,
+    unchanged: float = 0.0,
     beside: Sequence[tuple[ImagePyramid, bool]] = (),
 ) -> View:
     """Cut and change one view at random; the same `rng` state gives the same view.
@@ -48,6 +49,7 @@ def random_view(
         size: side of the view, in pixels.
         rng: what decides.
         whole: share, 0..1, of the views that show the whole radiograph at about its own scale.
+        unchanged: share, 0..1, of those that keep the radiograph's grey values, as the network will read them.
         beside: further radiographs, laid next to the first one, as several are on one film.
 
     Returns:
@@ -69,7 +71,9 @@ def random_view(
     else:
         boxes, label = boxes[shares > 0], fractured
     square, inside = _warped(source, matrix, size)
-    return View(square=change_appearance(square, inside, boxes, rng), boxes=boxes, fractured=label)
+    if close or not unchanged or rng.random() >= unchanged:
+        square = change_appearance(square, inside, boxes, rng)
+    return View(square=square, boxes=boxes, fractured=label)
 
 
 def _geometry(source: ImagePyramid, fractured: bool, size: int, rng: np.random.Generator, *, close: bool) -> np.ndarray:

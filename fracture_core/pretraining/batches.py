@@ -47,6 +47,7 @@ class StageSchedule:
     # of random views, where a stage shows those
     sizes: tuple[int, ...] = ()  # of the square, one drawn a step, as many images as keep its cost; () the stage's
     whole: float = 0.5  # share of the views that show the whole radiograph
+    unchanged: float = 0.0  # share of those whose grey values stay as they are
     joined: float = 0.05  # share of the views that show several radiographs side by side
     teacher_size: int = 0  # of the square that the teacher reads, where it is another than the student's
     checkpoint_every: int = 50

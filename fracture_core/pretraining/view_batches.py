@@ -42,7 +42,8 @@ def view_batches(
         beside = []
         if rng.random() < schedule.joined:
             beside = [(images[i], False) for i in rng.choice(by_label[0], int(rng.integers(1, 3)))]
-        return random_view(images[image_id], bool(labels[image_id]), size, rng, whole=schedule.whole, beside=beside)
+        kinds = {"whole": schedule.whole, "unchanged": schedule.unchanged}
+        return random_view(images[image_id], bool(labels[image_id]), size, rng, **kinds, beside=beside)
 
     def make(step: int) -> Batch:
         rng = np.random.default_rng([recipe.seed, step])

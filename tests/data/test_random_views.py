@@ -111,6 +111,21 @@ def test_close_ups_are_cut_from_the_radiographs_own_pixels(plain) -> None:
     assert max(spread) > 35  # interpolation halves it; any smaller level of the pyramid is evenly grey
 
 
+@pytest.mark.parametrize(("whole", "unchanged"), [(1.0, 0.0), (1.0, 0.5), (1.0, 1.0), (0.0, 1.0)])
+def test_a_share_of_the_whole_views_keeps_the_grey_values(monkeypatch, whole: float, unchanged: float) -> None:
+    changed = []
+
+    def change_appearance(square, inside, boxes, rng):
+        changed.append(square)
+        return np.full_like(square, 7)
+
+    monkeypatch.setattr(random_views, "change_appearance", change_appearance)
+    views = [view(seed, whole=whole, unchanged=unchanged) for seed in range(100)]
+    kept = sum(made.square.max() > 7 for made in views)
+    assert kept + len(changed) == 100
+    assert 35 <= kept <= 65 if (whole, unchanged) == (1.0, 0.5) else kept == 100 * whole * unchanged
+
+
 def test_a_pyramid_is_the_radiograph_halved_and_knows_where_there_is_anatomy() -> None:
     pixels = np.zeros((800, 600), np.uint8)
     pixels[500:700, 350:450] = np.random.default_rng(0).integers(100, 256, (200, 100))
