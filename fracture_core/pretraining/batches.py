@@ -50,6 +50,7 @@ class StageSchedule:
     unchanged: float = 0.0  # share of those whose grey values stay as they are
     joined: float = 0.05  # share of the views that show several radiographs side by side
     teacher_size: int = 0  # of the square that the teacher reads, where it is another than the student's
+    teacher_mirrored: bool = False  # whether it answers as the mean over a view and its mirror image
     checkpoint_every: int = 50
     validate_every: int = 100
 

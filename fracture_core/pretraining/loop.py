@@ -70,7 +70,7 @@ class Pretraining:
         self.teacher = None
         self.projections = torch.nn.ModuleList()
         if teacher:
-            self.teacher = Teacher(*teacher, matches, engine_precision())
+            self.teacher = Teacher(*teacher, matches, engine_precision(), mirrored=schedule.teacher_mirrored)
         self.optimiser: (
             torch.optim.Optimizer | MuonBesideAdamW
         )  # made by `_prepare`, which knows the teacher's projections

@@ -107,6 +107,7 @@ def _run_stage(
     teacher, matches = None, ()
     if stage.teacher:
         network = _teacher(plan, stage.schedule.get("teacher_size") or stage.image_size)
+        check_answers(network, schedule)
         teacher = graph_from_keras(network), weights_of(network)
         assert plan.teacher is not None  # a plan whose stages ask for one names it
         matches = match(plan.teacher, recipe.backbone, network, student)
@@ -123,6 +124,21 @@ def _schedule(stage: Stage) -> StageSchedule:
         return StageSchedule.from_json(stage.schedule)
     except (TypeError, ValueError) as error:
         raise PretrainingError(f"The schedule of stage {stage.name!r} is invalid ({error}).") from error
+
+
+def check_answers(teacher: keras.Model, schedule: StageSchedule) -> None:
+    """Check that a teacher can teach what a schedule asks for.
+
+    Args:
+        teacher: With the outputs that it has, by name.
+        schedule: The stage's.
+
+    Raises:
+        PretrainingError: It has no heads, and its logits or cells are to be learned from.
+    """
+    asked = [name for name in ("logit_weight", "cell_weight", "teacher_mirrored") if getattr(schedule, name)]
+    if asked and "cells" not in teacher.output:
+        raise PretrainingError(f"The teacher has no heads, and the schedule asks for its answers: {', '.join(asked)}.")
 
 
 def _measured_again(plan: Plan, dataset: FracAtlas, split: Split, graph: Graph, weights: Weights) -> Weights:

@@ -15,9 +15,22 @@ _CLIP = 4.0
 
 
 class Teacher:
-    """A frozen network, run by the inference engine, whose standardised maps the student matches."""
+    """A frozen network, run by the inference engine, whose standardised maps the student matches.
 
-    def __init__(self, graph: Graph, weights: Weights, matches: tuple[tuple[str, str], ...], precision: str = "f32"):
+    Where it is `mirrored`, its logits and cells are the means over an image and its mirror image, as a bundle with both
+    test-time views answers. Its maps are those of the image alone.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        weights: Weights,
+        matches: tuple[tuple[str, str], ...],
+        precision: str = "f32",
+        *,
+        mirrored: bool = False,
+    ):
+        self.mirrored = mirrored
         taps = {node: node for node, _ in matches}
         self.engine = Engine(graph.with_outputs(taps), weights, precision=precision)
         self.matches = matches
@@ -45,6 +58,10 @@ class Teacher:
             The maps, float32 (n, C, h, w) within +-4, one per match; and all outputs of the network.
         """
         outputs = self._outputs(images)
+        if self.mirrored:
+            other = self._outputs(images.flip(-1))
+            outputs["logit"] = (outputs["logit"] + other["logit"]) / 2
+            outputs["cells"] = (outputs["cells"] + other["cells"].flip(-1)) / 2
         pairs = zip(self._maps(outputs), self.statistics, strict=True)
         return [((value - mean) / deviation).clamp(-_CLIP, _CLIP) for value, (mean, deviation) in pairs], outputs
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from functools import partial
 
+import keras
 import numpy as np
 import pytest
 
@@ -24,7 +25,8 @@ from fracture_core.paths import RECIPES  # noqa: E402
 from fracture_core.pretraining.batches import StageSchedule, batches  # noqa: E402
 from fracture_core.pretraining.loop import Pretraining  # noqa: E402
 from fracture_core.pretraining.plan import Plan, PretrainingError, claim_folder, folder_lock  # noqa: E402
-from fracture_core.pretraining.pretrain import match, pretrain  # noqa: E402
+from fracture_core.pretraining.pretrain import check_answers, match, pretrain  # noqa: E402
+from fracture_core.pretraining.teacher import Teacher  # noqa: E402
 from fracture_core.pretraining.view_batches import view_batches  # noqa: E402
 from fracture_core.recipe import Augmentation, Recipe  # noqa: E402
 from fracture_core.training.initial_weights import start_from  # noqa: E402
@@ -261,6 +263,32 @@ def test_a_teacher_with_heads_teaches_its_logits_and_cells(tmp_path, material, n
     assert losses["dense"] == 0
     assert losses["cells"].item() == pytest.approx(2.0 * 0.5**2 / 2, rel=1e-4)
     assert losses["logit"].item() == pytest.approx(-(p * q.log() + (1 - p) * (1 - q).log()).mean().item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("asked", ["logit_weight", "cell_weight", "teacher_mirrored"])
+def test_a_teacher_without_heads_cannot_teach_its_answers(asked):
+    radiograph = keras.Input((64, 64, 1))
+    trunk = keras.Model(radiograph, {"last_map": keras.layers.MaxPooling2D(32)(radiograph)})
+    check_answers(trunk, SCHEDULE)
+    check_answers(build_model(RECIPE), dataclasses.replace(SCHEDULE, **{asked: 1}))
+    with pytest.raises(PretrainingError, match=f"no heads.*{asked}"):
+        check_answers(trunk, dataclasses.replace(SCHEDULE, **{asked: 1}))
+
+
+def test_a_mirrored_teacher_answers_as_the_mean_over_both_and_its_maps_stay(material, network):
+    _, pictures, boxes, labels, _ = material
+    images = next(batches(pictures, boxes, labels, RECIPE, SCHEDULE, 0)).images
+    (graph, weights), matches = teacher()
+    plain, mirrored = (Teacher(graph, weights, matches, mirrored=both) for both in (False, True))
+    for one in (plain, mirrored):
+        one.measure([images])
+    maps, answers = plain.targets(images)
+    _, turned = plain.targets(images.flip(-1))
+    same, both = mirrored.targets(images)
+    assert all(torch.equal(one, other) for one, other in zip(maps, same, strict=True))
+    assert (answers["logit"] - turned["logit"]).abs().max() > 0.001
+    torch.testing.assert_close(both["logit"], (answers["logit"] + turned["logit"]) / 2)
+    torch.testing.assert_close(both["cells"], (answers["cells"] + turned["cells"].flip(-1)) / 2)
 
 
 @pytest.mark.parametrize(
