@@ -138,6 +138,13 @@ class Recipe:
             raise RecipeError(f"A recipe has no setting {', '.join(sorted(unknown))}.")
         return dataclasses.replace(self, **changes)
 
+    @property
+    def reading(self) -> str:
+        """How a radiograph is read, in words: the sizes, and the views if there are more than the plain one."""
+        sizes = " and ".join(f"{size} x {size}" for size in (self.image_size, *self.test_time_sizes))
+        views = " and ".join({"plain": "as it is", "flip": "mirrored"}[view] for view in self.test_time_views)
+        return f"{sizes} pixels" if self.test_time_views == ("plain",) else f"{sizes} pixels, {views},"
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data; `Recipe.from_json` is its inverse.
 

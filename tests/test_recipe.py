@@ -81,6 +81,18 @@ def test_a_choice_that_makes_no_sense_is_named(choice, value, word):
     assert str(caught.value).endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "288 x 288 pixels"),
+        ({"test_time_views": ("plain", "flip")}, "288 x 288 pixels, as it is and mirrored,"),
+        ({"test_time_sizes": (256, 224)}, "288 x 288 and 256 x 256 and 224 x 224 pixels"),
+    ],
+)
+def test_says_how_a_radiograph_is_read(changes, words):
+    assert Recipe(name="one", image_size=288, **changes).reading == words
+
+
 def test_augmentation_is_checked_too():
     with pytest.raises(RecipeError, match="zoom"):
         Augmentation(zoom=1.5)

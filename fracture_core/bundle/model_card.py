@@ -69,8 +69,8 @@ def _introduction(
     return (
         f"# {name}\n\n"
         "Research demonstrator. Not a medical device; not for diagnosis.\n\n"
-        f"A network ({recipe.backbone}) that reads one bone radiograph at {recipe.image_size} x {recipe.image_size} "
-        "pixels and gives the probability that it shows a fracture. "
+        f"A network ({recipe.backbone}) that reads one bone radiograph at {recipe.reading} "
+        "and gives the probability that it shows a fracture. "
         f"Trained on {provenance.get('trained_on', 'an unknown number of')} images of {dataset_name(provenance)}; "
         f"thresholds and calibration come from {len(val)} validation images ({int(val['label'].sum())} fractured), "
         f"the figures below from {len(test)} test images ({int(test['label'].sum())} fractured) that took no part "

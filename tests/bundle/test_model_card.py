@@ -55,6 +55,12 @@ def test_front_matter(bundle, test_set):
     assert f'- name: "{bundle.name}"' in block and f'base_model: "{bundle.recipe.backbone}"' in block
 
 
+def test_says_how_a_radiograph_is_read(bundle):
+    size = bundle.recipe.image_size
+    views = ", as it is and mirrored," if len(bundle.recipe.test_time_views) == 2 else ""
+    assert f"reads one bone radiograph at {size} x {size} pixels{views} and gives the probability" in bundle.card
+
+
 def test_figures_at_every_threshold(bundle, test_set):
     truth, scores, _ = test_set
     card = plain(bundle.card)
