@@ -46,7 +46,10 @@ class Reading(NamedTuple):
 
 def sizes(text: str) -> tuple[int, ...]:
     """Return the sides that an argument names, the largest first: "320+384" is (384, 320)."""
-    return tuple(sorted({int(part) for part in text.split("+")}, reverse=True))
+    sides = sorted({int(part) for part in text.split("+")}, reverse=True)
+    if any(side < 32 or side % 32 for side in sides):
+        raise argparse.ArgumentTypeError(f"{text} names a size that is not a multiple of 32")
+    return tuple(sides)
 
 
 def measure(scorer: Scorer, head: EvidenceHead, dataset: FracAtlas, ids: tuple[str, ...]) -> Reading:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import numpy as np
 import pytest
@@ -21,11 +22,12 @@ def test_several_sizes_are_read_with_the_largest_first():
     assert sizes("320+384") == sizes("384+320+384") == (384, 320)
 
 
-def test_a_size_that_is_not_a_number_is_refused_by_the_command_line():
+@pytest.mark.parametrize("text", ["320+large", "320+350", "0", "-32"])
+def test_a_size_that_no_network_reads_is_refused_by_the_command_line(text):
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("--sizes", type=sizes)
-    with pytest.raises(argparse.ArgumentError, match="large"):
-        parser.parse_args(["--sizes", "320+large"])
+    with pytest.raises(argparse.ArgumentError, match=re.escape(text)):
+        parser.parse_args([f"--sizes={text}"])
 
 
 def test_figures_agree_with_scikit_learn_and_with_counting():
