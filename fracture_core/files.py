@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +18,7 @@ _LOCK_TIMEOUT_S = 10
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_write(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on a clean exit, flush it to disk and rename it to `path`.
 
     On an exception the temporary file is removed and `path` is left as it was. The rename is atomic on POSIX and
@@ -27,6 +27,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: The file to write; its folder is created if necessary.
+        mode: The file's permissions before the umask; 0o600 for what only its owner may read.
 
     Yields:
         The temporary path, an empty file.
@@ -36,17 +37,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(descriptor)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    # Opened so, it has its permissions from the start. The umask belongs to the process: setting it, even for a moment
+    # to read it, would change the files of other threads.
+    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        # mkstemp creates files that only the user can read; the final file must follow the umask like any other.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -35,3 +35,15 @@ def short_percent(share: float) -> str:
         For example "30 %" or "97.5 %".
     """
     return format_percent(share, 0 if round(100 * share, 1).is_integer() else 1)
+
+
+def inert_cell(text: str) -> str:
+    """Return text for a cell of a CSV file, with an apostrophe in front of what a spreadsheet would run as a formula.
+
+    Args:
+        text: The cell's text.
+
+    Returns:
+        The text to write.
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

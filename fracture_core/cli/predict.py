@@ -145,9 +145,10 @@ def _print_entry(entry: Entry, bundle: Bundle, points: Points) -> None:
         print(f"{file}: error: {printable(entry['error'])}", file=sys.stderr, flush=True)
         return
     if entry["assessed"]:
-        out, within = (point.threshold for point in points)
+        from fracture_core.reporting.finding_text import thresholds_in_words
+
         print(f"{file}: {entry['finding']}, probability {entry['probability']:.3f}")
-        print(f"  unlikely below {out:.3f}, likely at {within:.3f} or above ({bundle.version})")
+        print(f"  {thresholds_in_words(*points, number='{:.3f}'.format)} Model: {bundle.version}.")
         if points[1].site is not None:
             print(f"  {printable(entry['points'])}")
     else:

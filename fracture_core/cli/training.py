@@ -50,7 +50,7 @@ def add_training_commands(commands: Commands) -> None:
     parser.add_argument("plan", nargs="?", default="pretrain", help="a plan's name or file (default: pretrain)")
     add_dataset(parser)
     parser.add_argument("--start", default="imagenet", metavar="WEIGHTS", help="starting weights (default: imagenet)")
-    parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: imagenet)")
+    parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: the plan's)")
     parser.add_argument("--run", dest="folder", type=Path, help="run folder (default: runs/pretrain)")
     parser = command(commands, "package", "Package a finished run folder as a bundle.", _package)
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="the run's folder")

@@ -230,21 +230,30 @@ def _points(
     created = datetime.now(UTC).isoformat(timespec="seconds")
 
     def point(name: str, threshold: float, promised: Promise) -> OperatingPoint:
+        record = _record(promised, threshold, testing, truth, digest, scale)
         at = operating_point(
             name=name,
             threshold=threshold,
-            criterion=promise_text(promised),
+            criterion=_criterion(promised, record),
             labels=testing[0],
             probabilities=testing[1],
             split=SITE,
             created=created,
         )
-        return replace(at, site=_record(promised, threshold, testing, truth, digest, scale))
+        return replace(at, site=record)
 
     return (
         point("rule-out", 0.0 if low is None else float(low), unlikely),
         point("rule-in", float(np.nextafter(1.0, 2.0)) if high is None else float(high), likely),
     )
+
+
+def _criterion(promised: Promise, record: SiteRecord) -> str:
+    """Return how a point was chosen, with the counts at the threshold that is used beside the other point's."""
+    if promised.holds and not record.holds:
+        return f"No film is called {promised.group}: every threshold for it would overlap with the other group."
+    counted = replace(promised, n=record.group, fractured=record.group_fractured, bound=record.bound)
+    return promise_text(counted)
 
 
 def _record(

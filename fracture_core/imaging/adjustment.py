@@ -58,7 +58,10 @@ class Adjustment:
         pixels.flags.writeable = False
         warnings = (*radiograph.warnings, *self._sentences(pixels))
         header = radiograph.header
-        if header is not None and header.pixel_spacing and self.quarter_turns % 2:
+        if header is not None and header.pixel_spacing and self.corners:
+            # Straightening changes the scale, and differently from place to place.
+            header = replace(header, pixel_spacing=None)
+        elif header is not None and header.pixel_spacing and self.quarter_turns % 2:
             across, down = header.pixel_spacing
             header = replace(header, pixel_spacing=(down, across))
         return replace(radiograph, pixels=pixels, warnings=warnings, header=header)

@@ -125,7 +125,9 @@ class Finding:
             level, and the answer itself is that a fracture is likely. None for an image that is not assessed, where
             the answer is that a fracture is unlikely, and from a bundle that has no such levels.
         """
-        if not self.assessed or self.levels.boxes is None or self.probability < self.rule_out.threshold:
+        # The thresholds may cross; where they do, a film at the lower one is likely already.
+        shown_from = min(self.rule_out.threshold, self.rule_in.threshold)
+        if not self.assessed or self.levels.boxes is None or self.probability < shown_from:
             return []
         return marked(
             self.heatmap(BOXES_FROM, longest=MAP_SIDE),

@@ -137,23 +137,27 @@ class RemoteEngine:
         """
         self._local.check(squares)
         self._mine.remark = ""
-        if len(squares) and not self._away_now():
+        if not len(squares):
+            return self._local.run(squares)
+        away = self._away_now()
+        if not away:
             try:
                 return self._ask(squares)
             except _AwayError as error:
-                self._leave(str(error))
-        if len(squares):
-            self._mine.remark = (
-                f"The model server at {self.address} {self._away}; the image was assessed on this computer instead."
-            )
+                away = str(error)
+                self._leave(away)
+        self._mine.remark = (
+            f"The model server at {self.address} {away}; the image was assessed on this computer instead."
+        )
         return self._local.run(squares)
 
-    def _away_now(self) -> bool:
+    def _away_now(self) -> str:
+        """Return why the server is not asked, "" where it is."""
         with self._lock:
             if self._away and time.monotonic() >= self._next_look:
                 self._next_look = time.monotonic() + self._again
                 self._pool.submit(self._look)
-            return bool(self._away)
+            return self._away
 
     def _leave(self, reason: str) -> None:
         with self._lock:

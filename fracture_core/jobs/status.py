@@ -110,7 +110,7 @@ def list_runs() -> list[RunStatus]:
     """
     runs = []
     for path in sorted(_folders(), key=_start_and_name, reverse=True):
-        with suppress(RunError):  # deleted or renamed at this moment
+        with suppress(RunError, FileNotFoundError):  # deleted or renamed at this moment
             runs.append(status(path))
     return runs
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -121,17 +121,20 @@ def capitalised(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def thresholds_in_words(rule_out: OperatingPoint, rule_in: OperatingPoint) -> str:
+def thresholds_in_words(
+    rule_out: OperatingPoint, rule_in: OperatingPoint, number: Callable[[float], str] = short_percent
+) -> str:
     """Describe two thresholds in one short line.
 
     Args:
         rule_out: The lower operating point.
         rule_in: The upper one; the same for a single threshold.
+        number: How a threshold is written.
 
     Returns:
         The line.
     """
-    low, high = short_percent(rule_out.threshold), short_percent(rule_in.threshold)
+    low, high = number(rule_out.threshold), number(rule_in.threshold)
     if rule_out.threshold <= 0 or rule_in.threshold > 1:  # a site's, where something cannot be promised
         parts = [f"unlikely < {low}" if rule_out.threshold > 0 else "never “unlikely”"]
         parts.append(f"likely ≥ {high}" if rule_in.threshold <= 1 else "never “likely”")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fracture_core.bundle.saved_points import pair_name
 from fracture_core.data.review.verdict import image_digest
 from fracture_core.explain.overlay import thumbnail, to_png
+from fracture_core.formatting import inert_cell
 from fracture_core.inference.assessment import not_read
 from fracture_core.inference.cautions import doubted
 from fracture_core.inference.predictor import Failure, Finding
@@ -200,5 +201,5 @@ def to_csv(table: pd.DataFrame) -> str:
     """
     export = table[list(COLUMNS)].copy()
     for column in ("file", "reason", "warnings", "error", "points"):
-        export[column] = [f"'{text}" if text[:1] in tuple("=+-@\t\r") and text else text for text in export[column]]
+        export[column] = [inert_cell(text) for text in export[column]]
     return export.to_csv(index=False, float_format="%.6f", lineterminator="\n")

@@ -112,6 +112,7 @@ def test_a_csv_with_everything(tmp_path) -> None:
         (["../../etc/passwd,1", "a.png,0"], "image,label", "Row 2 of list.csv names no file below"),
         (["/etc/passwd,1", "a.png,0"], "image,label", "Row 2 of list.csv names no file below"),
         (["a.png,1,later", "b.png,0,train"], "image,label,split", "Row 2 of list.csv has the split 'later'"),
+        (['a.png,1,"{""x"":1}"', "b.png,0,"], "image,label,boxes", "Row 2 of list.csv has no readable boxes"),
         (['a.png,1,"[1,2]"', "b.png,0,"], "image,label,boxes", "Row 2 of list.csv has no readable boxes"),
         (['a.png,1,"[[1,2,3,-4]]"', "b.png,0,"], "image,label,boxes", "Row 2 of list.csv has no readable boxes"),
         (["a.png,1", "b.png,0", "a.png,0"], "image,label", "lists a.png more than once, with a different label"),

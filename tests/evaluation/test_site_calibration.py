@@ -93,6 +93,23 @@ def test_what_cannot_be_promised_calls_no_film_by_it(bundle):
     assert "Cannot be promised" in promise_text(made.unlikely) and "more" in promise_text(made.unlikely)
 
 
+@pytest.mark.parametrize("seed", [0, 2, 3, 5])
+def test_a_criterion_counts_at_the_threshold_that_is_saved(bundle, seed):
+    """Where scores separate well, the widest thresholds cross, and another pair of accepted ones is used."""
+    made = calibrate_site(bundle, *films(1500, np.random.default_rng(seed), separation=6.0), name="x", alpha=0.02)
+    moved = [p.threshold != q.threshold for p, q in zip(made.points, (made.unlikely, made.likely), strict=True)]
+    assert any(moved)
+    for point in made.points:
+        site = point.site
+        assert site.holds and f"({site.group_fractured} of {site.group} in the testing films;" in point.criterion
+
+
+def test_a_group_that_gives_way_is_promised_nothing(bundle, monkeypatch):
+    monkeypatch.setattr(module, "consistent_pair", lambda unlikely, likely: (unlikely.threshold, None))
+    made = calibrate_site(bundle, *films(1500, np.random.default_rng(2)), name="x", alpha=0.02)
+    assert made.points[1].threshold > 1 and made.points[1].criterion.startswith("No film is called likely")
+
+
 def test_it_is_offered_among_the_operating_points_once_saved(bundle, own_models):
     rng = np.random.default_rng(4)
     made = calibrate_site(bundle, *films(800, rng), name="St Mary's", alpha=0.05)

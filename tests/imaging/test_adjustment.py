@@ -46,3 +46,10 @@ def test_millimetres_turn_with_the_image(turns, spacing):
     header = DicomHeader("CR", "", "", 1, (), pixel_spacing=(0.1, 0.2))
     radiograph = Radiograph(np.zeros((40, 60), np.uint8), "a", "", "DICOM", header=header)
     assert Adjustment(quarter_turns=turns).apply(radiograph).header.pixel_spacing == spacing
+
+
+def test_a_straightened_image_has_no_millimetres():
+    header = DicomHeader("CR", "", "", 1, (), pixel_spacing=(0.1, 0.2))
+    radiograph = Radiograph(np.zeros((90, 90), np.uint8), "a", "", "DICOM", header=header)
+    corners = ((5.0, 3.0), (80.0, 9.0), (84.0, 80.0), (2.0, 85.0))
+    assert Adjustment(corners=corners, quarter_turns=1).apply(radiograph).header.pixel_spacing is None

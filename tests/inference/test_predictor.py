@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.imaging.letterbox import letterbox
 from fracture_core.imaging.radiograph import read_radiograph
@@ -55,6 +56,22 @@ def test_it_equals_the_keras_network(reader, files):
         square, _ = letterbox(radiograph.pixels, 64)
         expected = model(square[None, :, :, None].astype(np.float32), training=False)["logit"]
         assert reader.predict(radiograph).logit == pytest.approx(float(expected[0, 0]), abs=1e-3)
+
+
+def test_a_likely_fracture_is_marked_where_the_thresholds_cross(reader, files):
+    findings = (reader.predict(read_radiograph(path)) for path in files)
+    found = next(finding for finding in findings if finding.assessed and 0.001 < finding.probability < 0.999)
+    low, high = found.probability - 0.0005, found.probability + 0.0005
+    levels = DisplayLevels(full_colour={}, boxes=(-100.0, -100.0))
+
+    def marks(out: float, within: float) -> int:
+        points = {
+            "rule_out": dataclasses.replace(found.rule_out, threshold=out),
+            "rule_in": dataclasses.replace(found.rule_in, threshold=within),
+        }
+        return len(dataclasses.replace(found, levels=levels, **points).marks())
+
+    assert marks(low, high) == marks(high, low) == marks(low, low) > 0 == marks(high, high)
 
 
 def test_every_heatmap_has_the_radiographs_shape(reader, files):

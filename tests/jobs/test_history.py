@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -67,6 +68,18 @@ def test_a_damaged_run_is_listed_and_can_be_deleted(interrupted_run, models):
     assert "run.json" in row["error"] or "cannot be read" in row["error"], row
     delete_run(interrupted_run)
     assert list_runs() == []
+
+
+def test_a_run_deleted_while_it_is_read_costs_no_other(interrupted_run, monkeypatch):
+    other = shutil.copytree(interrupted_run, interrupted_run.with_name("other"))
+
+    def disk_usage(folder):
+        if folder == other:
+            raise FileNotFoundError(folder)
+        return SimpleNamespace(free=1 << 40)
+
+    monkeypatch.setattr("fracture_core.jobs.status.shutil.disk_usage", disk_usage)
+    assert [one.run for one in list_runs()] == [interrupted_run]
 
 
 def test_the_best_epoch_is_by_the_recipes_monitor():

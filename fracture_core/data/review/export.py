@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fracture_core.data.review.review_set import ReviewSet
 from fracture_core.data.review.verdict import CANNOT_TELL, FRACTURE, NO_FRACTURE, ReviewError, Verdict
 from fracture_core.files import write_text
+from fracture_core.formatting import inert_cell
 from fracture_core.metrics.agreement import Agreement, agreement
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _csv(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None
     for film in films:
         _copy(review, film, folder / "images")
         boxes = json.dumps([list(box) for box in film.boxes])
-        rows.append((f"images/{film.image}.png", film.label, film.patient, boxes, film.newest.comment))
+        rows.append((f"images/{film.image}.png", film.label, film.patient, boxes, inert_cell(film.newest.comment)))
     import pandas as pd  # not before there is something to export
 
     table = pd.DataFrame(rows, columns=["image", "label", "patient", "boxes", "comment"])

@@ -253,9 +253,8 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def _write_secret(path: Path) -> None:
-    with atomic_write(path) as temporary:
+    with atomic_write(path, mode=0o600) as temporary:
         temporary.write_text(secrets.token_hex(32), "ascii")
-    path.chmod(0o600)
 
 
 def _lines(file: Path) -> list[bytes]:

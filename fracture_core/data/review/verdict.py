@@ -66,7 +66,13 @@ class Verdict:
         data = json.loads(line)
         entries = {known.name: data[known.name] for known in fields(cls) if known.name in data}
         entries["boxes"] = tuple(tuple(float(v) for v in box) for box in entries.get("boxes", ()))
+        entries["model"] = entries.get("model") or {}
         verdict = cls(**entries)
+        texts = (verdict.comment, verdict.reader, verdict.when, verdict.patient, verdict.body_part)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(verdict.model, dict):
+            raise ValueError("not a verdict")
+        if any(not isinstance(side, int) or side < bool(verdict.boxes) for side in (verdict.height, verdict.width)):
+            raise ValueError("not a verdict")
         if verdict.verdict not in VERDICTS or not is_digest(verdict.image) or any(len(b) != 4 for b in verdict.boxes):
             raise ValueError("not a verdict")
         return verdict

@@ -175,6 +175,8 @@ def _boxes(text: str, where: str) -> list[list[float]] | None:
         return None
     try:
         boxes = json.loads(text)
+        if not isinstance(boxes, list):
+            raise ValueError("not a list")
         boxes = [boxes] if boxes and not isinstance(boxes[0], list) else boxes
         numbers = [[float(x), float(y), float(w), float(h)] for x, y, w, h in boxes]
         if not all(math.isfinite(v) for box in numbers for v in box) or any(min(w, h) <= 0 for _, _, w, h in numbers):

@@ -20,15 +20,17 @@ def monthly_agreement(verdicts: Iterable[Verdict], model: str) -> pd.DataFrame:
         model: Name and version of the model; only its own answers count.
 
     Returns:
-        One row a month of the newest verdict, by its first day: reviewed and agreed, int.
+        One row a month of the newest verdict, by its first day: reviewed and agreed, int. Films whose newest verdict
+        does not say when it was given are passed over.
     """
     given = [verdict for verdict in verdicts if verdict.model.get("bundle") == model]
     rows = [
-        (pd.Timestamp(film.newest.when).tz_convert("UTC").tz_localize(None), not film.model_disagrees)
+        (film.newest.when, not film.model_disagrees)
         for film in reviewed_films(given)
         if film.model_disagrees is not None
     ]
     table = pd.DataFrame(rows, columns=["when", "agreed"])
-    month = pd.to_datetime(table["when"]).dt.to_period("M").dt.start_time.rename("month")
+    when = pd.to_datetime(table["when"], utc=True, errors="coerce", format="ISO8601").dt.tz_localize(None)
+    month = when.dt.to_period("M").dt.start_time.rename("month")
     counts = table.groupby(month)["agreed"].agg(["size", "sum"]).astype(int)
     return counts.rename(columns={"size": "reviewed", "sum": "agreed"})

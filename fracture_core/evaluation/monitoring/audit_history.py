@@ -82,8 +82,8 @@ def read_log(path: Path) -> pd.DataFrame:
     Returns:
         One row for each film and model, the first time it was shown, oldest first: when (UTC), film (SHA-256), model,
         answer (one of ANSWERS, or the finding as logged), probability (0..1, nan for a film that was not read), and
-        FEATURES, nan for a film that was not read or was logged before there were any. Lines that a crash truncated are
-        passed over.
+        FEATURES, nan for a film that was not read or was logged before there were any. Lines that a crash truncated,
+        and others that are none of ours, are passed over.
 
     Raises:
         MonitoringError: The file cannot be read.
@@ -100,6 +100,8 @@ def read_log(path: Path) -> pd.DataFrame:
             answer = NOT_READ if answer.startswith(NOT_READ) else answer
             probability = np.nan if entry["probability"] is None else float(entry["probability"])
             named = entry["when"], entry["input_sha256"], entry["model"]
+            if not all(isinstance(name, str) for name in named):
+                continue
             rows.append((*named, answer, probability, *_features(entry.get("features"))))
         except (ValueError, TypeError, KeyError):
             continue

@@ -18,7 +18,7 @@ from fracture_core.evaluation.suspect_list import (
     trained_images,
     with_context,
 )
-from fracture_core.formatting import format_percent
+from fracture_core.formatting import format_percent, inert_cell
 from fracture_core.paths import models_folder
 from pages.parts.dataset.cache import Sources
 from pages.parts.dataset.features_work import NO_MODEL, panel
@@ -75,7 +75,7 @@ def _draw(sources: Sources, choice: Choice, table: pd.DataFrame) -> None:
         )
         st.download_button(
             "Download all as CSV",
-            table.to_csv(index=False),
+            table.assign(image_id=table["image_id"].map(inert_cell)).to_csv(index=False),
             "suspect-labels.csv",
             "text/csv",
             key="suspects_csv",

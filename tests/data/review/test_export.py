@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fracture_core.data.review.export import EXPORTS, export_review, label_table, readers_agreement, reviewed_films
@@ -47,6 +48,13 @@ def test_a_reader_may_change_their_mind(review):
     review.add(film, "no fracture", reader="a")
     last = reviewed_films(review.verdicts())[-1]
     assert last.label == 0 and not last.disagreement and last.verdicts == 2
+
+
+def test_a_comment_is_no_formula(review, tmp_path):
+    review.add(np.full((30, 30), 7, np.uint8), "fracture", reader="a", comment='=HYPERLINK("http://x","y")')
+    export_review(review, tmp_path / "out", "csv")
+    comments = pd.read_csv(tmp_path / "out" / "labels.csv", keep_default_na=False)["comment"].tolist()
+    assert comments[-1] == '\'=HYPERLINK("http://x","y")' and set(comments[:-1]) == {""}
 
 
 @pytest.mark.parametrize("kind", ["csv", "folders"])

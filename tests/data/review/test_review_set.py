@@ -16,8 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fracture_core.data.review.catalogue import ReviewCatalogue
+from fracture_core.data.review.export import export_review
 from fracture_core.data.review.review_set import FILE, ReviewSet, is_review_folder
 from fracture_core.data.review.verdict import ReviewError, image_digest
+from fracture_core.evaluation.monitoring.agreement import monthly_agreement
 from fracture_core.imaging.radiograph import read_radiograph
 
 ROOT = Path(__file__).parents[3]
@@ -121,6 +124,34 @@ def test_lines_that_make_no_sense_are_passed_over(review):
         file.write(b'[1]\nnull\n{"image": 3}\n\xff\xfe\n{"image": "' + b"0" * 64 + b'", "verdict": "fracture", "bo')
     again = review.add(FILM + 1, "no fracture", reader="a")
     assert review.verdicts() == [good, again]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"model": [1]}, {"model": "x"}, {"when": 5}, {"reader": ["a"]}, {"reader": None}, {"comment": 3}, {"width": "64"},
+     {"boxes": [[1, 2, 3, 4]], "height": 0}, {"patient": {}}, {"verdict": ["fracture"]}],
+)  # fmt: skip
+def test_a_field_of_a_wrong_type_costs_its_line_alone(review, wrong, tmp_path):
+    good = review.add(FILM, "fracture", reader="a", model={"bundle": "m 1", "triage": "fracture likely"})
+    line = json.loads((review.folder / FILE).read_text()) | wrong
+    with (review.folder / FILE).open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    assert review.verdicts() == [good] and monthly_agreement(review.verdicts(), "m 1")["agreed"].tolist() == [1]
+    assert ReviewCatalogue(review).images == [good.image]
+    assert export_review(review, tmp_path / "out", "yolo") == 1
+
+
+@pytest.mark.parametrize("when", ["2026-11-05T10:00:00", "", "yesterday"])
+def test_a_verdict_without_a_time_of_ours_is_kept(review, when):
+    review.add(FILM, "fracture", reader="a", model={"bundle": "m 1", "triage": "fracture likely"})
+    line = json.loads((review.folder / FILE).read_text())
+    for n, model in enumerate((line["model"], None)):
+        (review.folder / FILE).write_text(json.dumps(line | {"when": when, "model": model}) + "\n")
+        (kept,) = review.verdicts()
+        assert kept.verdict == "fracture" and kept.when == when
+        counted = monthly_agreement([kept], "m 1")["reviewed"].sum()
+        assert counted == (when.startswith("2026") and not n)
+        assert len(ReviewCatalogue(review).images) == 1
 
 
 def test_a_folder_that_cannot_be_used_is_said(tmp_path):

@@ -109,5 +109,10 @@ def test_the_log_that_the_app_writes_is_read(tmp_path):
     table = read_log(path).set_index("film")
     assert table.loc["22ff", list(FEATURES)].tolist() == [0.0, 0.12, 0.25, 0.37, 0.49, 0.61, 0.74]
     assert table.loc["33", list(FEATURES)].isna().all() and len(table) == 4
+    line = {"when": "2026-02-02", "input_sha256": "44", "model": "m 1", "finding": LIKELY, "probability": 0.5}
+    for wrong in ({"input_sha256": ["x"]}, {"model": {}}, {"when": 5}, {"when": None}, {"probability": []}):
+        with path.open("a") as file:
+            file.write(json.dumps(line | wrong) + "\n")
+    assert len(read_log(path)) == 4
     with pytest.raises(MonitoringError, match="cannot be read"):
         read_log(tmp_path / "none")
