@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ def atomic_write(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Pa
 
     Args:
         path: The file to write; its folder is created if necessary.
-        mode: The file's permissions before the umask; 0o600 for what only its owner may read.
+        mode: A new file's permissions before the umask; 0o600 for what only its owner may read. A file that is
+            replaced keeps the permissions that it has.
 
     Yields:
         The temporary path, an empty file.
@@ -38,13 +40,16 @@ def atomic_write(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Pa
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    kept = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.is_file() else None
     # Opened so, it has its permissions from the start. The umask belongs to the process: setting it, even for a moment
     # to read it, would change the files of other threads.
-    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode))
+    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode if kept is None else kept | 0o600))
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        if kept is not None:
+            temporary.chmod(kept)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

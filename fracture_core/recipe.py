@@ -194,6 +194,8 @@ class Recipe:
         path = Path(name_or_path)
         if path.suffix != ".json":
             path = RECIPES / f"{Path(name_or_path).name}.json"
+        if path.exists() and not path.is_file():
+            raise RecipeError(f"The recipe {str(name_or_path)!r} cannot be read (it is not a file).")
         try:
             return cls.from_json(json.loads(path.read_text("utf-8")))
         except FileNotFoundError as error:

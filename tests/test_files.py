@@ -47,6 +47,18 @@ def test_what_is_private_is_so_from_the_start(tmp_path):
 
 
 @POSIX
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
+    path = tmp_path / "log"
+    for mode in (0o600, 0o660, 0o644, 0o444):
+        path.touch()
+        path.chmod(mode)
+        with atomic_write(path) as temporary:
+            assert permissions(temporary) & 0o077 & ~mode == 0
+            temporary.write_bytes(b"x")
+        assert permissions(path) == mode
+
+
+@POSIX
 def test_writing_never_touches_the_umask_of_the_process(tmp_path, monkeypatch):
     """Set for a moment to be read, as Python's only call for it does, it would hold for other threads' files."""
     monkeypatch.setattr(os, "umask", lambda mask: pytest.fail("the umask was set"))

@@ -20,11 +20,18 @@ def add_app_command(commands: Commands) -> None:
         commands: Where commands are added.
     """
     parser = command(commands, "app", "Start the web app, and open it in the browser.", _app)
-    parser.add_argument("--port", type=int, help="port on this machine (default: 8501)")
+    parser.add_argument("--port", type=_port, help="port on this machine (default: 8501)")
     parser.add_argument("--theme", choices=("dark", "light"), default="dark", help="colour theme (default: dark)")
     parser.add_argument(
         "options", nargs="*", metavar="-- OPTION", help="options of `streamlit run`, such as --server.headless true"
     )
+
+
+def _port(text: str) -> int:
+    """Return the port that an argument names."""
+    if not 0 <= int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: give a number from 1 to 65535")
+    return int(text)
 
 
 def app_command(arguments: argparse.Namespace) -> list[str]:

@@ -92,8 +92,10 @@ def _review(arguments: argparse.Namespace) -> int:
     from fracture_core.paths import expand_user_path, review_folder
 
     folder = expand_user_path(arguments.folder) if arguments.folder else review_folder()
-    if folder is None or not is_review_folder(folder):
+    if folder is None:
         raise ReviewError("There is no review folder; give its path, or set FRACTURE_REVIEW_DIR.")
+    if not is_review_folder(folder):
+        raise ReviewError(f"{folder} is not a review folder.")
     review = ReviewSet(folder)
     films = reviewed_films(review.verdicts())
     labels = [film.label for film in films]
@@ -102,5 +104,8 @@ def _review(arguments: argparse.Namespace) -> int:
     for (first, second), pair in readers_agreement(films).items():
         print(f"{first or '?'} and {second or '?'}: {pair.agreed} of {pair.n} agreed, Cohen's kappa {pair.kappa}.")
     if arguments.export:
-        print(f"{export_review(review, arguments.export, arguments.kind)} films written to {arguments.export}.")
+        written = export_review(review, arguments.export, arguments.kind)
+        print(f"{written} films written to {arguments.export}.")
+        if missing := len(labels) - labels.count(None) - written:
+            print(f"Left out, because they are no longer in {folder / 'images'}: {missing}.")
     return 0

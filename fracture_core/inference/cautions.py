@@ -93,8 +93,8 @@ def unlike_validated(differences: Sequence[str], elsewhere: Mapping[str, Any]) -
     except (KeyError, TypeError, ValueError):
         return f"{text} How well the model does on such images is not known."
     sound, alarms = elsewhere.get("sound"), elsewhere.get("flagged_sound")
-    wrongly = f", and {alarms} of {sound} films presumed sound" if sound and isinstance(alarms, int) else ""
-    missed = f", missed {fractured - flagged}" if fractured > flagged else ""
+    wrongly = f", and wrongly {alarms} of {sound} films presumed sound" if sound and isinstance(alarms, int) else ""
+    missed = f" (missed {fractured - flagged})" if fractured > flagged else ""
     return f"{text} On {films} from other sources it flagged {flagged} of {fractured} fractures{missed}{wrongly}."
 
 

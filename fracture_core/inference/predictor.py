@@ -30,7 +30,7 @@ from fracture_core.inference.model_export import served_name
 from fracture_core.inference.remote_engine import reading_engine
 from fracture_core.inference.scope import INVERTED_WARNING, scope_network, understood
 from fracture_core.inference.scorer import AnyEngine, Scorer, scoring_engines
-from fracture_core.metrics.operating_points import OperatingPoint, answer
+from fracture_core.metrics.operating_points import BELOW, UNLIKELY, OperatingPoint, answer
 from fracture_core.metrics.score_scale import ScoreScale
 from fracture_core.network.graph import Graph
 from fracture_core.recipe import Recipe
@@ -125,9 +125,7 @@ class Finding:
             level, and the answer itself is that a fracture is likely. None for an image that is not assessed, where
             the answer is that a fracture is unlikely, and from a bundle that has no such levels.
         """
-        # The thresholds may cross; where they do, a film at the lower one is likely already.
-        shown_from = min(self.rule_out.threshold, self.rule_in.threshold)
-        if not self.assessed or self.levels.boxes is None or self.probability < shown_from:
+        if not self.assessed or self.levels.boxes is None or self.triage in (BELOW, UNLIKELY):
             return []
         return marked(
             self.heatmap(BOXES_FROM, longest=MAP_SIDE),

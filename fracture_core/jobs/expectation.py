@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 from fracture_core.files import write_text
-from fracture_core.jobs.status import RunStatus, created
+from fracture_core.jobs.status import RunStatus, started
 from fracture_core.training.run_folder import RunError, RunFolder
 
 _FILE = "expected.json"
@@ -94,8 +93,7 @@ def total_seconds(run: RunStatus, now: float | None = None) -> tuple[float, floa
     Returns:
         Seconds since the start, and seconds left or None.
     """
-    begun = datetime.fromisoformat(created(run.run)).timestamp()
-    spent = max((time.time() if now is None else now) - begun, 0.0)
+    spent = max((time.time() if now is None else now) - started(run.run).timestamp(), 0.0)
     if run.stage in ("training", "validating", "epoch ended") and run.seconds_left is not None:
         return spent, run.seconds_left
     expected = expected_seconds(run.run)

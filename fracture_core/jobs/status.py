@@ -226,7 +226,19 @@ def created(run: Path) -> str:
     Returns:
         For example "2026-01-31 09:14".
     """
-    return _start_and_name(run)[0].isoformat(sep=" ", timespec="minutes")
+    return started(run).isoformat(sep=" ", timespec="minutes")
+
+
+def started(run: Path) -> datetime:
+    """Return when a run was started, to the second, local time.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        The time, without a zone.
+    """
+    return _start_and_name(run)[0]
 
 
 def _start_and_name(run: Path) -> tuple[datetime, str]:

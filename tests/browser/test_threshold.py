@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -43,6 +44,8 @@ def wait_for_server(page, threshold: float | None = None) -> None:
 def sensitivity(page) -> str:
     return page.locator(".live-metrics tbody tr:first-child td:nth-child(2)").inner_text()
 
+
+CELLS = ("TP", "FN", "FP", "TN")
 
 #: Where the marks on the ROC curve and on the histogram are now.
 MARKS = """["roc", "histogram"].map((kind) =>
@@ -94,6 +97,9 @@ def test_everything_moves_while_the_finger_is_down_and_the_server_hears_on_relea
         threshold = float(opened.locator(".live output").inner_text())
         counts = opened.locator(".live").get_attribute("data-counts")
         assert any(said(val.confusion(t)) == counts for t in val.roc.thresholds if abs(t - threshold) < 6e-4)
+        cells = opened.locator("[data-plot=matrix] .annotation-text").all_text_contents()[:4]
+        shown = [int(re.match(r"\d+", text)[0]) for text in cells]
+        assert [f"{name} {number}" for name, number in zip(CELLS, shown, strict=True)] == counts.split(", ")
     assert len(seen) >= 2
     assert opened.url == address
     opened.mouse.up()

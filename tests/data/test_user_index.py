@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -255,6 +256,25 @@ class TestAnnotations:
             assert len(data) == N and data.table["label"].sum() == N // 2
             assert data.boxes("images/1.png").tolist() == [[4, 5, 10, 20]] and not len(data.boxes("images/0.png"))
             assert "Boxes of 'metal' do not count as fractures." in data.summary_text()
+
+    def test_coco_categories_of_one_number_and_two_names_are_refused(self, tmp_path):
+        for number in range(N):
+            save(tmp_path / "images" / f"{number}.png", number)
+        made = self.coco(range(N), ["metal", "fracture"])
+        made["categories"].append({"id": 1, "name": "normal"})
+        write(tmp_path / "a.json", json.dumps(made))
+        assert "a.json is damaged" in refusal(tmp_path)
+        made["categories"][-1]["name"] = "fracture"  # said twice, but the same
+        write(tmp_path / "a.json", json.dumps(made))
+        assert opened(tmp_path).table["label"].sum() == N // 2
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+    @pytest.mark.parametrize("name", ["annotations.json", "data.yaml", "a.xml", "list.csv"])
+    def test_a_named_pipe_is_no_annotation(self, tmp_path, name):
+        for number in range(N):
+            save(tmp_path / ("fractured", "normal")[number % 2] / f"{number}.png", number)
+        os.mkfifo(tmp_path / name)
+        assert len(opened(tmp_path)) == N
 
     def test_coco_in_a_file_for_each_part(self, tmp_path):
         for part, numbers in (("train", range(24)), ("valid", range(24, 30)), ("test", range(30, 36))):

@@ -8,26 +8,33 @@ from datetime import datetime
 import pytest
 
 from fracture_core.jobs.expectation import expect, total_seconds
-from fracture_core.jobs.status import RunStatus, created
+from fracture_core.jobs.status import RunStatus, created, started
 from fracture_core.reporting.training_text import total_in_words
 
 
 @pytest.fixture
 def begun(interrupted_run) -> tuple[RunStatus, float]:
     """A run that computes features, with 20 s left of that, and the second it was started."""
-    started = datetime.fromisoformat(created(interrupted_run)).timestamp()
-    return RunStatus(interrupted_run, "running", "features", seconds_left=20.0), started
+    began = started(interrupted_run).timestamp()
+    return RunStatus(interrupted_run, "running", "features", seconds_left=20.0), began
+
+
+def test_a_run_is_counted_from_its_second(interrupted_run):
+    run = interrupted_run.rename(interrupted_run.with_name("20260131-091422-wrist"))
+    now = datetime(2026, 1, 31, 9, 14, 24).timestamp()
+    assert total_seconds(RunStatus(run, "running", "features"), now) == (2, None)
+    assert created(run) == "2026-01-31 09:14"
 
 
 def test_the_rest_of_a_phase_is_not_the_rest_of_the_run(begun):
-    run, started = begun
-    assert total_seconds(run, started + 60) == (60, None)
+    run, began = begun
+    assert total_seconds(run, began + 60) == (60, None)
     assert total_in_words(60, None) == "Running for 60 s."
-    assert total_seconds(replace(run, stage="training"), started + 60) == (60, 20.0)
+    assert total_seconds(replace(run, stage="training"), began + 60) == (60, 20.0)
 
 
 def test_what_was_expected_at_the_start_counts_until_it_is_over(begun):
-    run, started = begun
+    run, began = begun
     expect(run.run, 300)
-    assert total_seconds(run, started + 60) == (60, pytest.approx(240))
-    assert total_seconds(run, started + 301) == (301, None)
+    assert total_seconds(run, began + 60) == (60, pytest.approx(240))
+    assert total_seconds(run, began + 301) == (301, None)

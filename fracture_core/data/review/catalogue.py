@@ -184,7 +184,7 @@ def _entry(line: bytes) -> tuple[str, str, tuple[int, str, bytes]] | None:
     if match is None:
         try:
             verdict = Verdict.from_json(line.decode("utf-8"))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         model = json.dumps(dict(verdict.model)).encode()
         return verdict.image, str(verdict.reader), (_CODES[verdict.verdict], str(verdict.when), model)

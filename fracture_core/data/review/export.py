@@ -146,7 +146,9 @@ def label_table(review: ReviewSet) -> pd.DataFrame:
 
 
 def export_review(review: ReviewSet, folder: Path, kind: str) -> int:
-    """Write the labelled films in a common form.
+    """Write the labelled films in a common form: all that it takes, or on an error nothing.
+
+    A film whose image is no longer in the review folder is left out.
 
     Args:
         review: The review set.
@@ -161,14 +163,21 @@ def export_review(review: ReviewSet, folder: Path, kind: str) -> int:
     """
     if kind not in EXPORTS:
         raise ReviewError(f"A review set is exported as one of: {', '.join(EXPORTS)}.")
-    films = [film for film in reviewed_films(review.verdicts()) if film.label is not None]
-    if not films:
+    labelled = [film for film in reviewed_films(review.verdicts()) if film.label is not None]
+    if not labelled:
         raise ReviewError("No film has a verdict that can be exported yet.")
+    films = [film for film in labelled if review.path(film.image).is_file()]
+    if not films:
+        raise ReviewError(f"None of the {len(labelled)} labelled films is in {review.folder / 'images'} any more.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ReviewError(f"{folder} is not empty; choose another folder.")
-        EXPORTS[kind](review, films, folder)
+        try:
+            EXPORTS[kind](review, films, folder)
+        except BaseException:
+            _clear(folder)
+            raise
     except OSError as error:
         raise ReviewError(f"The review set cannot be written to {folder} ({error.strerror}).") from error
     return len(films)
@@ -215,6 +224,14 @@ def _yolo(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> Non
         ]
         write_text(folder / "labels" / f"{film.image}.txt", "".join(lines))
     write_text(folder / "data.yaml", "path: .\ntrain: images\nval: images\nnames:\n  0: fracture\n")
+
+
+def _clear(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
 
 
 def _copy(review: ReviewSet, film: ReviewedFilm, folder: Path) -> None:

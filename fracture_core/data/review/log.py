@@ -133,6 +133,6 @@ def _parsed(lines: Iterable[bytes]) -> list[Verdict]:
     for line in lines:
         try:
             verdicts.append(Verdict.from_json(line.decode("utf-8")))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             continue
     return verdicts

@@ -267,7 +267,7 @@ def _lines(file: Path) -> list[bytes]:
 def _image_of(line: bytes) -> str:
     try:
         return str(json.loads(line).get("image", ""))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -70,6 +71,9 @@ class Verdict:
         verdict = cls(**entries)
         texts = (verdict.comment, verdict.reader, verdict.when, verdict.patient, verdict.body_part)
         if not all(isinstance(text, str) for text in texts) or not isinstance(verdict.model, dict):
+            raise ValueError("not a verdict")
+        "".join(texts).encode()  # a lone surrogate is a ValueError: nobody could write it again
+        if not all(math.isfinite(v) for box in verdict.boxes for v in box):
             raise ValueError("not a verdict")
         if any(not isinstance(side, int) or side < bool(verdict.boxes) for side in (verdict.height, verdict.width)):
             raise ValueError("not a verdict")

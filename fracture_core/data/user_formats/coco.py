@@ -31,7 +31,8 @@ def find_coco(root: Path) -> list[Path]:
 
 def _candidates(root: Path) -> list[Path]:
     places = [root, *(folder for folder in sorted(root.iterdir()) if folder.is_dir() and _may_hold(folder.name))]
-    return [file for place in places for file in sorted(place.glob("*.json")) if not file.name.startswith(".")]
+    files = (file for place in places for file in sorted(place.glob("*.json")))
+    return [file for file in files if file.is_file() and not file.name.startswith(".")]
 
 
 def damaged_coco(root: Path) -> list[str]:
@@ -94,6 +95,8 @@ def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[s
             # Some writers quote the numbers in one place and not in the other.
             boxes[str(annotation["image_id"])].append((names[str(annotation["category_id"])], annotation.get("bbox")))
         images = {str(image["id"]): str(image["file_name"]) for image in data["images"]}
+        if len({(str(category["id"]), str(category["name"])) for category in data["categories"]}) > len(names):
+            raise KeyError("a category's id occurs twice, with different names")
         if len(images) < len(data["images"]) or not set(boxes) <= set(images):
             raise KeyError("an image's id is missing or occurs twice")
     except (KeyError, TypeError, AttributeError) as error:

@@ -40,7 +40,7 @@ def _has_voc(root: Path) -> bool:
     """Tell whether an XML file of a folder, or of one at most three folders down, annotates an image."""
     for depth in range(4):
         file = next(root.glob("*/" * depth + "*.[xX][mM][lL]"), None)
-        if file is not None:
+        if file is not None and file.is_file():
             try:
                 with file.open("rb") as stream:
                     return b"<annotation" in stream.read(4096)

@@ -81,6 +81,7 @@ def class_names(root: Path) -> tuple[dict[int, str], str]:
         DatasetError: No file names the classes, or what could name them is no valid YAML.
     """
     files = [file for pattern in ("*.yaml", "*.yml", "*/*.yaml", "*/*.yml") for file in sorted(root.glob(pattern))]
+    files = [file for file in files if file.is_file()]
     broken = None
     for file in files:
         try:

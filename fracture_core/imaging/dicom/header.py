@@ -173,8 +173,12 @@ def lut(item: Dataset, dataset: Dataset) -> Lut | None:
     count = (count & 0xFFFF) or 65_536
     if integer(dataset, "PixelRepresentation", 0) == 1 and first >= 1 << 15:
         first -= 1 << 16
+    if isinstance(entries, bytes) and bits > 8 and len(entries) in (count, count + 1):
+        count //= 2  # some writers count bytes
     table = lut_entries(entries, count, bits, little=dataset.original_encoding[1] is not False)
-    if not 1 <= bits <= 16 or not len(table):
+    if bits > 8 and len(table) == count // 2:
+        count = len(table)
+    if not 1 <= bits <= 16 or not count <= len(table):
         return None
     name = text(value(item, "LUTExplanation")) or "look-up table"
     return Lut(entries=table[:count].astype(np.uint16), first=first, bits=bits, name=name)

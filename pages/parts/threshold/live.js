@@ -138,6 +138,7 @@ class Live {
     const mark = plot.querySelector('.shapelayer path[data-index="0"]');
     if (!mark) return;
     mark.style.display = Number.isNaN(x + y) ? "none" : "";
+    if (Number.isNaN(x + y)) return;
     const down = kind === "histogram" ? 0 : yaxis.l2p(y) - yaxis.l2p(from[1]);
     mark.setAttribute("transform", `translate(${xaxis.l2p(x) - xaxis.l2p(from[0])} ${down})`);
   }
@@ -184,6 +185,7 @@ class Live {
       [[share(TP, TP + FN), null], [share(FP, FP + TN), share(TN, FP + TN)]],
       [[null, share(FN, TP + FN)], [null, null]],
     ] });
+    this.numbers({ TP, FN, FP, TN }); // plotly has drawn the layout's own texts again, those of an earlier threshold
   }
 
   metrics(cells, settled) {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from shutil import copyfile
 
 import numpy as np
 import pandas as pd
@@ -48,6 +50,32 @@ def test_a_reader_may_change_their_mind(review):
     review.add(film, "no fracture", reader="a")
     last = reviewed_films(review.verdicts())[-1]
     assert last.label == 0 and not last.disagreement and last.verdicts == 2
+
+
+@pytest.mark.parametrize("kind", list(EXPORTS))
+def test_a_film_that_is_gone_is_left_out(review, tmp_path, kind):
+    gone = reviewed_films(review.verdicts())[1].image
+    review.path(gone).unlink()
+    assert export_review(review, tmp_path / "out", kind) == 22
+    assert not [path for path in (tmp_path / "out").rglob("*") if gone in path.name]
+
+
+@pytest.mark.parametrize("kind", list(EXPORTS))
+def test_an_export_that_fails_leaves_nothing_behind(review, tmp_path, kind, monkeypatch):
+    copied = []
+
+    def full(source, target):
+        copied.append(target)
+        if len(copied) == 5:
+            raise OSError(28, "No space left on device")
+        return copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(ReviewError, match="No space left"):
+        export_review(review, tmp_path / "out", kind)
+    assert len(copied) == 5 and list((tmp_path / "out").iterdir()) == []
+    monkeypatch.undo()
+    assert export_review(review, tmp_path / "out", kind) == 23
 
 
 def test_a_comment_is_no_formula(review, tmp_path):

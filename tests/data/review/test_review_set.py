@@ -93,6 +93,14 @@ def test_a_film_is_deleted_for_good(review):
             review.delete(name)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="permissions as POSIX has them")
+def test_a_deletion_leaves_the_verdicts_to_their_owner(review):
+    review.add(FILM, "fracture", reader="a")
+    gone = review.add(FILM + 1, "fracture", reader="a", comment="private")
+    review.delete(gone.image)
+    assert (review.folder / FILE).stat().st_mode & 0o777 == 0o600
+
+
 def test_a_verdict_that_nobody_saw_is_not_deleted_with_the_film(review):
     first = review.add(FILM, "fracture", reader="a")
     later = review.add(FILM, "no fracture", reader="b")
@@ -121,7 +129,8 @@ def test_readers_at_once_lose_nothing(review):
 def test_lines_that_make_no_sense_are_passed_over(review):
     good = review.add(FILM, "fracture", reader="a")
     with (review.folder / FILE).open("ab") as file:
-        file.write(b'[1]\nnull\n{"image": 3}\n\xff\xfe\n{"image": "' + b"0" * 64 + b'", "verdict": "fracture", "bo')
+        file.write(b'[1]\nnull\n{"image": 3}\n\xff\xfe\n' + b"[" * 100_000 + b"\n")
+        file.write(b'{"image": "' + b"0" * 64 + b'", "verdict": "fracture", "bo')
     again = review.add(FILM + 1, "no fracture", reader="a")
     assert review.verdicts() == [good, again]
 
@@ -129,7 +138,8 @@ def test_lines_that_make_no_sense_are_passed_over(review):
 @pytest.mark.parametrize(
     "wrong",
     [{"model": [1]}, {"model": "x"}, {"when": 5}, {"reader": ["a"]}, {"reader": None}, {"comment": 3}, {"width": "64"},
-     {"boxes": [[1, 2, 3, 4]], "height": 0}, {"patient": {}}, {"verdict": ["fracture"]}],
+     {"boxes": [[1, 2, 3, 4]], "height": 0}, {"boxes": [[1, 2, 3, float("nan")]]}, {"comment": "\ud800x"},
+     {"patient": {}}, {"verdict": ["fracture"]}],
 )  # fmt: skip
 def test_a_field_of_a_wrong_type_costs_its_line_alone(review, wrong, tmp_path):
     good = review.add(FILM, "fracture", reader="a", model={"bundle": "m 1", "triage": "fracture likely"})

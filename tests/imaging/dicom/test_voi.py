@@ -168,3 +168,27 @@ def test_several_ways_of_looking_are_named_and_chosen() -> None:
     for wrong in (3, -1):
         with pytest.raises(UnreadableRadiograph, match="3 windows"):
             read_radiograph(data, window=wrong)
+
+
+@pytest.mark.parametrize("vr", ["OW", "US"])
+def test_a_table_whose_descriptor_counts_bytes_is_the_same_table(vr: str) -> None:
+    def pixels(count: int) -> np.ndarray:
+        item = lut(0, np.arange(4096)[::-1], 12)
+        item.LUTDescriptor = [count, 0, 12]
+        if vr == "OW":
+            item.add_new("LUTData", "OW", np.arange(4096, dtype="<u2")[::-1].tobytes())
+        dataset = made.dataset(RAMP, BitsStored=12, VOILUTSequence=[item])
+        return read_radiograph(made.file_bytes(dataset)).pixels
+
+    np.testing.assert_array_equal(pixels(8192), pixels(4096))
+    assert pixels(8192)[0, 0] == 255
+
+
+def test_a_table_that_is_shorter_than_it_says_gives_way_to_the_window() -> None:
+    item = lut(0, np.arange(2000), 12)
+    item.LUTDescriptor = [4096, 0, 12]
+    window = {"BitsStored": 12, "WindowCenter": 1000, "WindowWidth": 400}
+    short, none = (made.dataset(RAMP, **window, **more) for more in ({"VOILUTSequence": [item]}, {}))
+    radiographs = [read_radiograph(made.file_bytes(dataset)) for dataset in (short, none)]
+    np.testing.assert_array_equal(radiographs[0].pixels, radiographs[1].pixels)
+    assert len(radiographs[0].header.windows) == 1
