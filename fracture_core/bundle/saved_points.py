@@ -141,7 +141,16 @@ def usable_points(bundle: Bundle) -> dict[str, tuple[OperatingPoint, OperatingPo
     }
 
 
-def _check(bundle: Bundle, name: str, note: str) -> None:
+def check_name(name: str, note: str = "") -> None:
+    """Raise BundleError if an operating point, or a pair, cannot have this name, whatever others are called.
+
+    Args:
+        name: The name.
+        note: What is said of it.
+
+    Raises:
+        BundleError: The name or the note is invalid.
+    """
     name = name.strip()
     if not name:
         raise BundleError("Give the operating point a name.")
@@ -149,6 +158,11 @@ def _check(bundle: Bundle, name: str, note: str) -> None:
         raise BundleError(f"A name has at most {_LONGEST_NAME} plain characters, a note at most {_LONGEST_NOTE}.")
     if name.endswith((RULE_OUT.strip(), RULE_IN.strip())):
         raise BundleError("A name cannot end in (rule-out) or (rule-in); pairs use these themselves.")
+
+
+def _check(bundle: Bundle, name: str, note: str) -> None:
+    check_name(name, note)
+    name = name.strip()
     if name in offered(bundle.chosen_points()):
         raise BundleError(f"There is already an operating point named {name!r}; choose another name.")
 

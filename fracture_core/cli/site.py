@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from fracture_core.cli.common import add_bundle, add_dataset, bar, command
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fracture_core.cli.common import Commands
+    from fracture_core.data.dataset import Dataset
+    from fracture_core.evaluation.site_calibration import SiteCalibration
 
 
 def add_site_commands(commands: Commands) -> None:
@@ -40,13 +44,19 @@ def add_site_commands(commands: Commands) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> int:
+    from fracture_core.bundle.saved_points import check_name
     from fracture_core.data.dataset import open_dataset
     from fracture_core.evaluation.monitoring.reference import save_reference
     from fracture_core.evaluation.saved_site_calibrations import save_site_calibration
-    from fracture_core.evaluation.site_calibration import calibrate_site, promise_text
+    from fracture_core.evaluation.site_calibration import calibrate_site
     from fracture_core.evaluation.site_scores import score_films
     from fracture_core.inference.predictor import load_predictor
+    from fracture_core.metrics.guarantees import check_shares
 
+    # Before the films are scored, which takes long.
+    check_shares(arguments.alpha, arguments.beta, arguments.confidence)
+    if arguments.name is not None:
+        check_name(arguments.name)
     dataset = open_dataset(arguments.dataset, progress=bar("reading"))
     predictor = load_predictor(arguments.bundle)
     films = score_films(predictor, dataset, progress=bar("scoring"))
@@ -61,13 +71,23 @@ def _calibrate(arguments: argparse.Namespace) -> int:
         beta=arguments.beta,
         confidence=arguments.confidence,
     )
-    if arguments.name:
-        save_site_calibration(predictor.bundle, calibration)
-        reference = (calibration.scale, films["logit"], films["features"].tolist())
-        save_reference(predictor.bundle, arguments.name, *reference)
-    if arguments.json:
-        print(json.dumps(calibration.to_json(), indent=1))
+    _print_calibration(calibration, dataset, films, as_json=arguments.json)
+    if arguments.name is None:
         return 0
+    # After it is printed: a folder that cannot be written costs no result.
+    save_site_calibration(predictor.bundle, calibration)
+    save_reference(predictor.bundle, arguments.name, calibration.scale, films["logit"], films["features"].tolist())
+    if not arguments.json:
+        print(f"Saved as {arguments.name!r}: choose it in the app's sidebar, or with `predict --points`.")
+    return 0
+
+
+def _print_calibration(calibration: SiteCalibration, dataset: Dataset, films: pd.DataFrame, *, as_json: bool) -> None:
+    from fracture_core.evaluation.site_calibration import promise_text
+
+    if as_json:
+        print(json.dumps(calibration.to_json(), indent=1), flush=True)
+        return
     left_out = len(dataset) - len(films)
     print(f"{calibration.bundle} on {dataset.name}: {len(films)} films, {calibration.fractured['all']} fractured.")
     if left_out:
@@ -79,10 +99,7 @@ def _calibrate(arguments: argparse.Namespace) -> int:
     for before, after in zip(calibration.before, calibration.after, strict=True):
         cells = (f"{group.n} films, {group.fractured} fractured" for group in (before, after))
         print(f"  {before.triage:18} {'  ->  '.join(cells)}")
-    print(f"  calibration error  {calibration.ece[0]:.3f}  ->  {calibration.ece[1]:.3f}")
-    if arguments.name:
-        print(f"Saved as {arguments.name!r}: choose it in the app's sidebar, or with `predict --points`.")
-    return 0
+    print(f"  calibration error  {calibration.ece[0]:.3f}  ->  {calibration.ece[1]:.3f}", flush=True)
 
 
 def _review(arguments: argparse.Namespace) -> int:

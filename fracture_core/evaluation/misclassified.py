@@ -26,10 +26,15 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Mistakes:
-    """Image ids of one kind of mistake, in order, of `of` images that could have been one."""
+    """Image ids of one kind of mistake, in order, of `of` images that could have been one.
+
+    `indeterminate` counts the fractures between the two thresholds, which neither are found nor classed as unlikely; it
+    is 0 for false positives, which need the upper threshold.
+    """
 
     ids: tuple[str, ...]
     of: int
+    indeterminate: int = 0
 
 
 def mistakes(
@@ -65,7 +70,8 @@ def mistakes(
     else:
         wrong = (asked["probability"] - rule_in.threshold)[asked["probability"] >= rule_in.threshold]
     wrong = wrong.sort_values(ascending=order == NEAREST_FIRST, kind="stable")
-    return Mistakes(tuple(wrong.index), len(asked))
+    missed = int((asked["probability"] < rule_in.threshold).sum()) if kind == MISSES else len(wrong)
+    return Mistakes(tuple(wrong.index), len(asked), max(missed - len(wrong), 0))
 
 
 def evidence_thumbnail(

@@ -46,7 +46,7 @@ def cautions(radiograph: Radiograph, placement: Placement, traits: frozenset[str
     header = radiograph.header
     declared = header.body_part if header else ""
     if is_limb(declared) is False:
-        yield f"The file says it shows {declared.lower()}; the model was validated on hand, leg, hip and shoulder only."
+        yield f"The file says it shows {declared.lower()}; the model was validated on limbs, hip and shoulder only."
     if radiograph.screen_corners:
         yield PERSPECTIVE_WARNING
     if radiograph.moire:

@@ -120,19 +120,20 @@ def measure(recipe: Recipe, dataset: Sources | str | Path | None, stop: threadin
         command = [*COMMAND, "estimate", str(file)]
         for option, named in (("--dataset", sources.dataset), ("--site", sources.site)):
             command += [option, named] if named else []
-        child = subprocess.Popen(
-            command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=_environment(),
-            cwd=working_folder(),
-        )
-        while child.poll() is None:
-            if stop is not None and stop.is_set():
-                child.kill()
-            time.sleep(0.1)
-        words = child.communicate()[1]
+        log = Path(folder) / "log"  # a pipe that nobody reads holds up a child that says much
+        with log.open("wb") as stream:
+            child = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=stream, env=_environment(), cwd=working_folder()
+            )
+        try:
+            while child.poll() is None:
+                if stop is not None and stop.is_set():
+                    child.kill()
+                time.sleep(0.1)
+        finally:
+            child.kill()
+            child.wait()
+        words = log.read_text("utf-8", errors="replace")
     if child.returncode and not (stop is not None and stop.is_set()):
         reason = words.rpartition("error: ")[2].strip() if "error: " in words else "its process ended early"
         raise JobError(f"The speed cannot be measured: {reason}")

@@ -121,8 +121,7 @@ def promise(
     Raises:
         MetricsError: A share or the confidence is not between 0 and 1, or there are no films to tune or to test on.
     """
-    if not (0 < share < 1 and 0 < confidence < 1):
-        raise MetricsError("Shares and the confidence must lie between 0 and 1.")
+    check_shares(share, confidence)
     tune = _Films(group, *checked(*tuning))
     test = _Films(group, *checked(*testing))
     if not tune.n or not test.n:
@@ -147,6 +146,19 @@ def promise(
         accepted=tuple(accepted),
         films_needed=None if accepted else _films_needed(tune, test, share, confidence),
     )
+
+
+def check_shares(*shares: float) -> None:
+    """Raise MetricsError unless every share, or confidence, lies between 0 and 1.
+
+    Args:
+        *shares: What was asked for.
+
+    Raises:
+        MetricsError: One does not.
+    """
+    if not all(0 < share < 1 for share in shares):
+        raise MetricsError("Shares and the confidence must lie between 0 and 1.")
 
 
 def consistent_pair(unlikely: Promise, likely: Promise) -> tuple[float | None, float | None]:

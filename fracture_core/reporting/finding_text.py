@@ -20,7 +20,7 @@ DISCLAIMER = "Research demonstrator. Not a medical device; not for diagnosis."
 COLOURS_MEAN = "Colour: evidence for a fracture, on one fixed scale for all radiographs."
 COLOURS_DO_NOT_MEAN = "It does not follow the fracture's edges, and an area without marks is not cleared."
 LIMITS = (
-    "Validated on FracAtlas only: hand, leg, hip and shoulder radiographs, with few hip and shoulder fractures.",
+    "Validated on FracAtlas only: limb, hip and shoulder radiographs, with few hip and shoulder fractures.",
     "It assesses one image, without history, prior studies or a second view, and it misses fractures.",
     "The clinician reading the original decides.",
 )

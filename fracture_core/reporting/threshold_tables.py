@@ -146,7 +146,7 @@ def subgroups_table(rows: Iterable[SubgroupRow]) -> pd.DataFrame:
     table = [
         (
             row.family.capitalize(),
-            row.name,
+            PART_NAMES.get(row.name, row.name),
             row.n,
             row.fractured,
             f"{row.confusion.tp} of {row.confusion.positives}",

@@ -127,7 +127,8 @@ def dataset_in_words(dataset: Dataset, split: Split) -> str:
         return _both_in_words(dataset, split, left_out)
     text = (
         f"{len(labels):,} radiographs, {int(labels.sum()):,} with a fracture: {len(split.train):,} for training, "
-        f"{len(split.val):,} for validation, {len(split.test):,} for test. Duplicates are removed from training."
+        f"{len(split.val):,} for validation, {len(split.test):,} for test. "
+        "What repeats an image of another part is left out of training and validation."
     )
     return f"{text} {left_out} files cannot be read and are left out." if left_out else text
 

@@ -267,7 +267,7 @@ def test_a_threshold_is_used_on_diagnose_without_saving_it(opened, val):
     # The chosen point is the value of the sidebar's field, which is no text of the page.
     opened.wait_for_function(
         "[...document.querySelectorAll('section.stSidebar input, section.stSidebar [role=combobox]')]"
-        ".some((field) => `${field.value ?? ''} ${field.textContent}`.includes('From the Threshold page: '))",
+        ".some((field) => `${field.value ?? ''} ${field.textContent}`.includes(', from Threshold'))",
         timeout=WAIT,
     )
     assert "/threshold" not in opened.url

@@ -173,3 +173,31 @@ def test_lack_of_memory_is_one_sentence(monkeypatch, capsys):
     monkeypatch.setattr("fracture_core.cli.predict._predict", run)
     assert main(["predict", "x"]) == 1
     assert capsys.readouterr().err == "error: There is not enough memory.\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--alpha", "nan"), "between 0 and 1"),
+        (("--beta", "1.5"), "between 0 and 1"),
+        (("--confidence", "0"), "between 0 and 1"),
+        (("--name", " "), "a name"),
+        (("--name", "x (rule-out)"), "cannot end in"),
+    ],
+)
+def test_calibrate_checks_what_it_is_told_before_it_scores(arguments, words, monkeypatch, capsys):
+    monkeypatch.setattr("fracture_core.data.dataset.open_dataset", lambda *_, **__: pytest.fail("films were opened"))
+    assert main(["calibrate", *arguments]) == 1
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "99999999", "x"])
+def test_a_port_that_there_is_not_is_refused(port, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parser().parse_args(["app", "--port", port])
+    assert stop.value.code == 2 and "--port" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_review_folder_is_named(tmp_path, capsys):
+    assert main(["review", str(tmp_path)]) == 1
+    assert f"{tmp_path} is not a review folder" in capsys.readouterr().err

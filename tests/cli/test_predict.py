@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import cv2
 import numpy as np
 import pytest
 
+from fracture_core.bundle.loading import load_bundle
+from fracture_core.cli.predict import _FIELDS, _print_entry
 from tests.hostile.bombs import largest
 from tests.hostile.corpus import corpus
 from tests.support import dicom_files as dicom
@@ -236,3 +239,20 @@ def test_four_hundred_hostile_and_sound_files_in_one_batch(predict, radiographs,
     assert all(entry["probability"] is not None for entry in entries if entry["file"] in sound)
     drawn = [entry["heatmap"] for entry in entries if entry["heatmap"]]
     assert len(set(drawn)) == len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.1, 0.4, "Unlikely < 0.100; indeterminate 0.100 to 0.400; likely ≥ 0.400."),
+        (0.1, 0.1, "Look again at 0.100 or above."),
+        (0.9, 0.4, "Unlikely < 0.400; likely ≥ 0.400."),
+        (0.0, np.nextafter(1, 2), "Never “unlikely”; never “likely”; otherwise indeterminate."),
+    ],
+)
+def test_the_thresholds_are_said_as_they_are_used(small_models, low, high, words, capsys):
+    bundle = load_bundle("small", small_models)
+    points = tuple(replace(bundle.points[name], threshold=at) for name, at in (("rule_out", low), ("rule_in", high)))
+    entry = dict.fromkeys(_FIELDS) | {"file": "a", "finding": "f", "assessed": True, "probability": 0.779}
+    _print_entry(entry | {"warnings": []}, bundle, points)
+    assert capsys.readouterr().out == f"a: f, probability 0.779\n  {words} Model: {bundle.version}.\n"

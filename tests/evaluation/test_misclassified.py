@@ -32,6 +32,8 @@ def test_mistakes_are_those_a_loop_finds_worst_first(seed, low, high, split):
         found = mistakes(table, kind, point(low), point(high), split=split)
         assert [table.at[i, "probability"] for i in found.ids] == [abs(p) for p, _ in sorted(expected)]
         assert set(found.ids) == {i for _, i in expected}
+        between = sum(row.label and low <= row.probability < high for row in rows)
+        assert found.indeterminate == (between if kind == MISSES else 0)
         assert found.of == sum(row.label == (kind == MISSES) for row in rows)
         other = mistakes(table, kind, point(low), point(high), split=split, order=NEAREST_FIRST)
         assert set(other.ids) == set(found.ids)

@@ -40,7 +40,7 @@ def _radiograph(declared: str | None) -> Radiograph:
         (
             "CHEST",
             "shoulder",
-            "The file says it shows chest; the model was validated on hand, leg, hip and shoulder only.",
+            "The file says it shows chest; the model was validated on limbs, hip and shoulder only.",
         ),
     ],
 )

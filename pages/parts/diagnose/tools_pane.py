@@ -44,7 +44,7 @@ def tools_pane(
     """Draw the tools for the open film."""
     film = films.film(key)
     if isinstance(result, Finding):
-        if reference and st.toggle("Show reference label", key=examples.toggle_key(film)):
+        if reference and st.toggle("Show reference label", key=examples.toggle_key(film), persist_state="session"):
             st.info(reference.summary_text(), icon=":material/menu_book:")
         offer_identity(result.radiograph, film.data)
         _dicom_choices(films, key, result.radiograph)

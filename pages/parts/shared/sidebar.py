@@ -116,7 +116,7 @@ def use_here(bundle: Bundle, point: OperatingPoint) -> None:
 
 def in_use_label(point: OperatingPoint) -> str:
     """Return the label of a point of this session."""
-    return f"From the Threshold page: {point.threshold:.3f}"
+    return f"{point.threshold:.3f}, from Threshold"
 
 
 def verified(name: str) -> Bundle:
