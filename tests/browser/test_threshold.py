@@ -226,7 +226,9 @@ def test_a_saved_point_is_renamed_and_deleted(opened):
     opened.get_by_label("New name").press("Enter")
     opened.locator("[data-testid=stPopoverBody]").get_by_role("button", name="Rename").click()
     chosen = opened.get_by_role("combobox", name="Saved point")
-    eventually(opened, lambda: "late shift" in chosen.evaluate("e => `${e.value ?? ''} ${e.textContent}`"))
+    # For a moment the field of the old name stands beside the new one.
+    words = "all => all.map((e) => `${e.value ?? ''} ${e.textContent}`).join()"
+    eventually(opened, lambda: "late shift" in chosen.evaluate_all(words))
     opened.get_by_role("button", name="Delete").first.click()
     opened.get_by_role("button", name="Yes, delete it").click()
     opened.get_by_text("Nothing saved yet").wait_for(timeout=WAIT)

@@ -93,15 +93,16 @@ def test_what_cannot_be_promised_calls_no_film_by_it(bundle):
     assert "Cannot be promised" in promise_text(made.unlikely) and "more" in promise_text(made.unlikely)
 
 
-@pytest.mark.parametrize("seed", [0, 2, 3, 5])
-def test_a_criterion_counts_at_the_threshold_that_is_saved(bundle, seed):
-    """Where scores separate well, the widest thresholds cross, and another pair of accepted ones is used."""
-    made = calibrate_site(bundle, *films(1500, np.random.default_rng(seed), separation=6.0), name="x", alpha=0.02)
-    moved = [p.threshold != q.threshold for p, q in zip(made.points, (made.unlikely, made.likely), strict=True)]
+def test_a_criterion_counts_at_the_threshold_that_is_saved(bundle):
+    """Where scores separate well, the widest thresholds often cross, and another pair of accepted ones is used."""
+    moved = []
+    for seed in range(6):
+        made = calibrate_site(bundle, *films(1500, np.random.default_rng(seed), separation=6.0), name="x", alpha=0.02)
+        moved += [p.threshold != q.threshold for p, q in zip(made.points, (made.unlikely, made.likely), strict=True)]
+        for point in made.points:
+            site = point.site
+            assert site.holds and f"({site.group_fractured} of {site.group} in the testing films;" in point.criterion
     assert any(moved)
-    for point in made.points:
-        site = point.site
-        assert site.holds and f"({site.group_fractured} of {site.group} in the testing films;" in point.criterion
 
 
 def test_a_group_that_gives_way_is_promised_nothing(bundle, monkeypatch):
