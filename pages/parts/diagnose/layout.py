@@ -20,8 +20,8 @@ DESK_STYLE = """<style>
 .st-key-desk:has(.st-key-assessing :is(.stProgress, .stAlert, .assessing)) :is(.st-key-reading-pane,
   .st-key-tools-pane) [data-testid="stWidgetLabel"] { visibility: hidden !important; }
 /* While another model assesses the films, the list and its file would show the answers of the one before. */
-.st-key-desk:has(.st-key-another-model) .st-key-worklist-pane,
-:root:has(.st-key-another-model) .st-key-topbar .stDownloadButton { visibility: hidden; }
+.st-key-desk:has(.another-model) .st-key-worklist-pane,
+:root:has(.another-model) .st-key-topbar .stDownloadButton { visibility: hidden; }
 .st-key-assessing { visibility: visible; }
 .st-key-answer-pane > :has(> .st-key-assessing):not(:has(.stProgress, .stAlert, .assessing)) { display: none; }
 /* What is about to be replaced is hidden or stays right: to let it fade has the browser draw every frame meanwhile. */

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from fracture_core.concurrency import QueueFullError
 from fracture_core.errors import FractureCoreError
@@ -97,19 +96,24 @@ def _still(choice: Choice) -> bool:
         return False
 
 
+#: While it stands on the page, DESK_STYLE hides the list and its file.
+_ANOTHER_MODEL = '<span class="another-model"></span>'
+
+
 def _read_new(films: FilmSession, choice: Choice, desk: Callable[[], Desk]) -> None:
     """Read what this model has not met yet; raise QueueFullError if too many others wait."""
     new = films.unread(choice.bundle.version)
     opened: Opened | None = st.session_state.get("opened")
-    place: DeltaGenerator | None = None
+    another = opened is not None and opened.key[2] != choice.bundle.version
     for done, key in enumerate(new):
         with engine_turn(lambda: desk().slot):
             if len(new) == 1:
                 _result(films, choice, key, desk)
                 continue
-            if place is None:
-                another = opened is not None and opened.key[2] != choice.bundle.version
-                place = desk().slot.container(key="another-model").empty() if another else desk().slot
+            # Made each time: the words of a queue may have taken its place.
+            place = desk().slot.container() if another else desk().slot
+            if another:
+                place.html(_ANOTHER_MODEL)
             place.progress(done / len(new), f"Assessing {done + 1} of {len(new)} …")
             films.result(key, predictor(choice.bundle), choice.rule_out, choice.rule_in)
 
