@@ -7,16 +7,30 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.packbits import unpack_bits
 
-Samples = tuple[np.ndarray, np.ndarray]
 Shape = tuple[int, int, int]
 
 _RLE_HEADER = 64
+
+
+class Samples(NamedTuple):
+    """Decoded samples of a frame.
+
+    Attributes:
+        values: Unsigned (rows, columns, samples).
+        present: Which rows are in the file, bool (rows,).
+        more: Whether the file holds pixel data beyond what the shape describes.
+    """
+
+    values: np.ndarray
+    present: np.ndarray
+    more: bool = False
 
 
 def native_samples(
@@ -24,6 +38,7 @@ def native_samples(
     shape: Shape,
     frame: int,
     *,
+    frames: int = 1,
     allocated: int,
     big_endian: bool = False,
     swapped: bool = False,
@@ -36,6 +51,7 @@ def native_samples(
         data: Of all frames.
         shape: Rows, columns and samples.
         frame: Which, from 0.
+        frames: How many there are, by the header.
         allocated: Bits of a stored sample: 1, 8, 12, 16 or 32.
         big_endian: Whether words are stored with their high byte first.
         swapped: Whether bytes are stored in such words, two by two.
@@ -43,7 +59,7 @@ def native_samples(
         halved: Whether two pixels share their colour (YBR_FULL_422).
 
     Returns:
-        Samples (H, W, n), unsigned; and which rows are there, bool (H,).
+        The samples.
     """
     rows, columns, samples = shape
     per_row = columns * (2 if halved else samples) * allocated
@@ -51,8 +67,9 @@ def native_samples(
     if swapped:
         words = np.frombuffer(data, np.uint8, len(data) // 2 * 2).reshape(-1, 2)
         data = words[:, ::-1].tobytes()
+    more = holds_more(data[-(-max(frames, frame + 1) * rows * per_row // 8) :])
     if allocated in (1, 12):
-        return _packed(data, shape, start, allocated)
+        return Samples(*_packed(data, shape, start, allocated), more)
     part = data[start // 8 : (start + rows * per_row) // 8]
     dtype = np.dtype(f"{'>' if big_endian else '<'}u{allocated // 8}")
     flat = np.zeros(rows * per_row // allocated, dtype.newbyteorder("="))
@@ -60,16 +77,29 @@ def native_samples(
     flat[: len(held)] = held
     if halved:
         present = np.arange(1, rows + 1) * columns * 2 <= len(held)
-        return _full_colour(flat.reshape(rows, -1, 4)), present
+        return Samples(_full_colour(flat.reshape(rows, -1, 4)), present, more)
     if by_plane and samples > 1:
         last = len(held) - (samples - 1) * rows * columns
         present = np.arange(1, rows + 1) * columns <= last
-        return np.ascontiguousarray(flat.reshape(samples, rows, columns).transpose(1, 2, 0)), present
+        planes = flat.reshape(samples, rows, columns)
+        return Samples(np.ascontiguousarray(planes.transpose(1, 2, 0)), present, more)
     present = np.arange(1, rows + 1) * columns * samples <= len(held)
-    return flat.reshape(shape), present
+    return Samples(flat.reshape(shape), present, more)
 
 
-def _packed(data: bytes, shape: Shape, start: int, allocated: int) -> Samples:
+def holds_more(rest: bytes) -> bool:
+    """Return whether what follows the pixels that a header describes are pixels too.
+
+    Args:
+        rest: The bytes that follow.
+
+    Returns:
+        Whether they differ from each other: one byte, or one value throughout, is padding.
+    """
+    return len(rest.strip(rest[:1])) > 0
+
+
+def _packed(data: bytes, shape: Shape, start: int, allocated: int) -> tuple[np.ndarray, np.ndarray]:
     """Return samples of 1 or 12 bits, which follow each other without gaps, the low bits first."""
     rows, columns, samples = shape
     count = rows * columns * samples
@@ -101,7 +131,7 @@ def rle_samples(data: bytes, shape: Shape, allocated: int) -> Samples:
         allocated: Bits allocated per sample, a multiple of 8.
 
     Returns:
-        Unsigned samples, (rows, columns, samples), and which rows are present, bool (rows,).
+        The samples.
 
     Raises:
         UnreadableRadiograph: The frame's header is not one, or does not fit the image.
@@ -114,16 +144,19 @@ def rle_samples(data: bytes, shape: Shape, allocated: int) -> Samples:
     if count != samples * size or list(offsets[:count]) != sorted(offsets[:count]) or offsets[0] < _RLE_HEADER:
         raise UnreadableRadiograph("The DICOM file is damaged: its run-length header does not fit the image.")
     values = np.zeros((samples, size, rows * columns), np.uint8)
-    held = rows * columns
+    held, more = rows * columns, False
     limits = (*offsets[1:count], len(data))
     for number, (start, end) in enumerate(zip(offsets[:count], limits, strict=True)):
-        segment = unpack_bits(data[start:end], rows * columns)
+        # Two more rows show whether the frame goes on.
+        segment = unpack_bits(data[start:end], (rows + 2) * columns)
+        more |= holds_more(segment[rows * columns :].tobytes())
+        segment = segment[: rows * columns]
         sample, significance = divmod(number, size)
         # The most significant byte comes first; memory here keeps it last.
         values[sample, size - 1 - significance, : len(segment)] = segment
         held = min(held, len(segment))
     interleaved = np.ascontiguousarray(values.transpose(2, 0, 1)).view(f"<u{size}")
-    return interleaved.reshape(shape), np.arange(1, rows + 1) * columns <= held
+    return Samples(interleaved.reshape(shape), np.arange(1, rows + 1) * columns <= held, more)
 
 
 def deflated_samples(data: bytes, shape: Shape, allocated: int, *, by_plane: bool) -> Samples:
@@ -136,10 +169,12 @@ def deflated_samples(data: bytes, shape: Shape, allocated: int, *, by_plane: boo
         by_plane: Whether the samples are stored plane by plane.
 
     Returns:
-        Samples, (rows, columns, samples), and which rows are present, bool (rows,), as from `native_samples`.
+        The samples.
     """
-    size = int(np.prod(shape)) * allocated // 8
-    inflater, parts, left = zlib.decompressobj(-zlib.MAX_WBITS), [], size
+    rows, columns, samples = shape
+    # Two more rows show whether the frame goes on.
+    left = (rows + 2) * columns * samples * allocated // 8
+    inflater, parts = zlib.decompressobj(-zlib.MAX_WBITS), []
     for start in range(0, len(data), 65_536):
         try:
             parts.append(inflater.decompress(data[start : start + 65_536], left))

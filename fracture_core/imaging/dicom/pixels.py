@@ -12,30 +12,31 @@ from dataclasses import dataclass, field, replace
 
 import imagecodecs
 import numpy as np
-from pydicom.uid import UID
 
 from fracture_core.imaging.bare_codestreams import MAX_COMPRESSED_PIXELS
 from fracture_core.imaging.codestreams import decode_jpeg, is_damaged
 from fracture_core.imaging.dicom.dataset import DicomFile
 from fracture_core.imaging.dicom.encapsulation import compressed_frame
-from fracture_core.imaging.dicom.native import deflated_samples, native_samples, rle_samples
+from fracture_core.imaging.dicom.native import Samples, deflated_samples, native_samples, rle_samples
 from fracture_core.imaging.dicom.pixel_format import PixelFormat
+from fracture_core.imaging.dicom.transfer_syntax import (
+    DEFLATED_FRAME,
+    JPEG,
+    JPEG_2000,
+    JPEG_XL,
+    NATIVE,
+    RLE,
+    own_syntax,
+    syntax_name,
+)
 from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, jpeg_2000_shape, jpeg_2000_transforms
 from fracture_core.imaging.jpeg_header import read_header
 from fracture_core.imaging.limits import UnreadableRadiograph, check_size
 
-_NATIVE = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"}
-_RLE, _DEFLATED_FRAME = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"
-_JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 57, 70, 80, 81)}
-_JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}
-_JPEG_XL = {f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112)}
-#: Transfer syntaxes that pydicom does not know by name yet.
-_NEW_SYNTAXES = {
-    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
-    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
-    "1.2.840.10008.1.2.4.112": "JPEG XL",
-}
 _NO_HEADER = "The DICOM file is damaged: its compressed image has no header of its own."
+_MORE_THAN_DESCRIBED = (
+    "The DICOM file holds more pixel data than its header describes: the image may be incomplete or distorted."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +82,8 @@ def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) ->
     syntax = file.syntax
     if file.pixels.length is None:
         data = compressed_frame(file.pixels.data, frame, frames)
-        syntax = _syntax_of(data, syntax)
-    elif syntax in _NATIVE or not _is_compressed(file.pixels.data):
+        syntax = own_syntax(data, syntax)
+    elif syntax in NATIVE or not _is_compressed(file.pixels.data):
         check_size(form.columns, form.rows, form.samples * max(form.allocated // 8, 1))
         return _native(file, form, frame, frames)
     else:
@@ -97,57 +98,16 @@ def _is_compressed(data: bytes) -> bool:
     return data[:3] == b"\xff\xd8\xff" or data[:4] == b"\xff\x4f\xff\x51"
 
 
-def is_native(syntax: str) -> bool:
-    """Return whether a transfer syntax stores pixels uncompressed.
-
-    Args:
-        syntax: Its UID.
-
-    Returns:
-        Whether it does.
-    """
-    return syntax in _NATIVE
-
-
-def syntax_name(syntax: str) -> str:
-    """Return the name of a transfer syntax, for a message.
-
-    Args:
-        syntax: Its UID.
-
-    Returns:
-        DICOM's name and the UID; the UID alone if it has no name.
-    """
-    name = _NEW_SYNTAXES.get(syntax) or UID(syntax).name
-    return name if name == syntax else f"{name}, {syntax}"
-
-
-def _syntax_of(data: bytes, stated: str) -> str:
-    """Return the transfer syntax of a compressed frame: as its own first bytes show, else as the file says."""
-    if stated and stated not in _NATIVE | _JPEG | _JPEG_2000 | _JPEG_XL:
-        return stated
-    for signatures, syntax in (
-        ((b"\xff\xd8\xff",), "1.2.840.10008.1.2.4.50"),
-        ((b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  "), "1.2.840.10008.1.2.4.90"),
-        ((b"\xff\x0a", b"\0\0\0\x0cJXL "), "1.2.840.10008.1.2.4.110"),
-    ):
-        if data.startswith(signatures):
-            return syntax
-    if stated in _JPEG | _JPEG_2000 | _JPEG_XL:
-        return stated
-    return _RLE
-
-
 def _decoder(syntax: str) -> Callable[[bytes, PixelFormat], Frame]:
-    if syntax in _JPEG:
+    if syntax in JPEG:
         return _jpeg
-    if syntax in _JPEG_2000:
+    if syntax in JPEG_2000:
         return _jpeg_2000
-    if syntax in _JPEG_XL:
+    if syntax in JPEG_XL:
         return _jpeg_xl
-    if syntax == _RLE:
+    if syntax == RLE:
         return _rle
-    if syntax == _DEFLATED_FRAME:
+    if syntax == DEFLATED_FRAME:
         return _deflated
     raise UnreadableRadiograph(
         f"The image in this DICOM file is compressed in a way that cannot be read here ({syntax_name(syntax)}). "
@@ -165,32 +125,39 @@ def _is_halved(form: PixelFormat, length: int, frames: int) -> bool:
 
 def _native(file: DicomFile, form: PixelFormat, frame: int, frames: int) -> Frame:
     assert file.pixels is not None
-    values, present = native_samples(
+    samples = native_samples(
         file.pixels.data,
         form.shape,
         frame,
+        frames=frames,
         allocated=form.allocated,
         big_endian=file.big_endian,
         swapped=file.big_endian and form.allocated < 16 and file.pixels.representation == "OW",
         by_plane=form.by_plane,
         halved=_is_halved(form, file.pixels.length or 0, frames),
     )
-    return _own_bits(values, present, form)
+    return _own_bits(samples, form)
 
 
 def _rle(data: bytes, form: PixelFormat) -> Frame:
-    return _own_bits(*rle_samples(data, form.shape, form.allocated), form)
+    return _own_bits(rle_samples(data, form.shape, form.allocated), form)
 
 
 def _deflated(data: bytes, form: PixelFormat) -> Frame:
-    return _own_bits(*deflated_samples(data, form.shape, form.allocated, by_plane=form.by_plane), form)
+    return _own_bits(deflated_samples(data, form.shape, form.allocated, by_plane=form.by_plane), form)
 
 
-def _own_bits(values: np.ndarray, present: np.ndarray, form: PixelFormat) -> Frame:
+def _own_bits(samples: Samples, form: PixelFormat) -> Frame:
     """Shift out and clear the bits that are not the pixel's own (old overlays), then extend the sign."""
+    values = samples.values
     if values.dtype.itemsize * 8 != form.stored:
         values = _stored_bits(values, form)
-    return Frame(values=_flat(_own_sign(values, form)), present=present, colour=_colour(values, form.photometric))
+    return Frame(
+        values=_flat(_own_sign(values, form)),
+        present=samples.present,
+        colour=_colour(values, form.photometric),
+        warnings=(_MORE_THAN_DESCRIBED,) if samples.more else (),
+    )
 
 
 def _stored_bits(values: np.ndarray, form: PixelFormat) -> np.ndarray:

@@ -12,8 +12,9 @@ from fracture_core.imaging.dicom.colour import grey_from_colour, grey_from_palet
 from fracture_core.imaging.dicom.dataset import DicomFile, numbers, open_file, several, text, value
 from fracture_core.imaging.dicom.header import RADIOGRAPHS, DicomHeader, check_kind, lut, read_header, voi_choices
 from fracture_core.imaging.dicom.pixel_format import PixelFormat, pixel_format
-from fracture_core.imaging.dicom.pixels import Frame, is_native, stored_frame, syntax_name
+from fracture_core.imaging.dicom.pixels import Frame, stored_frame
 from fracture_core.imaging.dicom.spacing import pixel_spacing
+from fracture_core.imaging.dicom.transfer_syntax import is_native, syntax_name
 from fracture_core.imaging.dicom.voi import GreyScale, VoiTransform
 from fracture_core.imaging.limits import (
     MAX_PIXELS,

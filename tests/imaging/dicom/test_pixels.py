@@ -219,6 +219,28 @@ def test_a_truncated_image_is_refused_or_read_as_far_as_it_goes(syntax: str, whe
     assert not radiograph.pixels[held:].any()
 
 
+@pytest.mark.parametrize("syntax", [made.EXPLICIT, made.IMPLICIT, made.DEFLATED, made.DEFLATED_FRAME, made.RLE])
+def test_more_pixels_than_the_header_describes_are_not_passed_over(syntax: str) -> None:
+    """Half of the rows, or every byte for a pixel: the picture may be wrong, and nothing else would show it."""
+    packed = syntax in (made.DEFLATED_FRAME, made.RLE)
+    frames = [made.encode(DEEP, syntax, 12)] if packed else None
+    lies = [{"Rows": DEEP.shape[0] // 2, **TWELVE}]
+    if not packed:
+        lies.append({"BitsAllocated": 8, "BitsStored": 8, "WindowCenter": 128, "WindowWidth": 256})
+    for lie in lies:
+        radiograph = read_radiograph(made.file_bytes(made.dataset(DEEP, **lie), syntax, frames))
+        assert any("more pixel data than its header describes" in warning for warning in radiograph.warnings)
+    assert not read_radiograph(made.file_bytes(made.dataset(DEEP, **TWELVE), syntax, frames)).warnings
+
+
+@pytest.mark.parametrize("padding", [1, 2, 400, 100_000])
+@pytest.mark.parametrize("value", [b"\0", b"\xff"])
+def test_padding_after_the_pixels_is_no_reason_for_a_warning(padding: int, value: bytes) -> None:
+    dataset = made.dataset(PHANTOM, **WHOLE)
+    dataset.PixelData += value * (padding + padding % 2)
+    assert shows_phantom(made.file_bytes(dataset)) == ()
+
+
 def test_a_truncated_jpeg_2000_says_how_much_is_missing_and_offers_no_part() -> None:
     frame = made.encode(DEEP, made.JPEG_2000, 12)
     data = framed(frame[: len(frame) // 2], made.JPEG_2000, DEEP, **TWELVE)
