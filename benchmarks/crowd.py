@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor, load_predictor
@@ -191,4 +192,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.catalogue import Filters, catalogue, select
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from tests.browser.app import ROOT, Server, chromium
@@ -134,4 +135,4 @@ def _middle(taken: list[Taken], key: str) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

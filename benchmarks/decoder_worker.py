@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.isolation.decoder import DecoderPool
 from fracture_core.imaging.radiograph import Radiograph, read_radiograph
@@ -78,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

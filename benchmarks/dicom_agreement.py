@@ -21,6 +21,7 @@ import pydicom
 from PIL import Image
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.imaging.dicom import header as dicom_header
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 
@@ -125,4 +126,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(exit_status(main))

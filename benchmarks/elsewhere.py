@@ -16,6 +16,7 @@ import pandas as pd
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.evaluation.external_validation import (
     ExternalValidationError,
     by_fill,
@@ -94,4 +95,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.explain.overlay import colour_layer, to_png
 from fracture_core.imaging.radiograph import read_radiograph
@@ -154,4 +155,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

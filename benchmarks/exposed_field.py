@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.exposed_field import Field, exposed_field
 from fracture_core.imaging.radiograph import read_radiograph
@@ -54,4 +55,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from tests.browser.app import Server, chromium
 
@@ -107,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

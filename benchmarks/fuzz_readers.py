@@ -22,6 +22,7 @@ with atheris.instrument_imports(include=["fracture_core", "pydicom", "PIL.TiffIm
     import fracture_core.imaging.dicom.identifiers
     from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 
+from fracture_core.cli.exit_status import exit_status
 from tests.hostile.files import SOUND
 
 MAX_SECONDS = 2.0
@@ -54,4 +55,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    main()
+    raise SystemExit(exit_status(main))

@@ -23,6 +23,7 @@ import openvino
 import tensorflow as tf
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor
 from fracture_core.network.model import build_model
@@ -156,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

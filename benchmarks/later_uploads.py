@@ -21,6 +21,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks.first_finding import upload
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import load_predictor
@@ -138,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
 from fracture_core.inference.predictor import Failure, Predictor, load_predictor
@@ -139,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -16,6 +16,7 @@ import numpy as np
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.imaging.letterbox import Placement
@@ -70,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

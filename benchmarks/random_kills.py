@@ -21,6 +21,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from fracture_core.cli.exit_status import exit_status
+
 
 def main() -> int:
     """Run the kills; return the exit status."""
@@ -92,4 +94,4 @@ def _finish(run: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(exit_status(main))

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import project_split
@@ -113,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -22,6 +22,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.catalogue import Filters, catalogue, facet_counts, select
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.review.catalogue import ReviewCatalogue, ReviewFilters
@@ -138,4 +139,4 @@ def _draw(path: Path, rng: np.random.Generator) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

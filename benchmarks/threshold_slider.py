@@ -24,6 +24,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 from fracture_core.bundle.loading import DEFAULT_BUNDLE
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.jobs import launcher as job
 from fracture_core.jobs.status import status
 from fracture_core.paths import dataset_folder
@@ -202,4 +203,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -13,6 +13,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.review.review_set import ReviewSet
 from tests.browser.app import Server, chromium
@@ -69,4 +70,4 @@ def measure(page, server: Server, paths: list[str]) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -11,12 +10,12 @@ from fracture_core import __version__
 from fracture_core.cli.app import add_app_command
 from fracture_core.cli.common import NOTICE
 from fracture_core.cli.data import add_dataset_commands
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.cli.models import add_model_commands
 from fracture_core.cli.predict import add_predict_command
 from fracture_core.cli.site import add_site_commands
-from fracture_core.cli.streams import abandon, escape_unprintable, printable, say
+from fracture_core.cli.streams import escape_unprintable
 from fracture_core.cli.training import add_training_commands
-from fracture_core.errors import FractureCoreError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -52,35 +51,12 @@ def main(arguments: list[str] | None = None) -> int:
         The exit status.
     """
     escape_unprintable()
-    try:
-        try:
-            parsed = parser().parse_args(arguments)
-            return parsed.run(parsed)
-        finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-    except FractureCoreError as error:
-        say(f"error: {printable(str(error))}")
-    except KeyboardInterrupt:
-        say("stopped")
-        return 130
-    except BrokenPipeError:
-        abandon(sys.stdout)
-    except MemoryError:
-        say("error: There is not enough memory.")
-    except OSError as error:
-        say(f"error: {_system_error(error)}")
-        if error.filename is None:
-            abandon(sys.stdout)
-    return 1
 
+    def command() -> int:
+        parsed = parser().parse_args(arguments)
+        return parsed.run(parsed)
 
-def _system_error(error: OSError) -> str:
-    reason = error.strerror or str(error) or type(error).__name__
-    if error.filename is None:
-        return f"The output cannot be written, or a file cannot be read ({reason})."
-    name = error.filename if isinstance(error.filename, str | bytes) else str(error.filename)
-    return f"{printable(os.fsdecode(name))} cannot be used ({reason})."
+    return exit_status(command)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.files import write_text
 from fracture_core.metrics.confusion import confusion, sigmoid
@@ -190,4 +191,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

@@ -19,6 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fracture_core.cli.exit_status import exit_status
+
 _LONGEST = 512
 
 
@@ -155,4 +157,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

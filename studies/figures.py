@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.evaluation.evaluate import Evaluation, evaluate
 from fracture_core.files import write_text
 from fracture_core.metrics.confusion import Confusion
@@ -103,4 +104,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
@@ -102,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

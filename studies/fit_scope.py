@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import project_split
@@ -76,4 +77,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

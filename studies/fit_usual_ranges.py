@@ -22,6 +22,7 @@ from safetensors.numpy import load, save_file
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
 from fracture_core.bundle.manifest import install
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import Split, project_split
@@ -93,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.dataset import Dataset
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.heatmap_scores import LocalisationRow, LocalisationScore, score_heatmap, summarise
@@ -108,4 +109,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

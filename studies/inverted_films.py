@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.data.split import project_split
@@ -62,4 +63,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from fracture_core.cli.common import bar
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.evaluation.monitoring.audit_history import FALSE_ALARMS, MARKED_BY_CHANCE, WINDOW, changes, monthly
 from fracture_core.files import write_text
 from fracture_core.metrics.intervals import wilson
@@ -142,4 +143,4 @@ def _interval(count: int, of: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

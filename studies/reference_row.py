@@ -20,6 +20,7 @@ from typing import Any
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.metrics.auc_intervals import area_estimates
@@ -125,4 +126,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

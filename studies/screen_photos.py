@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.audit import audit
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.data.split import project_split
@@ -85,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

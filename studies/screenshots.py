@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor
@@ -57,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

@@ -17,6 +17,7 @@ import pandas as pd
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import DEFAULT_BUNDLE, load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.shortcuts import ProbeResult, probe_split
 from fracture_core.files import write_text
@@ -105,4 +106,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))

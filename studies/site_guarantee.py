@@ -16,6 +16,7 @@ import pandas as pd
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.cli.common import bar
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.site_calibration import SiteCalibration, calibrate_site
 from fracture_core.files import write_text
@@ -134,4 +135,4 @@ def page(bundle: Bundle, site: pd.DataFrame, drawn: list[SiteCalibration], asked
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(exit_status(main))

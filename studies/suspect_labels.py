@@ -18,6 +18,7 @@ import pandas as pd
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.cli.exit_status import exit_status
 from fracture_core.data.audit import Audit, audit
 from fracture_core.data.fracatlas import FracAtlas, find_fracatlas
 from fracture_core.evaluation.image_features import ImageFeatures, image_features
@@ -285,4 +286,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(exit_status(main))
