@@ -80,7 +80,7 @@ def load_bundle(name: str | None = None, root: Path | None = None) -> Bundle:
     Raises:
         BundleError: It is missing, damaged or altered.
     """
-    name = name or current_bundle(root)
+    name = current_bundle(root) if name is None else name
     folder = _folder(root, name)
     met = _identity(folder)
     try:

@@ -29,7 +29,7 @@ def add_app_command(commands: Commands) -> None:
 
 def _port(text: str) -> int:
     """Return the port that an argument names."""
-    if not 0 <= int(text) <= 65_535:
+    if not text.isdecimal() or len(text) > 5 or int(text) > 65_535:
         raise argparse.ArgumentTypeError(f"{text} is no port: give a number from 1 to 65535")
     return int(text)
 

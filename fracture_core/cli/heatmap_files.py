@@ -72,9 +72,10 @@ class HeatmapFiles:
             evidence = finding.heatmap(method)
             path = self._path(finding, os.path.realpath(file), stem_of(file))
             image = to_png(overlay(finding.radiograph.pixels, evidence, finding.full_colour(method)))
-            write_bytes(path, _with_source(image, finding.radiograph.sha256))
+            # Both are complete on disk before either has its name.
             with atomic_write(path.with_name(f"{path.name.removesuffix('.png')}.npy")) as temporary:
                 np.save(temporary, evidence, allow_pickle=False)
+                write_bytes(path, _with_source(image, finding.radiograph.sha256))
         except FractureCoreError:
             raise
         except OSError as error:

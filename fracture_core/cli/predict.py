@@ -64,7 +64,8 @@ def add_predict_command(commands: Commands) -> None:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    # Python converts no number of thousands of digits.
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 

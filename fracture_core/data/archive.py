@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -46,7 +48,14 @@ def unpack(archive: Path, folder: Path, *, most_bytes: int, step: Callable[[], N
                 # zipfile stops at the size that the entry declares, which the sum above has bounded.
                 with zipped.open(entry) as source, target.open("xb") as file:
                     shutil.copyfileobj(source, file, _CHUNK)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError) as error:
+    except NotImplementedError as error:
+        raise UnsafeArchiveError(
+            f"The archive is compressed in a way that cannot be unpacked here ({error}): unpack it, or pack it again "
+            "with the usual method (Deflate)."
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system, not of bzip2
         raise UnsafeArchiveError(f"The archive is damaged and cannot be unpacked ({error}).") from error
 
 

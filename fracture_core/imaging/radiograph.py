@@ -229,6 +229,8 @@ def _read_file(path: str | os.PathLike) -> bytes:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
             what = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
+            if Path(path).name in ("", ".."):  # such as "."
+                shown = display_name(Path(path).resolve())
             raise UnreadableRadiograph(f"{shown} is {what}, not a radiograph.")
         _check_length(status.st_size)
         with Path(path).open("rb") as file:

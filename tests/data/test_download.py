@@ -9,6 +9,7 @@ import zipfile
 from collections import namedtuple
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 
 from fracture_core.data import download as module
@@ -290,6 +291,32 @@ def test_a_bomb_that_understates_itself_is_stopped(tmp_path):
     with pytest.raises(UnsafeArchiveError, match="damaged"):
         unpack(file, folder, most_bytes=1_000_000)
     assert sum(path.stat().st_size for path in folder.rglob("*")) <= 1_000_000
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damage_within_a_file_is_named_whatever_the_compression(tmp_path, method):
+    content = np.random.default_rng(0).integers(0, 64, 20_000, np.uint8).tobytes()
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", method) as zipped:
+        zipped.writestr("a", content)
+    data = (tmp_path / "z.zip").read_bytes()
+    for place in range(40, len(data) - 100, 997):
+        (tmp_path / "z.zip").write_bytes(data[:place] + b"\xff" * 8 + data[place + 8 :])
+        (tmp_path / str(place)).mkdir()
+        with pytest.raises(UnsafeArchiveError, match="damaged"):
+            unpack(tmp_path / "z.zip", tmp_path / str(place), most_bytes=1_000_000)
+
+
+def test_an_archive_of_another_compression_is_not_called_damaged(tmp_path):
+    """Windows packs what is larger than 2 GB with Deflate64, which Python does not read."""
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("a", "hello")
+    data = bytearray((tmp_path / "z.zip").read_bytes())
+    for signature, offset in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        data[data.index(signature) + offset] = 9
+    (tmp_path / "z.zip").write_bytes(data)
+    (tmp_path / "inner").mkdir()
+    with pytest.raises(UnsafeArchiveError, match=r"compressed in a way .* \(That compression method"):
+        unpack(tmp_path / "z.zip", tmp_path / "inner", most_bytes=1000)
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -136,7 +136,10 @@ def voi_choices(dataset: Dataset) -> list[VoiTransform]:
     Returns:
         The transforms.
     """
-    luts = [lut(item, dataset) for item in several(value(dataset, "VOILUTSequence"))[:64]]
+    # Their first value is one of what the rescaling returns (PS3.3 C.11.2.1.1).
+    intercept = (numbers(dataset, "RescaleIntercept") or [0])[0] or 0
+    signed = integer(dataset, "PixelRepresentation", 0) == 1 or intercept < 0
+    luts = [lut(item, dataset, signed=signed) for item in several(value(dataset, "VOILUTSequence"))[:64]]
     choices: list[VoiTransform] = [entry for entry in luts if entry is not None]
     function = text(value(dataset, "VOILUTFunction")).upper() or "LINEAR"
     centres, widths = (numbers(dataset, keyword)[:64] for keyword in ("WindowCenter", "WindowWidth"))
@@ -154,12 +157,13 @@ def voi_choices(dataset: Dataset) -> list[VoiTransform]:
     return choices
 
 
-def lut(item: Dataset, dataset: Dataset) -> Lut | None:
+def lut(item: Dataset, dataset: Dataset, *, signed: bool) -> Lut | None:
     """Return a modality or VOI LUT from its sequence item.
 
     Args:
         item: The sequence item.
         dataset: The dataset.
+        signed: Whether the values that are looked up may be negative.
 
     Returns:
         The LUT; None if it is damaged.
@@ -171,7 +175,7 @@ def lut(item: Dataset, dataset: Dataset) -> Lut | None:
     # 0 entries stand for 65,536, which 16 bits cannot say (PS3.3 C.11.2.1.1).
     count, first, bits = (int(number) for number in known)
     count = (count & 0xFFFF) or 65_536
-    if integer(dataset, "PixelRepresentation", 0) == 1 and first >= 1 << 15:
+    if signed and first >= 1 << 15:
         first -= 1 << 16
     if isinstance(entries, bytes) and bits > 8 and len(entries) in (count, count + 1):
         count //= 2  # some writers count bytes

@@ -140,7 +140,7 @@ def _grey_scale(dataset: Dataset, form: PixelFormat, stored: Frame, choices: lis
         # A slope of zero, or none, says nothing.
         slope=slope or 1.0,
         intercept=intercept or 0.0,
-        modality=lut(tables[0], dataset) if tables else None,
+        modality=lut(tables[0], dataset, signed=signed) if tables else None,
         choices=choices,
         padding=limits,
     )

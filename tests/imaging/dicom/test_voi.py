@@ -43,6 +43,12 @@ TABLE = [
     ("width of one is a threshold", RAMP, {**WINDOW, "WindowWidth": 1}, {999: 0, 1000: 255}),
     ("sigmoid", RAMP, {**WINDOW, "VOILUTFunction": "SIGMOID"}, {0: 0, 1000: 128, 1100: 186, 900: 69, 4095: 255}),
     (
+        "VOI LUT from below zero, its first value written unsigned",
+        RAMP,
+        {**TWELVE, "RescaleIntercept": -1024, "VOILUTSequence": [lut(-1024 & 0xFFFF, [0] * 1023 + [20, 255], 8)]},
+        {0: 0, 1022: 0, 1023: 20, 1024: 255, 4095: 255},
+    ),
+    (
         "slope and intercept before the window",
         RAMP,
         {**TWELVE, "RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 1900, "WindowWidth": 401},
