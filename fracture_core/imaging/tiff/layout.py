@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +116,9 @@ def layout_of(directory: Directory) -> TiffLayout:
     if compression == OLD_JPEG:
         offsets, lengths = _whole_jpeg(directory)
         tiled, planes, segment = False, 1, (height, width)
+    else:
+        least = segment[0] * -(-width * samples * bits // 8) if compression == NONE and planes == 1 else 0
+        lengths = _true_lengths(directory, offsets, lengths, least)
     layout = TiffLayout(
         order=directory.order,
         height=height,
@@ -137,6 +141,29 @@ def layout_of(directory: Directory) -> TiffLayout:
     if math.prod(layout.grid) * planes > _MAX_SEGMENTS:
         raise unsupported(f"{math.prod(layout.grid) * planes:,} strips or tiles")
     return layout
+
+
+def _true_lengths(
+    directory: Directory, offsets: tuple[int, ...], lengths: tuple[int, ...], least: int
+) -> tuple[int, ...]:
+    """Return lengths of segments, after mending those that every other reader of TIFF mends, too.
+
+    Args:
+        directory: Whose image it is.
+        offsets: Of the segments.
+        lengths: As stated; some writers state 0, or a number of their own for the only strip.
+        least: Bytes of a segment that is not compressed; 0 where that cannot be known.
+    """
+    # A segment ends where anything else that is known of begins.
+    known = sorted({*offsets, *(offset for _, _, offset in directory.entries.values()), len(directory.data)})
+    room = [known[min(bisect_right(known, start), len(known) - 1)] - start for start in offsets]
+    mended = [
+        space if not length and start else length for length, start, space in zip(lengths, offsets, room, strict=False)
+    ]
+    if len(mended) == len(offsets) == 1 and mended[0] < least:
+        to_the_end = offsets[0] + room[0] == len(directory.data)
+        mended[0] = least if to_the_end or least <= room[0] else mended[0]
+    return tuple(mended)
 
 
 def _whole_jpeg(directory: Directory) -> tuple[tuple[int], tuple[int, ...]]:

@@ -304,3 +304,22 @@ def test_rows_per_strip_that_mean_one_strip(kind: int, rows: int) -> None:
     height, width = PHANTOM.shape
     tags = {258: (3, 8), 259: (3, 1), 262: (3, 1), 277: (3, 1), 278: (kind, rows)}
     np.testing.assert_array_equal(read_radiograph(one_strip(PHANTOM.tobytes(), width, height, tags)).pixels, PHANTOM)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("compression", "rows"), [(NONE, 200), (NONE, 48), (DEFLATE, 200), (DEFLATE, 48), (LZW, 48)])
+def test_segments_whose_length_is_stated_as_zero_end_where_the_next_begins(order: str, compression: int, rows: int):
+    """Some writers leave the lengths empty; libtiff reads such files, too."""
+    count = -(-PHANTOM.shape[0] // rows)
+    options = {"order": order, "compression": compression, "rows_per_strip": rows}
+    data = tiff_file(PHANTOM, **options, tags={279: ("I", [0] * count)})
+    np.testing.assert_array_equal(read_radiograph(data).pixels, PHANTOM)
+
+
+@pytest.mark.parametrize("stated", [1, 4, 200, PHANTOM.size - 1, PHANTOM.size + 1_000_000])
+def test_a_wrong_length_of_the_only_uncompressed_strip_is_passed_over(stated: int) -> None:
+    data = tiff_file(PHANTOM, rows_per_strip=200, tags={279: ("I", [stated])})
+    np.testing.assert_array_equal(read_radiograph(data).pixels, PHANTOM)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), PHANTOM)
+    with pytest.raises(UnreadableRadiograph, match="truncated: the bottom 50 % of the image is missing"):
+        read_radiograph(data[: -PHANTOM.size // 2])
