@@ -285,6 +285,57 @@ def test_the_sidebar_follows_what_the_film_asks_for(tab, vocal_models, tmp_path)
         running.stop()
 
 
+#: In every frame in which another model reads: whether the list and its file can be seen.
+WATCH = """() => {
+    window.seen = [];
+    const look = () => {
+        if (document.querySelector(".another-model")) {
+            const places = document.querySelectorAll(".st-key-worklist-pane, .st-key-topbar .stDownloadButton");
+            window.seen.push([...places].map((place) => getComputedStyle(place).visibility));
+        }
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+
+
+def test_the_list_of_the_model_before_is_hidden_while_another_model_reads(tab, vocal_models, findings, tmp_path):
+    models = tmp_path / "models"
+    temperature = load_bundle("small", vocal_models).temperature
+    for name, times in (("small", 1), ("other", 3)):
+        shutil.copytree(vocal_models / "small", models / name)
+        created = f"2024-05-0{times}T07:08:09+00:00"
+        write_manifest(models / name, temperature=times * temperature, created=created, provenance={})
+    running = Server(tmp_path / "log", FRACTURE_MODELS_DIR=str(models), FRACTURE_CACHE_DIR=str(tmp_path / "cache"))
+    page = tab
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+    def shares() -> list[str]:
+        text = saved(page, "Download as CSV").decode()
+        return sorted(row["probability"] for row in csv.DictReader(io.StringIO(text)))
+
+    try:
+        running.wait()
+        page.goto(running.url)
+        upload(page, *list(findings)[:12])
+        page.get_by_text("1 of 12").wait_for(timeout=WAIT)
+        answer(page)
+        before = shares()
+        page.evaluate(WATCH)
+        menu = page.get_by_role("combobox", name="Model", exact=True)
+        away = "small" if "created 3 May" in page.locator("[data-testid=stSidebar]").inner_text() else "other"
+        menu.click(timeout=WAIT)
+        page.get_by_role("option", name=f"{away} ").click(timeout=WAIT)
+        eventually(page, lambda: page.evaluate("window.seen.length") > 0)
+        page.locator(".another-model").wait_for(state="detached", timeout=WAIT)
+        page.locator(".st-key-worklist-pane").wait_for(state="visible", timeout=WAIT)
+        seen = page.evaluate("window.seen")
+        assert {visibility for frame in seen for visibility in frame} == {"hidden"}
+        assert not set(before) & set(shares()) - {""}
+    finally:
+        running.stop()
+
+
 def test_a_radiograph_that_the_model_learned_from_says_so(page, findings, small_models):
     splits = load_bundle("small", small_models).predictions().set_index("image_id")["split"]
     upload(page, next(path for path, finding in findings.items() if finding.assessed and path.stem not in splits.index))
