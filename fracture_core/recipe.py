@@ -119,7 +119,7 @@ class Recipe:
         if self.fast_path and (self.trainable_blocks is None or self.mixup):
             raise RecipeError("fast_path needs frozen blocks (set trainable_blocks) and no mixup.")
         if not self.name or "/" in self.name or "\\" in self.name or self.name.startswith("."):
-            raise RecipeError(f"{self.name!r} cannot name a recipe; use letters, digits, dots and hyphens.")
+            raise RecipeError(f"{self.name!r} cannot be used as a name; use letters, digits, dots and hyphens.")
 
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some settings changed.

@@ -70,7 +70,7 @@ def test_wild_data_is_a_recipe_or_a_sentence(data):
         ("test_time_sizes", (100,), "multiples of 32"),
         ("test_time_sizes", (224,), "below image_size"),
         ("test_time_sizes", ("96",), "multiples of 32"),
-        ("name", "../up", "cannot name"),
+        ("name", "../up", "cannot be used as a name"),
         ("seed", -1, "from 0"),
         ("augmentation", {"rotation": 10}, "an object"),
     ],

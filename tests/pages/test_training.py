@@ -79,7 +79,13 @@ def test_the_form_says_what_it_found_and_refuses_what_makes_no_sense(root):
     ]
     assert app.number_input(key="choice_try_epochs").value == 3
     app.number_input(key="choice_try_image_size").set_value(100).run()
-    assert "must be a multiple of 32" in app.error[0].value.replace("\\", "") and "start_run" not in keys(app)
+    assert "must be a multiple of 32" in app.error[0].value.replace("\\", "")
+    assert app.button(key="start_run").disabled
+    app.number_input(key="choice_try_image_size").set_value(224).run()
+    app.text_input(key="train_name").set_value("of/mine").run()
+    assert "cannot be used as a name" in app.error[0].value and app.button(key="start_run").disabled
+    app.text_input(key="train_name").set_value("mine").run()
+    assert not app.error and not app.button(key="start_run").disabled
     app.segmented_control(key="train_preset").set_value("reference").run()
     assert not app.error and app.toggle(key="choice_reference_fast_path").value is False
 

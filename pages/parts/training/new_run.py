@@ -48,11 +48,15 @@ def new_run() -> None:
         "Name", free_name("mine"), key="train_name", help="Name of the run and of the model it produces.", width=320
     )
     recipe = _recipe(preset, name, start)
-    if recipe is None or chosen is None:
+    if chosen is None:
         return
     with start:
-        _estimate(recipe, preset, *chosen)
-        if st.button("Start", type="primary", icon=":material/play_arrow:", key="start_run"):
+        if recipe is not None:
+            _estimate(recipe, preset, *chosen)
+        pressed = st.button(
+            "Start", type="primary", icon=":material/play_arrow:", key="start_run", disabled=recipe is None
+        )
+        if recipe is not None and pressed:
             _start(recipe, *chosen)
 
 
