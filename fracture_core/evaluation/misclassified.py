@@ -35,6 +35,16 @@ class Mistakes:
     ids: tuple[str, ...]
     of: int
     indeterminate: int = 0
+    kind: str = MISSES
+
+    @property
+    def sentence(self) -> str:
+        """How many there are, in words; Markdown."""
+        asked = (
+            "fractures classed as unlikely" if self.kind == MISSES else "images without a fracture classed as likely"
+        )
+        rest = f"; {self.indeterminate} more are indeterminate, which the matrix counts as missed"
+        return f"**{len(self.ids)}** of {self.of} {asked}{rest if self.indeterminate else ''}."
 
 
 def mistakes(
@@ -71,7 +81,7 @@ def mistakes(
         wrong = (asked["probability"] - rule_in.threshold)[asked["probability"] >= rule_in.threshold]
     wrong = wrong.sort_values(ascending=order == NEAREST_FIRST, kind="stable")
     missed = int((asked["probability"] < rule_in.threshold).sum()) if kind == MISSES else len(wrong)
-    return Mistakes(tuple(wrong.index), len(asked), max(missed - len(wrong), 0))
+    return Mistakes(tuple(wrong.index), len(asked), max(missed - len(wrong), 0), kind)
 
 
 def evidence_thumbnail(

@@ -263,7 +263,7 @@ class TestAnnotations:
         made = self.coco(range(N), ["metal", "fracture"])
         made["categories"].append({"id": 1, "name": "normal"})
         write(tmp_path / "a.json", json.dumps(made))
-        assert "a.json is damaged" in refusal(tmp_path)
+        assert "a.json gives the category 1 two names, 'fracture', 'normal'" in refusal(tmp_path)
         made["categories"][-1]["name"] = "fracture"  # said twice, but the same
         write(tmp_path / "a.json", json.dumps(made))
         assert opened(tmp_path).table["label"].sum() == N // 2

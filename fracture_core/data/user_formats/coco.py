@@ -86,17 +86,28 @@ def list_coco(files: list[Path], root: Path) -> tuple[pd.DataFrame, list[str]]:
     return table.sort_values("path", ignore_index=True), remarks
 
 
+def _categories(data: dict, file: Path) -> dict[str, str]:
+    """Return the name of each category by its number."""
+    names: dict[str, str] = {}
+    for category in data["categories"]:
+        number, name = str(category["id"]), str(category["name"])
+        if names.setdefault(number, name) != name:
+            raise DatasetError(
+                f"{file.name} gives the category {number[:20]} two names, {quoted([names[number], name])}: which is "
+                "meant cannot be told."
+            )
+    return names
+
+
 def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[str]]:
     data = _load(file)
     try:
-        names = {str(category["id"]): str(category["name"]) for category in data["categories"]}
+        names = _categories(data, file)
         boxes = defaultdict(list)
         for annotation in data["annotations"]:
             # Some writers quote the numbers in one place and not in the other.
             boxes[str(annotation["image_id"])].append((names[str(annotation["category_id"])], annotation.get("bbox")))
         images = {str(image["id"]): str(image["file_name"]) for image in data["images"]}
-        if len({(str(category["id"]), str(category["name"])) for category in data["categories"]}) > len(names):
-            raise KeyError("a category's id occurs twice, with different names")
         if len(images) < len(data["images"]) or not set(boxes) <= set(images):
             raise KeyError("an image's id is missing or occurs twice")
     except (KeyError, TypeError, AttributeError) as error:

@@ -44,13 +44,7 @@ def wrong(sources: Sources, choice: Choice | None) -> None:
         order = one_of("Order", (WORST_FIRST, NEAREST_FIRST), "worst", on_change=_first_page)
     _matrix(sources, choice, split)
     errors = mistakes(sources.table, kind, choice.rule_out, choice.rule_in, split=split, order=order)
-    asked = "fractures classed as unlikely" if kind == MISSES else "images without a fracture classed as likely"
-    rest = (
-        f"; {errors.indeterminate} more are indeterminate, which the matrix counts as missed"
-        if errors.indeterminate
-        else ""
-    )
-    st.markdown(f"**{len(errors.ids)}** of {errors.of} {asked}{rest}.")
+    st.markdown(errors.sentence)
     st.caption(f"{points_in_words(choice.rule_out, choice.rule_in)} Colour: the heatmap. Blue: the dataset's boxes.")
     if not errors.ids:
         return
