@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _COLOURS = {"likely": "#b84a00", "indeterminate": "#8a6100", "unlikely": "#0b5f94", "not-read": "#7a3d63"}
 _COLOURS |= {"above": _COLOURS["likely"], "below": _COLOURS["unlikely"]}
 _MARGIN = 48
+#: Of a table: its cells begin where the paragraphs do.
+_FLUSH = ("LEFTPADDING", (0, 0), (-1, -1), 0)
 
 
 def report_pdf(
@@ -63,7 +65,7 @@ def report_pdf(
         The PDF.
     """
     from reportlab.lib.pagesizes import A4
-    from reportlab.platypus import Image, KeepInFrame, Paragraph, SimpleDocTemplate, Spacer, Table
+    from reportlab.platypus import BaseDocTemplate, Frame, Image, KeepInFrame, PageTemplate, Paragraph, Spacer, Table
 
     words = explain_finding(finding, bundle)
     styles = _styles(_COLOURS[words.kind])
@@ -76,18 +78,19 @@ def report_pdf(
     captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(images)]]
     story = [Paragraph("Fracture reader: single-radiograph report", styles["title"]), *_patient(patient, styles, width)]
     story += _verdict(finding, words, styles, notes)
-    story += [
-        Table([columns, captions], colWidths=[width / 2] * len(columns), style=[("LEFTPADDING", (0, 0), (-1, -1), 0)])
-    ]
+    story += [Spacer(1, 4), Table([columns, captions], colWidths=[width / 2] * len(columns), style=[_FLUSH])]
     story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.assessed else []
     story += _reader(reader_finding, styles, width)
     rows = _details(finding, words, method, named, when or datetime.now().astimezone())
     cells = [[Paragraph(markup(cell), styles["small"]) for cell in row] for row in rows]
-    story += [Spacer(1, 6), Table(cells, colWidths=[96, width - 96], style=[("VALIGN", (0, 0), (-1, -1), "TOP")])]
+    lines = [("VALIGN", (0, 0), (-1, -1), "TOP"), _FLUSH]
+    story += [Spacer(1, 6), Table(cells, colWidths=[96, width - 96], style=lines)]
     story += [Spacer(1, 6), *(Paragraph(markup(f"• {limit}"), styles["small"]) for limit in LIMITS)]
     page = io.BytesIO()
-    document = SimpleDocTemplate(page, pagesize=A4, title="Fracture reader: report", author="", **_MARGINS)
-    document.build([KeepInFrame(width, height - 12, story, mode="shrink")], onFirstPage=_footer(finding))
+    document = BaseDocTemplate(page, pagesize=A4, title="Fracture reader: report", author="")
+    frame = Frame(_MARGIN, _MARGIN, width, height, *(0,) * 4)
+    document.addPageTemplates(PageTemplate(frames=[frame], onPage=_footer(finding)))
+    document.build([KeepInFrame(width, height, story, mode="shrink")])
     return page.getvalue()
 
 
@@ -142,9 +145,6 @@ def file_stem(finding: Finding, *, named: bool = True) -> str:
     return f"fracture-report-{stem if named and stem else finding.radiograph.sha256[:12]}"
 
 
-_MARGINS = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN)
-
-
 def _styles(colour: str) -> dict:
     from reportlab.lib.styles import ParagraphStyle
 
@@ -181,7 +181,7 @@ def _reader(reader_finding: str, styles: dict, width: float) -> list:
         [Paragraph(markup(reader_finding), styles["body"]), "", "", ""],
     ]
     lines = [("LINEBELOW", (0, 1), (-1, 1), 0.5, "#888888"), ("FONTSIZE", (0, 1), (-1, 1), 10)]
-    lines += [("LEFTPADDING", (0, 0), (-1, -1), 0)]
+    lines += [_FLUSH]
     widths = [share * width for share in (0.3, 0.3, 0.25, 0.15)]
     return [Spacer(1, 4), Table(cells, colWidths=widths, rowHeights=[12, 22], style=lines)]
 
