@@ -6,14 +6,33 @@ for all three. Every decoder writes into memory that was set to zero before, so 
 
 from __future__ import annotations
 
+import zlib
+from typing import NamedTuple
+
 import imagecodecs
 import numpy as np
 
-from fracture_core.imaging.jpeg_damage import rows_present
+from fracture_core.imaging.jpeg_damage import is_in_step, rows_present
 from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader
 from fracture_core.imaging.limits import UnreadableRadiograph
 
-Samples = tuple[np.ndarray, np.ndarray]
+#: Bytes that are inflated at a time, and how many times those that are wanted a stream may unpack to while its end is
+#: looked for.
+_STEP, _MOST_SURPLUS = 65_536, 4
+
+
+class Samples(NamedTuple):
+    """Decoded samples of a stream.
+
+    Attributes:
+        values: uint8 or uint16, (H, W) or (H, W, n).
+        present: Which rows are in the stream, bool (H,).
+        sound: False where data within it are wrong, so that which rows are right cannot be told.
+    """
+
+    values: np.ndarray
+    present: np.ndarray
+    sound: bool = True
 
 
 def decode_jpeg(data: bytes, header: JpegHeader, *, colour: str | None, tables: bytes = b"") -> Samples:
@@ -27,7 +46,7 @@ def decode_jpeg(data: bytes, header: JpegHeader, *, colour: str | None, tables: 
         tables: Quantisation and Huffman tables that the stream leaves out.
 
     Returns:
-        Samples, uint8 or uint16, (H, W) or (H, W, n); and which rows are there, bool (H,).
+        The samples.
 
     Raises:
         ValueError: The decoded image is not of the size that its header gives.
@@ -40,17 +59,19 @@ def decode_jpeg(data: bytes, header: JpegHeader, *, colour: str | None, tables: 
     def decode(stream: bytes) -> np.ndarray:
         return imagecodecs.jpeg8_decode(stream, tables=tables or None, **options)
 
+    whole = True
     try:
         samples = decode(data)
     except Exception:
         if data[header.end : header.end + 2] == END_OF_IMAGE:
             raise
         # What follows the coded data is no JPEG; the data before it are.
-        data = data[: header.end] + END_OF_IMAGE
+        data, whole = data[: header.end] + END_OF_IMAGE, False
         samples = decode(data)
     if samples.shape[:2] != (header.height, header.width):
         raise ValueError("The image is not of the size that its header gives.")
-    return samples, rows_present(data, header, decode, samples)
+    sound = not whole or is_in_step(data, header, decode, samples, tables=tables)
+    return Samples(samples, rows_present(data, header, decode, samples), sound)
 
 
 def _colour_options(header: JpegHeader, colour: str | None) -> dict[str, str]:
@@ -73,7 +94,7 @@ def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
         header: Its header.
 
     Returns:
-        Samples, uint8 or uint16, (H, W) or (H, W, n); and which rows are present, bool (H,).
+        The samples.
 
     Raises:
         UnreadableRadiograph: Its components differ in size, which no decoder here knows.
@@ -89,6 +110,7 @@ def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
         shape = (header.components, header.height, header.width)
     dtype = np.uint8 if header.precision <= 8 else np.uint16
     samples = np.zeros(shape, dtype)
+    goes_on = data.rstrip(b"\0").endswith(END_OF_IMAGE)
     # A stream that just stops keeps CharLS searching for seconds; one that ends with a marker does not.
     data += END_OF_IMAGE
     whole = _written(data, samples)
@@ -98,25 +120,14 @@ def decode_jpeg_ls(data: bytes, header: JpegHeader) -> Samples:
         whole = _written(data, other)
     rows_first = samples.transpose(1, 2, 0) if by_plane else samples
     if whole:
-        return np.ascontiguousarray(rows_first), np.ones(header.height, bool)
+        return Samples(np.ascontiguousarray(rows_first), np.ones(header.height, bool))
     same = samples == other
     same = same.all(axis=(0, 2)) if by_plane else same.reshape(header.height, -1).all(axis=1)
     # A row after the end of the data may be the same by chance.
     present = np.logical_and.accumulate(same)
-    return np.ascontiguousarray(np.where(present.reshape(-1, *[1] * (rows_first.ndim - 1)), rows_first, 0)), present
-
-
-def is_damaged(data: bytes, header: JpegHeader) -> bool:
-    """Tell whether rows that a stream lacks are damaged, not cut off.
-
-    Args:
-        data: The stream.
-        header: Of the stream.
-
-    Returns:
-        True where it has markers that cannot be there, or, of JPEG-LS, where it goes on to its end.
-    """
-    return bool(header.flaws) or (header.jpeg_ls and data.rstrip(b"\0").endswith(END_OF_IMAGE))
+    values = np.where(present.reshape(-1, *[1] * (rows_first.ndim - 1)), rows_first, 0)
+    # The decoder notices wrong data some way after them.
+    return Samples(np.ascontiguousarray(values), present, sound=not goes_on)
 
 
 def _written(data: bytes, into: np.ndarray) -> bool:
@@ -126,3 +137,31 @@ def _written(data: bytes, into: np.ndarray) -> bool:
     except imagecodecs.JpeglsError:
         return False
     return True
+
+
+def inflate(stored: bytes, size: int, *, raw: bool = False) -> tuple[bytes, bool]:
+    """Inflate the first bytes of a stream, and follow it to its end.
+
+    Args:
+        stored: The stream; it may be cut off, or go on beyond what is wanted.
+        size: Most bytes that are wanted.
+        raw: Whether it is without the header and the checksum of zlib.
+
+    Returns:
+        At most `size` bytes, and whether they are sound: False where codes that follow or the checksum are wrong, or
+        the stream ends before what was stored does.
+    """
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS)
+    parts, held = [], 0
+    try:
+        for start in range(0, len(stored), _STEP):
+            data = stored[start : start + _STEP]
+            while data and not inflater.eof and held < _MOST_SURPLUS * size:
+                part = inflater.decompress(data, _MOST_SURPLUS * size - held)
+                parts.append(part[: max(size - held, 0)])
+                held, data = held + len(part), inflater.unconsumed_tail
+    except zlib.error:
+        return b"".join(parts), False
+    rest = inflater.unused_data
+    # A stream that seems to end early was led there by wrong data; one value throughout is padding.
+    return b"".join(parts), not (inflater.eof and held < size and rest.strip(rest[:1]))

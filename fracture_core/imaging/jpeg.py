@@ -8,7 +8,7 @@ import numpy as np
 from PIL import JpegImagePlugin
 
 from fracture_core.imaging.appearance.screen_photo import tint_warnings
-from fracture_core.imaging.codestreams import decode_jpeg, is_damaged
+from fracture_core.imaging.codestreams import Samples, decode_jpeg
 from fracture_core.imaging.exif import turned
 from fracture_core.imaging.greyscale import (
     COLOUR_WARNING,
@@ -18,7 +18,7 @@ from fracture_core.imaging.greyscale import (
     scaled_integers,
     window_integers,
 )
-from fracture_core.imaging.jpeg_damage import rows_present
+from fracture_core.imaging.jpeg_damage import is_in_step, rows_present
 from fracture_core.imaging.jpeg_header import END_OF_IMAGE, JpegHeader, read_header
 from fracture_core.imaging.limits import DecodedImage, UnreadableRadiograph, check_size, size_warnings
 from fracture_core.imaging.truncation import blacken_missing, lacks_detail
@@ -45,8 +45,10 @@ def read_jpeg(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
     """
     header = read_header(data)
     _check(header)
-    grey, present, warnings = _decode(data, header)
-    missing, truncated = blacken_missing(grey, present, accept=accept_cut_short, damaged=is_damaged(data, header))
+    (grey, present, sound), warnings = _decode(data, header)
+    missing, truncated = blacken_missing(
+        grey, present, accept=accept_cut_short, damaged=bool(header.flaws), sound=sound
+    )
     if not header.complete:
         missing, truncated = lacks_detail(header.height, missing, truncated, accept=accept_cut_short)
     grey = turned(grey, header.orientation)
@@ -91,17 +93,18 @@ def _check(header: JpegHeader) -> None:
         )
 
 
-def _decode(data: bytes, header: JpegHeader) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Decode to grey uint8 (H, W), as stored and writable; which rows are there, bool (H,); and warnings."""
+def _decode(data: bytes, header: JpegHeader) -> tuple[Samples, tuple[str, ...]]:
+    """Decode to grey uint8 (H, W), as stored and writable; and warnings."""
     try:
         if header.components == 4:
             stored = _decode_ink(data)
             present = rows_present(data, header, _decode_ink, stored)
+            sound = is_in_step(data, header, _decode_ink, stored)
             grey, warnings = flatten(stored)
-            return grey, present, warnings
+            return Samples(grey, present, sound), warnings
         # YCbCr carries its own grey: the colour channels are not even transformed.
         colour = None if header.lossless else "GRAY"
-        stored, present = decode_jpeg(data, header, colour=colour)
+        stored, present, sound = decode_jpeg(data, header, colour=colour)
     except UnreadableRadiograph:
         raise
     except Exception as error:  # whatever the decoder trips over, the reader is told one thing
@@ -117,7 +120,7 @@ def _decode(data: bytes, header: JpegHeader) -> tuple[np.ndarray, np.ndarray, tu
         warnings += more
     elif header.precision < 8:
         stored = scaled_integers(stored, header.precision)
-    return stored, present, warnings
+    return Samples(stored, present, sound), warnings
 
 
 def _decode_ink(data: bytes) -> np.ndarray:

@@ -49,6 +49,7 @@ class JpegHeader:
         jfif: Whether there is a JFIF segment, which means YCbCr.
         identifiers: Of the components.
         pixel_shape: Height of a pixel by its width, as JFIF has it; 1.0 where it does not say.
+        restarts: Units of blocks from one restart to the next; 0 without restarts.
         flaws: Offsets of markers within coded data that cannot be there.
         subsampled: Whether components differ in size.
     """
@@ -67,6 +68,7 @@ class JpegHeader:
     jfif: bool
     identifiers: bytes
     pixel_shape: float
+    restarts: int
     flaws: tuple[int, ...]
     subsampled: bool
 
@@ -217,6 +219,7 @@ def _header(notes: _Notes) -> JpegHeader:
         jfif=notes.jfif,
         identifiers=segment[6::3][:components],
         pixel_shape=notes.pixel_shape,
+        restarts=notes.restarts,
         flaws=tuple(notes.flaws),
         subsampled=len(set(segment[7::3][:components])) > 1,
     )

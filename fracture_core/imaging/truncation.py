@@ -11,12 +11,13 @@ from fracture_core.formatting import format_percent
 from fracture_core.imaging.limits import UnreadableRadiograph
 
 NOTHING_THERE = "The file is truncated: it contains no image data."
+SOMEWHERE_WRONG = "The file is damaged: part of the image is wrong, and how much cannot be told."
 FINE_DETAIL = "The file is truncated: the whole image is present, but without fine detail."
 _AGAIN = "Please export or send it again."
 
 
 def blacken_missing(
-    grey: np.ndarray, present: np.ndarray, *, accept: bool, damaged: bool = False
+    grey: np.ndarray, present: np.ndarray, *, accept: bool, damaged: bool = False, sound: bool = True
 ) -> tuple[float, tuple[str, ...]]:
     """Make the rows that a file lacks black, or refuse the file.
 
@@ -25,27 +26,36 @@ def blacken_missing(
         present: bool (H,), whether the file holds the whole of each row.
         accept: Whether an image that is not whole is wanted.
         damaged: Whether rows are lost because data are wrong, not because they are not there.
+        sound: False where rows that seem to be there may be wrong.
 
     Returns:
-        The share of the rows that is missing, 0 to 1, and the warnings.
+        The share of the rows that is missing, 0 to 1, at least that of one row where any may be wrong; the warnings.
 
     Raises:
         UnreadableRadiograph: Rows are missing and `accept` is false, or not one row is there.
     """
-    if present.all():
+    if present.all() and sound:
         return 0.0, ()
     if not present.any():
-        if damaged:
+        if damaged or not sound:
             raise UnreadableRadiograph("The image is damaged and cannot be decoded. Please export or send it again.")
         raise UnreadableRadiograph(NOTHING_THERE)
-    missing = 1 - float(present.mean())
-    rows = np.flatnonzero(~present)
-    at_bottom = rows[0] + len(rows) == len(present)
-    part = f"the bottom {format_percent(missing)}" if at_bottom else format_percent(missing)
-    what = ("damaged", "cannot be decoded") if damaged else ("truncated", "is missing")
-    warnings = refuse_or_warn(f"The file is {what[0]}: {part} of the image {what[1]}.", missing, accept=accept)
+    missing = max(1 - float(present.mean()), 1 / len(present))
+    warnings = refuse_or_warn(_loss(present, damaged=damaged, sound=sound), missing, accept=accept)
     grey[~present] = 0
     return missing, warnings
+
+
+def _loss(present: np.ndarray, *, damaged: bool, sound: bool) -> str:
+    if present.all():
+        return SOMEWHERE_WRONG
+    rows, missing = np.flatnonzero(~present), format_percent(1 - float(present.mean()))
+    part = f"the bottom {missing}" if rows[0] + len(rows) == len(present) else missing
+    if not sound:
+        return f"The file is damaged: at least {part} of the image cannot be decoded, and more of it may be wrong."
+    if damaged:
+        return f"The file is damaged: {part} of the image cannot be decoded."
+    return f"The file is truncated: {part} of the image is missing."
 
 
 def refuse_or_warn(sentence: str, missing: float, *, accept: bool) -> tuple[str, ...]:

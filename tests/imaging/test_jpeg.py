@@ -30,7 +30,11 @@ def test_a_cut_short_jpeg_is_refused_or_read_with_what_is_missing(mode: str, opt
     pixels = read_radiograph(whole).pixels
     assert missing_share(whole) == 0
     data = cut(whole, 0.6) + tail
-    with pytest.raises(UnreadableRadiograph, match=r"truncated: the bottom \d+ % of the image is missing"):
+    # With its end in place, it could as well be one whose middle is damaged.
+    words = (
+        r"damaged: at least the bottom \d+ %" if tail == b"\xff\xd9" else r"truncated: the bottom \d+ % .* is missing"
+    )
+    with pytest.raises(UnreadableRadiograph, match=words):
         read_radiograph(data)
     radiograph = read_radiograph(data, accept_cut_short=True)
     assert_contract(radiograph)

@@ -133,3 +133,11 @@ def _directory(entries: dict[int, tuple[str, list[int]]], order: str, big: bool)
     first = struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0, start) if big else (42, start)))
     count = struct.pack(order + ("Q" if big else "H"), len(entries))
     return signature + first + count + directory + struct.pack(order + pointer, 0) + values
+
+
+def one_strip(strip: bytes, width: int, height: int, tags: dict[int, tuple[int, int]]) -> bytes:
+    """A TIFF file of one strip; `tags` give type and value."""
+    said = {256: (4, width), 257: (4, height), 273: (4, 0), 278: (4, height), 279: (4, len(strip))} | tags
+    said[273] = (4, 14 + 12 * len(said))
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(said.items()))
+    return b"II*\0" + struct.pack("<IH", 8, len(said)) + entries + bytes(4) + strip

@@ -49,6 +49,7 @@ class PixelElement:
     Attributes:
         data: As far as the file goes.
         length: Bytes that the element says it has; None where it is encapsulated.
+        following: The first bytes after it; empty where it is encapsulated.
         representation: "OB", "OW" or "", where the encoding does not say.
         real: Whether values are floating-point numbers.
     """
@@ -57,6 +58,7 @@ class PixelElement:
     length: int | None
     representation: str
     real: bool
+    following: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,7 @@ class DicomFile:
         stated: Whether the file itself says that syntax.
         big_endian: Whether words are stored with their high byte first.
         pixels: None where there are none.
+        whole: Whether the file says that it is not cut off; of the deflated ones alone it can be told.
     """
 
     dataset: Dataset
@@ -76,6 +79,7 @@ class DicomFile:
     stated: bool
     big_endian: bool
     pixels: PixelElement | None
+    whole: bool = False
 
 
 class _BoundedReads(io.BytesIO):
@@ -129,8 +133,9 @@ def open_file(data: bytes) -> DicomFile:
     stated = text(meta.get("TransferSyntaxUID", ""))
     if stated and stated != _DEFLATED and is_big_endian(data, start) is (stated != _BIG_ENDIAN):
         data, stated = data[start:], ""  # the elements themselves are believed before what the file says of them
+    whole = False
     if stated == _DEFLATED:
-        data = inflated(data, start)
+        data, whole = inflated(data, start)
     elif stated == _BIG_ENDIAN:
         data = without_unknown_sequences(data)
     source = _BoundedReads(data)
@@ -145,7 +150,7 @@ def open_file(data: bytes) -> DicomFile:
     if not stated:
         encapsulated = pixels is not None and pixels.length is None
         syntax = "" if encapsulated else _IMPLICIT if implicit else _EXPLICIT if little else _BIG_ENDIAN
-    return DicomFile(dataset=dataset, syntax=syntax, stated=bool(stated), big_endian=little is False, pixels=pixels)
+    return DicomFile(dataset, syntax, bool(stated), little is False, pixels, whole)
 
 
 def _meta_header(data: bytes) -> tuple[Dataset, int]:
@@ -184,6 +189,7 @@ def _pixel_element(data: bytes, place: int, implicit: bool, order: str) -> Pixel
         length=None if encapsulated else length,
         representation=representation.decode("latin-1"),
         real=tag != _PIXEL_DATA,
+        following=b"" if encapsulated else data[start + length : start + length + 8],
     )
 
 

@@ -6,11 +6,11 @@ Memory that a frame is put into is set to zero before, so what the file lacks ca
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import NamedTuple
 
 import numpy as np
 
+from fracture_core.imaging.codestreams import inflate
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.packbits import unpack_bits
 
@@ -26,11 +26,13 @@ class Samples(NamedTuple):
         values: Unsigned (rows, columns, samples).
         present: Which rows are in the file, bool (rows,).
         more: Whether the file holds pixel data beyond what the shape describes.
+        sound: False where compressed data are wrong, so that rows that seem to be there may be, too.
     """
 
     values: np.ndarray
     present: np.ndarray
     more: bool = False
+    sound: bool = True
 
 
 def native_samples(
@@ -122,13 +124,14 @@ def _full_colour(pairs: np.ndarray) -> np.ndarray:
     return full.reshape(rows, half * 2, 3)
 
 
-def rle_samples(data: bytes, shape: Shape, allocated: int) -> Samples:
+def rle_samples(data: bytes, shape: Shape, allocated: int, *, ends: bool = False) -> Samples:
     """Decode a frame of run-length encoded pixel data (PS3.5, annex G).
 
     Args:
         data: The frame's bytes.
         shape: Rows, columns and samples per pixel.
         allocated: Bits allocated per sample, a multiple of 8.
+        ends: Whether the frame's end is in the file: then its last segment is not cut off.
 
     Returns:
         The samples.
@@ -144,19 +147,20 @@ def rle_samples(data: bytes, shape: Shape, allocated: int) -> Samples:
     if count != samples * size or list(offsets[:count]) != sorted(offsets[:count]) or offsets[0] < _RLE_HEADER:
         raise UnreadableRadiograph("The DICOM file is damaged: its run-length header does not fit the image.")
     values = np.zeros((samples, size, rows * columns), np.uint8)
-    held, more = rows * columns, False
+    held, sound = rows * columns, True
     limits = (*offsets[1:count], len(data))
     for number, (start, end) in enumerate(zip(offsets[:count], limits, strict=True)):
-        # Two more rows show whether the frame goes on.
-        segment = unpack_bits(data[start:end], (rows + 2) * columns)
-        more |= holds_more(segment[rows * columns :].tobytes())
+        segment = unpack_bits(data[start:end], rows * columns + 1)
+        # One that is whole holds as many bytes as the image has pixels, no more and no less.
+        if len(segment) > rows * columns or (len(segment) < rows * columns and (ends or number < count - 1)):
+            sound = False
         segment = segment[: rows * columns]
         sample, significance = divmod(number, size)
         # The most significant byte comes first; memory here keeps it last.
         values[sample, size - 1 - significance, : len(segment)] = segment
         held = min(held, len(segment))
     interleaved = np.ascontiguousarray(values.transpose(2, 0, 1)).view(f"<u{size}")
-    return Samples(interleaved.reshape(shape), np.arange(1, rows + 1) * columns <= held, more)
+    return Samples(interleaved.reshape(shape), np.arange(1, rows + 1) * columns <= held, sound=sound)
 
 
 def deflated_samples(data: bytes, shape: Shape, allocated: int, *, by_plane: bool) -> Samples:
@@ -172,15 +176,7 @@ def deflated_samples(data: bytes, shape: Shape, allocated: int, *, by_plane: boo
         The samples.
     """
     rows, columns, samples = shape
-    # Two more rows show whether the frame goes on.
-    left = (rows + 2) * columns * samples * allocated // 8
-    inflater, parts = zlib.decompressobj(-zlib.MAX_WBITS), []
-    for start in range(0, len(data), 65_536):
-        try:
-            parts.append(inflater.decompress(data[start : start + 65_536], left))
-        except zlib.error:
-            break
-        left -= len(parts[-1])
-        if left <= 0:
-            break
-    return native_samples(b"".join(parts), shape, 0, allocated=allocated, by_plane=by_plane)
+    # Two more rows show whether the frame goes on, which one that is sound does not.
+    inflated, sound = inflate(data, (rows + 2) * columns * samples * allocated // 8, raw=True)
+    frame = native_samples(inflated, shape, 0, allocated=allocated, by_plane=by_plane)
+    return frame._replace(more=False, sound=sound and not frame.more)

@@ -14,7 +14,8 @@ import imagecodecs
 import numpy as np
 
 from fracture_core.imaging.bare_codestreams import MAX_COMPRESSED_PIXELS
-from fracture_core.imaging.codestreams import decode_jpeg, is_damaged
+from fracture_core.imaging.codestreams import decode_jpeg
+from fracture_core.imaging.dicom.body import may_follow_pixels
 from fracture_core.imaging.dicom.dataset import DicomFile
 from fracture_core.imaging.dicom.encapsulation import compressed_frame
 from fracture_core.imaging.dicom.native import Samples, deflated_samples, native_samples, rle_samples
@@ -33,6 +34,8 @@ from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, jpeg_2000_shape, j
 from fracture_core.imaging.jpeg_header import read_header
 from fracture_core.imaging.limits import UnreadableRadiograph, check_size
 
+#: What follows the last fragment of compressed pixel data (PS3.5, A.4).
+_DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _NO_HEADER = "The DICOM file is damaged: its compressed image has no header of its own."
 _MORE_THAN_DESCRIBED = (
     "The DICOM file holds more pixel data than its header describes: the image may be incomplete or distorted."
@@ -47,6 +50,7 @@ class Frame:
         values: Integers (H, W), or (H, W, 3) for colour; the sign extended.
         present: Which rows are in the file, bool (H,).
         damaged: Whether rows are lost because data are wrong.
+        sound: False where rows that seem to be there may be wrong.
         colour: "RGB" or "YBR_FULL" for three samples, as they are now; "" for one.
         warnings: Sentences.
         coarse: Whether the rows that are there lack fine detail, which came last in the file.
@@ -55,6 +59,7 @@ class Frame:
     values: np.ndarray
     present: np.ndarray
     damaged: bool = False
+    sound: bool = True
     colour: str = ""
     warnings: tuple[str, ...] = field(default=())
     coarse: bool = False
@@ -91,6 +96,8 @@ def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) ->
     if not data:
         raise UnreadableRadiograph("The file is truncated: it contains no image data.")
     check_size(form.columns, form.rows, form.samples * max(form.allocated // 8, 1), max_pixels=MAX_COMPRESSED_PIXELS)
+    if syntax == RLE:
+        return _own_bits(rle_samples(data, form.shape, form.allocated, ends=_DELIMITER in file.pixels.data), form)
     return _decoder(syntax)(data, form)
 
 
@@ -105,8 +112,6 @@ def _decoder(syntax: str) -> Callable[[bytes, PixelFormat], Frame]:
         return _jpeg_2000
     if syntax in JPEG_XL:
         return _jpeg_xl
-    if syntax == RLE:
-        return _rle
     if syntax == DEFLATED_FRAME:
         return _deflated
     raise UnreadableRadiograph(
@@ -136,11 +141,8 @@ def _native(file: DicomFile, form: PixelFormat, frame: int, frames: int) -> Fram
         by_plane=form.by_plane,
         halved=_is_halved(form, file.pixels.length or 0, frames),
     )
-    return _own_bits(samples, form)
-
-
-def _rle(data: bytes, form: PixelFormat) -> Frame:
-    return _own_bits(rle_samples(data, form.shape, form.allocated), form)
+    sound = bool(samples.present.all()) and may_follow_pixels(file.pixels.following)
+    return _own_bits(samples._replace(sound=sound or not file.whole), form)
 
 
 def _deflated(data: bytes, form: PixelFormat) -> Frame:
@@ -157,6 +159,7 @@ def _own_bits(samples: Samples, form: PixelFormat) -> Frame:
         present=samples.present,
         colour=_colour(values, form.photometric),
         warnings=(_MORE_THAN_DESCRIBED,) if samples.more else (),
+        sound=samples.sound,
     )
 
 
@@ -193,13 +196,13 @@ def _jpeg(data: bytes, form: PixelFormat) -> Frame:
         raise UnreadableRadiograph(_NO_HEADER) from error
     warnings = _agreement(header.shape, form)
     in_ycbcr = form.samples == 1 or form.photometric != "RGB"
-    values, present = decode_jpeg(data, header, colour="YCBCR" if in_ycbcr else "RGB")
+    values, present, sound = decode_jpeg(data, header, colour="YCBCR" if in_ycbcr else "RGB")
     if header.lossless and header.precision > form.stored:
         values = _stored_bits(values, form)
     # Transformed colour comes out as RGB; lossless colour as it is coded.
     colour = ("RGB" if form.samples == 1 else _colour(values, form.photometric)) if header.lossless else "RGB"
-    frame = _compressed(values, present, form, colour, warnings, damaged=is_damaged(data, header))
-    return replace(frame, coarse=not header.complete)
+    frame = _compressed(values, present, form, colour, warnings)
+    return replace(frame, damaged=bool(header.flaws), sound=sound, coarse=not header.complete)
 
 
 def _jpeg_2000(data: bytes, form: PixelFormat) -> Frame:
@@ -245,8 +248,6 @@ def _compressed(
     form: PixelFormat,
     colour: str,
     warnings: tuple[str, ...],
-    *,
-    damaged: bool = False,
 ) -> Frame:
     """Hold what a decoder returned to the header, and extend the sign."""
     values = _flat(values)
@@ -256,7 +257,6 @@ def _compressed(
     return Frame(
         values=_own_sign(values, form),
         present=present,
-        damaged=damaged,
         colour=colour if values.ndim == 3 else "",
         warnings=warnings,
     )

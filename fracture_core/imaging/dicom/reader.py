@@ -104,7 +104,7 @@ def _image(
         grey, shown = grey_from_palette(stored.values, dataset)
     else:
         grey, shown = _grey_scale(dataset, form, stored, choices).show(stored.values, window, stored.present)
-    missing, lost = blacken_missing(grey, stored.present, accept=accept, damaged=stored.damaged)
+    missing, lost = blacken_missing(grey, stored.present, accept=accept, damaged=stored.damaged, sound=stored.sound)
     if stored.coarse:
         missing, lost = lacks_detail(form.rows, missing, lost, accept=accept)
     grey, resampled = _square_pixels(grey, dataset)

@@ -73,7 +73,9 @@ def read_tiff(data: bytes, *, accept_cut_short: bool = False) -> DecodedImage:
     tables = b"".join(value for value in directory.values(_JPEG_TABLES) if isinstance(value, bytes))
     samples = read_samples(data, layout, tables, directory.number(_T4_OPTIONS, 0))
     grey, warnings = _to_grey(samples.values, layout, directory)
-    missing, truncated = blacken_missing(grey, samples.present, accept=accept_cut_short, damaged=samples.damaged)
+    missing, truncated = blacken_missing(
+        grey, samples.present, accept=accept_cut_short, damaged=samples.damaged, sound=samples.sound
+    )
     grey = turned(grey, _orientation(directory))
     if len(pages) > 1:
         warnings = (f"The file holds {len(pages)} pages; only the first is read.", *warnings)

@@ -6,14 +6,14 @@ image only where every sample of it was in the file. No library is trusted to ha
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import imagecodecs
 import numpy as np
 
-from fracture_core.imaging.codestreams import decode_jpeg
+from fracture_core.imaging.codestreams import decode_jpeg, inflate
 from fracture_core.imaging.jpeg_2000 import jpeg_2000_shape
 from fracture_core.imaging.jpeg_header import JpegHeader, read_header
 from fracture_core.imaging.limits import UnreadableRadiograph
@@ -52,11 +52,21 @@ class TiffSamples:
         values: (H, W, samples), as stored but for depth and byte order; 0 where the file holds nothing.
         present: bool (H,), whether the whole row was in the file.
         damaged: Whether a segment that was in the file could not be decoded.
+        sound: False where a segment holds wrong data, so that which of its rows are right cannot be told.
     """
 
     values: np.ndarray
     present: np.ndarray
     damaged: bool
+    sound: bool
+
+
+class _Segment(NamedTuple):
+    """A decoded segment: samples (rows, width, n), how many of its rows are there, and False where any may be wrong."""
+
+    samples: np.ndarray | None
+    rows: int
+    sound: bool = True
 
 
 def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -> TiffSamples:
@@ -73,7 +83,7 @@ def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -
     """
     values = np.zeros((layout.height, layout.width, layout.samples), layout.dtype)
     present = np.ones(layout.height, bool)
-    damaged = False
+    damaged, sound = False, True
     down, across = layout.grid
     decompress = _decompressor(layout, tables, options)
     # Planes that are neither colour nor transparency may be absent, and are not looked at.
@@ -83,17 +93,19 @@ def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -
         height = layout.segment[0] if layout.tiled else min(layout.segment[0], layout.height - row)
         stored, whole = _stored(data, layout, number)
         try:
-            samples, rows = decompress(stored, height) if stored else (None, 0)
+            segment = decompress(stored, height) if stored else _Segment(None, 0)
         except UnreadableRadiograph:
             raise
         except Exception:  # whatever a decoder trips over, its segment is lost and the others are not
-            samples, rows = None, 0
+            segment = _Segment(None, 0)
+        rows = segment.rows
         damaged |= whole and rows < height
+        sound &= segment.sound
         present[row + rows : row + height] = False
-        if samples is not None and rows:
+        if segment.samples is not None and rows:
             into = values[row : row + rows, column : column + layout.segment[1], _planes(layout, plane)]
-            into[:] = samples[: into.shape[0], : into.shape[1]]
-    return TiffSamples(values=values, present=present, damaged=damaged)
+            into[:] = segment.samples[: into.shape[0], : into.shape[1]]
+    return TiffSamples(values=values, present=present, damaged=damaged, sound=sound)
 
 
 def _planes(layout: TiffLayout, plane: int) -> slice:
@@ -112,8 +124,8 @@ def _stored(data: bytes, layout: TiffLayout, number: int) -> tuple[bytes, bool]:
     return data[start : start + length], length > 0 and start + length <= len(data)
 
 
-def _decompressor(layout: TiffLayout, tables: bytes, options: int) -> Callable[[bytes, int], tuple[np.ndarray, int]]:
-    """Return what turns the bytes of a segment and its height into samples (rows, width, n), and counts its rows."""
+def _decompressor(layout: TiffLayout, tables: bytes, options: int) -> Callable[[bytes, int], _Segment]:
+    """Return what decodes the bytes of a segment, given its height."""
     if layout.compression in IMAGES:
         return lambda stored, height: _image(stored, layout, tables, height)
     if layout.compression in CCITT:
@@ -121,65 +133,51 @@ def _decompressor(layout: TiffLayout, tables: bytes, options: int) -> Callable[[
     return lambda stored, height: _runs(stored, layout, height)
 
 
-def _runs(stored: bytes, layout: TiffLayout, height: int) -> tuple[np.ndarray, int]:
+def _runs(stored: bytes, layout: TiffLayout, height: int) -> _Segment:
     """Decode samples that are stored row by row."""
     across, down = layout.subsampling if layout.photometric == YCBCR and layout.planes == 1 else (1, 1)
     if (down, across) != (1, 1):
         return _subsampled(stored, layout, height, down, across)
     row_bytes = -(-layout.segment[1] * layout.in_segment * layout.bits // 8)
-    raw = _bytes(stored, layout, height * row_bytes)
+    raw, sound = _bytes(stored, layout, height * row_bytes)
     rows = len(raw) // row_bytes
     lines = np.frombuffer(raw, np.uint8, rows * row_bytes).reshape(rows, row_bytes)
     samples = _unpacked(lines, layout)
-    return samples.reshape(rows, layout.segment[1], layout.in_segment), rows
+    return _Segment(samples.reshape(rows, layout.segment[1], layout.in_segment), rows, sound)
 
 
-def _subsampled(stored: bytes, layout: TiffLayout, height: int, down: int, across: int) -> tuple[np.ndarray, int]:
+def _subsampled(stored: bytes, layout: TiffLayout, height: int, down: int, across: int) -> _Segment:
     """Decode YCbCr samples in units of `down` x `across` greys and one colour."""
     if layout.bits != 8:
         raise unsupported(f"subsampled colour of {layout.bits} bits")
     units = -(-layout.segment[1] // across), -(-height // down)
     size = down * across + 2
-    raw = _bytes(stored, layout, units[0] * units[1] * size)
+    raw, sound = _bytes(stored, layout, units[0] * units[1] * size)
     rows = len(raw) // (units[0] * size)
     parts = np.frombuffer(raw, np.uint8, rows * units[0] * size).reshape(rows, units[0], size)
     by_row = parts[:, :, : down * across].reshape(rows, units[0], down, across).transpose(0, 2, 1, 3)
     luma = by_row.reshape(rows * down, units[0] * across, 1)
     chroma = parts[:, :, down * across :].repeat(down, axis=0).repeat(across, axis=1)
     samples = np.concatenate([luma, chroma], axis=2)[:height, : layout.segment[1]]
-    return samples, len(samples)
+    return _Segment(samples, len(samples), sound)
 
 
-def _bytes(stored: bytes, layout: TiffLayout, size: int) -> bytes | np.ndarray:
-    """Return at most `size` decompressed bytes; fewer where the segment holds no more."""
+def _bytes(stored: bytes, layout: TiffLayout, size: int) -> tuple[bytes | np.ndarray, bool]:
+    """Return at most `size` decompressed bytes, fewer where the segment holds no more; False where some are wrong."""
     if layout.fill_order == 2:
         stored = imagecodecs.bitorder_decode(stored)
     if layout.compression == NONE:
-        return stored[:size]
+        return stored[:size], True
     if layout.compression in DEFLATE:
-        return _inflated(stored, size)
+        return inflate(stored, size)
     if layout.compression == PACKBITS:
-        return unpack_bits(stored, size)
+        return unpack_bits(stored, size), True
     into = np.zeros(size, np.uint8)
     if layout.compression == LZW:
         unpacked = imagecodecs.lzw_decode(stored, out=into)
-        return unpacked if len(unpacked) == size else unpacked[: max(len(unpacked) - _LONGEST_LZW_CODE, 0)]
+        return (unpacked if len(unpacked) == size else unpacked[: max(len(unpacked) - _LONGEST_LZW_CODE, 0)]), True
     decode = {ZSTD: imagecodecs.zstd_decode, LZMA: imagecodecs.lzma_decode}[layout.compression]
-    return bytes(decode(stored, out=into))
-
-
-def _inflated(stored: bytes, size: int) -> bytes:
-    """Inflate as far as a zlib stream goes; damage ends it."""
-    inflater, parts, left = zlib.decompressobj(), [], size
-    for start in range(0, len(stored), 65_536):
-        try:
-            parts.append(inflater.decompress(stored[start : start + 65_536], left))
-        except zlib.error:
-            break
-        left -= len(parts[-1])
-        if left <= 0:
-            break
-    return b"".join(parts)
+    return bytes(decode(stored, out=into)), True
 
 
 def _unpacked(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
@@ -222,21 +220,21 @@ def _float_predicted(lines: np.ndarray, layout: TiffLayout) -> np.ndarray:
         return np.ascontiguousarray(by_weight).view(f">f{size}")[:, :, 0].astype(layout.dtype)
 
 
-def _fax(stored: bytes, layout: TiffLayout, options: int, height: int) -> tuple[np.ndarray, int]:
+def _fax(stored: bytes, layout: TiffLayout, options: int, height: int) -> _Segment:
     """Decode fax-coded lines."""
     stored = imagecodecs.bitorder_decode(stored) if layout.fill_order == 2 else stored
     lines = fax_lines(stored, (height, layout.segment[1]), layout.compression, options)
-    return lines[:, :, None], len(lines)
+    return _Segment(lines[:, :, None], len(lines))
 
 
-def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tuple[np.ndarray, int]:
+def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> _Segment:
     """Decode a segment that holds an image of its own, and check it against the size that the directory gives."""
-    shape = (height, layout.segment[1], layout.in_segment)
+    shape, sound = (height, layout.segment[1], layout.in_segment), True
     if layout.compression in (JPEG, OLD_JPEG):
         header = _jpeg_header(stored, layout)
         _check_shape(header.shape, shape)
         colour = {YCBCR: "YCBCR", RGB: "RGB"}.get(layout.photometric)
-        samples, present = decode_jpeg(stored, header, colour=colour, tables=tables)
+        samples, present, sound = decode_jpeg(stored, header, colour=colour, tables=tables)
         rows = height if present.all() else int(np.argmin(present))
         if rows < height and layout.compression == OLD_JPEG:
             raise unsupported("old-style JPEG compression in pieces")
@@ -253,7 +251,7 @@ def _image(stored: bytes, layout: TiffLayout, tables: bytes, height: int) -> tup
     samples = samples.reshape(shape)
     if samples.dtype.kind != layout.dtype.kind:
         raise ValueError("The segment is not of the type that the directory gives.")
-    return samples, rows
+    return _Segment(samples, rows, sound)
 
 
 def _jpeg_header(stored: bytes, layout: TiffLayout) -> JpegHeader:

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from fracture_core.imaging.radiograph import UnreadableRadiograph, read_radiograph
 from tests.support.made_pictures import assert_contract, encoded, phantom
-from tests.support.tiff_files import DEFLATE, LZW, NONE, PACKBITS, ZSTD, tiff_file
+from tests.support.tiff_files import DEFLATE, LZW, NONE, PACKBITS, ZSTD, one_strip, tiff_file
 
 PHANTOM = phantom()
 COLOUR = np.dstack([PHANTOM] * 3)
@@ -238,14 +238,6 @@ def test_differences_of_the_bits_of_real_numbers_are_undone(order: str, dtype: s
     tags = {258: ("H", [levels.itemsize * 8]), 339: ("H", [3]), 262: ("H", [1])}
     data = tiff_file(levels.view(dtype.replace("f", "u")), order=order, compression=LZW, predictor=2, tags=tags)
     np.testing.assert_array_equal(read_radiograph(data).pixels, PHANTOM)
-
-
-def one_strip(strip: bytes, width: int, height: int, tags: dict[int, tuple[int, int]]) -> bytes:
-    """A TIFF file of one strip; `tags` give type and value."""
-    said = {256: (4, width), 257: (4, height), 273: (4, 0), 278: (4, height), 279: (4, len(strip))} | tags
-    said[273] = (4, 14 + 12 * len(said))
-    entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, (kind, value) in sorted(said.items()))
-    return b"II*\0" + struct.pack("<IH", 8, len(said)) + entries + bytes(4) + strip
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
