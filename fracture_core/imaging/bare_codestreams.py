@@ -44,7 +44,7 @@ def read_jpeg_2000(data: bytes, *, accept_cut_short: bool = False) -> DecodedIma
         return _converted_jpeg_2000(data, (height, width), form)
     try:
         stream = decode_jpeg_2000(data)
-    except UnreadableRadiograph:
+    except (UnreadableRadiograph, MemoryError):
         raise
     except Exception:  # samples of unlike sizes or depths are not damage
         return _converted_jpeg_2000(data, (height, width), form)
@@ -78,7 +78,7 @@ def _converted_jpeg_2000(data: bytes, shape: tuple[int, int], form: SampleFormat
             if image.size != shape[::-1]:
                 raise _damaged("JPEG 2000")
             grey, warnings = pillow_to_grey(image)
-    except UnreadableRadiograph:
+    except (UnreadableRadiograph, MemoryError):
         raise
     except Exception as error:
         if form.ink or form.unusual_steps:
@@ -106,6 +106,8 @@ def read_jpeg_xl(data: bytes) -> DecodedImage:
     check_size(width, height, 6, max_pixels=MAX_COMPRESSED_PIXELS)
     try:
         stored = imagecodecs.jpegxl_decode(data, index=0, numthreads=1)
+    except MemoryError:
+        raise
     except Exception as error:
         if "NEED_MORE_INPUT" in str(error):
             raise UnreadableRadiograph(

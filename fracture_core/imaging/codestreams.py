@@ -62,6 +62,8 @@ def decode_jpeg(data: bytes, header: JpegHeader, *, colour: str | None, tables: 
     whole = True
     try:
         samples = decode(data)
+    except MemoryError:
+        raise
     except Exception:
         if data[header.end : header.end + 2] == END_OF_IMAGE:
             raise

@@ -105,7 +105,7 @@ def _decode(data: bytes, header: JpegHeader) -> tuple[Samples, tuple[str, ...]]:
         # YCbCr carries its own grey: the colour channels are not even transformed.
         colour = None if header.lossless else "GRAY"
         stored, present, sound = decode_jpeg(data, header, colour=colour)
-    except UnreadableRadiograph:
+    except (UnreadableRadiograph, MemoryError):
         raise
     except Exception as error:  # whatever the decoder trips over, the reader is told one thing
         raise UnreadableRadiograph(DAMAGED) from error

@@ -132,6 +132,19 @@ def jpeg_2000_transforms(data: bytes) -> bool:
     return style >= 0 and len(data) > style + 8 and data[style + 8] != 0
 
 
+def jpeg_2000_reversible(data: bytes) -> bool:
+    """Return whether a JPEG 2000 stream's transform can be undone exactly.
+
+    Args:
+        data: The stream.
+
+    Returns:
+        Whether it can (COD, transformation 5-3).
+    """
+    style = _segment(data, _COD)
+    return style >= 0 and len(data) > style + 13 and data[style + 13] == 1
+
+
 def _colour_box(data: bytes) -> int:
     """Return where the content of the box that states the colours begins; -1 where there is none."""
     place = data.find(b"colr", 0, max(data.find(_START), 0))

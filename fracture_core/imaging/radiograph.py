@@ -104,8 +104,8 @@ def read_radiograph(
         The radiograph: pixels uint8 (H, W), 0 black to 255 white, upright, read-only.
 
     Raises:
-        UnreadableRadiograph: The file cannot be read; nothing else is raised. Its `missing` says whether
-            `accept_cut_short` would help.
+        UnreadableRadiograph: The file cannot be read. Its `missing` says whether `accept_cut_short` would help.
+        MemoryError: There is too little memory; nothing else is raised.
 
     Example:
         >>> radiograph = read_radiograph("wrist.jpg")
@@ -139,7 +139,8 @@ def radiograph_of(
         The radiograph.
 
     Raises:
-        UnreadableRadiograph: The file cannot be read; nothing else is raised.
+        UnreadableRadiograph: The file cannot be read.
+        MemoryError: There is too little memory; nothing else is raised.
     """
     kind = file_kind(data)
     header = None

@@ -213,7 +213,7 @@ def value(dataset: Dataset, keyword: str) -> Any:
         raise UnreadableRadiograph("The DICOM file is damaged: a value in its header is far too long.")
     try:
         content = dataset[keyword].value
-    except UnreadableRadiograph:
+    except (UnreadableRadiograph, MemoryError):
         raise
     except Exception:  # a number with a comma, a letter or a unit in it
         content = [part.strip("\0 ") for part in (raw.value or b"").decode("latin-1").split("\\")]

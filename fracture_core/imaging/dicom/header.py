@@ -136,10 +136,8 @@ def voi_choices(dataset: Dataset) -> list[VoiTransform]:
     Returns:
         The transforms.
     """
-    # Their first value is one of what the rescaling returns (PS3.3 C.11.2.1.1).
-    intercept = (numbers(dataset, "RescaleIntercept") or [0])[0] or 0
-    signed = integer(dataset, "PixelRepresentation", 0) == 1 or intercept < 0
-    luts = [lut(item, dataset, signed=signed) for item in several(value(dataset, "VOILUTSequence"))[:64]]
+    reach = _rescaled(dataset)
+    luts = [lut(item, dataset, reach) for item in several(value(dataset, "VOILUTSequence"))[:64]]
     choices: list[VoiTransform] = [entry for entry in luts if entry is not None]
     function = text(value(dataset, "VOILUTFunction")).upper() or "LINEAR"
     centres, widths = (numbers(dataset, keyword)[:64] for keyword in ("WindowCenter", "WindowWidth"))
@@ -150,20 +148,43 @@ def voi_choices(dataset: Dataset) -> list[VoiTransform]:
         name = text(names[number]) if number < len(names) else ""
         name = name or f"centre {centre:g}, width {width:g}"
         # LINEAR asks for a width of at least 1 (PS3.3 C.11.2.1.2); where values are fractions, LINEAR_EXACT is meant.
-        exact = function == "LINEAR" and width < 1
+        exact = function not in ("LINEAR_EXACT", "SIGMOID") and width < 1
         window = Window(centre, width, function="LINEAR_EXACT" if exact else function, name=name)
         if window.usable:
             choices.append(window)
     return choices
 
 
-def lut(item: Dataset, dataset: Dataset, *, signed: bool) -> Lut | None:
+def stored_range(dataset: Dataset) -> tuple[int, int]:
+    """Return the lowest and the highest value that a file's pixels can have as they are stored.
+
+    Args:
+        dataset: The dataset.
+
+    Returns:
+        The range.
+    """
+    bits = min(max(integer(dataset, "BitsStored", integer(dataset, "BitsAllocated", 16)), 1), 16)
+    low = -(1 << (bits - 1)) if integer(dataset, "PixelRepresentation", 0) == 1 else 0
+    return low, low + (1 << bits) - 1
+
+
+def _rescaled(dataset: Dataset) -> tuple[float, float]:
+    """Return the range of what a file's modality transform makes of its pixels."""
+    if value(dataset, "ModalityLUTSequence"):
+        return 0, (1 << 16) - 1
+    slope, intercept = ((numbers(dataset, f"Rescale{which}") or [None])[0] for which in ("Slope", "Intercept"))
+    ends = [number * (slope or 1.0) + (intercept or 0.0) for number in stored_range(dataset)]
+    return min(ends), max(ends)
+
+
+def lut(item: Dataset, dataset: Dataset, reach: tuple[float, float]) -> Lut | None:
     """Return a modality or VOI LUT from its sequence item.
 
     Args:
         item: The sequence item.
         dataset: The dataset.
-        signed: Whether the values that are looked up may be negative.
+        reach: The lowest and the highest value that may be looked up.
 
     Returns:
         The LUT; None if it is damaged.
@@ -175,8 +196,7 @@ def lut(item: Dataset, dataset: Dataset, *, signed: bool) -> Lut | None:
     # 0 entries stand for 65,536, which 16 bits cannot say (PS3.3 C.11.2.1.1).
     count, first, bits = (int(number) for number in known)
     count = (count & 0xFFFF) or 65_536
-    if signed and first >= 1 << 15:
-        first -= 1 << 16
+    first = _first_value(first, count, reach)
     if isinstance(entries, bytes) and bits > 8 and len(entries) in (count, count + 1):
         count //= 2  # some writers count bytes
     table = lut_entries(entries, count, bits, little=dataset.original_encoding[1] is not False)
@@ -186,6 +206,17 @@ def lut(item: Dataset, dataset: Dataset, *, signed: bool) -> Lut | None:
         return None
     name = text(value(item, "LUTExplanation")) or "look-up table"
     return Lut(entries=table[:count].astype(np.uint16), first=first, bits=bits, name=name)
+
+
+def _first_value(written: int, count: int, reach: tuple[float, float]) -> int:
+    """Return the first value of a table of `count` entries, which is written in 16 bits, with or without a sign.
+
+    Which, the pixels decide (PS3.5, annex A); what is looked up may have another sign. The table is meant to cover it.
+    """
+    unsigned = written & 0xFFFF
+    if unsigned < 1 << 15:
+        return unsigned
+    return max((unsigned, unsigned - (1 << 16)), key=lambda at: min(at + count - 1, reach[1]) - max(at, reach[0]))
 
 
 def lut_entries(entries: object, count: int, bits: int, *, little: bool) -> np.ndarray:

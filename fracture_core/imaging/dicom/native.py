@@ -105,13 +105,17 @@ def _packed(data: bytes, shape: Shape, start: int, allocated: int) -> tuple[np.n
     """Return samples of 1 or 12 bits, which follow each other without gaps, the low bits first."""
     rows, columns, samples = shape
     count = rows * columns * samples
-    bits = np.unpackbits(
-        np.frombuffer(data, np.uint8)[start // 8 : -(-(start + count * allocated) // 8)], bitorder="little"
-    )[start % 8 :]
-    held = min(len(bits) // allocated, count)
-    flat = np.zeros(count, np.uint16 if allocated > 8 else np.uint8)
-    weights = 1 << np.arange(allocated)
-    flat[:held] = bits[: held * allocated].reshape(held, allocated) @ weights
+    stored = np.frombuffer(data, np.uint8)[start // 8 : -(-(start + count * allocated) // 8)]
+    if allocated == 1:
+        bits = np.unpackbits(stored, bitorder="little")[start % 8 :]
+        held, flat = min(len(bits), count), np.zeros(count, np.uint8)
+        flat[:held] = bits[:held]
+    else:
+        # In parts of four bits, because every other sample begins within a byte.
+        parts = np.stack([stored & 15, stored >> 4], axis=1).ravel()[start % 8 // 4 :]
+        held, flat = min(len(parts) // 3, count), np.zeros(count, np.uint16)
+        for place in range(3):
+            flat[:held] |= parts[place : 3 * held : 3].astype(np.uint16) << (4 * place)
     return flat.reshape(shape), np.arange(1, rows + 1) * columns * samples <= held
 
 

@@ -68,7 +68,7 @@ def pixel_format(dataset: Dataset) -> PixelFormat:
         )
     if not stored - 1 <= high < allocated:
         raise UnreadableRadiograph("The DICOM file is damaged: its header contradicts itself about the number of bits.")
-    check_size(columns, rows, samples * max(allocated // 8, 1))
+    check_size(columns, rows, samples * -(-allocated // 8))
     photometric, warnings = _photometric(text(value(dataset, "PhotometricInterpretation")), samples)
     return PixelFormat(
         rows=rows,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import imagecodecs
 import numpy as np
@@ -25,15 +26,25 @@ from fracture_core.imaging.dicom.transfer_syntax import (
     JPEG,
     JPEG_2000,
     JPEG_XL,
+    JPEG_XL_LOSSLESS,
     NATIVE,
+    PIXELS_BIG_ENDIAN,
     RLE,
     own_syntax,
     syntax_name,
 )
-from fracture_core.imaging.jpeg_2000 import decode_jpeg_2000, jpeg_2000_shape, jpeg_2000_transforms
+from fracture_core.imaging.jpeg_2000 import (
+    decode_jpeg_2000,
+    jpeg_2000_reversible,
+    jpeg_2000_samples,
+    jpeg_2000_shape,
+    jpeg_2000_transforms,
+)
 from fracture_core.imaging.jpeg_header import read_header
 from fracture_core.imaging.limits import UnreadableRadiograph, check_size
 
+#: Of the header's range: how far lossy coding may have gone beyond it, in a file that was coded exactly since.
+_OVERSHOOT = 1.125
 #: What follows the last fragment of compressed pixel data (PS3.5, A.4).
 _DELIMITER = b"\xfe\xff\xdd\xe0\0\0\0\0"
 _NO_HEADER = "The DICOM file is damaged: its compressed image has no header of its own."
@@ -51,6 +62,7 @@ class Frame:
         present: Which rows are in the file, bool (H,).
         damaged: Whether rows are lost because data are wrong.
         sound: False where rows that seem to be there may be wrong.
+        bits: Of a sample, where a compressed frame has more than the header has room for; else 0.
         colour: "RGB" or "YBR_FULL" for three samples, as they are now; "" for one.
         warnings: Sentences.
         coarse: Whether the rows that are there lack fine detail, which came last in the file.
@@ -60,6 +72,7 @@ class Frame:
     present: np.ndarray
     damaged: bool = False
     sound: bool = True
+    bits: int = 0
     colour: str = ""
     warnings: tuple[str, ...] = field(default=())
     coarse: bool = False
@@ -89,13 +102,13 @@ def stored_frame(file: DicomFile, form: PixelFormat, frame: int, frames: int) ->
         data = compressed_frame(file.pixels.data, frame, frames)
         syntax = own_syntax(data, syntax)
     elif syntax in NATIVE or not _is_compressed(file.pixels.data):
-        check_size(form.columns, form.rows, form.samples * max(form.allocated // 8, 1))
+        check_size(form.columns, form.rows, form.samples * -(-form.allocated // 8))
         return _native(file, form, frame, frames)
     else:
         data = file.pixels.data
     if not data:
         raise UnreadableRadiograph("The file is truncated: it contains no image data.")
-    check_size(form.columns, form.rows, form.samples * max(form.allocated // 8, 1), max_pixels=MAX_COMPRESSED_PIXELS)
+    check_size(form.columns, form.rows, form.samples * -(-form.allocated // 8), max_pixels=MAX_COMPRESSED_PIXELS)
     if syntax == RLE:
         return _own_bits(rle_samples(data, form.shape, form.allocated, ends=_DELIMITER in file.pixels.data), form)
     return _decoder(syntax)(data, form)
@@ -111,7 +124,7 @@ def _decoder(syntax: str) -> Callable[[bytes, PixelFormat], Frame]:
     if syntax in JPEG_2000:
         return _jpeg_2000
     if syntax in JPEG_XL:
-        return _jpeg_xl
+        return partial(_jpeg_xl, lossless=syntax == JPEG_XL_LOSSLESS)
     if syntax == DEFLATED_FRAME:
         return _deflated
     raise UnreadableRadiograph(
@@ -130,14 +143,15 @@ def _is_halved(form: PixelFormat, length: int, frames: int) -> bool:
 
 def _native(file: DicomFile, form: PixelFormat, frame: int, frames: int) -> Frame:
     assert file.pixels is not None
+    big_endian = file.big_endian or file.syntax == PIXELS_BIG_ENDIAN
     samples = native_samples(
         file.pixels.data,
         form.shape,
         frame,
         frames=frames,
         allocated=form.allocated,
-        big_endian=file.big_endian,
-        swapped=file.big_endian and form.allocated < 16 and file.pixels.representation == "OW",
+        big_endian=big_endian,
+        swapped=big_endian and form.allocated < 16 and file.pixels.representation == "OW",
         by_plane=form.by_plane,
         halved=_is_halved(form, file.pixels.length or 0, frames),
     )
@@ -197,12 +211,22 @@ def _jpeg(data: bytes, form: PixelFormat) -> Frame:
     warnings = _agreement(header.shape, form)
     in_ycbcr = form.samples == 1 or form.photometric != "RGB"
     values, present, sound = decode_jpeg(data, header, colour="YCBCR" if in_ycbcr else "RGB")
-    if header.lossless and header.precision > form.stored:
-        values = _stored_bits(values, form)
+    values, bits = _at_header_depth(values, header.precision, form, exact=header.lossless)
     # Transformed colour comes out as RGB; lossless colour as it is coded.
     colour = ("RGB" if form.samples == 1 else _colour(values, form.photometric)) if header.lossless else "RGB"
     frame = _compressed(values, present, form, colour, warnings)
-    return replace(frame, damaged=bool(header.flaws), sound=sound, coarse=not header.complete)
+    return replace(frame, damaged=bool(header.flaws), sound=sound, bits=bits, coarse=not header.complete)
+
+
+def _at_header_depth(values: np.ndarray, precision: int, form: PixelFormat, *, exact: bool) -> tuple[np.ndarray, int]:
+    """Take the header's own bits out of deeper samples; or return the frame's depth if the header has no room for it.
+
+    What lossy coding pushed a little beyond the header's range is no bit of anything else, and is clipped later.
+    """
+    if precision > form.allocated:
+        return values, min(precision, 16)
+    others = form.high + 1 != form.stored or int(values.max()) > _OVERSHOOT * (1 << form.stored)
+    return (_stored_bits(values, form) if exact and others and precision > form.stored else values), 0
 
 
 def _jpeg_2000(data: bytes, form: PixelFormat) -> Frame:
@@ -213,16 +237,19 @@ def _jpeg_2000(data: bytes, form: PixelFormat) -> Frame:
     warnings = _agreement(shape, form)
     stream = decode_jpeg_2000(data)
     colour = "RGB" if jpeg_2000_transforms(data) else _colour(stream.values, form.photometric)
-    frame = _compressed(stream.values, stream.present, form, colour, warnings)
-    return replace(frame, coarse=stream.coarse)
+    precision = jpeg_2000_samples(data).bits
+    values, bits = _at_header_depth(stream.values, precision, form, exact=jpeg_2000_reversible(data))
+    frame = _compressed(values, stream.present, form, colour, warnings)
+    return replace(frame, bits=bits, coarse=stream.coarse)
 
 
-def _jpeg_xl(data: bytes, form: PixelFormat) -> Frame:
+def _jpeg_xl(data: bytes, form: PixelFormat, *, lossless: bool) -> Frame:
     if not data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         raise UnreadableRadiograph(_NO_HEADER)
     shape = form.shape if form.samples > 1 else form.shape[:2]
-    values = np.zeros(shape, np.uint8 if form.stored <= 8 else np.uint16)
+    values = np.zeros(shape, np.uint8 if form.allocated <= 8 else np.uint16)
     values = np.asarray(imagecodecs.jpegxl_decode(data, numthreads=1, out=values))
+    values, _ = _at_header_depth(values, form.allocated, form, exact=lossless)
     return _compressed(values, np.ones(form.rows, bool), form, "RGB", ())
 
 
@@ -237,7 +264,7 @@ def _agreement(own: tuple[int, int, int], form: PixelFormat) -> tuple[str, ...]:
         return ()
     if own[2] not in (1, 3):
         raise UnreadableRadiograph(f"DICOM images of {own[2]} samples per pixel are not supported.")
-    check_size(own[1], own[0], own[2] * max(form.allocated // 8, 1), max_pixels=MAX_COMPRESSED_PIXELS)
+    check_size(own[1], own[0], own[2] * -(-form.allocated // 8), max_pixels=MAX_COMPRESSED_PIXELS)
     stated = f"{form.samples} sample{'s' if form.samples > 1 else ''}"
     return (f"The DICOM header says {stated} per pixel and the compressed image {own[2]}; the latter was used.",)
 

@@ -10,7 +10,15 @@ from pydicom.dataset import Dataset
 
 from fracture_core.imaging.dicom.colour import grey_from_colour, grey_from_palette
 from fracture_core.imaging.dicom.dataset import DicomFile, numbers, open_file, several, text, value
-from fracture_core.imaging.dicom.header import RADIOGRAPHS, DicomHeader, check_kind, lut, read_header, voi_choices
+from fracture_core.imaging.dicom.header import (
+    RADIOGRAPHS,
+    DicomHeader,
+    check_kind,
+    lut,
+    read_header,
+    stored_range,
+    voi_choices,
+)
 from fracture_core.imaging.dicom.pixel_format import PixelFormat, pixel_format
 from fracture_core.imaging.dicom.pixels import Frame, stored_frame
 from fracture_core.imaging.dicom.spacing import pixel_spacing
@@ -66,7 +74,7 @@ def read_dicom(
         image = _image(file.dataset, header, form, stored, choices, frame, window, accept_cut_short)
         spacing, at_detector = pixel_spacing(file.dataset, form.shape[:2], image.pixels.shape)
         return image, replace(header, pixel_spacing=spacing, spacing_at_detector=at_detector)
-    except UnreadableRadiograph:
+    except (UnreadableRadiograph, MemoryError):
         raise
     except Exception as error:  # pydicom meets damage in every way there is
         raise UnreadableRadiograph(_DAMAGED) from error
@@ -75,7 +83,7 @@ def read_dicom(
 def _decoded(file: DicomFile, form: PixelFormat, frame: int, frames: int) -> Frame:
     try:
         return stored_frame(file, form, frame, frames)
-    except UnreadableRadiograph:
+    except (UnreadableRadiograph, MemoryError):
         raise
     except Exception as error:  # and so do the decoders
         if is_native(file.syntax):
@@ -97,9 +105,15 @@ def _image(
     accept: bool,
 ) -> DecodedImage:
     """Turn a decoded frame into grey, as the header wants it shown."""
+    form = replace(form, stored=stored.bits) if stored.bits else form
+    told: tuple[str, ...] = ()
     if stored.colour:
         bits = 8 if stored.values.dtype == np.uint8 else form.stored
-        grey, shown = grey_from_colour(stored.values, stored.colour, bits)
+        grey, told = grey_from_colour(stored.values, stored.colour, bits)
+        if form.samples == 1:  # grey all the same: its polarity and window count
+            stored, form = replace(stored, values=grey, colour=""), replace(form, stored=8)
+    if stored.colour:
+        shown: tuple[str, ...] = ()
     elif form.photometric == "PALETTE COLOR":
         grey, shown = grey_from_palette(stored.values, dataset)
     else:
@@ -115,6 +129,7 @@ def _image(
         *form.warnings,
         *stored.warnings,
         *resampled,
+        *told,
         *shown,
     )
     return DecodedImage(pixels=grey, warnings=warnings, missing=missing)
@@ -140,7 +155,7 @@ def _grey_scale(dataset: Dataset, form: PixelFormat, stored: Frame, choices: lis
         # A slope of zero, or none, says nothing.
         slope=slope or 1.0,
         intercept=intercept or 0.0,
-        modality=lut(tables[0], dataset, signed=signed) if tables else None,
+        modality=lut(tables[0], dataset, stored_range(dataset)) if tables else None,
         choices=choices,
         padding=limits,
     )

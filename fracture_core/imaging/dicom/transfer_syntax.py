@@ -9,6 +9,9 @@ RLE, DEFLATED_FRAME = "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.8.1"
 JPEG = {f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 53, 55, 57, 70, 80, 81)}
 JPEG_2000 = {f"1.2.840.10008.1.2.4.{n}" for n in (90, 91, 201, 202, 203)}
 JPEG_XL = {f"1.2.840.10008.1.2.4.{n}" for n in (110, 111, 112)}
+#: GE's own: everything little endian but the pixels.
+PIXELS_BIG_ENDIAN = "1.2.840.113619.5.2"
+JPEG_XL_LOSSLESS = "1.2.840.10008.1.2.4.110"
 #: Transfer syntaxes that pydicom does not know by name yet.
 _NEW_SYNTAXES = {
     "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",

@@ -16,6 +16,9 @@ import numpy as np
 from fracture_core.imaging.greyscale import histogram, look_up, percentile_window, to_grey
 from fracture_core.imaging.limits import UnreadableRadiograph
 
+#: Share of the range of greys in which nothing can be told apart on a screen.
+_DARK = 0.12
+
 
 class VoiTransform(Protocol):
     """A way of looking at modality values: a name, and a mapping of them to 0..1."""
@@ -203,8 +206,9 @@ def _estimated(values: np.ndarray, counts: np.ndarray) -> Window:
 
 def _clipping(levels: np.ndarray, counts: np.ndarray, *, single: bool) -> list[str]:
     total = counts.sum()
-    dark, light = counts[levels <= 0].sum(), counts[levels >= 1].sum()
-    if not total or max(dark, light) < 0.9 * total or (counts > 0).sum() < 16:
+    clipped = max(counts[levels <= 0].sum(), counts[levels >= 1].sum())
+    flat = max(counts[levels < _DARK].sum(), counts[levels > 1 - _DARK].sum())
+    if not total or (clipped < 0.9 * total and flat < 0.995 * total) or (counts > 0).sum() < 16:
         return []
     advice = "" if single else " Try another of its windows."
     return [f"The window that the file asks for shows nearly all of the image black or white.{advice}"]

@@ -87,7 +87,7 @@ def read_raster(data: bytes, kind: str, *, accept_cut_short: bool = False) -> De
         orientation = 1
         if kind not in ("HEIC", "BMP"):
             orientation = _orientation(_READERS[kind](io.BytesIO(whole if kind == "WebP" else data)))
-    except UnreadableRadiograph:
+    except (UnreadableRadiograph, MemoryError):
         raise
     except Exception as error:  # decoders meet damage in every way there is; the reader is told one thing
         short = "truncated" in str(error) or isinstance(error, (EOFError, struct.error))

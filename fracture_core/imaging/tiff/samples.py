@@ -94,7 +94,7 @@ def read_samples(data: bytes, layout: TiffLayout, tables: bytes, options: int) -
         stored, whole = _stored(data, layout, number)
         try:
             segment = decompress(stored, height) if stored else _Segment(None, 0)
-        except UnreadableRadiograph:
+        except (UnreadableRadiograph, MemoryError):
             raise
         except Exception:  # whatever a decoder trips over, its segment is lost and the others are not
             segment = _Segment(None, 0)

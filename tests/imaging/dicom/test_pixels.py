@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import imagecodecs
 import numpy as np
@@ -362,8 +363,55 @@ def test_advice_to_try_another_window_needs_another_window() -> None:
         assert "another" not in warning
 
 
+def test_a_window_that_is_far_too_wide_is_told() -> None:
+    """Such as one for 12 bits on values of 8: nothing is black or white, and nothing can be seen."""
+    told = read_radiograph(plain(DEEP // 16, BitsStored=12, WindowCenter=2048, WindowWidth=4096)).warnings
+    assert any("nearly all of the image black or white" in sentence for sentence in told)
+
+
 def test_a_file_that_ends_before_its_pixels_says_so() -> None:
     dataset: Dataset = made.dataset(PHANTOM, **WHOLE)
     del dataset.PixelData
     with pytest.raises(UnreadableRadiograph, match="ends before its pixel data"):
         read_radiograph(made.file_bytes(dataset))
+
+
+# --- what a compressed frame and its header say of a sample
+
+
+@pytest.mark.parametrize("syntax", [made.JPEG_2000, made.JPEG_LOSSLESS_SV1, made.JPEG_LS, made.RLE, made.EXPLICIT])
+@pytest.mark.parametrize("how", ["overlay", "high bit"])
+def test_bits_that_are_not_the_pixels_own_are_taken_out(syntax: str, how: str) -> None:
+    """An old overlay in the bits above, or the pixel in the upper bits of its word."""
+    stored = DEEP | (((np.indices(DEEP.shape).sum(axis=0) // 9) % 2) << 12).astype(np.uint16)
+    stored = stored if how == "overlay" else DEEP << 4
+    header = {**TWELVE, "HighBit": 11 if how == "overlay" else 15}
+    frames = None if syntax == made.EXPLICIT else [made.encode(stored, syntax, 16)]
+    shows_phantom(made.file_bytes(made.dataset(stored, **header), syntax, frames))
+
+
+def test_a_frame_that_is_deeper_than_the_header_has_room_for_is_believed() -> None:
+    frame = made.encode(PHANTOM.astype(np.uint16) * 257, made.JPEG_2000, 16)
+    pixels = read_radiograph(framed(frame, made.JPEG_2000)).pixels
+    assert np.corrcoef(pixels.ravel(), PHANTOM.ravel())[0, 1] > 0.999 and pixels.mean() < 1.2 * PHANTOM.mean()
+
+
+@pytest.mark.parametrize(("photometric", "expected"), [("MONOCHROME1", 255 - PHANTOM), ("MONOCHROME2", PHANTOM)])
+def test_a_grey_header_counts_for_a_grey_frame_in_three_components(photometric: str, expected: np.ndarray) -> None:
+    frame = imagecodecs.jpeg8_encode(COLOUR, level=98)
+    data = framed(frame, made.JPEG_BASELINE, **WHOLE, PhotometricInterpretation=photometric)
+    np.testing.assert_allclose(read_radiograph(data).pixels.astype(int), expected, atol=4)
+
+
+def test_a_large_frame_of_twelve_bits_in_a_row_takes_little_memory() -> None:
+    side = 3000
+    frame = np.tile(np.frombuffer(b"\x21\x43\x65", np.uint8), side * side // 2).tobytes()
+    dataset = made.dataset(np.zeros((8, 8), np.uint16), BitsAllocated=12, BitsStored=12, Rows=side, Columns=side)
+    dataset.PixelData = frame
+    data = made.file_bytes(dataset)
+    tracemalloc.start()
+    try:
+        read_radiograph(data)
+        assert tracemalloc.get_traced_memory()[1] < 16 * side * side
+    finally:
+        tracemalloc.stop()

@@ -49,6 +49,12 @@ TABLE = [
         {0: 0, 1022: 0, 1023: 20, 1024: 255, 4095: 255},
     ),
     (
+        "VOI LUT in the upper half of what rescaling makes of signed values",
+        SIGNED,
+        {"BitsStored": 12, "RescaleIntercept": 40_000, "VOILUTSequence": [lut(40_000, [0] * 100 + [255], 8)]},
+        {0: 0, 2048: 0, 2147: 0, 2148: 255, 4095: 255},
+    ),
+    (
         "slope and intercept before the window",
         RAMP,
         {**TWELVE, "RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 1900, "WindowWidth": 401},
