@@ -6,8 +6,8 @@ import zlib
 
 from fracture_core.imaging.limits import MAX_BYTES, UnreadableRadiograph
 
-#: Bytes after a deflated stream that only fill the file up.
-_PADDING = 1
+#: Bytes after a deflated stream that some writers add: a checksum and a length, and one that fills the file up.
+_TRAILER = 9
 
 
 def is_big_endian(data: bytes, start: int) -> bool | None:
@@ -62,6 +62,6 @@ def inflated(data: bytes, start: int) -> tuple[bytes, bool]:
             f"The DICOM file unpacks to more than {MAX_BYTES // 2**20} MB, which is more than can be read here."
         )
     # Wrong data may look like the end of the stream; the file goes on after it.
-    if len(inflater.unused_data) > _PADDING:
+    if len(inflater.unused_data) > _TRAILER:
         raise zlib.error("The stream ends before the file does.")
     return elements, inflater.eof

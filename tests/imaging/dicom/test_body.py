@@ -63,3 +63,9 @@ def test_damage_in_jpeg_ls_is_not_called_truncation(bare: bool) -> None:
             read_radiograph(data)
         assert 0.3 < caught.value.missing < 0.7
         assert read_radiograph(data, accept_cut_short=True).missing == caught.value.missing
+
+
+def test_a_deflated_file_may_end_with_the_checksum_of_gzip() -> None:
+    data = made.file_bytes(made.dataset(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)), made.DEFLATED)
+    whole = read_radiograph(data).pixels
+    np.testing.assert_array_equal(read_radiograph(data + bytes(range(8))).pixels, whole)
