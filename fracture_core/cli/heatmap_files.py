@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fracture_core.errors import FractureCoreError
-from fracture_core.explain.overlay import DrawingError, overlay, to_png
+from fracture_core.explain.overlay import DrawingError, overlay, to_png, with_marks
 from fracture_core.files import atomic_write, write_bytes
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ class HeatmapFiles:
         try:
             evidence = finding.heatmap(method)
             path = self._path(finding, os.path.realpath(file), stem_of(file))
-            image = to_png(overlay(finding.radiograph.pixels, evidence, finding.full_colour(method)))
+            drawn = overlay(finding.radiograph.pixels, evidence, finding.full_colour(method))
+            image = to_png(with_marks(drawn, [(mark.box, mark.solid) for mark in finding.marks()]))
             # Both are complete on disk before either has its name.
             with atomic_write(path.with_name(f"{path.name.removesuffix('.png')}.npy")) as temporary:
                 np.save(temporary, evidence, allow_pickle=False)

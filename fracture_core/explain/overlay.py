@@ -26,7 +26,8 @@ CONTOUR_LEVELS = (0.25, 0.5, 0.75)
 #: Below this share nothing is coloured: the haze of a network that is unsure everywhere says nothing about a place.
 _HAZE = 0.08
 _PALE, _STRONG = np.array([255, 224, 92]), np.array([222, 66, 0])
-BOX_COLOUR = (86, 180, 233)
+#: Of boxes: the dataset's, and the model's own.
+BOX_COLOUR, MARK_COLOUR = (86, 180, 233), (255, 176, 0)
 _LONGEST = 512
 _BAND_PIXELS = 1 << 20
 
@@ -179,6 +180,35 @@ def outlined(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         corners = [tuple(round(float(v)) for v in p) for p in ((x, y), (x + w, y + h))]
         cv2.rectangle(image, *corners, BOX_COLOUR, thickness)
     return image
+
+
+def with_marks(image: np.ndarray, marks: Sequence[tuple[Sequence[float], bool]]) -> np.ndarray:
+    """Draw the model's own boxes on an image, in the colour that they have on screen.
+
+    Args:
+        image: Red, green, blue: uint8 (H, W, 3), which is drawn on.
+        marks: x, y, width, height in pixels, and whether the box is solid; the others are dotted.
+
+    Returns:
+        The same array.
+    """
+    thickness = max(1, round(max(image.shape) / 400))
+    for (x, y, w, h), solid in marks:
+        left, top, right, bottom = (round(float(n)) for n in (x, y, x + w, y + h))
+        if solid:
+            cv2.rectangle(image, (left, top), (right, bottom), MARK_COLOUR, thickness)
+            continue
+        for start, end in (((left, top), (right, top)), ((left, bottom), (right, bottom))):
+            _dotted(image, start, end, thickness)
+        for start, end in (((left, top), (left, bottom)), ((right, top), (right, bottom))):
+            _dotted(image, start, end, thickness)
+    return image
+
+
+def _dotted(image: np.ndarray, start: tuple[int, int], end: tuple[int, int], thickness: int) -> None:
+    count = max(2, round(np.hypot(end[0] - start[0], end[1] - start[1]) / (3 * thickness)) + 1)
+    for x, y in np.linspace(start, end, count):
+        cv2.circle(image, (round(x), round(y)), thickness // 2, MARK_COLOUR, cv2.FILLED)
 
 
 def thumbnail(pixels: np.ndarray, side: int = 96) -> np.ndarray:

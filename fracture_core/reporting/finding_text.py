@@ -18,6 +18,7 @@ from fracture_core.metrics.score_scale import SiteRecord
 
 DISCLAIMER = "Research demonstrator. Not a medical device; not for diagnosis."
 COLOURS_MEAN = "Colour: evidence for a fracture, on one fixed scale for all radiographs."
+BOXES_MEAN = "Boxes: regions to look at, solid where a fracture is likely."
 COLOURS_DO_NOT_MEAN = "It does not follow the fracture's edges, and an area without marks is not cleared."
 LIMITS = (
     "Validated on FracAtlas only: limb, hip and shoulder radiographs, with few hip and shoulder fractures.",

@@ -12,10 +12,11 @@ import numpy as np
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.explain.heatmap_methods import METHODS
-from fracture_core.explain.overlay import overlay, to_png
+from fracture_core.explain.overlay import overlay, to_png, with_marks
 from fracture_core.imaging.letterbox import shrink
 from fracture_core.inference.predictor import Finding
 from fracture_core.reporting.finding_text import (
+    BOXES_MEAN,
     COLOURS_DO_NOT_MEAN,
     COLOURS_MEAN,
     DISCLAIMER,
@@ -73,13 +74,15 @@ def report_pdf(
     method = method or finding.methods[0]
     images = [finding.radiograph.pixels]
     if finding.assessed:
-        images.append(overlay(finding.radiograph.pixels, finding.heatmap(method), finding.full_colour(method)))
+        drawn = overlay(finding.radiograph.pixels, finding.heatmap(method), finding.full_colour(method))
+        images.append(with_marks(drawn, [(mark.box, mark.solid) for mark in finding.marks()]))
     columns = [_fitted(p, Image, (width - 12) / 2, 290) for p in images]
     captions = [Paragraph(text, styles["small"]) for text in ("Original", METHODS[method].title)[: len(images)]]
     story = [Paragraph("Fracture reader: single-radiograph report", styles["title"]), *_patient(patient, styles, width)]
     story += _verdict(finding, words, styles, notes)
     story += [Spacer(1, 4), Table([columns, captions], colWidths=[width / 2] * len(columns), style=[_FLUSH])]
-    story += [Paragraph(f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN}", styles["small"])] if finding.assessed else []
+    legend = f"{COLOURS_MEAN} {COLOURS_DO_NOT_MEAN} {BOXES_MEAN if finding.marks() else ''}"
+    story += [Paragraph(legend, styles["small"])] if finding.assessed else []
     story += _reader(reader_finding, styles, width)
     rows = _details(finding, words, method, named, when or datetime.now().astimezone())
     cells = [[Paragraph(markup(cell), styles["small"]) for cell in row] for row in rows]

@@ -16,6 +16,7 @@ from fracture_core.explain.heatmap_methods import METHODS
 from fracture_core.explain.overlay import (
     CONTOUR_LEVELS,
     FULL_COLOUR,
+    MARK_COLOUR,
     colour_layer,
     contour_paths,
     contours,
@@ -23,6 +24,7 @@ from fracture_core.explain.overlay import (
     share_of_full,
     thumbnail,
     to_png,
+    with_marks,
 )
 
 METHOD = "localiser"
@@ -103,6 +105,17 @@ def test_boxes_are_drawn_at_their_edges():
     rows, columns = np.nonzero(drawn.any(-1))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 45, 10, 40)
     assert not drawn[30, 25].any()
+
+
+@pytest.mark.parametrize(("solid", "least", "most"), [(True, 1.0, 1.0), (False, 0.2, 0.8)])
+def test_the_models_boxes_are_solid_or_dotted(solid, least, most):
+    """Along an edge a solid box is everywhere, a dotted one here and there; within it nothing is drawn."""
+    drawn = with_marks(np.zeros((400, 300, 3), np.uint8), [((50, 60, 120, 200), solid)])
+    lit = drawn.any(axis=2)
+    for edge in (lit[60, 50:171], lit[260, 50:171], lit[60:261, 50], lit[60:261, 170]):
+        assert least <= edge.mean() <= most
+    assert not lit[63:258, 53:168].any() and not lit[:57].any() and not lit[:, 174:].any()
+    assert set(map(tuple, drawn[lit])) == {MARK_COLOUR}
 
 
 @pytest.mark.parametrize("shape", [(300, 20), (20, 300), (5, 5), (1000, 900)])
