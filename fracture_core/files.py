@@ -43,13 +43,15 @@ def atomic_write(path: str | os.PathLike[str], mode: int = 0o666) -> Iterator[Pa
     kept = stat.S_IMODE(path.stat().st_mode) & 0o777 if path.is_file() else None
     # Opened so, it has its permissions from the start. The umask belongs to the process: setting it, even for a moment
     # to read it, would change the files of other threads.
-    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode if kept is None else kept | 0o600))
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode if kept is None else kept | 0o600)
+    allowed = stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o777 if kept is None else kept
+    os.close(descriptor)
     try:
         yield temporary
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        if kept is not None:
-            temporary.chmod(kept)
+        # Some writers put a file of their own in its place, with permissions of their own.
+        temporary.chmod(allowed)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -40,6 +40,20 @@ def test_permissions_follow_the_umask(tmp_path, umask):
 
 
 @POSIX
+@pytest.mark.parametrize("mode", [0o666, 0o600])
+def test_a_writer_that_makes_a_file_of_its_own_does_not_decide_the_permissions(tmp_path, mode):
+    before = os.umask(0o022)
+    try:
+        with atomic_write(tmp_path / "weights", mode=mode) as temporary:
+            (tmp_path / "its own").write_bytes(b"x")
+            (tmp_path / "its own").chmod(0o640)
+            (tmp_path / "its own").replace(temporary)
+    finally:
+        os.umask(before)
+    assert permissions(tmp_path / "weights") == mode & ~0o022
+
+
+@POSIX
 def test_what_is_private_is_so_from_the_start(tmp_path):
     with atomic_write(tmp_path / "key", mode=0o600) as temporary:
         assert permissions(temporary) == 0o600
