@@ -33,7 +33,7 @@ def save_site_calibration(bundle: Bundle, calibration: SiteCalibration) -> None:
     save_pair(bundle, *calibration.points, calibration.name, note)
     folder = writable_bundle_folder(bundle.folder)
     try:
-        with exclusive_lock(folder / FILE):
+        with exclusive_lock(folder):
             entries, entry = load_site_calibrations(bundle), calibration.to_json()
             if json.dumps(entry) not in map(json.dumps, entries):
                 write_text(folder / FILE, json.dumps([*entries, entry], indent=1) + "\n")

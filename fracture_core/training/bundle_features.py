@@ -16,7 +16,7 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import TRAITS, fit_traits
 from fracture_core.bundle.loading import load_bundle, read_bundle
-from fracture_core.bundle.manifest import write_manifest
+from fracture_core.bundle.manifest import FILES, write_manifest
 from fracture_core.bundle.model_card import write_card
 from fracture_core.bundle.out_of_distribution import fit_familiarity
 from fracture_core.bundle.validation import BundleError
@@ -25,7 +25,7 @@ from fracture_core.data.image_cache import find_image_cache
 from fracture_core.data.split import Split
 from fracture_core.evaluation.external_validation import EXTERNAL_SETTING, external_folder, summary, validate_externally
 from fracture_core.explain.boxes import BOXES_FROM
-from fracture_core.files import swap_paths
+from fracture_core.files import exclusive_lock, swap_paths
 from fracture_core.inference.predictor import Predictor
 from fracture_core.inference.scorer import Scorer
 from fracture_core.recipe import Recipe
@@ -109,7 +109,8 @@ def fit_levels(table: pd.DataFrame, held: Mapping[str, np.ndarray]) -> dict[str,
 def record_comparison(bundle: Bundle, comparison: Sequence[Mapping[str, Any]]) -> Bundle:
     """Put the comparison with the bundle in use into a bundle's record and card.
 
-    The folder is copied, changed and exchanged for the old one in one step, which is then deleted.
+    The folder is copied, changed and exchanged for the old one in one step, which is then deleted. What is saved beside
+    the bundle meanwhile is kept.
 
     Args:
         bundle: The bundle.
@@ -131,12 +132,23 @@ def record_comparison(bundle: Bundle, comparison: Sequence[Mapping[str, Any]]) -
         shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
         write_card(folder, bundle.name, bundle.recipe, table, bundle.temperature, provenance)
         write_manifest(folder, temperature=bundle.temperature, created=bundle.created, provenance=provenance)
-        _exchange(folder, bundle.folder)
+        with exclusive_lock(bundle.folder):
+            _copy_saved(bundle.folder, folder)
+            _exchange(folder, bundle.folder)
     except OSError as error:
         raise BundleError(f"The comparison cannot be recorded in {bundle.name} ({error.strerror}).") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return load_bundle(bundle.name, root)
+
+
+def _copy_saved(source: Path, folder: Path) -> None:
+    """Make the files that users save beside a bundle the same in a copy of it as they are now."""
+    kept = {*FILES, "bundle.json"}
+    for file in [file for file in folder.iterdir() if file.name not in kept and file.is_file()]:
+        file.unlink()
+    for file in [file for file in source.iterdir() if file.name not in kept and file.is_file()]:
+        shutil.copy2(file, folder)
 
 
 def _exchange(folder: Path, target: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.saved_points import delete_saved, offered, save_pair, save_single
 from fracture_core.bundle.validation import BundleError
+from fracture_core.training import bundle_features
 
 
 def test_a_pair_is_saved_whole_or_not_at_all(own_models):
@@ -39,6 +40,25 @@ def test_what_is_saved_twice_is_there_once(own_models):
         save_single(bundle, replace(undefined, threshold=0.123), "one")
     with pytest.raises(BundleError, match="already"):
         save_pair(bundle, out, within, "both", "another note")
+
+
+def test_what_is_saved_while_a_comparison_is_recorded_stays(own_models, monkeypatch):
+    bundle = load_bundle("small", own_models)
+    save_single(bundle, bundle.points["single"], "before")
+
+    def write_card_slowly(*arguments):
+        """Another session saves one point and deletes another, while the card is being written."""
+        save_single(bundle, bundle.points["single"], "night shift")
+        delete_saved(bundle, "before")
+        (bundle.folder / "site_calibrations.json").write_text("[]")
+        write_card(*arguments)
+
+    write_card = bundle_features.write_card
+    monkeypatch.setattr(bundle_features, "write_card", write_card_slowly)
+    recorded = bundle_features.record_comparison(bundle, [{"part": "x", "reason": "y"}])
+    assert recorded.manifest["provenance"]["comparison"]
+    assert [point.name for point in recorded.chosen_points()] == ["night shift"]
+    assert (recorded.folder / "site_calibrations.json").is_file()
 
 
 def test_nothing_is_saved_beside_a_model_that_took_its_place(own_models):
