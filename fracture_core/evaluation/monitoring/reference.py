@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from fracture_core.bundle.out_of_distribution import COORDINATES
+from fracture_core.bundle.saved_points import rename_saved
 from fracture_core.bundle.validation import BundleError
 from fracture_core.files import exclusive_lock, write_text
 from fracture_core.metrics.score_scale import ScoreScale
@@ -29,6 +30,8 @@ FILE = "monitoring_references.json"
 FIRST_FILMS = 500
 #: The numbers that a finding has beside its score, and what a reader may call them.
 FEATURES = ("distance from training films", *(f"component {k}" for k in range(1, COORDINATES + 1)))
+#: Where an entry keeps the names that its calibration had before it was renamed.
+_BEFORE = "earlier_names"
 #: More films than this would make no difference to a comparison.
 _MOST_FILMS = 5000
 
@@ -113,10 +116,40 @@ def save_reference(
     folder = writable_bundle_folder(bundle.folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with exclusive_lock(folder / FILE):
+        with exclusive_lock(folder):
             write_text(folder / FILE, json.dumps({**_read(bundle), name: entry}) + "\n")
     except OSError as error:
         raise BundleError(f"The reference cannot be saved beside {bundle.name} ({error.strerror}).") from error
+
+
+def rename_calibration(bundle: Bundle, name: str, new: str) -> None:
+    """Rename a saved point or pair; the films of a site's calibration stay a reference under both names.
+
+    A log goes on under the new name, and what it holds of before is under the old one.
+
+    Args:
+        bundle: The model beside which it was saved.
+        name: Its present name, as in `saved_points.offered`.
+        new: The new name.
+
+    Raises:
+        BundleError: The new name cannot be used or is taken, nothing has that name, or the folder cannot be written.
+    """
+    rename_saved(bundle, name, new)
+    new, folder = new.strip(), writable_bundle_folder(bundle.folder)
+    if name not in _read(bundle):
+        return
+    try:
+        with exclusive_lock(folder):
+            entries = {}
+            for title, entry in _read(bundle).items():
+                if title == name and isinstance(entry, dict):
+                    entries[new] = {**entry, _BEFORE: [*entry.get(_BEFORE, ()), name]}
+                elif title != new:
+                    entries[title] = entry
+            write_text(folder / FILE, json.dumps(entries) + "\n")
+    except OSError as error:
+        raise BundleError(f"The reference cannot be renamed beside {bundle.name} ({error.strerror}).") from error
 
 
 def saved_references(bundle: Bundle, calibrated_to: str = "") -> list[Reference]:
@@ -131,14 +164,17 @@ def saved_references(bundle: Bundle, calibrated_to: str = "") -> list[Reference]
         The references; a damaged file gives none.
     """
     references = []
-    for name, entry in reversed(_read(bundle).items()):
+    entries = _read(bundle)
+    for name, entry in reversed(entries.items()):
         try:
-            if entry["bundle"] != bundle.version or calibrated_to not in ("", name):
+            # An earlier name counts as long as no other calibration has it.
+            names = {name, *(before for before in entry.get(_BEFORE, ()) if before not in entries)}
+            if entry["bundle"] != bundle.version or (calibrated_to and calibrated_to not in names):
                 continue
             features = np.asarray(entry["features"], float).reshape(-1, len(FEATURES))
             scores = np.asarray(entry["site_scores" if calibrated_to else "scores"], float)
             references.append(Reference(f"The {len(scores)} films of the calibration {name!r}", scores, features))
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, AttributeError):
             continue
     if calibrated_to:
         return references

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from fracture_core.bundle.bundle import Bundle
-from fracture_core.bundle.saved_points import delete_saved, offered, rename_saved, save_pair, save_single
+from fracture_core.bundle.saved_points import delete_saved, offered, save_pair, save_single
 from fracture_core.errors import FractureCoreError
+from fracture_core.evaluation.monitoring.reference import rename_calibration
 from fracture_core.evaluation.predictions import SPLITS, Predictions
 from fracture_core.metrics.operating_points import OperatingPoint
 from fracture_core.reporting.threshold_tables import saved_table
@@ -83,7 +84,7 @@ def _change(bundle: Bundle, points: Sequence[OperatingPoint]) -> None:
 
 def _rename(bundle: Bundle, name: str) -> None:
     # Read now: what was typed last came together with the press.
-    _try(rename_saved, bundle, name, st.session_state["saved_new_name"])
+    _try(rename_calibration, bundle, name, st.session_state["saved_new_name"])
 
 
 def _try(act: Callable[..., None], *arguments: object) -> None:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from fracture_core.bundle.loading import load_bundle
-from fracture_core.evaluation.monitoring.reference import FEATURES, FILE, save_reference, saved_references
+from fracture_core.bundle.saved_points import offered, save_pair
+from fracture_core.bundle.validation import BundleError
+from fracture_core.evaluation.monitoring.reference import (
+    FEATURES,
+    FILE,
+    rename_calibration,
+    save_reference,
+    saved_references,
+)
 from fracture_core.imaging.radiograph import read_radiograph
 from fracture_core.inference.predictor import Predictor
 from fracture_core.metrics.score_scale import ScoreScale
@@ -36,6 +44,30 @@ def test_a_calibrations_films_are_kept_as_numbers_and_read_back(own_models):
     assert set(entry) == {"bundle", "scores", "site_scores", "features"} and entry["bundle"] == bundle.version
     (bundle.folder / FILE).write_text("[")
     assert len(saved_references(bundle)) == 1
+
+
+def test_a_calibration_that_is_renamed_keeps_its_films(own_models):
+    bundle = load_bundle("small", own_models)
+    rng = np.random.default_rng(1)
+    logits, features, scale = rng.normal(size=40), rng.normal(size=(40, len(FEATURES))), ScoreScale(1.5, -0.7)
+    save_pair(bundle, bundle.points["rule_out"], bundle.points["rule_in"], "ward 7")
+    save_reference(bundle, "ward 7", scale, logits, features.tolist())
+    (before,) = saved_references(bundle, "ward 7")
+    rename_calibration(bundle, "ward 7", "St. Mary ")
+    assert list(offered(bundle.chosen_points())) == ["St. Mary"]
+    # The log goes on under the new name; what was logged under the old one is still compared.
+    for name in ("St. Mary", "ward 7"):
+        (found,) = saved_references(bundle, name)
+        assert found.scores.tolist() == before.scores.tolist() and "'St. Mary'" in found.title
+    assert len(saved_references(bundle)) == 2
+    # A name that is free again can be given to another calibration, whose films then have it.
+    save_reference(bundle, "ward 7", scale, logits[:30], features[:30].tolist())
+    (found,) = saved_references(bundle, "ward 7")
+    assert len(found.scores) == 30
+    with pytest.raises(BundleError, match="already"):
+        save_pair(bundle, bundle.points["rule_out"], bundle.points["rule_in"], "ward 7")
+        rename_calibration(bundle, "ward 7", "St. Mary")
+    assert len(saved_references(bundle, "St. Mary")[0].scores) == 40
 
 
 def test_a_films_numbers_are_those_that_packaging_computed(small_models):
