@@ -123,8 +123,8 @@ def compute_features(
     """Compute the maps of every view, or map the files that an earlier call left.
 
     They are keyed by the frozen weights and graph, the pixels, the boxes, the augmentation and the seed. A call that
-    was killed is resumed. Older features are deleted if all of them would exceed FRACTURE_FEATURES_GB (default 20),
-    except those that are used `beside` them.
+    was killed is resumed; where a file is missing or cut short, all are computed again. Older features are deleted if
+    all of them would exceed FRACTURE_FEATURES_GB (default 20), except those that are used `beside` them.
 
     Args:
         part: The frozen blocks.
@@ -144,16 +144,30 @@ def compute_features(
     folder = features_folder() / _key(part, source, recipe, views)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        if not (folder / "features.json").exists():
+        if not _complete(folder, rows):
             engine = Engine(part.graph, part.weights)
             shapes = _shapes(engine, part.graph)
             size = rows * 2 * (sum(int(np.prod(s)) for s in shapes.values()) + (recipe.image_size // CELL) ** 2)
             _make_room(folder, size, beside.folder if beside else None)
             _compute(engine, shapes, source, recipe, rows, folder, lambda done: progress and progress(done, rows, size))
     os.utime(folder)  # the least recently used features are deleted first
+    maps, cells = _stored(folder)
+    return Features(maps, cells, len(source.ids), views, folder)
+
+
+def _stored(folder: Path) -> tuple[dict[str, np.ndarray], np.ndarray]:
     names = json.loads((folder / "features.json").read_text("utf-8"))["maps"]
     maps = {name: np.load(folder / f"{place}.npy", mmap_mode="r") for place, name in enumerate(names)}
-    return Features(maps, np.load(folder / "cells.npy", mmap_mode="r"), len(source.ids), views, folder)
+    return maps, np.load(folder / "cells.npy", mmap_mode="r")
+
+
+def _complete(folder: Path, rows: int) -> bool:
+    """Return whether every file is there in full: a cleaner of old files may take one and leave the others."""
+    try:
+        maps, cells = _stored(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return all(len(values) == rows for values in (*maps.values(), cells))
 
 
 def _compute(
@@ -169,12 +183,8 @@ def _compute(
     side = recipe.image_size // CELL
     wanted = {"cells.npy": (rows, side, side)} | {f"{k}.npy": (rows, *s) for k, s in enumerate(shapes.values())}
     note = folder / "done.json"
-    done = json.loads(note.read_text("utf-8")) if note.exists() else 0
-    mode = "r+" if done else "w+"
-    files = {
-        name: np.lib.format.open_memmap(folder / name, mode=mode, dtype=np.float16, shape=shape)
-        for name, shape in wanted.items()
-    }
+    (folder / "features.json").unlink(missing_ok=True)
+    done, files = _begun(folder, note, wanted)
     progress(done)
     for start, images, cells in _views_ahead(source, recipe, done, rows):
         end = start + len(images)
@@ -189,6 +199,24 @@ def _compute(
         progress(end)
     about = {"maps": list(shapes), "rows": rows, "recipe": recipe.name}
     write_text(folder / "features.json", json.dumps(about))
+
+
+def _begun(folder: Path, note: Path, wanted: Mapping[str, tuple[int, ...]]) -> tuple[int, dict[str, np.memmap]]:
+    """Open the files that an earlier call left, with the number of their rows that are done, or else new ones."""
+    try:
+        done = int(json.loads(note.read_text("utf-8")))
+        # Read first: opened for writing, a file that was cut short would be filled up with zeros.
+        left = {name: np.load(folder / name, mmap_mode="r") for name in wanted}
+        if all(file.shape == wanted[name] and file.dtype == np.float16 for name, file in left.items()):
+            return done, {name: np.lib.format.open_memmap(folder / name, mode="r+") for name in wanted}
+    except (OSError, ValueError, TypeError):
+        pass
+    # Before the files: empty ones must never count as done.
+    note.unlink(missing_ok=True)
+    return 0, {
+        name: np.lib.format.open_memmap(folder / name, mode="w+", dtype=np.float16, shape=shape)
+        for name, shape in wanted.items()
+    }
 
 
 def _views_ahead(

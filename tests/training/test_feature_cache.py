@@ -132,6 +132,33 @@ def test_a_second_call_computes_nothing(dataset, cache, part, monkeypatch):
         np.testing.assert_array_equal(first.maps[name], again.maps[name])
 
 
+def remove(folder):
+    (folder / "0.npy").unlink()
+
+
+def cut_short(folder):
+    file = folder / "cells.npy"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def remove_while_it_was_being_made(folder):
+    (folder / "features.json").unlink()
+    (folder / "done.json").write_text("32")
+    (folder / "0.npy").unlink()
+
+
+@pytest.mark.parametrize("damage", [remove, cut_short, remove_while_it_was_being_made])
+def test_what_is_missing_or_cut_short_is_computed_again(dataset, cache, part, damage):
+    wanted = compute_features(part, source_of(dataset), RECIPE, VIEWS)
+    maps, cells = {name: np.array(values) for name, values in wanted.maps.items()}, np.array(wanted.cells)
+    damage(wanted.folder)
+    healed = compute_features(part, source_of(dataset), RECIPE, VIEWS)
+    assert healed.folder == wanted.folder
+    np.testing.assert_array_equal(healed.cells, cells)
+    for name, values in maps.items():
+        np.testing.assert_array_equal(healed.maps[name], values)
+
+
 @pytest.mark.parametrize("killed_at", [0, 32])
 def test_killed_half_way_it_goes_on_and_ends_the_same(dataset, cache, part, killed_at):
     wanted = compute_features(part, source_of(dataset), RECIPE, VIEWS)
