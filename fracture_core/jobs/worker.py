@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ from fracture_core.jobs.control import ControlListener, Job, StatusWriter, get_r
 from fracture_core.jobs.lock import training_lock
 from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
-from fracture_core.training.estimate import learn_from_run
+from fracture_core.training.estimate import StepClock, learn_from_run
 from fracture_core.training.progress import TrainingError, TrainingEvent, TrainingStoppedError
 from fracture_core.training.run_folder import RunError, RunFolder
 
@@ -109,7 +110,10 @@ def _train_and_package(
     from fracture_core.training.packaging import package
     from fracture_core.training.train import split_for, train
 
+    clock = StepClock()
+
     def progress(event: TrainingEvent) -> None:
+        clock.see(event.stage, time.monotonic())
         control.writer(event)
         if listener:
             listener(event)
@@ -129,9 +133,7 @@ def _train_and_package(
         split = split_for(recipe, dataset, defects)
     if not folder.finished:
         train(recipe, dataset, run=run, split=split, progress=progress, should_stop=control.stop_reason)
-    history, parts = folder.history(), folder.split()
-    seconds = sum(row["seconds"] for row in history)
-    learn_from_run(recipe, run.name, seconds, len(history), dataset, parts)
+    learn_from_run(recipe, run.name, clock.seconds)
     # The name may have been taken since the run started, and only a promotion may replace what is in use.
     name = free_name(job.bundle, models_folder())
     bundle = _existing_bundle(folder, job.bundle) or package(

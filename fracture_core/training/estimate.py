@@ -6,9 +6,11 @@ import hashlib
 import json
 import math
 import shutil
+from collections import deque
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 from fracture_core.errors import FractureCoreError
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The settings that determine the time of a step.
 _CHOICES = ("backbone", "image_size", "localiser", "trainable_blocks", "batch_size", "fast_path", "mixup", "box_weight")
+#: With fewer steps a run says nothing of their time; of a long run the last ones do.
+_FEWEST_STEPS, _STEPS_REMEMBERED = 3, 2000
 _SPARE_BYTES = 500_000_000  # that a run leaves free
 _FORWARD_SHARE = 1 / 3  # of a training step; the backward pass costs twice the forward pass
 _AUGMENTATION_AREA = 1.5  # images for augmentation have about this many times the pixels
@@ -121,21 +125,45 @@ def forward_seconds(recipe: Recipe, speed: StepTiming) -> float:
     return speed.view_seconds + speed.step_seconds / recipe.batch_size * _FORWARD_SHARE
 
 
-def learn_from_run(recipe: Recipe, run: str, seconds: float, epochs: int, dataset: Dataset, split: Split) -> None:
-    """Replace the measured step by what the epochs of a run took, if there is a measurement.
+class StepClock:
+    """Times the steps of a run from its events.
+
+    The first step of a process is left out, because it traces the network, and so is what lies between two epochs. A
+    pause does not matter, because the middle one of all times counts.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+        self._times: deque[float] = deque(maxlen=_STEPS_REMEMBERED)
+
+    def see(self, stage: str, now: float) -> None:
+        """Take note of an event.
+
+        Args:
+            stage: Its stage; "training" follows each step.
+            now: When it came, seconds of a steady clock.
+        """
+        if stage == "training" and self._last is not None:
+            self._times.append(now - self._last)
+        self._last = now if stage == "training" else None
+
+    @property
+    def seconds(self) -> float | None:
+        """The time of a step; None after too few to tell."""
+        return median(self._times) if len(self._times) >= _FEWEST_STEPS else None
+
+
+def learn_from_run(recipe: Recipe, run: str, step_seconds: float | None) -> None:
+    """Replace the measured step by what the steps of a run took, if there is a measurement.
 
     Args:
         recipe: The run's recipe.
         run: Its name.
-        seconds: Time of all its epochs.
-        epochs: How many there were.
-        dataset: What it trained on.
-        split: Train, val and test.
+        step_seconds: Time of one step; None if too few were timed.
     """
     speed = known_timing(recipe)
-    if speed is not None and epochs:
-        step = seconds / epochs / steps_per_epoch(recipe, dataset, split)
-        save_timing(recipe, replace(speed, step_seconds=step, of=run))
+    if speed is not None and step_seconds is not None:
+        save_timing(recipe, replace(speed, step_seconds=step_seconds, of=run))
 
 
 def check_disk_space(needed: RunEstimate) -> None:

@@ -14,6 +14,7 @@ from fracture_core.reporting.training_text import estimate_in_words
 from fracture_core.training import estimate as estimating
 from fracture_core.training.estimate import (
     EstimateError,
+    StepClock,
     StepTiming,
     check_disk_space,
     estimate,
@@ -50,10 +51,28 @@ def test_an_estimate_adds_up_what_was_measured(labelled, split, tmp_path, monkey
     assert estimate(recipe.replace(epochs=20), labelled, split).seconds == pytest.approx(found.seconds + epochs)
     assert estimate(recipe.replace(image_size=96), labelled, split) is None
 
-    # A run's own epochs replace the measured step, and the words say so.
-    learn_from_run(recipe, "20260101-000000-x", 10 * (4 + 1 / 3) * 3.0, 10, labelled, split)
+    # A run's own steps replace the measured one, and the words say so.
+    learn_from_run(recipe, "20260101-000000-x", 3.0)
     learned = estimate(recipe, labelled, split)
     assert "From the run 20260101-000000-x" in learned.basis and "3.00 s per batch" in learned.basis
+
+
+def test_a_run_of_a_few_steps_teaches_nothing_of_how_long_tracing_takes(labelled, split, tmp_path, monkeypatch):
+    monkeypatch.setenv("FRACTURE_CACHE_DIR", str(tmp_path / "cache"))
+    recipe = Recipe(name="x", epochs=10, batch_size=16)
+    save_timing(recipe, StepTiming(2.0, 30.0, 0.5, 1000, 5000, 0.0))
+    clock = StepClock()
+    # The first step comes after a minute of tracing, a pause takes an hour, and validation ten seconds.
+    for stage, at in (("decoding", 0), ("training", 60), ("training", 60.5), ("training", 61), ("validating", 61)):
+        clock.see(stage, at)
+    assert clock.seconds is None
+    learn_from_run(recipe, "few", clock.seconds)
+    assert "2.00 s per batch" in estimate(recipe, labelled, split).basis
+    for stage, at in (("epoch ended", 71), ("training", 71.5), ("training", 3600), ("training", 3600.5)):
+        clock.see(stage, at)
+    assert clock.seconds == pytest.approx(0.5)
+    learn_from_run(recipe, "more", clock.seconds)
+    assert "0.50 s per batch" in estimate(recipe, labelled, split).basis
 
 
 def test_an_estimate_of_oversampling_counts_the_steps_that_a_run_takes(labelled, split):
