@@ -113,6 +113,12 @@ class StatusWriter:
     _losses: list[float] = field(default_factory=list)
     _since: tuple[str, float] = ("", 0.0)
     _spent: dict[str, float] = field(default_factory=dict)
+    _began: float = field(default_factory=time.time)
+    _ran: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Begin another attempt, after as many seconds as the earlier ones took together."""
+        self._ran = seconds_run(self.run)
 
     def __call__(self, event: TrainingEvent) -> None:
         """Record an event of the training.
@@ -174,12 +180,32 @@ class StatusWriter:
 
     def _write(self, data: Mapping[str, Any]) -> None:
         self._write_time = time.monotonic()
-        write_text(self.run / "progress.json", json.dumps(dict(data)))
+        # By these, the time that the run has been going: not that since it was first started.
+        times = {"ran": round(self._ran, 2), "since": round(self._began, 2)}
+        write_text(self.run / "progress.json", json.dumps(dict(data) | times))
 
     def _write_row(self, step: int, epochs: float) -> None:
         with (self.run / "steps.csv").open("a", encoding="utf-8") as file:
             file.write(f"{step},{epochs:.5g},{sum(self._losses) / len(self._losses):.6g}\n")
         self._losses, self._row_time = [], time.monotonic()
+
+
+def seconds_run(run: Path) -> float:
+    """Return how long the attempts of a run that have ended took together.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        Seconds; 0.0 if nothing is known.
+    """
+    file = run / "progress.json"
+    saved = read_json(file)
+    try:
+        # A process that was killed wrote its last status shortly before.
+        return float(saved["ran"]) + max(file.stat().st_mtime - float(saved["since"]), 0.0)
+    except (OSError, KeyError, TypeError, ValueError):
+        return 0.0
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -81,7 +81,9 @@ def expected_seconds(run: Path) -> float | None:
 
 
 def total_seconds(run: RunStatus, now: float | None = None) -> tuple[float, float | None]:
-    """Return the seconds since a run was started, and those that are left.
+    """Return the seconds that a run has been going, and those that are left.
+
+    The time between two attempts does not count.
 
     While it trains, what is left follows from its own pace; before and after, from what was expected at the start. What
     is left of one phase says nothing of the whole.
@@ -91,9 +93,10 @@ def total_seconds(run: RunStatus, now: float | None = None) -> tuple[float, floa
         now: Seconds since 1970; None for the present.
 
     Returns:
-        Seconds since the start, and seconds left or None.
+        Seconds of all its attempts, and seconds left or None.
     """
-    spent = max((time.time() if now is None else now) - started(run.run).timestamp(), 0.0)
+    since = started(run.run).timestamp() if run.since is None else run.since
+    spent = run.ran + max((time.time() if now is None else now) - since, 0.0)
     if run.stage in ("training", "validating", "epoch ended") and run.seconds_left is not None:
         return spent, run.seconds_left
     expected = expected_seconds(run.run)

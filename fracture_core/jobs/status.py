@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from fracture_core.jobs.control import Job, get_request, read_json
+from fracture_core.jobs.control import Job, get_request, read_json, seconds_run
 from fracture_core.jobs.lock import current_trainer, is_starting
 from fracture_core.paths import expand_user_path, runs_folder
 from fracture_core.training.run_folder import RunError, RunFolder
@@ -27,7 +28,8 @@ class RunStatus:
     stopped yet), "finished" (its bundle exists), "trained" (packaging is pending), "stopped" (cancelled, resumable),
     "failed" (`error` says why) or "interrupted" (the process stopped unexpectedly). `stage` is a stage of
     TrainingEvent, or "preparing", "reading", "auditing", "packaging", "comparing". `done` of `total` are in the stage's
-    own unit. `bundle` is the name of the finished bundle.
+    own unit. `bundle` is the name of the finished bundle. `ran` are the seconds that earlier attempts took together,
+    and `since` is when the present one began, in seconds since 1970.
     """
 
     run: Path
@@ -43,6 +45,8 @@ class RunStatus:
     bytes: int | None = None
     error: str = ""
     bundle: str | None = None
+    ran: float = 0.0
+    since: float | None = None
 
     @property
     def name(self) -> str:
@@ -92,7 +96,8 @@ def status(run: Path) -> RunStatus:
         state: State = "stopping" if stopping else "paused" if saved.get("paused") else "running"
         return RunStatus(run, state, **(known | {"error": "", "bundle": None}))
     if starting:
-        return RunStatus(run, "starting", epochs=known.get("epochs", 0))
+        ran = seconds_run(run)
+        return RunStatus(run, "starting", epochs=known.get("epochs", 0), ran=ran, since=time.time() if ran else None)
     return RunStatus(run, _ended(run, saved), **(known | {"error": _reason(run, saved)}))
 
 
