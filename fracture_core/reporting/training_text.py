@@ -102,7 +102,7 @@ def total_in_words(spent: float, left: float | None) -> str:
     """Describe how long a run has been going, and how long is left in total if that is known.
 
     Args:
-        spent: Seconds since the start.
+        spent: Seconds that it has been going.
         left: Seconds left, or None.
 
     Returns:
@@ -127,8 +127,7 @@ def dataset_in_words(dataset: Dataset, split: Split) -> str:
         return _both_in_words(dataset, split, left_out)
     text = (
         f"{len(labels):,} radiographs, {int(labels.sum()):,} with a fracture: {len(split.train):,} for training, "
-        f"{len(split.val):,} for validation, {len(split.test):,} for test. "
-        "What repeats an image of another part is left out of training and validation."
+        f"{len(split.val):,} for validation, {len(split.test):,} for test."
     )
     return f"{text} {left_out} files cannot be read and are left out." if left_out else text
 
@@ -147,10 +146,27 @@ def _both_in_words(dataset: CombinedDataset, split: Split, left_out: int) -> str
     share = format_percent(dataset.site_share(split.train))
     text = (
         f"{' and '.join(parts)}. One film of {dataset.site.name} counts as {dataset.site_weight:g} of FracAtlas, which "
-        f"gives them {share} of the weight in training. Films that both have are left out of "
-        f"{dataset.site.name}, and duplicates are removed from training."
+        f"gives them {share} of the weight in training."
     )
     return f"{text} {left_out} files cannot be read and are left out." if left_out else text
+
+
+def copies_in_words(dataset: Dataset, leak_free: bool) -> str:
+    """Describe what a run does with images that are in its dataset more than once.
+
+    Args:
+        dataset: The dataset.
+        leak_free: Whether the recipe leaves them out.
+
+    Returns:
+        A sentence.
+    """
+    if not leak_free:
+        return "Copies of test images stay in training, which flatters the figures on test."
+    if isinstance(dataset, CombinedDataset):
+        name = dataset.site.name
+        return f"Films that both have are left out of {name}, and duplicates are removed from training."
+    return "What repeats an image of another part is left out of training and validation."
 
 
 def stage_in_words(run: RunStatus) -> str:

@@ -21,7 +21,7 @@ from fracture_core.jobs.preparation import JobError, check, prepare, prepare_res
 from fracture_core.jobs.promotion import part_objections
 from fracture_core.jobs.worker import run_job
 from fracture_core.metrics.curves import roc_auc
-from fracture_core.reporting.training_text import dataset_in_words
+from fracture_core.reporting.training_text import copies_in_words, dataset_in_words
 from fracture_core.training.progress import TrainingError, TrainingStoppedError
 from fracture_core.training.run_folder import RunFolder
 from tests.support.site import site_folder
@@ -181,7 +181,9 @@ def test_a_film_that_was_deleted_meanwhile_is_a_sentence(here):
 def test_the_words_before_the_start_count_both(here):
     dataset, split = check(RECIPE, Sources(None, str(here / "site")))
     said = dataset_in_words(dataset, split)
-    assert "60 radiographs of FracAtlas" in said and "40 of films" in said and "counts as 1 of FracAtlas" in said
+    assert "left out" in copies_in_words(dataset, True) and "films" in copies_in_words(dataset, True)
+    assert "60 radiographs of FracAtlas" in said and "left out" not in said
+    assert "40 of films" in said and "counts as 1 of FracAtlas" in said
 
 
 def test_a_weight_without_a_site_is_refused():

@@ -9,7 +9,8 @@ import pytest
 from fracture_core.jobs.history import (
     history_rows,
 )
-from fracture_core.reporting.training_text import duration, size
+from fracture_core.reporting.training_text import copies_in_words, duration, size
+from tests.support.small import small_dataset
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,12 @@ def test_durations(seconds, said):
 
 def test_sizes():
     assert (size(1), size(2.5e6), size(2.5e9)) == ("1 MB", "3 MB", "2.5 GB")
+
+
+def test_copies_are_said_to_be_left_out_only_where_they_are(tmp_path):
+    dataset = small_dataset(tmp_path, 20)
+    assert "left out of training" in copies_in_words(dataset, True)
+    assert copies_in_words(dataset, False).startswith("Copies of test images stay in training")
 
 
 def test_tables_for_people_hold_what_is_known(interrupted_run, models):

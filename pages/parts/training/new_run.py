@@ -21,7 +21,7 @@ from fracture_core.jobs.preparation import free_name
 from fracture_core.paths import models_folder
 from fracture_core.recipe import BackboneName, Recipe
 from fracture_core.reporting.model_names import architecture
-from fracture_core.reporting.training_text import estimate_in_words, preset_time
+from fracture_core.reporting.training_text import copies_in_words, estimate_in_words, preset_time
 from fracture_core.training.estimate import check_disk_space, estimate
 from fracture_core.training.presets import GROUPS, HELP, PRESETS, Preset, group_of
 from fracture_core.training.recipe_fields import RecipeChoice, choices, setting_value, with_values
@@ -181,6 +181,7 @@ def _widget(base: str, choice: RecipeChoice):
 
 def _estimate(recipe: Recipe, preset: Preset, sources: Sources, dataset, split) -> None:
     """Show how long the run will take, or offer to measure it."""
+    st.caption(escape_markdown(copies_in_words(dataset, recipe.leak_free)))
     needed = estimate(recipe, dataset, split)
     words = estimate_in_words(needed) + ("" if needed else f" Typically {preset.typical} on a laptop.")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
