@@ -32,7 +32,13 @@ from fracture_core.training.run_folder import RunFolder, new_run_path
 #: The command line that runs before `resume RUN`.
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "fracture_core")
 _START_TIMEOUT_S = 120.0  # until a new process has taken the lock; it imports nothing heavy before
-_FOLDERS = ("FRACTURE_RUNS_DIR", "FRACTURE_MODELS_DIR", "FRACTURE_CACHE_DIR", "FRACATLAS_DIR")
+_FOLDERS = (
+    "FRACTURE_RUNS_DIR",
+    "FRACTURE_MODELS_DIR",
+    "FRACTURE_CACHE_DIR",
+    "FRACATLAS_DIR",
+    "FRACTURE_ELSEWHERE_DIR",
+)
 _children: list[subprocess.Popen] = []
 
 
@@ -249,7 +255,7 @@ def _spawn(run: Path) -> subprocess.Popen:
 def _environment() -> dict[str, str]:
     """Return our environment with absolute folders, because the process runs elsewhere."""
     variables = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-    return variables | {name: resolved_folder(variables[name]) for name in _FOLDERS if variables.get(name)}
+    return variables | {name: resolved_folder(variables[name]) for name in _FOLDERS if variables.get(name, "").strip()}
 
 
 def _last_error(run: Path) -> str:

@@ -133,6 +133,17 @@ def recipe_folder(name: str = "20260102-030405-x") -> Path:
     return folder
 
 
+def test_a_process_finds_a_folder_that_was_named_relative_to_ours(here, monkeypatch):
+    """It starts in another folder than ours."""
+    write = "import os, sys; open(sys.argv[1], 'w').write(os.environ['FRACTURE_ELSEWHERE_DIR'])"
+    told = here / "told"
+    monkeypatch.setattr(job, "COMMAND", (sys.executable, "-c", write, str(told)))
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("FRACTURE_ELSEWHERE_DIR", "films/elsewhere")
+    job.measure(SMALL, None)
+    assert told.read_text() == str(here.resolve() / "films" / "elsewhere")
+
+
 def test_the_number_of_a_dead_process_is_nobody(here):
     """Its folder says that it trains, the note names a process that lives: without the lock it is dead."""
     run = recipe_folder()
