@@ -146,9 +146,14 @@ def _trainer(
         folder.write_graph(graph_from_keras(model).to_json())
         folder.save("checkpoint", *trainer.state())
         folder.update_record(
-            **provenance(), name=recipe.name, start=start.to_json(), split=split.digest, finished=False
+            **provenance(),
+            name=recipe.name,
+            start=start.to_json(),
+            split=split.digest,
+            finished=False,
+            dataset=dataset.name,
+            **training_sources(dataset, split),
         )
-        folder.update_record(dataset=dataset.name, **training_sources(dataset, split))
     folder.update_record(replicas=workers.replicas)
     folder.log(f"{'resumed' if resumed else 'started'} at step {trainer.step}")
     return trainer

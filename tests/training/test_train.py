@@ -194,6 +194,22 @@ def test_a_real_kill_is_survived(root, dataset, runs):
     assert digest(run) == digest(wanted)
 
 
+def test_killed_at_its_first_record_a_run_still_knows_what_it_trains_on(root, dataset, monkeypatch):
+    class KilledError(Exception):
+        pass
+
+    def kill(folder, **entries):
+        write(folder, **entries)
+        raise KilledError
+
+    write = RunFolder.update_record
+    monkeypatch.setattr(RunFolder, "update_record", kill)
+    with pytest.raises(KilledError):
+        train(SMALL, dataset, run=root / "killed-early")
+    folder = RunFolder(root / "killed-early")
+    assert folder.started and folder.record()["dataset"] == dataset.name
+
+
 def test_asked_to_stop_it_says_so_and_saves(root, dataset):
     run = root / "stopped"
     with pytest.raises(TrainingStoppedError, match="paused by the user") as caught:
