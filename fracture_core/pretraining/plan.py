@@ -77,6 +77,10 @@ class Plan:
             raise PretrainingError(f"This is not a pre-training plan ({error}).") from error
         if not stages or (any(s.teacher for s in stages) and not plan.teacher):
             raise PretrainingError("A plan needs stages, and a teacher where a stage asks for one.")
+        names = [s.name for s in stages]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            # What a stage has finished is known by its name: the second one would be skipped.
+            raise PretrainingError(f"Two stages of the plan are called {twice[0]!r}; give each its own name.")
         if any(s.schedule.get("mixing") and not (s.teacher and s.schedule.get("logit_weight")) for s in stages):
             raise PretrainingError(
                 "Only a teacher's logit says what a blend of two radiographs shows: mixing needs both."

@@ -227,6 +227,13 @@ def test_a_wrong_schedule_of_a_later_stage_is_refused_before_the_first_one(tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_two_stages_of_one_name_are_refused():
+    data = json.loads((RECIPES / "pretrain.json").read_text("utf-8"))
+    data["stages"].append({**data["stages"][-1]})
+    with pytest.raises(PretrainingError, match=f"Two stages of the plan are called '{data['stages'][-1]['name']}'"):
+        Plan.from_json(data)
+
+
 def test_blends_without_a_teacher_are_refused():
     data = json.loads((RECIPES / "pretrain.json").read_text("utf-8"))
     data["stages"][0]["schedule"]["mixing"] = 0.5
