@@ -139,7 +139,10 @@ def compare_scores(
 
 
 def share_images(first: Bundle, other: Bundle) -> bool:
-    """Return whether two bundles were scored on images of the same dataset; equal file names elsewhere mean nothing.
+    """Return whether two bundles were scored on the same images.
+
+    A user's own films are recognised by their pixels: two folders, and the files in them, may have the same names. All
+    of the first bundle's must be among the other's, in the same part. FracAtlas's ids name its images.
 
     Args:
         first: The first bundle.
@@ -148,9 +151,16 @@ def share_images(first: Bundle, other: Bundle) -> bool:
     Returns:
         Whether they share images.
     """
-    if not _same_dataset(first, other):
-        return False
-    return bool(set(first.predictions()["image_id"]) & set(other.predictions()["image_id"]))
+    ours, theirs = first.predictions(), other.predictions()
+    if "film" in ours or "film" in theirs:
+        return _films(ours) <= _films(theirs)
+    return _same_dataset(first, other) and bool(set(ours["image_id"]) & set(theirs["image_id"]))
+
+
+def _films(table: pd.DataFrame) -> set[tuple[str, str]]:
+    """Return the pixels' digest and the part of each image; of one that has no digest its id, which nothing equals."""
+    films = table["film"] if "film" in table else table["image_id"]
+    return set(zip(films.fillna(table["image_id"]), table["split"], strict=True))
 
 
 def _same_dataset(first: Bundle, second: Bundle) -> bool:

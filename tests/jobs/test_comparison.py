@@ -12,7 +12,7 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import write_manifest
 from fracture_core.data.split import Split
-from fracture_core.evaluation.bundle_comparison import compare_bundles, scores_file
+from fracture_core.evaluation.bundle_comparison import compare_bundles, scores_file, share_images
 from fracture_core.jobs.comparison import compare_run
 from fracture_core.metrics.curves import roc_auc
 from fracture_core.metrics.paired_tests import ComparisonError
@@ -64,3 +64,16 @@ def test_equal_file_names_in_two_datasets_are_not_the_same_images(models, interr
     (part,) = compare_run(new, current, interrupted_run)
     auc = part.comparison.auc
     assert auc.first == pytest.approx(1 - auc.second) and not part.comparison.leakage.unfair
+
+
+def test_films_of_ones_own_are_the_same_by_their_pixels_not_by_their_names(models):
+    """Two hospitals' folders have one name, and so have their files."""
+    table = load_bundle("small", models).predictions().drop(columns="probability")
+    digests = [f"{number:012d}" for number in range(len(table))]
+    first = with_predictions("first", table.assign(film=digests), models)
+    elsewhere = with_predictions("elsewhere", table.assign(film=[d[::-1] + "f" for d in digests]), models)
+    renamed = with_predictions("renamed", table.assign(image_id="x" + table["image_id"], film=digests), models)
+    fewer = with_predictions("fewer", table.assign(film=digests).iloc[1:], models)
+    assert not share_images(first, elsewhere) and not share_images(first, load_bundle("small", models))
+    assert share_images(first, renamed) and share_images(fewer, first)
+    assert not share_images(first, fewer)  # one film of the first would not be compared
