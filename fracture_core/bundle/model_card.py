@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fracture_core.bundle.card_copies import copies_text
 from fracture_core.bundle.card_metadata import front_matter
 from fracture_core.data.combined.dataset import is_site
 from fracture_core.data.dataset import dataset_name
@@ -58,7 +59,7 @@ def write_card(
         _external(provenance.get("elsewhere")),
         _scope(provenance.get("scope")),
         _origin(recipe, provenance),
-        *_limits(provenance),
+        *_limits(provenance, test),
     ]
     write_text(folder / "card.md", "\n\n".join(part for part in parts if part) + "\n")
 
@@ -153,12 +154,12 @@ def _comparison(comparison: Sequence[Mapping[str, Any]] | None) -> str:
     return "\n".join([*lines, *(["", *remarks] if remarks else [])])
 
 
-def _limits(provenance: Mapping[str, Any]) -> list[str]:
+def _limits(provenance: Mapping[str, Any], test: pd.DataFrame) -> list[str]:
     """Return the limits of FracAtlas, of a user's own films, or of both."""
     name = dataset_name(provenance)
     if provenance.get("sources"):
         return [_LIMITS, _SITE_LIMITS.format(dataset=provenance["sources"][1]["name"])]
-    return [_LIMITS if name == FracAtlas.name else _OWN_LIMITS.format(dataset=name)]
+    return [_LIMITS if name == FracAtlas.name else _OWN_LIMITS.format(dataset=name) + copies_text(provenance, test)]
 
 
 def _row(name: str, threshold: str, matrix: Confusion) -> str:

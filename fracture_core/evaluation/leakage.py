@@ -8,6 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from fracture_core.bundle.bundle import Bundle, digest_of_ids
+from fracture_core.bundle.films_seen import (
+    films_seen,
+    is_of_fracatlas,
+    known_copies,
+    seen_of_fracatlas,
+    unknown_copies,
+)
 from fracture_core.bundle.loading import load_bundle
 from fracture_core.data.combined.dataset import is_site
 from fracture_core.data.dataset import dataset_name
@@ -41,7 +48,8 @@ def check_leakage(
     Returns:
         What was found.
     """
-    unfair, remarks = [], []
+    unfair: list[str] = []
+    remarks: list[str] = []
     tested = current.predictions()
     tested = set(tested.loc[tested["split"] == "test", "image_id"])
     if lost := len(tested & set(trained_on)):
@@ -55,10 +63,25 @@ def check_leakage(
                 f"{bundle.name} was trained without leaving out the copies of test images (leak_free is off): it may "
                 "have seen some of these."
             )
+        trained = _own_training(bundle, new, frozenset(compared))
+        unfair, remarks = [*unfair, *trained.unfair], [*remarks, *trained.remarks]
         inherited = _ancestors(bundle, frozenset(compared))
         unfair += [reason for reason in inherited.unfair if reason not in unfair]
         remarks += [reason for reason in inherited.remarks if reason not in remarks]
     return LeakageReport(tuple(unfair), tuple(remarks))
+
+
+def _own_training(bundle: Bundle, new: Bundle, compared: frozenset[str]) -> LeakageReport:
+    """Check whether a bundle that was trained on a user's own films alone has seen test images of FracAtlas there."""
+    if not is_of_fracatlas(new) or is_of_fracatlas(bundle):
+        return LeakageReport(())
+    seen = seen_of_fracatlas(bundle)
+    if seen is None:
+        return LeakageReport((), (unknown_copies(bundle.name, bundle.name),))
+    if not (known := compared & seen):
+        return LeakageReport(())
+    reason = f"{bundle.name} was trained or validated on {len(known)} of these {len(compared)} test images."
+    return LeakageReport((reason,))
 
 
 def _ancestors(bundle: Bundle, compared: frozenset[str]) -> LeakageReport:
@@ -101,8 +124,8 @@ def _splits(provenance: Mapping[str, Any]) -> set[Any]:
 def check_site_leakage(new: Bundle, current: Bundle, films: Mapping[str, str]) -> tuple[LeakageReport, set[str]]:
     """Check which of a site's test films either of two bundles, or what it started from, has trained or chosen with.
 
-    Films are recognised by their pixels, whatever they were called. What only FracAtlas was used for has seen none:
-    the films that FracAtlas has too are left out of a site's.
+    Films are recognised by their pixels, whatever they were called, and images of FracAtlas among them by what was
+    found when the new bundle was trained.
 
     Args:
         new: The new bundle, which held the films back itself.
@@ -115,6 +138,7 @@ def check_site_leakage(new: Bundle, current: Bundle, films: Mapping[str, str]) -
     unfair: list[str] = []
     remarks: list[str] = []
     seen: set[str] = set()
+    copies = known_copies(new)
     for bundle in (new, current):
         if not bundle.recipe.leak_free:
             unfair.append(
@@ -125,7 +149,9 @@ def check_site_leakage(new: Bundle, current: Bundle, films: Mapping[str, str]) -
         provenance = bundle.manifest.get("provenance", {})
         for _ in range(_DEEPEST):
             if ancestor is not None:
-                known = _films_seen(ancestor, films)
+                known = films_seen(ancestor, films, copies or {})
+                if copies is None and is_of_fracatlas(ancestor):
+                    remarks.append(unknown_copies(new.name, ancestor.name))
                 if known is None:
                     unfair.append(
                         f"{ancestor.name} was trained on {dataset_name(provenance)}, and its record does not say on "
@@ -164,15 +190,6 @@ def _of_fracatlas(start: Mapping[str, Any], later: Bundle) -> bool:
     tested = table.loc[(table["split"] == "test") & ~table["image_id"].map(is_site), "image_id"]
     known = start.get("split"), start.get("test")
     return provenance.get("fracatlas_split" if combined else "split") == known[0] or digest_of_ids(tested) == known[1]
-
-
-def _films_seen(bundle: Bundle, films: Mapping[str, str]) -> set[str] | None:
-    """Return which films a bundle has trained or validated with; None if its record does not say."""
-    provenance = bundle.manifest.get("provenance", {})
-    if "films_seen" in provenance:
-        seen = set(str(provenance["films_seen"]).split())
-        return {image_id for image_id, digest in films.items() if digest in seen}
-    return set() if dataset_name(provenance) == FracAtlas.name else None
 
 
 def _starting_bundle(name: str, start: Mapping[str, Any], root: Path) -> Bundle | None:

@@ -106,7 +106,7 @@ def compare_parts(
         name, theirs = (dataset_name(bundle.manifest.get("provenance", {})) for bundle in (new, current))
         if name == FracAtlas.name and name != theirs and len(_own_fracatlas(current)):
             return [_tried(name, lambda: _on_fracatlas(new, current, stored, trained_on), alone=True)]
-        if "film" in new.predictions() and "films_seen" in current.manifest.get("provenance", {}):
+        if "film" in new.predictions():
             return [_tried(name, lambda: _on_films(new, current, new.predictions(), stored), alone=True)]
         compare = partial(compare_bundles, new, current, trained_on=trained_on, kept_scores=kept_scores)
         return [_tried(name, compare, alone=True)]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import list_bundles, load_bundle
@@ -131,9 +131,11 @@ def _train_and_package(
     if not folder.started:
         defects = audit_sources(dataset, progress=counted("auditing")) if recipe.leak_free else None
         split = split_for(recipe, dataset, defects)
+    copies = _copies(folder, dataset, counted("auditing"))
     if not folder.finished:
         train(recipe, dataset, run=run, split=split, progress=progress, should_stop=control.stop_reason)
     learn_from_run(recipe, run.name, clock.seconds)
+    folder.update_record(**copies)
     # The name may have been taken since the run started, and only a promotion may replace what is in use.
     name = free_name(job.bundle, models_folder())
     bundle = _existing_bundle(folder, job.bundle) or package(
@@ -146,6 +148,22 @@ def _sources(folder: RunFolder, job: Job) -> Sources:
     """Return where the radiographs are; in a run that was begun a site's films count as they did at its start."""
     begun = folder.record().get("sources") if folder.started else None
     return replace(job.sources, site_weight=begun[1]["weight"]) if begun else job.sources
+
+
+def _copies(folder: RunFolder, dataset: Dataset, progress: Callable[[int, int], None]) -> dict[str, Any]:
+    """Return what a run's record is to say of images of FracAtlas among a user's own; nothing where that is unknown.
+
+    By it a comparison knows which test films a bundle that was trained on FracAtlas has seen.
+    """
+    from fracture_core.data.combined.copies import fracatlas_copies
+    from fracture_core.data.dataset import short_digest
+    from fracture_core.data.user_dataset import OwnDataset
+
+    known = folder.started and "fracatlas_copies" in folder.record()
+    if known or not isinstance(dataset, OwnDataset):
+        return {}
+    copies = fracatlas_copies(dataset, progress=progress)
+    return {} if copies is None else {"fracatlas_copies": {short_digest(dataset, i): ids for i, ids in copies.items()}}
 
 
 def _compare(folder: RunFolder, bundle: Bundle, dataset: Dataset, progress: Callable[[int, int], None]) -> Bundle:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fracture_core.bundle.loading import list_bundles, load_bundle
-from fracture_core.evaluation.leakage import check_leakage, check_site_leakage
+from fracture_core.evaluation.leakage import LeakageReport, check_leakage, check_site_leakage
 from tests.support.runs import altered
 
 
@@ -104,3 +104,39 @@ def test_a_sites_test_films_are_unseen_by_what_only_fracatlas_trained(models):
     own = altered(bundle, start={"source": "none"}, dataset="films", films_seen="9" * 12 + " " + "1" * 12)
     report, seen = check_site_leakage(altered(bundle, start={"source": "none"}), own, films)
     assert seen == {"site/b.png"} and report.unfair == () and "1 of the 2 test films" in report.remarks[0]
+
+
+def test_images_of_fracatlas_among_a_users_own_are_seen_by_what_was_trained_on_them(models):
+    bundle = load_bundle("small", models)
+    table = bundle.predictions()
+    tested, validated = (table.loc[table["split"] == part, "image_id"].iloc[0] for part in ("test", "val"))
+    films = {"a.png": "0" * 12, "b.png": "1" * 12, "c.png": "2" * 12, "d.png": "3" * 12}
+    copies = {"0" * 12: [tested], "1" * 12: [validated], "2" * 12: [tested, "IMG9999999"]}
+    current = altered(bundle, start={"source": "none"})
+    own = {"dataset": "films", "films_seen": "", "start": {"source": "none"}}
+    report, seen = check_site_leakage(altered(bundle, **own, fracatlas_copies=copies), current, films)
+    assert seen == {"b.png", "c.png"} and report.unfair == ()
+    assert "small was trained or validated on 2 of the 4 test films. They are left out here." in report.remarks
+    # What the new one began with has seen them just so.
+    begun = altered(bundle, **own | {"start": {"source": "bundle:small"}}, fracatlas_copies=copies)
+    other = altered(bundle, **own, fracatlas_copies={})
+    assert check_site_leakage(begun, other, films)[1] == {"b.png", "c.png"}
+    # Nobody looked: nothing is left out, and that is said.
+    report, seen = check_site_leakage(altered(bundle, **own), current, films)
+    assert seen == set() and len(report.remarks) == 1
+    assert "was not looked up" in report.remarks[0] and "small may have been trained on" in report.remarks[0]
+    assert check_site_leakage(altered(bundle, **own), other, films)[0].remarks == ()
+
+
+def test_a_model_in_use_that_learned_test_images_of_fracatlas_as_somebodys_own_is_said(models):
+    bundle = load_bundle("small", models)
+    table = bundle.predictions()
+    tested = table.loc[table["split"] == "test", "image_id"].tolist()
+    new = altered(bundle, start={"source": "none"})
+    own = {"dataset": "films", "start": {"source": "none"}, "films_seen": "0" * 12 + " " + "1" * 12}
+    copies = {"0" * 12: [tested[0]], "1" * 12: ["IMG9999999"], "2" * 12: [tested[1]]}
+    report = check_leakage(new, altered(bundle, **own, fracatlas_copies=copies), tested)
+    assert report.unfair == (f"small was trained or validated on 1 of these {len(tested)} test images.",)
+    assert check_leakage(new, altered(bundle, **own, fracatlas_copies={}), tested) == LeakageReport(())
+    (said,) = check_leakage(new, altered(bundle, **own), tested).remarks
+    assert "was not looked up" in said

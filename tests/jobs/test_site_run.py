@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import cv2
 import pytest
 
 from fracture_core.bundle.loading import load_bundle
@@ -160,6 +162,48 @@ def test_test_films_that_a_predecessor_has_seen_are_left_out_and_said(here):
     fracatlas, site = compare_run(bundle, unknown, run)
     assert any("its record does not say on which films" in said for said in site.comparison.leakage.unfair)
     assert any("biased" in said for said in part_objections([fracatlas, site]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_images_of_fracatlas_in_a_folder_of_ones_own_are_left_out_and_said(here, monkeypatch):
+    """The model in use was trained on FracAtlas; half of the user's own films are copies of its images."""
+    before = run_job(prepare(RECIPE.replace(name="before"), None, "before"))
+    (here / "models" / "current.json").write_text('{"bundle": "before"}')
+    originals = {f"{path.stem[::-1]}.jpg": path for path in sorted((here / "atlas" / "images").rglob("*.jpg"))}
+    site_folder(here / "mixed", copies=originals, patients=False)
+    recipe = RECIPE.replace(name="own", epochs=1, start="bundle:before")
+    run = run_job_of(recipe, here / "mixed")
+    bundle = load_bundle("own", here / "models")
+    (part,) = compare_run(bundle, before, run)
+    tested = set(before.predictions().loc[lambda t: t["split"] == "test", "image_id"])
+    mine = RunFolder(run).split().test
+    seen = {i for i in mine if i.endswith(".jpg") and Path(i).stem[::-1] not in tested}
+    assert seen and set(part.comparison.test.image_ids) == set(mine) - seen
+    said = f"before was trained or validated on {len(seen)} of the {len(mine)} test films"
+    assert any(said in remark for remark in part.comparison.leakage.remarks)
+    copied = sum(i.endswith(".jpg") for i in mine)
+    assert f"{copied} of the {len(mine)} test images are images of FracAtlas" in bundle.card
+    assert "This model began with bundle:before" in bundle.card
+
+    # Where FracAtlas is not at hand nobody knows, and a second folder of the same names is not the same films.
+    monkeypatch.setenv("FRACATLAS_DIR", str(here / "nowhere"))
+    (here / "models" / "current.json").write_text('{"bundle": "own"}')
+    shutil.copytree(here / "mixed", here / "elsewhere" / "mixed")
+    for file in (here / "elsewhere" / "mixed" / "films").iterdir():
+        cv2.imwrite(str(file), cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)[:, ::-1])
+    run = run_job_of(recipe.replace(name="there", start="none"), here / "elsewhere" / "mixed")
+    there = load_bundle("there", here / "models")
+    assert "fracatlas_copies" not in there.manifest["provenance"] and "looked up" not in there.card
+    (part,) = compare_run(there, bundle, run)
+    assert len(part.comparison.test.labels) == len(RunFolder(run).split().test)
+    assert any("was not looked up" in said for said in part.comparison.leakage.remarks)
+
+
+def run_job_of(recipe, folder):
+    run = prepare(recipe, str(folder), recipe.name)
+    run_job(run)
+    return run
 
 
 @pytest.mark.slow

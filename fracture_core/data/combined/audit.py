@@ -63,7 +63,7 @@ def _joined(
 ) -> Audit:
     paths = {image_id: dataset.path(image_id) for image_id in dataset.table.index}
     missing, overwritten = fracatlas.missing | site.missing, fracatlas.overwritten | site.overwritten
-    across = find_duplicates(paths, missing | overwritten, progress, _decode, between=len(dataset.fracatlas))
+    across = find_duplicates(paths, missing | overwritten, progress, decode_either, between=len(dataset.fracatlas))
     pairs = (*fracatlas.duplicate_pairs, *site.duplicate_pairs, *across)
     labels = dataset.table["label"]
     return Audit(
@@ -77,6 +77,14 @@ def _joined(
     )
 
 
-def _decode(data: bytes, least_side: int | None = None) -> np.ndarray:
-    """Decode as each part's own audit does; a JPEG's reduced sizes save most of the time."""
+def decode_either(data: bytes, least_side: int | None = None) -> np.ndarray:
+    """Decode an image of FracAtlas or of a user's own as its own audit does; a JPEG's reduced sizes save time.
+
+    Args:
+        data: The file.
+        least_side: The least side that is needed, where a reduced size will do; None for full size.
+
+    Returns:
+        uint8 (H, W), upright.
+    """
     return decode_grey(data, least_side) if data.startswith(_JPEG) else decode_any(data, least_side)
