@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,6 +11,7 @@ from types import UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from fracture_core.errors import FractureCoreError
+from fracture_core.json_files import load_json
 from fracture_core.paths import RECIPES
 
 BackboneName = Literal["densenet121", "resnet50v2", "efficientnetv2-b0", "efficientnet-lite2", "xception"]
@@ -112,7 +112,7 @@ class Recipe:
             raise RecipeError(f"localiser is {self.localiser}; it must be a multiple of 4.")
         if self.trainable_blocks and self.trainable_blocks > 1 and self.trainable_blocks % 1:
             raise RecipeError(f"trainable_blocks is {self.trainable_blocks}; above 1 it must be a whole number.")
-        if not self.test_time_views or not set(self.test_time_views) <= set(get_args(View)):
+        if not self.test_time_views or any(view not in get_args(View) for view in self.test_time_views):
             raise RecipeError(f"test_time_views is {self.test_time_views!r}; use some of plain, flip.")
         if any(not _is_a(n, int) or n % 32 or not 0 < n < self.image_size for n in self.test_time_sizes):
             raise RecipeError(f"test_time_sizes is {self.test_time_sizes!r}; use multiples of 32 below image_size.")
@@ -125,7 +125,7 @@ class Recipe:
         """Return a copy with some settings changed.
 
         Args:
-            **changes: New values by field name.
+            **changes: New values by field name, or by "augmentation.zoom" and the like; plain data will do.
 
         Returns:
             The new recipe.
@@ -133,10 +133,11 @@ class Recipe:
         Raises:
             RecipeError: A field does not exist or a value is invalid.
         """
-        known = {f.name for f in dataclasses.fields(self)}
-        if unknown := set(changes) - known:
-            raise RecipeError(f"A recipe has no setting {', '.join(sorted(unknown))}.")
-        return dataclasses.replace(self, **changes)
+        inner = {key.partition(".")[2]: changes.pop(key) for key in list(changes) if key.startswith("augmentation.")}
+        _refuse_unknown(changes, Recipe, "A recipe")
+        _refuse_unknown(inner, Augmentation, "The augmentation")
+        changed = dataclasses.replace(self, **_from_plain(changes))
+        return dataclasses.replace(changed, augmentation=dataclasses.replace(changed.augmentation, **inner))
 
     @property
     def reading(self) -> str:
@@ -168,15 +169,9 @@ class Recipe:
         """
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):
             raise RecipeError("This is not a recipe: it must be an object with a name.")
-        data = dict(data)
-        try:
-            augmentation = Augmentation(**data.pop("augmentation", {}))
-            views = tuple(data.pop("test_time_views", ("plain",)))
-            sizes = tuple(data.pop("test_time_sizes", ()))
-            data.pop("about", None)  # free text in recipe files
-            return cls(**data, augmentation=augmentation, test_time_views=views, test_time_sizes=sizes)
-        except TypeError as error:
-            raise RecipeError(f"The recipe has a setting that this version does not know ({error}).") from error
+        values = {key: value for key, value in data.items() if key != "about"}  # free text in recipe files
+        _refuse_unknown(values, cls, "In this version a recipe")
+        return cls(**_from_plain(values))
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Recipe:
@@ -197,12 +192,41 @@ class Recipe:
         if path.exists() and not path.is_file():
             raise RecipeError(f"The recipe {str(name_or_path)!r} cannot be read (it is not a file).")
         try:
-            return cls.from_json(json.loads(path.read_text("utf-8")))
+            data = load_json(path)
         except FileNotFoundError as error:
-            known = ", ".join(sorted(p.stem for p in RECIPES.glob("*.json")))
-            raise RecipeError(f"There is no recipe {str(name_or_path)!r}; available: {known}.") from error
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise RecipeError(f"There is no recipe {str(name_or_path)!r}; available: {_recipes()}.") from error
+        except (OSError, ValueError) as error:
             raise RecipeError(f"The recipe {str(name_or_path)!r} cannot be read ({error}).") from error
+        if _is_plan(data):
+            raise RecipeError(
+                f"{str(name_or_path)!r} is a plan for pre-training, not a recipe: run it with `pretrain`."
+            )
+        return cls.from_json(data)
+
+
+def _recipes() -> str:
+    """Return the names of the project's recipes, for a sentence."""
+    return ", ".join(path.stem for path in sorted(RECIPES.glob("*.json")) if not _is_plan(load_json(path)))
+
+
+def _is_plan(data: Any) -> bool:
+    """Return whether plain data is a plan for pre-training, which lies among the recipes and has one inside."""
+    return isinstance(data, dict) and "recipe" in data and "stages" in data
+
+
+def _refuse_unknown(values: Mapping[str, Any], kind: type, words: str) -> None:
+    if unknown := set(values) - {f.name for f in dataclasses.fields(kind)}:
+        raise RecipeError(f"{words} has no setting {', '.join(sorted(unknown))}.")
+
+
+def _from_plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the kinds of the fields: a list as a tuple, an object as an augmentation."""
+    lists = {key for key, hint in _hints(Recipe).items() if get_origin(hint) is tuple}
+    made = {key: tuple(value) if key in lists and isinstance(value, list) else value for key, value in values.items()}
+    if isinstance(augmentation := made.get("augmentation"), Mapping):
+        _refuse_unknown(augmentation, Augmentation, "The augmentation")
+        made["augmentation"] = Augmentation(**augmentation)
+    return made
 
 
 @cache
@@ -218,10 +242,10 @@ def _check_types(choices: Augmentation | Recipe) -> None:
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
                 raise RecipeError(f"{name} is {value!r}; it must be one of {', '.join(get_args(hint))}.")
-        elif get_origin(hint) is not tuple and not _is_a(value, hint):
-            words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        elif not _is_a(value, hint):
+            words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", tuple: "a list"}
             kind = get_args(hint)[0] if isinstance(hint, UnionType) else hint
-            raise RecipeError(f"{name} is {value!r}; it must be {words.get(kind, 'an object')}.")
+            raise RecipeError(f"{name} is {value!r}; it must be {words.get(get_origin(kind) or kind, 'an object')}.")
 
 
 def _is_a(value: Any, hint: Any) -> bool:
@@ -229,7 +253,7 @@ def _is_a(value: Any, hint: Any) -> bool:
         return any(_is_a(value, option) for option in get_args(hint))
     if hint in (int, float):
         return isinstance(value, (int, hint)) and not isinstance(value, bool)
-    return isinstance(value, hint)
+    return isinstance(value, get_origin(hint) or hint)
 
 
 def _check_ranges(choices: Augmentation | Recipe, ranges: Mapping[str, tuple[float, float]]) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fracture_core.paths import RECIPES
+from fracture_core.pretraining.plan import Plan, PretrainingError
 from fracture_core.recipe import Augmentation, Recipe, RecipeError
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
@@ -109,6 +110,65 @@ def test_replace_names_what_is_no_choice():
     assert Recipe(name="x").replace(epochs=3).epochs == 3
     with pytest.raises(RecipeError, match="no setting epoch"):
         Recipe(name="x").replace(epoch=3)
+
+
+def test_replace_takes_plain_data():
+    recipe = Recipe(name="x", test_time_views=("plain", "flip"), augmentation=Augmentation(noise=2.0, zoom=0.3))
+    assert recipe.replace(test_time_views=["plain", "flip"]) == recipe
+    assert recipe.replace(test_time_sizes=[96]).test_time_sizes == (96,)
+    one = recipe.replace(**{"augmentation.zoom": 0.1}).augmentation
+    assert one == Augmentation(noise=2.0, zoom=0.1)
+    assert recipe.replace(augmentation={"zoom": 0.1}).augmentation == Augmentation(zoom=0.1)
+    both = recipe.replace(**{"augmentation.noise": 3, "augmentation": {"zoom": 0.1}, "epochs": 2})
+    assert (both.augmentation, both.epochs) == (Augmentation(zoom=0.1, noise=3), 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"test_time_sizes": None}, "test_time_sizes is None; it must be a list"),
+        ({"test_time_sizes": 96}, "test_time_sizes is 96; it must be a list"),
+        ({"test_time_views": 3}, "test_time_views is 3; it must be a list"),
+        ({"test_time_views": "flip"}, "test_time_views is 'flip'; it must be a list"),
+        ({"test_time_views": [["plain"]]}, "use some of plain, flip"),
+        ({"epochs": [3]}, r"epochs is \[3\]; it must be a whole number"),
+        ({"augmentation": None}, "augmentation is None; it must be an object"),
+        ({"augmentation": {"warp": 1}}, "The augmentation has no setting warp"),
+        ({"augmentation": {"zoom": 2}}, "zoom is 2; it must be a number from 0 to 0.9"),
+        ({"augmentation.zoom": 2}, "zoom is 2; it must be a number from 0 to 0.9"),
+        ({"augmentation.warp": 1}, "The augmentation has no setting warp"),
+    ],
+)
+def test_plain_data_that_makes_no_sense_is_named(changes, words):
+    with pytest.raises(RecipeError, match=words):
+        Recipe(name="x").replace(**changes)
+    if not any("." in key for key in changes):
+        with pytest.raises(RecipeError, match=words):
+            Recipe.from_json({"name": "x", **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 200_000, "cannot be read .it is nested too deeply"),
+        ('{"name": "a", "seed": ' + "1" * 5000 + "}", "cannot be read .a number in it is too long"),
+        ('{"name": "x", "warp": 1}', "In this version a recipe has no setting warp"),
+    ],
+)
+def test_a_file_that_is_no_recipe_says_why(tmp_path, text, words):
+    (tmp_path / "odd.json").write_text(text)
+    with pytest.raises(RecipeError, match=words):
+        Recipe.load(tmp_path / "odd.json")
+    if "warp" not in text:
+        with pytest.raises(PretrainingError, match=words):
+            Plan.load(tmp_path / "odd.json")
+
+
+def test_plans_are_not_offered_as_recipes():
+    with pytest.raises(RecipeError, match=r"available: default, densenet121-fracatlas, reference[.]"):
+        Recipe.load("no-such-recipe")
+    with pytest.raises(RecipeError, match="'pretrain' is a plan for pre-training, not a recipe"):
+        Recipe.load("pretrain")
 
 
 def test_files_that_are_no_recipe_are_told_apart(tmp_path):

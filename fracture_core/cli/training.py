@@ -32,7 +32,7 @@ def add_training_commands(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="change a setting; may be repeated",
+        help="change a setting, such as epochs=5 or augmentation.zoom=0.1; may be repeated",
     )
     named = "the bundle's name (default: the recipe's; a number is appended if it is taken)"
     parser.add_argument("--bundle", metavar="NAME", help=named)
@@ -66,11 +66,11 @@ def _train(arguments: argparse.Namespace) -> int:
     changes = {}
     for change in arguments.set:
         key, separator, value = change.partition("=")
-        if not separator:
+        if not separator or not key:
             raise RecipeError(f"--set takes KEY=VALUE, not {change!r}.")
         try:
             changes[key] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             changes[key] = value
     if arguments.start:
         changes["start"] = arguments.start

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
+from fracture_core.json_files import load_json
 from fracture_core.paths import RECIPES
 from fracture_core.recipe import Recipe
 
@@ -103,7 +104,7 @@ class Plan:
         path = Path(name_or_path)
         path = path if path.suffix == ".json" else RECIPES / f"{path.name}.json"
         try:
-            return cls.from_json(json.loads(path.read_text("utf-8")))
+            return cls.from_json(load_json(path))
         except (OSError, ValueError) as error:
             raise PretrainingError(f"The plan {str(name_or_path)!r} cannot be read ({error}).") from error
 
