@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
 from fracture_core.jobs.status import RunStatus, started
-from fracture_core.training.run_folder import RunError, RunFolder
+from fracture_core.training.run_folder import RunFolder
 
 _FILE = "expected.json"
 #: The phases of a run in order: title, and the stages of `RunStatus` in it.
@@ -42,7 +43,7 @@ def phases(run: RunStatus) -> list[Phase]:
     """
     try:
         fast = RunFolder(run.run).recipe().fast_path
-    except RunError:
+    except FractureCoreError:
         fast = True
     phases = [(title, stages) for title, stages in PHASES if fast or title != "Compute features"]
     at = next((place for place, (_, stages) in enumerate(phases) if run.stage in stages), 0)

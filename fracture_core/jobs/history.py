@@ -14,6 +14,7 @@ from fracture_core.bundle.loading import load_bundle
 from fracture_core.bundle.manifest import check_name
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
+from fracture_core.jobs.control import read_json
 from fracture_core.jobs.status import RunStatus, created, list_runs, status
 from fracture_core.metrics.curves import roc_auc
 from fracture_core.paths import models_folder, runs_folder
@@ -101,7 +102,7 @@ def in_lines(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def bundle_of(run: Path, root: Path | None = None) -> str | None:
-    """Find the bundle created from a run, by its weights.
+    """Find the bundle created from a run, by its weights; of several with the same weights the one that it recorded.
 
     Args:
         run: The run's folder.
@@ -109,25 +110,34 @@ def bundle_of(run: Path, root: Path | None = None) -> str | None:
 
     Returns:
         The bundle's name, or None.
+
+    Raises:
+        RunError: The run's record cannot be read.
     """
     folder = RunFolder(run)
     weights = folder.record().get("weights_sha256") if folder.started else None
     if not weights:
         return None
-    for path in sorted(Path(root or models_folder()).glob("*/bundle.json")):
-        if path.parent.name.startswith("."):
-            continue  # left by a process that was killed while packaging
-        if _provenance(path, path.stat().st_mtime_ns).get("weights_sha256") == weights:
-            return path.parent.name
-    return None
+    manifests = sorted(Path(root or models_folder()).glob("*/bundle.json"))
+    names = [path.parent.name for path in manifests if _weights_of(path) == weights]
+    # One that starts with a dot was left by a process that was killed while packaging.
+    names = [name for name in names if not name.startswith(".")]
+    recorded = read_json(run / "progress.json").get("bundle")
+    return recorded if recorded in names else names[0] if names else None
+
+
+def _weights_of(manifest: Path) -> Any:
+    """Return the digest of the weights that a bundle was created from; None if its manifest does not say so."""
+    try:
+        return _read_weights(manifest, manifest.stat().st_mtime_ns)
+    except OSError:
+        return None  # replaced or deleted at this moment
 
 
 @lru_cache(maxsize=64)
-def _provenance(manifest: Path, stamp: int) -> Mapping[str, Any]:
-    try:
-        return json.loads(manifest.read_text("utf-8"))["provenance"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+def _read_weights(manifest: Path, stamp: int) -> Any:
+    provenance = read_json(manifest).get("provenance")
+    return provenance.get("weights_sha256") if isinstance(provenance, dict) else None
 
 
 @lru_cache(maxsize=64)
@@ -177,7 +187,7 @@ def note(run: Path) -> str:
         The text; empty if there is none.
     """
     try:
-        return (run / "note.txt").read_text("utf-8").strip()
+        return (run / "note.txt").read_text("utf-8", errors="replace").strip()
     except OSError:
         return ""
 

@@ -97,6 +97,10 @@ class RunFolder:
 
         Returns:
             The recipe, validated.
+
+        Raises:
+            RunError: The file cannot be read.
+            RecipeError: It has a setting that is unknown or invalid.
         """
         return Recipe.from_json(self._read("recipe.json"))
 
@@ -262,7 +266,7 @@ class RunFolder:
     def _read(self, file: str) -> dict[str, Any]:
         try:
             data = json.loads((self.path / file).read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{self.path.name} is not a run folder: {file} cannot be read.") from error
         if not isinstance(data, dict):
             raise RunError(f"{self.path.name} is not a run folder: {file} is damaged.")

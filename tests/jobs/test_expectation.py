@@ -9,7 +9,7 @@ from datetime import datetime
 import pytest
 
 from fracture_core.jobs.control import StatusWriter, read_json, seconds_run
-from fracture_core.jobs.expectation import expect, total_seconds
+from fracture_core.jobs.expectation import expect, phases, total_seconds
 from fracture_core.jobs.status import RunStatus, created, started
 from fracture_core.reporting.training_text import total_in_words
 
@@ -50,6 +50,11 @@ def test_the_rest_of_a_phase_is_not_the_rest_of_the_run(begun):
     assert total_seconds(run, began + 60) == (60, None)
     assert total_in_words(60, None) == "Running for 60 s."
     assert total_seconds(replace(run, stage="training"), began + 60) == (60, 20.0)
+
+
+def test_a_recipe_of_another_version_hides_no_phase(begun):
+    (begun[0].run / "recipe.json").write_text('{"name": "one", "warp": 1}')
+    assert [phase.title for phase in phases(begun[0])][2:4] == ["Compute features", "Train"]
 
 
 def test_what_was_expected_at_the_start_counts_until_it_is_over(begun):

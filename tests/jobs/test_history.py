@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from fracture_core.bundle.loading import load_bundle
+from fracture_core.jobs.control import StatusWriter
 from fracture_core.jobs.history import (
     best_epoch,
     bundle_of,
@@ -57,6 +58,42 @@ def test_a_run_knows_its_bundle_by_the_weights(models, interrupted_run):
         9,
     )
     assert (row["val_auc"], row["val_loss"], row["seconds"]) == (0.9, 0.6, 33)
+
+
+def test_of_equal_bundles_a_run_knows_the_one_that_it_recorded(models, interrupted_run):
+    manifest = json.loads((models / "small" / "bundle.json").read_text())
+    manifest["provenance"]["weights_sha256"] = "abc"
+    for name in ("first", "second"):
+        (models / name).mkdir()
+        (models / name / "bundle.json").write_text(json.dumps(manifest))
+    RunFolder(interrupted_run).update_record(finished=True, weights_sha256="abc")
+    assert bundle_of(interrupted_run, models) == "first"
+    for recorded, found in (("second", "second"), ("small", "first"), ("gone", "first")):
+        StatusWriter(interrupted_run).end("finished", bundle=recorded)
+        assert bundle_of(interrupted_run, models) == found
+
+
+@pytest.mark.parametrize("manifest", ['{"provenance": null}', '{"provenance": ["x"]}', "[]", "[" * 200_000])
+def test_a_bundle_with_a_damaged_manifest_costs_no_run_its_row(models, interrupted_run, manifest):
+    (models / "broken").mkdir()
+    (models / "broken" / "bundle.json").write_text(manifest)
+    RunFolder(interrupted_run).update_record(finished=True, weights_sha256="abc")
+    (row,) = history_rows(root=models)
+    assert row["bundle"] is None and row["val_auc"] == 0.9
+
+
+def test_a_note_in_another_encoding_is_shown_as_far_as_it_can_be(models, interrupted_run):
+    (interrupted_run / "note.txt").write_bytes("gut für".encode("latin-1"))
+    assert history_rows(root=models)[0]["note"] == "gut f\ufffdr"
+
+
+@pytest.mark.parametrize("recipe", ['{"name": "one", "warp": 1}', "[" * 200_000])
+def test_a_run_whose_recipe_cannot_be_read_says_so_in_its_row(models, interrupted_run, recipe):
+    other = shutil.copytree(interrupted_run, interrupted_run.with_name("20250102-030405-other"))
+    (other / "recipe.json").write_text(recipe)
+    first, second = history_rows(root=models)
+    assert first["val_auc"] == 0.9 and not first["bundle"]
+    assert "recipe" in second["error"] and second["val_auc"] is None
 
 
 def test_a_damaged_run_is_listed_and_can_be_deleted(interrupted_run, models):

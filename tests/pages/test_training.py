@@ -200,6 +200,21 @@ def test_a_result_is_compared_promoted_and_put_back(finished, own_models, monkey
     assert not app.exception
 
 
+def test_a_damaged_run_hides_no_result(finished, root, own_models):
+    (own_models / "current.json").write_text('{"bundle": "small"}')
+    damaged = make_run(root, "20260101-000000-damaged")
+    (damaged / "run.json").write_text("")
+    (own_models / "broken").mkdir()
+    (own_models / "broken" / "bundle.json").write_text('{"provenance": null}')
+    app = page(training_section="result")
+    assert app.selectbox(key="training_result").options == [finished.name]
+    (finished / "history.csv").write_text("epoch,loss\n1,x\n")
+    app = page(training_section="result")
+    assert any("history of the run" in one.value for one in app.error)
+    (finished / "note.txt").write_bytes(b"f\xfcr")
+    assert len(page(training_section="history").dataframe[0].value) == 2
+
+
 def test_a_damaged_bundle_is_not_promoted(finished, own_models, monkeypatch):
     fair(monkeypatch, finished)
     (own_models / "current.json").write_text('{"bundle": "small"}')

@@ -29,7 +29,7 @@ from pages.parts.training.worst_errors import worst
 
 def result(runs: list[RunStatus]) -> None:
     """Draw the comparison of one finished run, and which bundle is in use."""
-    finished = {run.name: (run.run, name) for run in runs if (name := bundle_of(run.run, models_folder()))}
+    finished = {run.name: (run.run, name) for run in runs if (name := _bundle_of(run.run))}
     _in_use({name for _, name in finished.values()})
     if not finished:
         st.info("No run has finished yet. Finished runs are compared here with the model in use.")
@@ -49,6 +49,13 @@ def result(runs: list[RunStatus]) -> None:
     except FractureCoreError as error:
         st.error(escape_markdown(str(error)))
     _learning(run)
+
+
+def _bundle_of(run: Path) -> str | None:
+    try:
+        return bundle_of(run, models_folder())
+    except FractureCoreError:
+        return None  # a damaged run is named among all runs; here it must not hide the others
 
 
 def _in_use(from_runs: set[str]) -> None:
@@ -157,7 +164,11 @@ def _differences(comparison: BundleComparison, place: int) -> None:
 
 
 def _learning(run: Path) -> None:
-    history = RunFolder(run).history()
+    try:
+        history = RunFolder(run).history()
+    except FractureCoreError as error:
+        st.error(escape_markdown(str(error)))
+        return
     if not history:
         return
     st.subheader("Learning curves", anchor=False)
