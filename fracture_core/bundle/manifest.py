@@ -25,8 +25,9 @@ FILES = (
     "history.csv",
     "card.md",
 )
+LONGEST_NAME = 100  # characters
 #: What can name a bundle.
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def check_name(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fracture_core.bundle.loading import list_bundles
-from fracture_core.bundle.manifest import check_name
+from fracture_core.bundle.manifest import LONGEST_NAME, check_name
 from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs.control import Job
@@ -159,11 +159,30 @@ def free_name(stem: str, root: Path | None = None) -> str:
         root: The folder of the bundles; by default the user's.
 
     Returns:
-        The stem, with a number appended if it is taken.
+        The stem, with a number appended if it is taken; a long one loses its end to the number.
     """
     names, number = set(list_bundles(root)), 1
     name = stem
     while name in names:
         number += 1
-        name = f"{stem}-{number}"
+        name = _numbered(stem, number)
     return name
+
+
+def is_free_name(name: str, stem: str) -> bool:
+    """Return whether `free_name` could have made a name.
+
+    Args:
+        name: The name.
+        stem: The name wanted.
+
+    Returns:
+        Whether it is the stem, or the stem with a number.
+    """
+    number = name.rpartition("-")[2]
+    return name == stem or (number.isdecimal() and name == _numbered(stem, int(number)))
+
+
+def _numbered(stem: str, number: int) -> str:
+    ending = f"-{number}"
+    return stem[: LONGEST_NAME - len(ending)] + ending

@@ -22,7 +22,7 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write
 from fracture_core.jobs.control import ControlListener, Job, StatusWriter, get_request
 from fracture_core.jobs.lock import training_lock
-from fracture_core.jobs.preparation import free_name
+from fracture_core.jobs.preparation import free_name, is_free_name
 from fracture_core.paths import models_folder
 from fracture_core.training.estimate import StepClock, learn_from_run
 from fracture_core.training.progress import TrainingError, TrainingEvent, TrainingStoppedError
@@ -214,7 +214,7 @@ def _existing_bundle(folder: RunFolder, name: str) -> Bundle | None:
     """Return the bundle if it was packaged before the process was killed."""
     ours = folder.record().get("weights_sha256")
     for candidate in list_bundles(models_folder()):
-        if candidate != name and candidate.rpartition("-")[0] != name:
+        if not is_free_name(candidate, name):
             continue
         with suppress(FractureCoreError):  # a damaged bundle cannot be this run's
             bundle = load_bundle(candidate, models_folder())
