@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -233,7 +234,7 @@ def _views_ahead(
 
 def _make_room(folder: Path, size: int, beside: Path | None) -> None:
     """Delete older features until `size` more bytes fit the limit; raise FeaturesError if they never will."""
-    bound = float(os.environ.get("FRACTURE_FEATURES_GB", "20")) * 1e9
+    bound = _limit()
     free = shutil.disk_usage(folder.parent).free + size_on_disk(folder)
     needed = size + (size_on_disk(beside) if beside else 0)
     if needed > bound:
@@ -255,6 +256,18 @@ def _make_room(folder: Path, size: int, beside: Path | None) -> None:
             f"The cached features of this run take {size / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free: "
             "free some disk space, reduce `views`, or set fast_path to false."
         )
+
+
+def _limit() -> float:
+    """Return how many bytes all cached features may take."""
+    text = os.environ.get("FRACTURE_FEATURES_GB", "").strip() or "20"
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not limit >= 0:
+        raise FeaturesError(f"FRACTURE_FEATURES_GB is {text!r}; it must be a number of gigabytes, such as 20.")
+    return limit * 1e9
 
 
 def _remove(folder: Path) -> int:

@@ -256,6 +256,14 @@ def test_features_that_would_never_fit_are_refused_with_their_size(dataset, cach
     assert not folders(cache)
 
 
+@pytest.mark.parametrize("limit", ["20 GB", "nan", "-1"])
+def test_a_limit_that_is_no_number_is_named(dataset, cache, part, monkeypatch, limit):
+    monkeypatch.setenv("FRACTURE_FEATURES_GB", limit)
+    with pytest.raises(FeaturesError, match=f"FRACTURE_FEATURES_GB is '{limit}'; it must be a number of gigabytes"):
+        compute_features(part, source_of(dataset), RECIPE, VIEWS)
+    assert not folders(cache)
+
+
 def test_a_full_disk_is_a_sentence_before_anything_is_written(dataset, cache, part, monkeypatch):
     usage = shutil.disk_usage(".")._replace(free=1000)
     monkeypatch.setattr(features_module.shutil, "disk_usage", lambda path: usage)
