@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,8 @@ from fracture_core.files import exclusive_lock, swap_paths, write_text
 from fracture_core.paths import models_folder
 
 FORMAT = 1
+_MAKING = ".making-"
+_STALE_S = 24 * 3600.0  # packaging takes minutes, and gives its folder a new entry every few of them
 #: The one that comes with the project, and is used until another is promoted.
 FILES = (
     "network.json",
@@ -109,6 +115,33 @@ def write_manifest(folder: Path, *, temperature: float, created: str, provenance
         "files": hashes,
     }
     write_text(folder / "bundle.json", json.dumps(manifest, indent=1) + "\n")
+
+
+@contextmanager
+def new_folder(root: Path) -> Iterator[Path]:
+    """Make a hidden folder for a bundle to be written into; those that killed processes left are removed first.
+
+    Args:
+        root: The folder of the bundles; created if necessary.
+
+    Yields:
+        The folder, which is removed in the end unless it was installed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for left in root.glob(f"{_MAKING}*"):
+        with suppress(OSError):  # removed by another process
+            # Not the time of its last entry's change, which a copy takes over from what was copied.
+            if time.time() - left.stat().st_ctime > _STALE_S:
+                shutil.rmtree(left)
+    folder = Path(tempfile.mkdtemp(prefix=_MAKING, dir=root))
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def install(folder: Path, name: str, root: Path | None = None) -> Path:

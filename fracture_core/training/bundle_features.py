@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.display_levels import DisplayLevels
 from fracture_core.bundle.image_attributes import TRAITS, fit_traits
 from fracture_core.bundle.loading import load_bundle, read_bundle
-from fracture_core.bundle.manifest import FILES, write_manifest
+from fracture_core.bundle.manifest import FILES, new_folder, write_manifest
 from fracture_core.bundle.model_card import write_card
 from fracture_core.bundle.out_of_distribution import fit_familiarity
 from fracture_core.bundle.validation import BundleError
@@ -126,19 +125,16 @@ def record_comparison(bundle: Bundle, comparison: Sequence[Mapping[str, Any]]) -
     if provenance == bundle.manifest.get("provenance"):
         return bundle
     root, table = bundle.folder.parent, bundle.predictions().drop(columns="probability")
-    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
     try:
-        folder.chmod(0o755)
-        shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
-        write_card(folder, bundle.name, bundle.recipe, table, bundle.temperature, provenance)
-        write_manifest(folder, temperature=bundle.temperature, created=bundle.created, provenance=provenance)
-        with exclusive_lock(bundle.folder):
-            _copy_saved(bundle.folder, folder)
-            _exchange(folder, bundle.folder)
+        with new_folder(root) as folder:
+            shutil.copytree(bundle.folder, folder, dirs_exist_ok=True)
+            write_card(folder, bundle.name, bundle.recipe, table, bundle.temperature, provenance)
+            write_manifest(folder, temperature=bundle.temperature, created=bundle.created, provenance=provenance)
+            with exclusive_lock(bundle.folder):
+                _copy_saved(bundle.folder, folder)
+                _exchange(folder, bundle.folder)
     except OSError as error:
         raise BundleError(f"The comparison cannot be recorded in {bundle.name} ({error.strerror}).") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return load_bundle(bundle.name, root)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ from safetensors.numpy import save_file
 
 from fracture_core.bundle.bundle import Bundle
 from fracture_core.bundle.loading import load_bundle
-from fracture_core.bundle.manifest import check_name, install
+from fracture_core.bundle.manifest import check_name, install, new_folder
 from fracture_core.bundle.out_of_distribution import MIDDLE_MAP
 from fracture_core.data.dataset import Dataset
 from fracture_core.errors import FractureCoreError
@@ -72,20 +71,27 @@ def package(
     """
     check_name(name)
     source = RunFolder(run)
-    if not source.finished:
-        raise PackagingError(f"The run {Path(run).name} is not finished; resume it first.")
+    check_finished(run)
     scored = _score(source, dataset, progress)
     root = Path(root or models_folder())
-    root.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".making-", dir=root))
-    try:
-        folder.chmod(0o755)
+    with new_folder(root) as folder:
         _write(folder, name, source, scored)
         install(folder, name, root)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return load_bundle(name, root)
+
+
+def check_finished(run: Path) -> None:
+    """Raise if a run is not finished, so that there is nothing to package.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        PackagingError: It is not finished.
+        RunError: Its folder is damaged.
+    """
+    if not RunFolder(run).finished:
+        raise PackagingError(f"The run {Path(run).name} is not finished; resume it first.")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fracture_core.bundle.loading import list_bundles, load_bundle
-from fracture_core.bundle.manifest import FILES, check_name, install
+from fracture_core.bundle.manifest import FILES, check_name, install, new_folder
 from fracture_core.bundle.validation import BundleError
 from fracture_core.data.fracatlas import FracAtlas
 from fracture_core.errors import FractureCoreError
@@ -24,6 +24,20 @@ from fracture_core.training.packaging import PackagingError, package
 def copied(small_models, tmp_path) -> Path:
     shutil.copytree(small_models, tmp_path / "models")
     return tmp_path / "models"
+
+
+def test_what_a_killed_packaging_left_goes_with_the_next_one(tmp_path, monkeypatch):
+    left = tmp_path / ".making-a1b2"
+    left.mkdir()
+    (left / "network.json").write_text("{}")
+    with new_folder(tmp_path) as folder:  # this one may be at work
+        assert left.exists() and folder.is_dir()
+    assert left.exists() and not folder.exists()
+    (tmp_path / "small").mkdir()
+    monkeypatch.setattr("fracture_core.bundle.manifest._STALE_S", -1.0)
+    with new_folder(tmp_path) as folder:
+        folder.rename(tmp_path / "made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made", "small"]
 
 
 def test_a_bundle_stands_alone(copied):
