@@ -36,7 +36,7 @@ def add_training_commands(commands: Commands) -> None:
     )
     named = "the bundle's name (default: the recipe's; a number is appended if it is taken)"
     parser.add_argument("--bundle", metavar="NAME", help=named)
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="resume this run folder")
+    parser.add_argument("--resume", metavar="RUN", help="resume this run: its folder, its name, or a part of the name")
     parser = command(commands, "estimate", "Time some training steps, and estimate how long a run takes.", _estimate)
     parser.add_argument("recipe", nargs="?", default="default", help="a recipe's name or file (default: default)")
     add_dataset(parser, own=True)
@@ -53,16 +53,19 @@ def add_training_commands(commands: Commands) -> None:
     parser.add_argument("--teacher-weights", metavar="FILE", help="the teacher's weights (default: the plan's)")
     parser.add_argument("--run", dest="folder", type=Path, help="run folder (default: runs/pretrain)")
     parser = command(commands, "package", "Package a finished run folder as a bundle.", _package)
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="the run's folder")
+    parser.add_argument("named", metavar="RUN", help="the run's folder, its name, or a part of the name")
     parser.add_argument("--bundle", required=True, metavar="NAME", help="the bundle's name")
     add_dataset(parser, own=True)
     add_site(parser)
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from fracture_core.jobs.status import find_run
     from fracture_core.recipe import Recipe, RecipeError
+    from fracture_core.training.run_folder import RunFolder
 
-    recipe = Recipe.load(arguments.resume / "recipe.json" if arguments.resume else arguments.recipe)
+    resumed = None if arguments.resume is None else find_run(arguments.resume)
+    recipe = RunFolder(resumed).recipe() if resumed else Recipe.load(arguments.recipe)
     changes = {}
     for change in arguments.set:
         key, separator, value = change.partition("=")
@@ -76,23 +79,24 @@ def _train(arguments: argparse.Namespace) -> int:
         changes["start"] = arguments.start
     recipe = recipe.replace(**changes)
     if os.environ.get("TF_CONFIG"):
-        return _train_as_worker(arguments, recipe)
-    from fracture_core.jobs.launcher import check_idle
-    from fracture_core.jobs.preparation import check, prepare, prepare_resumption
-    from fracture_core.jobs.worker import run_job
+        return _train_as_worker(arguments, recipe, resumed)
+    from fracture_core.jobs.lock import check_idle, training_lock
+    from fracture_core.jobs.preparation import check, new_run, prepare_resumption
+    from fracture_core.jobs.worker import carry_out
     from fracture_core.training.progress import print_progress
 
     check_idle()
     sources = sources_of(arguments)
-    if arguments.resume:
-        run = prepare_resumption(arguments.resume, recipe, sources, arguments.bundle)
-    else:
-        check(recipe, sources)
-        run = prepare(recipe, sources, arguments.bundle or recipe.name)
-    return _say_bundle(run_job(run, listener=print_progress), run)
+    if resumed:
+        with training_lock(resumed):
+            prepare_resumption(resumed, recipe, sources, arguments.bundle)
+            return _say_bundle(carry_out(resumed, listener=print_progress), resumed)
+    check(recipe, sources)
+    with new_run(recipe, sources, arguments.bundle or recipe.name) as run:
+        return _say_bundle(carry_out(run, listener=print_progress), run)
 
 
-def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
+def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe, resumed: Path | None) -> int:
     """Train as one of several processes that share a run; the chief, which writes it, holds the training lock."""
     from fracture_core.data.dataset import open_sources
     from fracture_core.jobs.lock import training_lock
@@ -104,7 +108,7 @@ def _train_as_worker(arguments: argparse.Namespace, recipe: Recipe) -> int:
 
     strategy = available_strategy()
     dataset = open_sources(sources_of(arguments))
-    run = arguments.resume or new_run_path(recipe)
+    run = resumed or new_run_path(recipe)
     if not Workers(strategy).is_chief:
         train(recipe, dataset, run=run, progress=print_progress, strategy=strategy)
         return 0
@@ -194,9 +198,13 @@ def _pretrain(arguments: argparse.Namespace) -> int:
 
 def _package(arguments: argparse.Namespace) -> int:
     from fracture_core.data.dataset import open_sources
-    from fracture_core.training.packaging import package
+    from fracture_core.jobs.preparation import sources_of_run
+    from fracture_core.jobs.status import find_run
+    from fracture_core.training.packaging import check_finished, package
 
-    dataset = open_sources(sources_of(arguments))
-    bundle = package(arguments.run_folder, arguments.bundle, dataset, progress=bar("scoring"))
+    run = find_run(arguments.named)
+    check_finished(run)
+    dataset = open_sources(sources_of_run(run, sources_of(arguments)))
+    bundle = package(run, arguments.bundle, dataset, progress=bar("scoring"))
     print(f"The bundle {bundle.name} is in {bundle.folder}.")
     return 0

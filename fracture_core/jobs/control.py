@@ -230,14 +230,14 @@ class ControlListener:
 
     run: Path
     writer: StatusWriter
-    _signalled: bool = False
+    received: int | None = None  # the number of the first signal
 
     @contextmanager
     def _handlers(self) -> Iterator[None]:
         def handle(number: int, frame: object) -> None:
-            if self._signalled and number == signal.SIGINT:
+            if self.received is not None and number == signal.SIGINT:
                 raise KeyboardInterrupt  # a second Ctrl+C stops immediately
-            self._signalled = True
+            self.received = self.received or number
 
         before = {}
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -267,12 +267,12 @@ class ControlListener:
         Returns:
             "cancelled", or None to continue.
         """
-        if not self._signalled and get_request(self.run) == "pause":
+        if self.received is None and get_request(self.run) == "pause":
             self.writer.set_paused(True)
-            while not self._signalled and get_request(self.run) == "pause":
+            while self.received is None and get_request(self.run) == "pause":
                 time.sleep(_POLL_S)
             self.writer.set_paused(False)
-        return "cancelled" if self._signalled or get_request(self.run) == "stop" else None
+        return "cancelled" if self.received is not None or get_request(self.run) == "stop" else None
 
     def stop_if_asked(self) -> None:
         """Raise if the run is to stop.

@@ -21,13 +21,13 @@ from fracture_core.bundle.loading import list_bundles
 from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.files import write_text
-from fracture_core.jobs.control import Job, set_request
-from fracture_core.jobs.lock import BusyError, announced, busy_sentence, current_trainer, starting_lock
-from fracture_core.jobs.preparation import JobError, check, prepare, resolved_folder
+from fracture_core.jobs.control import set_request
+from fracture_core.jobs.lock import announced, check_idle, current_trainer, starting_lock
+from fracture_core.jobs.preparation import JobError, check, check_resumable, make_run_folder, prepare, resolved_folder
 from fracture_core.jobs.status import RunStatus, find_run, status
 from fracture_core.paths import models_folder, working_folder
 from fracture_core.recipe import Recipe
-from fracture_core.training.run_folder import RunFolder, new_run_path
+from fracture_core.training.run_folder import RunFolder
 
 #: The command line that runs before `resume RUN`.
 COMMAND: tuple[str, ...] = (sys.executable, "-m", "fracture_core")
@@ -66,9 +66,9 @@ def start(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -> 
         check_idle()
         if bundle in list_bundles(models_folder()):
             raise JobError(f"There is already a bundle named {bundle!r}; choose another name.")
-        run = new_run_path(recipe).resolve()
+        run = make_run_folder(recipe)
         try:
-            with announced(run):  # before its folder is there, or it would be listed as interrupted for a moment
+            with announced(run):  # before its recipe is there, or it would be listed as interrupted for a moment
                 prepare(recipe, dataset, bundle, run)
                 trains = _launch(run)
             return run if trains else _ended(run)
@@ -97,10 +97,7 @@ def resume(run: str | Path) -> Path:
         if current.alive:
             return current.run
         check_idle()
-        if not current.resumable:
-            raise JobError(f"The run {current.name} cannot be resumed: it is {current.state}.")
-        if Job.read(current.run) is None:
-            raise JobError(f"The run {current.name} was not started as a job; resume it with `train --resume`.")
+        check_resumable(current.run)
         with announced(current.run):
             trains = _launch(current.run)
         return current.run if trains else _ended(current.run)
@@ -261,16 +258,6 @@ def _environment() -> dict[str, str]:
 def _last_error(run: Path) -> str:
     _, said, error = (run / "output.txt").read_text("utf-8", errors="replace").rpartition("error: ")
     return error.strip()[-500:] if said else "The process ended before training began: see output.txt in its folder."
-
-
-def check_idle() -> None:
-    """Raise if another run is training on this machine.
-
-    Raises:
-        BusyError: One is; the message names it.
-    """
-    if current_trainer() is not None:
-        raise BusyError(busy_sentence())
 
 
 def _alive(run: str | Path) -> RunStatus:

@@ -161,6 +161,16 @@ def _is_held(path: Path) -> bool:
         return False  # the folder cannot be written, so nothing can be training
 
 
+def check_idle() -> None:
+    """Raise if another run is training on this machine.
+
+    Raises:
+        BusyError: One is; the message names it.
+    """
+    if current_trainer() is not None:
+        raise BusyError(busy_sentence())
+
+
 def busy_sentence() -> str:
     """Say which run is training on this machine.
 

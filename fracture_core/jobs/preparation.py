@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from fracture_core.bundle.manifest import LONGEST_NAME, check_name
 from fracture_core.data.combined.sources import Sources
 from fracture_core.errors import FractureCoreError
 from fracture_core.jobs.control import Job
-from fracture_core.jobs.status import find_run
+from fracture_core.jobs.lock import announced, check_idle, starting_lock, training_lock
+from fracture_core.jobs.status import find_run, state_at_rest
 from fracture_core.paths import expand_user_path, models_folder
 from fracture_core.recipe import Recipe
 from fracture_core.training.run_folder import RunFolder, new_run_path
@@ -26,6 +28,29 @@ class JobError(FractureCoreError):
     """A run that cannot be started, resumed or stopped."""
 
 
+def make_run_folder(recipe: Recipe) -> Path:
+    """Make the folder of a new run, which no other process can be given as well.
+
+    Args:
+        recipe: The run's recipe.
+
+    Returns:
+        The absolute path; the folder is empty, so that it is not listed as a run yet.
+
+    Raises:
+        JobError: It cannot be made.
+    """
+    while True:
+        run = new_run_path(recipe).resolve()
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            continue  # taken by another process since the look
+        except OSError as error:
+            raise JobError(f"The run cannot be written to {run.parent} ({error.strerror}).") from error
+        return run
+
+
 def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str, run: Path | None = None) -> Path:
     """Create the folder of a run with everything that its process needs to know.
 
@@ -33,7 +58,7 @@ def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str, r
         recipe: What to train.
         dataset: Where the radiographs are: a folder or csv; None for the default FracAtlas.
         bundle: Name of the bundle to create.
-        run: The absolute path of the folder, which does not exist yet; by default a new one in the user's runs.
+        run: What `make_run_folder` returned; by default it is called here.
 
     Returns:
         The run's folder.
@@ -43,7 +68,7 @@ def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str, r
         JobError: The folder cannot be written; nothing is left behind.
     """
     check_name(bundle)
-    run = run or new_run_path(recipe).resolve()
+    run = run or make_run_folder(recipe)
     sources = Sources.of(dataset)
     try:
         RunFolder(run).write_recipe(recipe)
@@ -52,6 +77,38 @@ def prepare(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str, r
         shutil.rmtree(run, ignore_errors=True)
         raise JobError(f"The run cannot be written to {run.parent} ({error.strerror}).") from error
     return run
+
+
+@contextmanager
+def new_run(recipe: Recipe, dataset: Sources | str | Path | None, bundle: str) -> Iterator[Path]:
+    """Create the folder of a run, and hold the training lock for it; use it as a context, and train there.
+
+    Args:
+        recipe: What to train.
+        dataset: Where the radiographs are: a folder or csv; None for the default FracAtlas.
+        bundle: Name of the bundle to create.
+
+    Yields:
+        The run's folder.
+
+    Raises:
+        BusyError: Another run is training or being started; nothing is left behind.
+        BundleError: The bundle's name is invalid.
+        JobError: The folder cannot be written.
+    """
+    with ExitStack() as held:
+        # From the last look until this process holds the training lock nobody else may start a run.
+        with starting_lock():
+            check_idle()
+            run = make_run_folder(recipe)
+            try:
+                with announced(run):
+                    prepare(recipe, dataset, bundle, run)
+                    held.enter_context(training_lock(run))
+            except BaseException:
+                shutil.rmtree(run, ignore_errors=True)
+                raise
+        yield run
 
 
 def resolved_folder(folder: str | Path) -> str:
@@ -82,9 +139,11 @@ def prepare_resumption(
 
     Raises:
         RunError: There is no such run.
-        JobError: The run has another recipe, or a site's films counted differently.
+        JobError: The run has finished, was never begun or has another recipe, or a site's films counted differently.
     """
-    run, before = find_run(run), Job.read(find_run(run))
+    run = find_run(run)
+    # A run that was not started as a job becomes one, even if only its bundle is to be made.
+    before = None if RunFolder(run).started and Job.read(run) is None else check_resumable(run)
     if RunFolder(run).recipe() != recipe:
         raise JobError(f"The run {run.name} was started with another recipe; start a new run.")
     recorded, given = before.sources if before else Sources(), Sources.of(dataset)
@@ -94,9 +153,47 @@ def prepare_resumption(
             "start a new run to change that."
         )
     name = check_name(bundle or (before.bundle if before else recipe.name))
-    weight = recorded.site_weight if given.site_weight is None else given.site_weight
-    Job(given.dataset or recorded.dataset, name, given.site or recorded.site, weight).write(run)
+    sources = sources_of_run(run, given)
+    Job(sources.dataset, name, sources.site, sources.site_weight).write(run)
     return run
+
+
+def sources_of_run(run: Path, given: Sources | None = None) -> Sources:
+    """Return where the radiographs of a run are.
+
+    Args:
+        run: The run's folder.
+        given: What counts in place of what was recorded at its start.
+
+    Returns:
+        The sources; the default FracAtlas if nothing was recorded.
+    """
+    job, given = Job.read(run), Sources.of(given)
+    recorded = job.sources if job else Sources()
+    weight = recorded.site_weight if given.site_weight is None else given.site_weight
+    return Sources(given.dataset or recorded.dataset, given.site or recorded.site, weight)
+
+
+def check_resumable(run: Path) -> Job:
+    """Check that a run can go on; no process but this one is working on it.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        What was asked for at its start.
+
+    Raises:
+        JobError: It has finished, or was not started as a job.
+    """
+    job = Job.read(run)
+    if job is None and not RunFolder(run).started:
+        raise JobError(f"{run.name} has a recipe, but nothing to resume: it was never begun. Start a new run.")
+    if state_at_rest(run) == "finished":
+        raise JobError(f"The run {run.name} cannot be resumed: it is finished.")
+    if job is None:
+        raise JobError(f"The run {run.name} was not started as a job; resume it with `train --resume`.")
+    return job
 
 
 def check(recipe: Recipe, dataset: Sources | str | Path | None) -> tuple[Dataset, Split]:

@@ -101,6 +101,18 @@ def status(run: Path) -> RunStatus:
     return RunStatus(run, _ended(run, saved), **(known | {"error": _reason(run, saved)}))
 
 
+def state_at_rest(run: Path) -> State:
+    """Return the state of a run that no process has begun to work on, or only this one.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        "finished", "trained", "stopped", "failed" or "interrupted".
+    """
+    return _ended(run, read_json(run / "progress.json"))
+
+
 def _trains(run: Path) -> bool:
     """Return whether a run's process holds the training lock; `run` is absolute."""
     trainer = current_trainer()
@@ -136,9 +148,11 @@ def find_run(name: str | Path) -> Path:
         The absolute path.
 
     Raises:
-        RunError: No run, or more than one, fits.
+        RunError: No run, or more than one, fits, or it is the folder of a bundle.
     """
     path = expand_user_path(name)
+    if (path / "bundle.json").is_file():  # it has a recipe as well, and training there would overwrite its files
+        raise RunError(f"{path.resolve().name} is the folder of a bundle, not of a run.")
     if (path / "recipe.json").is_file():
         return path.resolve()
     names = sorted(folder.name for folder in _folders())

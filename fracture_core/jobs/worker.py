@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable
@@ -22,11 +23,11 @@ from fracture_core.errors import FractureCoreError
 from fracture_core.files import atomic_write
 from fracture_core.jobs.control import ControlListener, Job, StatusWriter, get_request
 from fracture_core.jobs.lock import training_lock
-from fracture_core.jobs.preparation import free_name, is_free_name
+from fracture_core.jobs.preparation import check_resumable, free_name, is_free_name
 from fracture_core.paths import models_folder
 from fracture_core.training.estimate import StepClock, learn_from_run
 from fracture_core.training.progress import TrainingError, TrainingEvent, TrainingStoppedError
-from fracture_core.training.run_folder import RunError, RunFolder
+from fracture_core.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from fracture_core.data.combined.sources import Sources
@@ -58,8 +59,9 @@ def lower_priority() -> None:
         os.environ.setdefault(name, threads)
 
 
-#: The reason if a run stopped without being cancelled.
+#: The reasons if a run stopped without being cancelled.
 _BY_A_SIGNAL = "The system or another program told it to stop, for instance because the computer was shut down."
+_AT_THE_KEYBOARD = "It was stopped at the keyboard (Ctrl+C). It can be resumed from its last checkpoint."
 
 
 def run_job(run: Path, *, listener: Callable[[TrainingEvent], None] | None = None) -> Bundle:
@@ -75,20 +77,43 @@ def run_job(run: Path, *, listener: Callable[[TrainingEvent], None] | None = Non
     Raises:
         TrainingStoppedError: It was asked to stop, by SIGINT, SIGTERM or a request in its folder.
         BusyError: Another run is training.
+        JobError: It has finished, or was not started as a job.
+        FractureCoreError: It failed; progress.json has the same message.
+    """
+    with training_lock(run):
+        return carry_out(run, listener=listener)
+
+
+def carry_out(run: Path, *, listener: Callable[[TrainingEvent], None] | None = None) -> Bundle:
+    """Do what `run_job` does, in a process that holds the training lock for the run already.
+
+    Args:
+        run: The run's folder.
+        listener: Called with each event of the training.
+
+    Returns:
+        The bundle.
+
+    Raises:
+        TrainingStoppedError: It was asked to stop, by SIGINT, SIGTERM or a request in its folder.
+        JobError: It has finished, or was not started as a job.
         FractureCoreError: It failed; progress.json has the same message.
     """
     run = Path(run).resolve()
-    job, folder = Job.read(run), RunFolder(run)
+    job, folder = check_resumable(run), RunFolder(run)
     recipe = folder.recipe()
-    if job is None:
-        raise RunError(f"The run {run.name} was not started as a job; resume it with `train --resume`.")
-    with training_lock(run), ControlListener(run, StatusWriter(run)) as control:
+    with ControlListener(run, StatusWriter(run)) as control:
         for leftover in run.glob(".*-*"):  # temporary files of a killed process; only this one writes here now
             leftover.unlink(missing_ok=True)
         try:
             bundle = _train_and_package(run, recipe, job, control, listener)
         except TrainingStoppedError:
-            control.writer.end("stopped", error="" if get_request(run) == "stop" else _BY_A_SIGNAL)
+            reason = _AT_THE_KEYBOARD if control.received == signal.SIGINT else _BY_A_SIGNAL
+            control.writer.end("stopped", error="" if get_request(run) == "stop" else reason)
+            raise
+        except KeyboardInterrupt:
+            with suppress(OSError):  # the disk is full
+                control.writer.end("stopped", error=_AT_THE_KEYBOARD)
             raise
         except BaseException as error:
             message = user_message(error)
@@ -240,8 +265,6 @@ def user_message(error: BaseException) -> str:
     out_of_memory = type(error).__name__ == "ResourceExhaustedError" or "bad_alloc" in str(error)
     if isinstance(error, MemoryError) or out_of_memory or getattr(error, "errno", None) == errno.ENOMEM:
         return "Out of memory. Close other programs and resume the run, or start one with a smaller batch size."
-    if isinstance(error, KeyboardInterrupt):
-        return "It was stopped. It can be resumed from its last checkpoint."
     if isinstance(error, OSError) and error.strerror:
         return f"A file cannot be read or written ({error.strerror}: {Path(str(error.filename)).name})."
     return f"It failed unexpectedly ({type(error).__name__}); see its log for details."
@@ -250,7 +273,7 @@ def user_message(error: BaseException) -> str:
 def _record_failure(folder: RunFolder, writer: StatusWriter, message: str, error: BaseException) -> None:
     try:
         folder.log(message)
-        if not isinstance(error, (FractureCoreError, KeyboardInterrupt)):
+        if not isinstance(error, FractureCoreError):
             folder.log("".join(traceback.format_exception(error)).rstrip())
         writer.end("failed", error=message)
     except OSError:

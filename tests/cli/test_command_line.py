@@ -133,7 +133,11 @@ def test_runs_promote_and_resume_from_the_command_line(small_models, tmp_path):
     assert "`promote other` restores" in run("promote", "small")
     assert "has no bundle yet" in run("promote", broken.name, status=1)
     assert "no bundle or run 'nothing'" in run("promote", "nothing", status=1)
-    assert "was not started as a job" in run("resume", "broken", status=1)
+    assert "it was never begun. Start a new run." in run("resume", "broken", status=1)
+    assert "20260102-000000-broken is not finished" in run("package", "broken", "--bundle", "x", status=1)
+    assert "There is no run 'nothing'; the runs are:" in run("package", "nothing", "--bundle", "x", status=1)
+    assert "There is no run 'nothing'; the runs are:" in run("train", "--resume", "nothing", status=1)
+    assert "small is the folder of a bundle, not of a run" in run("train", "--resume", str(models / "small"), status=1)
     assert run("bundles").startswith("small ")
 
 

@@ -376,6 +376,7 @@ def test_a_run_is_found_by_a_part_of_its_name(here):
 
 def test_a_folder_that_was_no_job_says_how_to_go_on(here):
     run = recipe_folder()
+    RunFolder(run).update_record(finished=False)
     with pytest.raises(JobError, match="train --resume"):
         job.resume(run)
     recipe = Recipe.load(run / "recipe.json")

@@ -18,7 +18,7 @@ from fracture_core.data.fracatlas import DatasetError
 from fracture_core.evaluation.bundle_comparison import scores_file
 from fracture_core.evaluation.part_comparison import comparison_text, forgetting_text
 from fracture_core.jobs.comparison import compare_run
-from fracture_core.jobs.control import Job
+from fracture_core.jobs.control import Job, StatusWriter
 from fracture_core.jobs.preparation import JobError, check, prepare, prepare_resumption
 from fracture_core.jobs.promotion import part_objections
 from fracture_core.jobs.worker import run_job
@@ -94,7 +94,8 @@ def test_a_run_on_both_is_held_against_the_model_in_use_on_both_test_parts(here,
         assert line in bundle.card
     assert not list((here / "models").glob(".making*")) and load_bundle("site", here / "models").sha256 == bundle.sha256
 
-    # Carried out again it finds everything done, and changes nothing.
+    # Killed before it could say so and carried out again, it finds everything done, and changes nothing.
+    StatusWriter(run).write("comparing")
     assert run_job(run).sha256 == bundle.sha256
     assert RunFolder(run).record()["comparison"] == record["comparison"]
 
@@ -114,6 +115,10 @@ def test_resumed_and_repeated_it_gives_the_same_weights(here):
     with pytest.raises(TrainingStoppedError):
         run_job(run, listener=stop_after_a_few)
     assert not RunFolder(run).finished
+    with pytest.raises(JobError, match="counts 3 times"):
+        prepare_resumption(run, RunFolder(run).recipe(), Sources(None, None, 5.0))
+    prepare_resumption(run, RunFolder(run).recipe())
+    assert Job.read(run).sources == Sources(None, str(here / "site"), 3.0)
     run_job(run)
     run_job(again)
     first, second = (RunFolder(one).record() for one in (run, again))
@@ -121,11 +126,6 @@ def test_resumed_and_repeated_it_gives_the_same_weights(here):
     other = started(here, name="other", weight=1.0)
     run_job(other)
     assert RunFolder(other).record()["weights_sha256"] != first["weights_sha256"]  # the weight of a film matters
-
-    with pytest.raises(JobError, match="counts 3 times"):
-        prepare_resumption(run, RunFolder(run).recipe(), Sources(None, None, 5.0))
-    prepare_resumption(run, RunFolder(run).recipe())
-    assert Job.read(run).sources == Sources(None, str(here / "site"), 3.0)
 
 
 @pytest.mark.slow
