@@ -10,17 +10,25 @@ from fracture_core.data.fracatlas import DatasetError
 
 #: Names of the two classes as `plain` leaves them.
 FRACTURED = {"fracture", "fractures", "fractured", "broken", "positive", "pos", "1", "yes", "true"}
-FRACTURED |= {"fraktur", "frakturen", "frakturiert", "ja", "wahr", "oui", "vrai", "fx"}
-WHOLE = {"normal", "healthy", "intact", "unfractured", "nonfracture", "nonfractured", "nofracture", "nofractures"}
-WHOLE |= {"notfracture", "notfractured", "withoutfracture", "negative", "neg", "0", "no", "none", "false"}
-WHOLE |= {"keinefraktur", "nichtfrakturiert", "nein", "falsch", "non", "faux", "nofx"}
+FRACTURED |= {"fraktur", "frakturen", "frakturiert", "gebrochen", "ja", "wahr", "oui", "vrai", "fx"}
+WHOLE = {"normal", "healthy", "intact", "negative", "neg", "0", "no", "none", "false"}
+WHOLE |= {"gesund", "intakt", "nein", "falsch", "non", "faux"}
 _PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 _PARTS |= {"dev": "val", "test": "test", "testing": "test"}
 #: MURA's folders of studies.
 _STUDY = re.compile(r"study\d+(positive|negative)")
+_DENIAL = "no|not|non|un|without|kein|keine|keinen|ohne|nicht|unge"
+#: "no fracture", "NotFractured" or "ohne_Fraktur" as `plain` leaves them.
+_DENIED = re.compile(rf"({_DENIAL})(fractur(e|es|ed)|fraktur(en|iert)?|fx|broken|gebrochen|brochen)")
 #: A class of an annotation format that means a fracture: "wrist fracture", "elbow positive", but not "no fracture".
-_OF_A_FRACTURE = re.compile(r"fract|frakt|broken|positive|\bfx\b", re.IGNORECASE)
-_NOT_OF_A_FRACTURE = re.compile(r"\b(no|not|non|without|un|healthy|normal)\b|unfract|nonfract|negative", re.IGNORECASE)
+_OF_A_FRACTURE = re.compile(r"fract|frakt|broken|gebrochen|positive|\bfx\b", re.IGNORECASE)
+_NOT_OF_A_FRACTURE = re.compile(
+    rf"\b({_DENIAL}|none|nein|false|free|absent|healthy|normal|intact|gesund|intakt)\b"
+    rf"|\b({_DENIAL})(?=fract|frakt|fx|broken|gebrochen)|negative",
+    re.IGNORECASE,
+)
+#: A fracture all the same: "non-displaced fracture".
+_KIND_OF_A_FRACTURE = re.compile(r"\b(non|not|un|nicht) ?(displac|disloz|verschob|commin|heal|union)", re.IGNORECASE)
 
 
 def plain(name: str) -> str:
@@ -47,7 +55,7 @@ def class_label(name: str) -> int | None:
     words = plain(name)
     if study := _STUDY.fullmatch(words):
         words = study[1]
-    return 1 if words in FRACTURED else 0 if words in WHOLE else None
+    return 1 if words in FRACTURED else 0 if words in WHOLE or _DENIED.fullmatch(words) else None
 
 
 def class_labels(names: Iterable[str], where: str) -> dict[str, int]:
@@ -87,10 +95,23 @@ def fracture_classes(names: Iterable[str], where: str) -> set[str]:
         DatasetError: None does.
     """
     names = list(dict.fromkeys(names))
-    fractured = {name for name in names if _OF_A_FRACTURE.search(name) and not _NOT_OF_A_FRACTURE.search(name)}
+    fractured = {name for name in names if _means_fracture(name)}
     if not fractured:
         raise DatasetError(f"None of the classes {quoted(names)} in {where} is called a fracture.")
     return fractured
+
+
+def _means_fracture(name: str) -> bool:
+    """Tell whether a class of an annotation format means a fracture, in agreement with `class_label` where that says.
+
+    Other than a folder or a cell, such a class may be called "wrist fracture"; and "1" or "yes" says nothing of it.
+    """
+    if class_label(name) == 0:
+        return False
+    # A border of words in a regular expression is none before "_" and within NoFracture.
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])|[\s_-]+", " ", unicodedata.normalize("NFC", name))
+    words = _KIND_OF_A_FRACTURE.sub("", words)
+    return bool(_OF_A_FRACTURE.search(words)) and not _NOT_OF_A_FRACTURE.search(words)
 
 
 def split_part(name: str) -> str | None:
