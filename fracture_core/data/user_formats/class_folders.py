@@ -9,11 +9,18 @@ from pathlib import Path
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError
-from fracture_core.data.user_formats.class_names import class_label, class_labels, quoted, split_part
+from fracture_core.data.user_formats.class_names import class_label, class_labels, plain, quoted, split_part
 from fracture_core.data.user_formats.image_files import image_files
 
 LAYOUT = "put the images into two folders, fractured and normal, or name them in a csv with the columns image and label"
-_PATIENT = re.compile(r"patient[\s_-]?\w+", re.IGNORECASE)
+#: The folder of one patient, such as patient00011 or Patient A; "patients" and "Patientendaten" hold many.
+_PATIENT = re.compile(
+    r"patient(?!(?:s|en|innen)(?:[\s_-]|$)|[\s_-]?(?:en)?(?:data|daten|images|bilder|films|files)(?:[\s_-]|$))"
+    r"[\s_-]?\w+",
+    re.IGNORECASE,
+)
+#: Classes that a number names, as it also may a fold or a batch.
+_NUMBERS = {"0", "1"}
 _MURA = re.compile(r"study\d+_(positive|negative)")
 _MURA_REMARK = "In MURA positive means abnormal: fractured, but also worn, or with hardware."
 
@@ -72,14 +79,22 @@ def _place(file: Path, root: Path) -> _Place:
 
 
 def _class_depth(places: list[_Place], root: Path) -> int:
-    """Return how deep the folders lie that name the classes; raise DatasetError where no level does."""
+    """Return how deep the folders lie that name the classes; raise DatasetError where no level does, or several do."""
     deepest = max(len(place.folders) for place in places)
     levels = [{place.folders[depth] for place in places if len(place.folders) > depth} for depth in range(deepest)]
     labels = [{class_label(name) for name in names} for names in levels]
+    worded = [any(class_label(name) is not None and plain(name) not in _NUMBERS for name in names) for names in levels]
     for wanted in ([0, 1], [0], [1]):
-        for depth, labelled in enumerate(labels):
-            if labelled == set(wanted) and not _has_classes_above(places, depth):
-                return depth
+        depths = [
+            depth
+            for depth, labelled in enumerate(labels)
+            if labelled == set(wanted) and not _has_classes_above(places, depth)
+        ]
+        # Beside folders with words for the classes, 0 and 1 are folds.
+        depths = [depth for depth in depths if worded[depth] or not any(worded)]
+        if depths:
+            _check_agreement(places, depths, root)
+            return depths[0]
     # None is complete. Name what is missing: in a level that has both classes, else in the first with several folders.
     for depth, names in enumerate(levels):
         if {0, 1} <= labels[depth]:
@@ -89,6 +104,17 @@ def _class_depth(places: list[_Place], root: Path) -> int:
             class_labels(sorted(names), f"the folders of {root.name}")
     class_labels(sorted(levels[0]), f"the folders of {root.name}")
     raise DatasetError(f"{root} has no folders of images: {LAYOUT}.")
+
+
+def _check_agreement(places: list[_Place], depths: list[int], root: Path) -> None:
+    """Raise DatasetError where folders of one level say of an image what those of another deny."""
+    for place in places:
+        named = [place.folders[depth] for depth in depths if len(place.folders) > depth]
+        if len({class_label(name) for name in named}) > 1:
+            raise DatasetError(
+                f"Which folders of {root.name} are the classes? {place.file.relative_to(root).as_posix()} lies in "
+                f"{' and in '.join(quoted([name]) for name in named)}: call the others something else."
+            )
 
 
 def _has_classes_above(places: list[_Place], depth: int) -> bool:
