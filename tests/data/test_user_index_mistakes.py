@@ -76,6 +76,31 @@ class TestCsv:
         rows = [f"x,{row}" for row in lines(tmp_path)]
         assert len(opened(listed(tmp_path, '"a;b;c\nd;e;f;g",image,label', rows))) == N
 
+    @pytest.mark.parametrize("later", ["", '"ok"', '"and ""this"""'])
+    def test_a_quotation_mark_that_is_never_closed_swallows_no_rows(self, tmp_path, later):
+        notes = {5: '"left wrist', 15: later}
+        rows = [f"{row},{notes.get(n, '')}" for n, row in enumerate(lines(tmp_path))]
+        said = refusal(listed(tmp_path, "image,label,note", rows))
+        assert said.startswith("Row 7 of list.csv has a quotation mark too many or too few")
+
+    def test_a_cell_that_never_ends_is_named(self, tmp_path):
+        rows = lines(tmp_path)
+        rows[5] += ',"' + 200_000 * "x"
+        said = refusal(listed(tmp_path, "image,label,note", rows))
+        assert said.startswith("Row 7 of list.csv has a cell of more than 131,072 characters")
+
+    @pytest.mark.parametrize("note", ['"a ""b"", c"', '"two\nlines"', '"two\r\nlines"', '5" nail', '"a" ', '"AP" view'])
+    def test_quotation_marks_that_harm_nothing_are_read(self, tmp_path, note):
+        rows = [f"{row},{note}" for row in lines(tmp_path)]
+        data = opened(listed(tmp_path, "image,label,note", rows))
+        assert len(data) == N and data.table["label"].sum() == N // 2
+
+    @pytest.mark.parametrize("home", ["C:\\Users\\me\\", "c:/films/", "\\\\server\\share\\", "/home/me/"])
+    def test_paths_of_another_computer_are_refused_whatever_its_system(self, tmp_path, home):
+        rows = [f"{home}{row}" for row in lines(tmp_path)]
+        said = refusal(listed(tmp_path, "image,label", rows))
+        assert said.startswith("Row 2 of list.csv names no file below the csv's own folder: ")
+
     def test_a_zero_byte_is_not_utf_16(self, tmp_path):
         rows = lines(tmp_path)
         rows[1] += "\0"

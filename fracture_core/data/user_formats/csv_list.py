@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pandas as pd
 
@@ -133,7 +133,9 @@ def _below(text: str, finder: FileFinder, where: str) -> str:
     if match := finder.find(text):
         return match.relative_to(finder.root).as_posix()
     path = (finder.root / text.replace("\\", "/")).resolve()
-    if not text or not path.is_relative_to(finder.root) or path == finder.root:
+    # On another system a path on a drive of Windows is the name of a folder.
+    on_a_drive = PureWindowsPath(text).drive != ""
+    if not text or on_a_drive or not path.is_relative_to(finder.root) or path == finder.root:
         raise DatasetError(f"{where} names no file below the csv's own folder: {text[:80]!r}.")
     return path.relative_to(finder.root).as_posix()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def read_csv_text(file: Path) -> CsvText:
         if file.stat().st_size > _MOST_BYTES:
             raise DatasetError(f"{file.name} has more than {_MOST_BYTES // 2**20} MB, too large for a list of images.")
         text = _decoded(file.read_bytes(), file.name)
-        rows = _cells(text)
+        rows = _cells(text, file.name)
     except OSError as error:
         raise DatasetError(f"{file.name} cannot be read ({error.strerror}).") from error
     except csv.Error as error:
@@ -104,7 +105,7 @@ def _decoded(data: bytes, name: str) -> str:
     raise DatasetError(f"{name} is not readable text: save it as CSV UTF-8.")
 
 
-def _cells(text: str) -> list[tuple[int, list[str]]]:
+def _cells(text: str, name: str) -> list[tuple[int, list[str]]]:
     """Return the rows that hold something, each with its number in a spreadsheet."""
     if line := _SEPARATOR_LINE.match(text):
         separator, text = line[1], text[line.end() :]
@@ -113,6 +114,32 @@ def _cells(text: str) -> list[tuple[int, list[str]]]:
         unquoted = re.sub(r'"[^"]*"', '""', text[: 2**16])
         head = next((row for row in unquoted.splitlines() if row.strip()), "")
         separator = max(_SEPARATORS, key=head.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True)
+    rows = _unquoted(text, separator, name)
     numbered = ((number, [cell.strip() for cell in cells]) for number, cells in enumerate(rows, 1))
     return [(number, cells) for number, cells in numbered if any(cells)]
+
+
+def _unquoted(text: str, separator: str, name: str) -> list[list[str]]:
+    """Return the rows; raise DatasetError where a quotation mark that is never closed swallows rows."""
+    rows: list[list[str]] = []
+    try:
+        rows.extend(_reader(text, separator, strict=True))
+    except csv.Error as error:
+        damaged = len(rows) + 1
+        if "field larger" in str(error):
+            raise DatasetError(
+                f"Row {damaged} of {name} has a cell of more than {csv.field_size_limit():,} characters: a quotation "
+                "mark that is never closed may be in it."
+            ) from error
+        # Words or spaces behind a closing mark do no harm, unless a cell goes on into the next row.
+        rows = list(_reader(text, separator, strict=False))
+        if any(end in cell.strip() for cells in rows for cell in cells for end in "\r\n"):
+            raise DatasetError(
+                f"Row {damaged} of {name} has a quotation mark too many or too few, so that rows behind it would be "
+                'lost: remove it, or write "" for each one within a cell in quotation marks.'
+            ) from None
+    return rows
+
+
+def _reader(text: str, separator: str, *, strict: bool) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict)
