@@ -121,8 +121,8 @@ def _review(arguments: argparse.Namespace) -> int:
     for (first, second), pair in readers_agreement(films).items():
         print(f"{first or '?'} and {second or '?'}: {pair.agreed} of {pair.n} agreed, Cohen's kappa {pair.kappa}.")
     if arguments.export:
-        written = export_review(review, arguments.export, arguments.kind)
-        print(f"{written} films written to {arguments.export}.")
-        if missing := len(labels) - labels.count(None) - written:
-            print(f"Left out, because they are no longer in {folder / 'images'}: {missing}.")
+        exported = export_review(review, arguments.export, arguments.kind)
+        print(f"{exported.films} films written to {arguments.export}.")
+        for sentence in exported.left_out:
+            print(sentence)
     return 0

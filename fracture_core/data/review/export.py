@@ -23,6 +23,19 @@ _FOLDERS = {1: "fractured", 0: "not_fractured"}
 
 
 @dataclass(frozen=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        films: How many films were written.
+        left_out: Sentences on how many labelled films were not, and why.
+    """
+
+    films: int
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReviewedFilm:
     """One film with the latest verdict of each of its readers.
 
@@ -145,10 +158,10 @@ def label_table(review: ReviewSet) -> pd.DataFrame:
     return table.set_index("path", drop=False).rename_axis("image_id")
 
 
-def export_review(review: ReviewSet, folder: Path, kind: str) -> int:
+def export_review(review: ReviewSet, folder: Path, kind: str) -> Exported:
     """Write the labelled films in a common form: all that it takes, or on an error nothing.
 
-    A film whose image is no longer in the review folder is left out.
+    A film whose image is no longer in the review folder is left out; so is, of YOLO, a fracture without a box.
 
     Args:
         review: The review set.
@@ -156,7 +169,7 @@ def export_review(review: ReviewSet, folder: Path, kind: str) -> int:
         kind: One of EXPORTS: "csv", "folders", "coco" or "yolo".
 
     Returns:
-        How many films were written.
+        How many films were written, and which were not.
 
     Raises:
         ReviewError: There is no such form, nothing to write, or the folder cannot be written or is not empty.
@@ -169,6 +182,15 @@ def export_review(review: ReviewSet, folder: Path, kind: str) -> int:
     films = [film for film in labelled if review.path(film.image).is_file()]
     if not films:
         raise ReviewError(f"None of the {len(labelled)} labelled films is in {review.folder / 'images'} any more.")
+    left_out = []
+    if gone := len(labelled) - len(films):
+        left_out.append(f"{_films_were(gone)} left out: no longer in {review.folder / 'images'}.")
+    if kind == "yolo":
+        labelled, films = films, _outlined(films)
+        if unmarked := len(labelled) - len(films):
+            left_out.append(f"{_films_were(unmarked)} left out: fractured without a box, which YOLO cannot say.")
+        if not films:
+            raise ReviewError("No fracture has a box, without which YOLO cannot say it: choose another form.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -180,7 +202,16 @@ def export_review(review: ReviewSet, folder: Path, kind: str) -> int:
             raise
     except OSError as error:
         raise ReviewError(f"The review set cannot be written to {folder} ({error.strerror}).") from error
-    return len(films)
+    return Exported(len(films), tuple(left_out))
+
+
+def _outlined(films: Sequence[ReviewedFilm]) -> list[ReviewedFilm]:
+    """Return the films without those fractures that a file of boxes alone would call sound."""
+    return [film for film in films if not film.label or film.boxes]
+
+
+def _films_were(count: int) -> str:
+    return "1 film was" if count == 1 else f"{count} films were"
 
 
 def _csv(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> None:
@@ -207,9 +238,11 @@ def _coco(review: ReviewSet, films: Sequence[ReviewedFilm], folder: Path) -> Non
         _copy(review, film, folder / "images")
         size = {"width": film.newest.width, "height": film.newest.height}
         images.append({"id": number, "file_name": f"{film.image}.png", **size})
-        for box in film.boxes:
+        # A fracture that nobody outlined is an annotation without a box: none at all would mean no fracture.
+        boxes: Sequence[Sequence[float]] = film.boxes or ([()] if film.label else [])
+        for box in boxes:
             entry = {"id": len(annotations) + 1, "image_id": number, "category_id": 1, "iscrowd": 0}
-            annotations.append(entry | {"bbox": list(box), "area": round(box[2] * box[3], 2)})
+            annotations.append(entry | ({"bbox": list(box), "area": round(box[2] * box[3], 2)} if box else {"area": 0}))
     data = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "fracture"}]}
     write_text(folder / "annotations.json", json.dumps(data, indent=1))
 

@@ -122,13 +122,13 @@ def _export(review: ReviewSet) -> None:
 def _write(review: ReviewSet, kind: str) -> None:
     """Export into the folder that is named now; what is pressed twice has been exported."""
     folder = st.session_state["review_export_folder"].strip()
-    if st.session_state.get(_EXPORTED, "").endswith(f" written to {folder}."):
+    if f" written to {folder}." in st.session_state.get(_EXPORTED, ""):
         return
     try:
         if not folder:
             raise ReviewError("Name the folder to write to.")
-        count = export_review(review, expand_user_path(folder), kind)
+        exported = export_review(review, expand_user_path(folder), kind)
     except ReviewError as error:
         st.session_state[_REFUSED] = str(error)
     else:
-        st.session_state[_EXPORTED] = f"{count} films written to {folder}."
+        st.session_state[_EXPORTED] = " ".join([f"{exported.films} films written to {folder}.", *exported.left_out])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from shutil import copyfile
 
 import numpy as np
@@ -56,7 +57,9 @@ def test_a_reader_may_change_their_mind(review):
 def test_a_film_that_is_gone_is_left_out(review, tmp_path, kind):
     gone = reviewed_films(review.verdicts())[1].image
     review.path(gone).unlink()
-    assert export_review(review, tmp_path / "out", kind) == 22
+    exported = export_review(review, tmp_path / "out", kind)
+    assert exported.films == 22
+    assert exported.left_out == (f"1 film was left out: no longer in {review.folder / 'images'}.",)
     assert not [path for path in (tmp_path / "out").rglob("*") if gone in path.name]
 
 
@@ -75,7 +78,7 @@ def test_an_export_that_fails_leaves_nothing_behind(review, tmp_path, kind, monk
         export_review(review, tmp_path / "out", kind)
     assert len(copied) == 5 and list((tmp_path / "out").iterdir()) == []
     monkeypatch.undo()
-    assert export_review(review, tmp_path / "out", kind) == 23
+    assert export_review(review, tmp_path / "out", kind).films == 23
 
 
 def test_a_comment_is_no_formula(review, tmp_path):
@@ -87,7 +90,7 @@ def test_a_comment_is_no_formula(review, tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "folders"])
 def test_the_loader_reads_what_was_exported(review, tmp_path, kind):
-    assert export_review(review, tmp_path / "out", kind) == 23
+    assert export_review(review, tmp_path / "out", kind).films == 23
     dataset = OwnDataset(tmp_path / "out")
     assert len(dataset) == 23 and int(dataset.table["label"].sum()) == 12
     if kind == "csv":
@@ -138,6 +141,28 @@ def test_coco_and_yolo_hold_the_boxes(review, tmp_path):
         kind, *numbers = (tmp_path / "yolo" / "labels" / f"{stem}.txt").read_text().split()
         assert kind == "0"
         assert np.allclose(np.array(numbers, float) * [64, 80, 64, 80], [9, 12, 10, 12], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", list(EXPORTS))
+def test_a_fracture_that_nobody_outlined_never_comes_back_as_none(review, tmp_path, kind):
+    for grey in range(3):
+        review.add(np.full((30, 30), grey, np.uint8), "fracture", reader="a")
+    exported = export_review(review, tmp_path / "out", kind)
+    dataset = OwnDataset(tmp_path / "out")
+    truth = {Path(path).name: label for path, label in label_table(review)["label"].items()}
+    assert all(truth[Path(name).name] == label for name, label in dataset.table["label"].items())
+    fractured = 12 if kind == "yolo" else 15
+    assert len(dataset) == exported.films == 11 + fractured and dataset.table["label"].sum() == fractured
+    sentence = "3 films were left out: fractured without a box, which YOLO cannot say."
+    assert exported.left_out == ((sentence,) if kind == "yolo" else ())
+
+
+def test_yolo_without_any_box_is_refused(tmp_path):
+    review = ReviewSet(tmp_path / "review")
+    review.add(np.zeros((30, 30), np.uint8), "fracture", reader="a")
+    with pytest.raises(ReviewError, match="No fracture has a box, without which YOLO cannot say it"):
+        export_review(review, tmp_path / "out", "yolo")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_cannot_be_exported_is_said(review, tmp_path):

@@ -148,7 +148,7 @@ def test_a_field_of_a_wrong_type_costs_its_line_alone(review, wrong, tmp_path):
         file.write(json.dumps(line) + "\n")
     assert review.verdicts() == [good] and monthly_agreement(review.verdicts(), "m 1")["agreed"].tolist() == [1]
     assert ReviewCatalogue(review).images == [good.image]
-    assert export_review(review, tmp_path / "out", "yolo") == 1
+    assert export_review(review, tmp_path / "out", "csv").films == 1
 
 
 @pytest.mark.parametrize("when", ["2026-11-05T10:00:00", "", "yesterday"])
