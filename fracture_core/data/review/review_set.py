@@ -39,6 +39,8 @@ from fracture_core.files import append_durably, atomic_write, exclusive_lock, wr
 
 FILE = "verdicts.jsonl"
 _LONGEST_COMMENT, _LONGEST_READER = 2000, 200  # characters
+#: The last chunk of every PNG file, without its length of zero.
+_PNG_END = b"IEND\xaeB`\x82"
 _README = """Verdicts on radiographs, kept by the fracture reader because this folder was chosen as its review folder.
 
 images/ holds the pixels of each film that was given a verdict, without any header or name. verdicts.jsonl holds, for
@@ -117,7 +119,7 @@ class ReviewSet:
         body_part: str = "",
         model: Mapping[str, Any] | None = None,
     ) -> Verdict:
-        """Keep a verdict, and the film if it is new. Both are on disk when this returns.
+        """Keep a verdict, and the film if it is new or its file is damaged. Both are on disk when this returns.
 
         Args:
             pixels: The film, uint8 (H, W).
@@ -155,7 +157,7 @@ class ReviewSet:
         )
         try:
             with exclusive_lock(self._file):
-                if not self.path(entry.image).exists():
+                if not _is_whole(self.path(entry.image)):
                     write_bytes(self.path(entry.image), _png(pixels))
                 append_durably(self._file, f"{json.dumps(asdict(entry))}\n".encode())
         except OSError as error:
@@ -250,6 +252,17 @@ def _png(pixels: np.ndarray) -> bytes:
     if not done:
         raise ReviewError("The film could not be encoded.")
     return data.tobytes()
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a film is there to its end: a disk that was full, or a copy that broke off, may have left less."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(_PNG_END)))
+            return file.read() == _PNG_END
+    except FileNotFoundError:
+        return False
 
 
 def _write_secret(path: Path) -> None:

@@ -151,6 +151,22 @@ def test_a_field_of_a_wrong_type_costs_its_line_alone(review, wrong, tmp_path):
     assert export_review(review, tmp_path / "out", "csv").films == 1
 
 
+@pytest.mark.parametrize("left", [0, 1, 40, -1])
+def test_a_film_of_which_a_part_is_left_is_written_again(review, left):
+    file = review.path(review.add(FILM, "fracture", reader="a").image)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:left])
+    review.add(FILM, "fracture", reader="b")
+    assert file.read_bytes() == whole
+
+
+def test_a_film_that_is_there_is_not_written_again(review):
+    file = review.path(review.add(FILM, "fracture", reader="a").image)
+    os.utime(file, (1, 1))
+    review.add(FILM, "fracture", reader="b")
+    assert file.stat().st_mtime == 1
+
+
 @pytest.mark.parametrize("when", ["2026-11-05T10:00:00", "", "yesterday"])
 def test_a_verdict_without_a_time_of_ours_is_kept(review, when):
     review.add(FILM, "fracture", reader="a", model={"bundle": "m 1", "triage": "fracture likely"})
