@@ -109,7 +109,7 @@ class FileFinder:
         with suppress(OSError, ValueError):
             if name and _is_text(name) and exact.is_file() and exact.resolve().is_relative_to(self.root):
                 return exact.resolve()
-        parts = [part for part in _same(name).split("/") if part not in ("", ".")]
+        parts = [part for part in same_name(name).split("/") if part not in ("", ".")]
         if ".." in parts or not parts or name.startswith("/") or re.match(r"[a-zA-Z]:", name):
             return None
         if self._by_tail is None:
@@ -122,7 +122,7 @@ class FileFinder:
     def _index(self) -> dict[str, list[Path]]:
         by_tail = defaultdict(list)
         for file in image_files(self.root):
-            relative = [_same(part) for part in file.relative_to(self.root).parts]
+            relative = [same_name(part) for part in file.relative_to(self.root).parts]
             stem = relative[-1].rpartition(".")[0]
             for tail in {*_ends(relative), *_ends([*relative[:-1], stem]), *_ends([*relative[:-1], _number(stem)])}:
                 by_tail[tail].append(file)
@@ -151,5 +151,13 @@ def _ends(parts: list[str]) -> list[str]:
     return ["/".join(parts[start:]) for start in range(len(parts))] if parts[-1] else []
 
 
-def _same(name: str) -> str:
+def same_name(name: str) -> str:
+    """Normalise a file's name, so that it is the same however another computer writes its capitals and accents.
+
+    Args:
+        name: The name, or a path.
+
+    Returns:
+        A key for comparison.
+    """
     return unicodedata.normalize("NFC", name).casefold()

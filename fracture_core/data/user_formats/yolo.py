@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +11,7 @@ import yaml
 
 from fracture_core.data.fracatlas import DatasetError
 from fracture_core.data.user_formats.class_names import fracture_classes, quoted, split_part
-from fracture_core.data.user_formats.image_files import image_files
+from fracture_core.data.user_formats.image_files import image_files, same_name
 
 _NAMES_FILES = ("classes.txt", "obj.names", "labels.txt")
 
@@ -25,7 +26,7 @@ def find_yolo(root: Path) -> bool:
         Whether it does, at most two folders down.
     """
     return any(
-        (labels := folder.parent / "labels").is_dir() and any(labels.rglob("*.txt"))
+        (labels := folder.parent / "labels").is_dir() and any(labels.rglob("*.[tT][xX][tT]"))
         for folder in (*root.glob("images"), *root.glob("*/images"), *root.glob("*/*/images"))
     )
 
@@ -45,15 +46,9 @@ def list_yolo(root: Path) -> tuple[pd.DataFrame, list[str]]:
     """
     names, source = class_names(root)
     meant = fracture_classes(names.values(), source)
-    rows, unlabelled, used = [], 0, set()
-    for file in image_files(root):
-        relative = file.relative_to(root)
-        places = [place for place, part in enumerate(relative.parts) if part == "images"]
-        if not places:
-            continue
-        inside = (*relative.parts[: places[-1]], "labels", *relative.parts[places[-1] + 1 :])
-        labels = root.joinpath(*inside).with_suffix(".txt")
-        unlabelled += not labels.is_file()
+    found, unused = _label_files(root)
+    rows, used = [], set()
+    for relative, labels in found.items():
         boxes = read_boxes(labels, names) if labels.is_file() else []
         used |= {name for name, _ in boxes}
         of_fractures = [box for name, box in boxes if name in meant]
@@ -63,9 +58,54 @@ def list_yolo(root: Path) -> tuple[pd.DataFrame, list[str]]:
     table = pd.DataFrame(rows, columns=["path", "label", "split", "patient", "boxes", "where"])
     table["in_fractions"] = True
     remarks = [f"Boxes of {quoted(sorted(used - meant))} do not count as fractures."] if used - meant else []
-    if unlabelled:
+    if unlabelled := sum(not labels.is_file() for labels in found.values()):
         remarks.append(f"{unlabelled} images have no label file, which in YOLO means that they show no fracture.")
+        if unused:
+            remarks.append(f"{unused} label files belong to no image.")
     return table, remarks
+
+
+def _label_files(root: Path) -> tuple[dict[Path, Path], int]:
+    """Return the label file of each image, by the image's path below the root, and how many belong to no image.
+
+    Where an image has none, its value is the path where it would be.
+    """
+    wanted = {}
+    for file in image_files(root):
+        relative = file.relative_to(root)
+        places = [place for place, part in enumerate(relative.parts) if part == "images"]
+        if places:
+            inside = (*relative.parts[: places[-1]], "labels", *relative.parts[places[-1] + 1 :])
+            wanted[relative] = root.joinpath(*inside)
+    found = {image: beside.with_suffix(".txt") for image, beside in wanted.items()}
+    lacking = [image for image, labels in found.items() if not labels.is_file()]
+    others = _other_labels(root, set(found.values())) if lacking else {}
+    unused = set(others)
+    for image in lacking:
+        # Names of images may end without a suffix, as UIDs do.
+        for name in (found[image].stem, wanted[image].name):
+            key = same_name(wanted[image].with_name(name).relative_to(root).as_posix())
+            matches = others.get(key, [])
+            if len(matches) > 1:
+                raise DatasetError(f"{image.as_posix()} has more than one label file: {quoted(matches)}. Keep one.")
+            if matches:
+                found[image] = root / matches[0]
+                unused.discard(key)
+                break
+    return found, len(unused)
+
+
+def _other_labels(root: Path, known: set[Path]) -> dict[str, list[str]]:
+    """Return the text files in folders of labels that are not known, by their path as any computer would write it."""
+    others: dict[str, list[str]] = {}
+    for folder, _, names in os.walk(root):
+        if "labels" in Path(folder).relative_to(root).parts:
+            for name in names:
+                file = Path(folder, name)
+                if file.suffix.casefold() == ".txt" and name not in _NAMES_FILES and file not in known:
+                    path = file.relative_to(root)
+                    others.setdefault(same_name(path.with_suffix("").as_posix()), []).append(path.as_posix())
+    return others
 
 
 def class_names(root: Path) -> tuple[dict[int, str], str]:
