@@ -27,7 +27,7 @@ from fracture_core.paths import cache_folder, expand_user_path
 LEAST = 10
 #: With a larger share of unreadable files something else is wrong, and training would hide it.
 MOST_UNREADABLE = 0.1
-_VERSION = 3
+_VERSION = 4
 #: Boxes may reach so far beyond their image: annotators round, and drag past the border.
 _BEYOND_PX = 2
 _BEYOND_SHARE = 0.01
@@ -226,25 +226,31 @@ def _look_at(root: Path, ids: list[str], progress: Callable[[int, int], None] | 
     """Return what each image is, from a look at every file or from an earlier look at the same files."""
     key = _key(root, ids)
     looks = _earlier(root, key)
-    if looks is None:
-        looks = {}
-        with ThreadPoolExecutor(processors()) as pool:
-            for done, (image_id, look) in enumerate(zip(ids, pool.map(partial(_look, root), ids), strict=True), 1):
-                looks[image_id] = look
-                if progress and (done % 50 == 0 or done == len(ids)):
-                    progress(done, len(ids))
-        _keep(root, key, looks)
-    return looks
+    lacking = [image_id for image_id in ids if image_id not in looks]
+    if not lacking:
+        return looks
+    passing = set()
+    with ThreadPoolExecutor(processors()) as pool:
+        found = zip(lacking, pool.map(partial(_look, root), lacking), strict=True)
+        for done, (image_id, (look, lasting)) in enumerate(found, 1):
+            looks[image_id] = look
+            if not lasting:
+                passing.add(image_id)
+            if progress and (done % 50 == 0 or done == len(lacking)):
+                progress(done, len(lacking))
+    # A file that a disk or its permissions kept back is looked at again the next time.
+    _keep(root, key, {i: look for i, look in looks.items() if i not in passing})
+    return {i: looks[i] for i in ids}
 
 
-def _earlier(root: Path, key: str) -> dict[str, Look] | None:
-    """Return the earlier look; None if there was none, or something else damaged its file."""
+def _earlier(root: Path, key: str) -> dict[str, Look]:
+    """Return what an earlier look found; nothing if there was none, or something else damaged its file."""
     if is_review_folder(root):
-        return dict(_review_looks[key]) if key in _review_looks else None
+        return dict(_review_looks.get(key, {}))
     with suppress(OSError, ValueError, TypeError, AttributeError):
         earlier = json.loads((cache_folder() / "own-data" / f"{key}.json").read_text("utf-8"))
         return {i: look if isinstance(look, str) else _known(*look) for i, look in earlier.items()}
-    return None
+    return {}
 
 
 def _keep(root: Path, key: str, looks: dict[str, Look]) -> None:
@@ -262,16 +268,17 @@ def _known(width: int, height: int, digest: str) -> tuple[int, int, str]:
     return int(width), int(height), str(digest)
 
 
-def _look(root: Path, image_id: str) -> Look:
+def _look(root: Path, image_id: str) -> tuple[Look, bool]:
+    """Return what an image is, and whether that stays so while its file does not change."""
     path = root / image_id
     if not path.resolve().is_relative_to(root):
-        return "It is a link to a file outside the folder."
+        return "It is a link to a file outside the folder.", True
     try:
         pixels = read_radiograph(path, accept_cut_short=True).pixels
     except UnreadableRadiograph as error:
-        return str(error)
+        return str(error), error.lasting
     height, width = pixels.shape
-    return width, height, image_digest(pixels)
+    return (width, height, image_digest(pixels)), True
 
 
 def _key(root: Path, ids: list[str]) -> str:

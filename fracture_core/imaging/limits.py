@@ -32,14 +32,17 @@ class UnreadableRadiograph(FractureCoreError):  # noqa: N818 (it reads as what i
     Attributes:
         missing: Share of the image, 0 to 1, that the file lacks, where reading it with `accept_cut_short` gives the
             rest; None where that would not help.
+        lasting: Whether it is due to what the file contains, and the same file will be refused again: not where it
+            could not be opened, or nothing was there to decode it.
     """
 
-    def __init__(self, message: str, missing: float | None = None) -> None:
+    def __init__(self, message: str, missing: float | None = None, *, lasting: bool = True) -> None:
         super().__init__(message)
         self.missing = missing
+        self.lasting = lasting
 
-    def __reduce__(self) -> tuple[type[UnreadableRadiograph], tuple[str, float | None]]:
-        return type(self), (str(self), self.missing)
+    def __reduce__(self) -> tuple[type[UnreadableRadiograph], tuple[str, float | None], dict[str, bool]]:
+        return type(self), (str(self), self.missing), {"lasting": self.lasting}
 
 
 @dataclass(frozen=True, eq=False)

@@ -237,11 +237,11 @@ def _read_file(path: str | os.PathLike) -> bytes:
         with Path(path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
-        raise UnreadableRadiograph(f"There is no file {shown}.") from error
+        raise UnreadableRadiograph(f"There is no file {shown}.", lasting=False) from error
     except PermissionError as error:
-        raise UnreadableRadiograph(f"The file {shown} may not be read: permission is denied.") from error
+        raise UnreadableRadiograph(f"The file {shown} may not be read: permission is denied.", lasting=False) from error
     except (OSError, ValueError) as error:
-        raise UnreadableRadiograph(f"The file {shown} cannot be read.") from error
+        raise UnreadableRadiograph(f"The file {shown} cannot be read.", lasting=False) from error
     _check_length(len(data))
     return data
 

@@ -187,6 +187,26 @@ def test_a_second_look_reads_nothing_until_a_file_changes(tmp_path, monkeypatch)
     assert list(open_dataset(root).unreadable) == ["normal/b0.png"]
 
 
+def test_a_file_that_could_not_be_opened_is_looked_at_again(tmp_path, monkeypatch) -> None:
+    """A disk that comes back, or permissions that are given, change neither size nor time of a file."""
+    root, real, away = folders(tmp_path / "own", n=20), Path.open, {"b0.png"}
+
+    def opened(path: Path, *arguments, **named):
+        if path.name in away:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(Path, "open", opened)
+    (root / "normal" / "b1.png").write_text("Dear doctor")
+    assert list(open_dataset(root).unreadable) == ["normal/b0.png", "normal/b1.png"]
+    away.clear()
+    heard = []
+    data = open_dataset(root, progress=lambda done, total: heard.append((done, total)))
+    assert list(data.unreadable) == ["normal/b1.png"] and heard == [(1, 1)]
+    open_dataset(root, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(1, 1)] and list(data.table.index) == sorted(data.table.index)
+
+
 def by_patient(root: Path, splits: tuple[str, ...] = ()) -> OwnDataset:
     """Forty patients with three images each; where `splits` are given, patients take turns."""
     lines = []

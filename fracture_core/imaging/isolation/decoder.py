@@ -105,7 +105,7 @@ class DecoderPool:
         try:
             worker = self._borrow()
         except DecoderDiedError as error:
-            raise UnreadableRadiograph(str(error)) from error
+            raise UnreadableRadiograph(str(error), lasting=False) from error
         keep = False
         try:
             answer, pixels = worker.read(data, options, self._timeout_s)
@@ -119,7 +119,8 @@ class DecoderPool:
             return radiograph
         except (DecoderDiedError, BrokenMessageError, RecursionError) as error:
             _log.warning("A decoder process died over a file of %d bytes and is replaced.", len(data))
-            raise UnreadableRadiograph(str(error) if isinstance(error, DecoderDiedError) else STOPPED) from error
+            why = str(error) if isinstance(error, DecoderDiedError) else STOPPED
+            raise UnreadableRadiograph(why, lasting=False) from error
         finally:
             # Whatever else ends the reading leaves an answer on its way that belongs to nobody.
             self._give_back(worker, keep=keep and worker.reusable and worker.files < _MOST_FILES)
