@@ -73,7 +73,7 @@ def load_image_cache(
 ) -> ImageCache:
     """Decode and letterbox images, or map the file that an earlier call left.
 
-    The file is keyed by every path's name, size and time, by `size` and by `crop_to_field`. Truncated images are read
+    The file is keyed by every file's path, size and time, by `size` and by `crop_to_field`. Truncated images are read
     as far as they go. Nothing half-written is left behind.
 
     Args:
@@ -129,7 +129,8 @@ def _mapped(pixels_path: Path, index_path: Path, paths: Mapping[str, Path]) -> I
 def _key(paths: Mapping[str, Path], size: int, crop_to_field: bool) -> str:
     digest = hashlib.sha256(f"{_VERSION} {size}{' field' if crop_to_field else ''}".encode())
     for image_id, path in paths.items():
-        digest.update(f"\n{image_id} {path.name} {file_stamp(path)}".encode())
+        # Two hospitals' files can agree in all but their folder.
+        digest.update(f"\n{image_id} {path.absolute()} {file_stamp(path)}".encode())
     return digest.hexdigest()[:24]
 
 
