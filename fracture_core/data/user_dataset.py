@@ -66,12 +66,12 @@ class OwnDataset:
         index = index_images(_resolved(path))
         self.root, self.sources, self.remarks = index.root, index.sources, index.remarks
         self.name = index.name if index.name != FracAtlas.name else f"{index.name} (own copy)"
-        _check_classes(index.table["label"], self.name)
+        _check_classes(index.table["label"], self.name, self.remarks)
         looks = _look_at(self.root, list(index.table.index), progress)
         self.unreadable: dict[str, str] = {i: look for i, look in looks.items() if isinstance(look, str)}
         _check_readable(self.unreadable, len(index.table))
         table = index.table.drop(index=list(self.unreadable))
-        _check_classes(table["label"], self.name)
+        _check_classes(table["label"], self.name, self.remarks)
         _check_patients(table)
         self._boxes = _boxes_in_pixels(table, looks)
         self._digests = {i: look[2] for i, look in looks.items() if not isinstance(look, str)}
@@ -168,11 +168,12 @@ def _resolved(path: str | os.PathLike[str]) -> Path:
     return resolved
 
 
-def _check_classes(labels: pd.Series, name: str) -> None:
+def _check_classes(labels: pd.Series, name: str, remarks: list[str]) -> None:
     fractured, whole = int(labels.sum()), int((1 - labels).sum())
     if not fractured or not whole:
         kind = "fractured" if fractured else "not fractured"
-        raise DatasetError(f"All {len(labels)} images of {name} are {kind}: training needs both classes.")
+        sentence = f"All {len(labels)} images of {name} are {kind}: training needs both classes."
+        raise DatasetError(" ".join([sentence, *remarks]))
     if min(fractured, whole) < LEAST:
         raise DatasetError(
             f"{name} has {fractured} fractured and {whole} normal images: training needs at least {LEAST} of each, "

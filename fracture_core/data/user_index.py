@@ -28,7 +28,7 @@ from fracture_core.data.user_formats.class_names import split_part_within
 from fracture_core.data.user_formats.coco import find_coco, list_coco
 from fracture_core.data.user_formats.csv_list import list_csv, lists_images
 from fracture_core.data.user_formats.grazpedwri import add_boxes
-from fracture_core.data.user_formats.image_files import misnamed
+from fracture_core.data.user_formats.image_files import left_out
 from fracture_core.data.user_formats.nearest_format import nearest_format
 from fracture_core.data.user_formats.yolo import find_yolo, list_yolo
 
@@ -83,15 +83,15 @@ def index_images(path: Path) -> UserIndex:
         return _index(path, path.name, table, coco, remarks)
     if find_yolo(path):
         table, remarks = list_yolo(path)
-        return _index(path, path.name, table, [], [*remarks, *misnamed(path)])
+        return _index(path, path.name, table, [], [*remarks, *left_out(path)])
     try:
         table, remarks = list_folder(path)
     except DatasetError as error:
         # A list that was meant to name the images is nearer than folders that nobody made.
-        if meant := [*unread, *others, *nearest_format(path), *misnamed(path)]:
+        if meant := [*unread, *others, *nearest_format(path), *left_out(path)]:
             raise DatasetError(" ".join(meant[:3])) from error
         raise
-    return _index(path, path.name, table, [], [*unread, *remarks, *misnamed(path)])
+    return _index(path, path.name, table, [], [*unread, *remarks, *left_out(path)])
 
 
 def last_change(path: Path) -> float:

@@ -88,6 +88,27 @@ class TestFolders:
         assert set(data.unreadable) == {"normal/phone.heic", "normal/old.gif"}
         assert "2 files cannot be read and were left out." in data.summary_text()
 
+    @pytest.mark.parametrize("inside", [True, False])
+    def test_links_to_folders_are_not_followed_and_counted(self, tmp_path, inside):
+        for number in range(N):
+            save(tmp_path / "own" / "fractured" / f"{number}.png", number)
+            save(tmp_path / "own" / "normal" / f"{number}.png", 100 + number)
+        more = save(tmp_path / ("own/normal" if inside else "elsewhere") / "more" / "1.png", 200).parent
+        (tmp_path / "own" / "fractured" / "more").symlink_to(more)
+        (tmp_path / "own" / "fractured" / "again").symlink_to(tmp_path / "own")
+        data = opened(tmp_path / "own")
+        assert len(data) == 2 * N + inside
+        assert data.remarks == [
+            "2 links to folders were not followed (fractured/again): copy the images here if they belong to these."
+        ]
+
+    def test_a_class_that_is_a_link_is_named_where_it_is_missed(self, tmp_path):
+        for number in range(N):
+            save(tmp_path / "own" / "fractured" / f"{number}.png", number)
+            save(tmp_path / "elsewhere" / f"{number}.png", 100 + number)
+        (tmp_path / "own" / "normal").symlink_to(tmp_path / "elsewhere")
+        assert "1 link to a folder was not followed (normal)" in refusal(tmp_path / "own")
+
     @pytest.mark.parametrize("extra", ["__MACOSX", "labels", "@eaDir", ".git"])
     def test_folders_that_hold_no_images_do_not_matter(self, tmp_path, extra):
         for part in ("train", "val", "test"):

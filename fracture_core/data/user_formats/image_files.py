@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def image_files(root: Path) -> list[Path]:
     """Find every file below a folder that may be an image.
 
     Names decide only what is no image: DICOM files are called by their UIDs or have no suffix at all. Hidden files and
-    what systems put there are left out, and files whose names are not text: see `misnamed`.
+    what systems put there are left out, and so is what `left_out` counts.
 
     Args:
         root: The folder.
@@ -37,18 +38,22 @@ def image_files(root: Path) -> list[Path]:
     return [file for file in _every_file(root) if _is_text(file.relative_to(root))]
 
 
-def misnamed(root: Path) -> list[str]:
-    """Say which files of a folder are left out for their names, which no table can hold.
+def left_out(root: Path) -> list[str]:
+    """Say what may hold images of a folder and is left out: names that no table can hold, and links to folders.
 
     Args:
         root: The folder.
 
     Returns:
-        One sentence; none where every name is text.
+        Up to two sentences; none where all was looked at.
 
     Raises:
         DatasetError: The folder cannot be read.
     """
+    return [*_misnamed(root), *_not_followed(root)]
+
+
+def _misnamed(root: Path) -> list[str]:
     files = [file.relative_to(root) for file in _every_file(root) if not _is_text(file.relative_to(root))]
     if not files:
         return []
@@ -61,21 +66,39 @@ def misnamed(root: Path) -> list[str]:
     return [f"{what} left out ({first}): please rename."]
 
 
+def _not_followed(root: Path) -> list[str]:
+    links = [
+        folder.relative_to(root) / name
+        for folder, names, _ in _walk(root)
+        for name in names
+        if (folder / name).is_symlink()
+    ]
+    if not links:
+        return []
+    first = os.fsencode(min(links)).decode(errors="backslashreplace")
+    what = "1 link to a folder was" if len(links) == 1 else f"{len(links)} links to folders were"
+    return [f"{what} not followed ({first}): copy the images here if they belong to these."]
+
+
 def _every_file(root: Path) -> list[Path]:
+    files = (folder / name for folder, _, names in _walk(root) for name in names if _may_be_an_image(name))
+    return sorted(file for file in files if file.is_file())
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield each folder with the names of its folders and of its files, those left out that systems put there."""
+
     def refuse(error: OSError) -> None:
         if Path(error.filename or root) == root:
             raise DatasetError(f"The folder {root} cannot be read ({error.strerror}).") from error
 
-    paths = []
     for name, folders, files in os.walk(root, onerror=refuse):
         folders[:] = [
             subfolder
             for subfolder in folders
             if not subfolder.startswith(".") and subfolder.casefold() not in _OTHER_FOLDERS
         ]
-        folder = Path(name)
-        paths += [folder / file for file in files if _may_be_an_image(file) and (folder / file).is_file()]
-    return sorted(paths)
+        yield Path(name), folders, files
 
 
 def _may_be_an_image(name: str) -> bool:
