@@ -11,7 +11,13 @@ from typing import Any
 import pandas as pd
 
 from fracture_core.data.fracatlas import DatasetError
-from fracture_core.data.user_formats.class_names import fracture_classes, quoted, split_part, split_part_within
+from fracture_core.data.user_formats.class_names import (
+    class_label,
+    fracture_classes,
+    quoted,
+    split_part,
+    split_part_within,
+)
 from fracture_core.data.user_formats.image_files import FileFinder
 
 _MOST_BYTES = 512 * 2**20
@@ -113,7 +119,9 @@ def _rows(file: Path, finder: FileFinder, part: str) -> tuple[list[tuple], set[s
     except (KeyError, TypeError, AttributeError) as error:
         raise DatasetError(f"{file.name} is damaged: its annotations do not fit its images and categories.") from error
     used = {name for drawn in boxes.values() for name, _ in drawn}
-    meant = fracture_classes(sorted(used or set(names.values())), file.name)
+    # Programs add categories that nobody uses; but a part may have no other boxes than those that deny a fracture.
+    said = {name for name in used if class_label(name) != 0}
+    meant = fracture_classes(sorted(said or set(names.values())), file.name)
     rows = []
     for number, name in images.items():
         path = finder.find(name) or finder.find(f"{file.parent.name}/{name}")

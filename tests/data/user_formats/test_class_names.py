@@ -82,3 +82,18 @@ def test_every_format_counts_the_same_fractures(tmp_path, form, sound):
         }
         write(tmp_path / "annotations.json", json.dumps(made))
     assert opened(tmp_path).table["label"].sum() == fractured
+
+
+def test_a_part_of_coco_may_have_no_fracture(tmp_path):
+    for part, numbers in (("train", range(N)), ("test", range(N, N + 6))):
+        for number in numbers:
+            save(tmp_path / part / f"{number}.png", number)
+        kinds = {n: 1 if part == "test" else n % 2 for n in numbers}
+        made = {
+            "images": [{"id": n, "file_name": f"{n}.png"} for n in numbers],
+            "annotations": [{"id": n, "image_id": n, "category_id": kinds[n], "bbox": [4, 5, 9, 9]} for n in numbers],
+            "categories": [{"id": 0, "name": "fracture"}, {"id": 1, "name": "no_fracture"}],
+        }
+        write(tmp_path / part / "_annotations.coco.json", json.dumps(made))
+    table = opened(tmp_path).table
+    assert table.groupby("split")["label"].sum().to_dict() == {"train": N // 2, "test": 0}
