@@ -30,9 +30,10 @@ def exit_status(program: Callable[[], int | None]) -> int:
     except FractureCoreError as error:
         say(f"error: {printable(str(error))}")
     except KeyboardInterrupt:
-        # Those who press it again mean the same: Python is already on its way out.
-        with suppress(ValueError):  # raised outside the main thread
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            _ignore_interrupts()
+        except KeyboardInterrupt:  # pressed again before that was done
+            _ignore_interrupts()
         say("stopped")
         return 130
     except BrokenPipeError:
@@ -44,6 +45,12 @@ def exit_status(program: Callable[[], int | None]) -> int:
         if error.filename is None:
             abandon(sys.stdout)
     return 1
+
+
+def _ignore_interrupts() -> None:
+    """Let Ctrl-C do nothing more: those who press it again mean the same, and Python is already on its way out."""
+    with suppress(ValueError):  # raised outside the main thread
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _system_error(error: OSError) -> str:

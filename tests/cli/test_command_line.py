@@ -190,7 +190,9 @@ def test_lack_of_memory_is_one_sentence(monkeypatch, capsys):
     ],
 )
 def test_calibrate_checks_what_it_is_told_before_it_scores(arguments, words, monkeypatch, capsys):
-    monkeypatch.setattr("fracture_core.data.dataset.open_dataset", lambda *_, **__: pytest.fail("films were opened"))
+    monkeypatch.setattr(
+        "fracture_core.evaluation.site_scores.open_dataset", lambda *_, **__: pytest.fail("films were opened")
+    )
     assert main(["calibrate", *arguments]) == 1
     assert words in capsys.readouterr().err
 

@@ -13,8 +13,10 @@ from fracture_core.cli.exit_status import exit_status
 from fracture_core.errors import FractureCoreError
 
 WAITS = """
-import time
+import signal, time
 from fracture_core.cli.exit_status import exit_status
+# A shell that starts something in the background has it ignore the signal, and so all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def program():
     print("runs", flush=True)
     try:
