@@ -28,7 +28,7 @@ LIMITS = (
 #: What a worklist says of a file that gave no image.
 UNOPENED = f"{NOT_READ}: the file could not be opened"
 #: The same of a file that can be read as far as it goes.
-TRUNCATED = f"{NOT_READ}: part of the file is missing"
+TRUNCATED = f"{NOT_READ}: part of the image is missing or wrong"
 #: Shown in a worklist for a radiograph without a result.
 NEEDS_YOU = "Needs you"
 #: What a person at the screen may find.

@@ -228,10 +228,10 @@ def test_a_cut_short_file_can_be_read_as_far_as_it_goes(app):
     whole = buffer.getvalue()
     app.run()
     app.file_uploader[0].set_value([("short.jpg", whole[: len(whole) // 2], "image/jpeg")]).run()
-    assert "Not read: part of the file is missing" in text(app)
+    assert "Not read: part of the image is missing or wrong" in text(app)
     app.checkbox(key="damaged").check().run()
     assert not app.exception
-    assert "part of the file is missing" not in text(app)
+    assert "part of the image is missing or wrong" not in text(app)
     assert 'class="answer"' in text(app)
 
 

@@ -40,7 +40,7 @@ def test_what_nobody_has_read_comes_first_then_the_most_suspicious():
 
 def test_a_file_that_can_be_read_in_part_is_not_called_unopened():
     entry = Entry("short", error="The bottom half is missing.", truncated=True)
-    assert entry.finding(OUT, IN) == "not read: part of the file is missing"
+    assert entry.finding(OUT, IN) == "not read: part of the image is missing or wrong"
 
 
 def test_csv_reads_back_and_starts_no_formula():

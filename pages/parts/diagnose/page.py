@@ -216,7 +216,7 @@ def _step(label: str, shortcut: str, ordered: Sequence[str], key: str, to: int) 
 def _film(films: FilmSession, opened: Opened, key: str, verdict: dict[str, Any]) -> None:
     if opened.image is None:
         partly = isinstance(opened.result, Failure) and opened.result.truncated
-        words = "Part of this image is missing." if partly else "This file has no image to show."
+        words = "Part of this image is missing or wrong." if partly else "This file has no image to show."
         st.container(key="no-film").caption(words)
         return
 
@@ -234,7 +234,7 @@ def _answer(opened: Opened) -> None:
     if isinstance(opened.result, Failure):
         ways, headline = "Add the radiograph as DICOM, PNG or JPEG, or read it in another viewer.", UNOPENED
         if opened.result.truncated:
-            ways, headline = "To have the rest assessed, turn on “Read truncated files” below.", TRUNCATED
+            ways, headline = "To have it assessed all the same, turn on “Read incomplete files” below.", TRUNCATED
         show_not_read(capitalised(headline), opened.result.error, ways, opened.answer)
         return
     seen = opened.reference.seen_note if opened.reference else ""

@@ -100,11 +100,11 @@ def truncated_choice(films: FilmSession) -> None:
             films.set_options(film.key, accept_cut_short=st.session_state["damaged"])
 
     st.checkbox(
-        "Read truncated files (part of the image is missing)",
+        "Read incomplete files (part of the image is missing or wrong)",
         value=any(film.options.accept_cut_short for film in films.films),
         key="damaged",
         on_change=change,
-        help="The missing part is not assessed; a warning says how much is missing.",
+        help="What is missing is not assessed; a warning says how much that is, as far as it is known.",
     )
 
 

@@ -22,7 +22,7 @@ section.stSidebar[data-collapsed="false"] { width: 15.5rem !important; }
 section.stSidebar [role="combobox"] { font-size: .8125rem; padding-right: 0; }
 [data-testid="stSidebarContent"] { padding-left: 0; padding-right: 0; }
 /* White words on the dark theme's own colour are too faint. */
-.stMain button[kind^="primary"] { background: #1a6a9f; border-color: #1a6a9f; color: #fff; }
+.stMain button[kind^="primary"]:not(:disabled) { background: #1a6a9f; border-color: #1a6a9f; color: #fff; }
 [data-testid="stPageLink"] a, [data-testid="stPageLink"] a * { white-space: normal; overflow: visible; }
 .stTabs [role="tablist"] { flex-wrap: wrap; overflow: visible; }
 @media (max-width: 1100px) {
