@@ -44,9 +44,9 @@ def make_run_folder(recipe: Recipe) -> Path:
         run = new_run_path(recipe).resolve()
         try:
             run.mkdir(parents=True)
-        except FileExistsError:
-            continue  # taken by another process since the look
         except OSError as error:
+            if run.is_dir():
+                continue  # taken by another process since the look
             raise JobError(f"The run cannot be written to {run.parent} ({error.strerror}).") from error
         return run
 

@@ -135,3 +135,10 @@ def test_what_is_given_counts_before_what_was_recorded(interrupted_run, tmp_path
     Job("/a", "one", "/site", 2.0).write(interrupted_run)
     assert sources_of_run(interrupted_run) == Sources("/a", "/site", 2.0)
     assert sources_of_run(interrupted_run, Sources("/b", None, 3.0)) == Sources("/b", "/site", 3.0)
+
+
+def test_a_runs_folder_that_is_none_is_a_sentence(tmp_path, monkeypatch):
+    (tmp_path / "runs").write_text("a file")
+    monkeypatch.setenv("FRACTURE_RUNS_DIR", str(tmp_path / "runs"))
+    with pytest.raises(JobError, match="cannot be written"):
+        make_run_folder(Recipe(name="one"))
