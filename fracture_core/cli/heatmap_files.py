@@ -73,7 +73,7 @@ class HeatmapFiles:
             path = self._path(finding, os.path.realpath(file), stem_of(file))
             drawn = overlay(finding.radiograph.pixels, evidence, finding.full_colour(method))
             image = to_png(with_marks(drawn, [(mark.box, mark.solid) for mark in finding.marks()]))
-            # Both are complete on disk before either has its name.
+            # A full disk refuses the larger of the two first: then neither gets its name.
             with atomic_write(path.with_name(f"{path.name.removesuffix('.png')}.npy")) as temporary:
                 np.save(temporary, evidence, allow_pickle=False)
                 write_bytes(path, _with_source(image, finding.radiograph.sha256))

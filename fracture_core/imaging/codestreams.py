@@ -164,6 +164,17 @@ def inflate(stored: bytes, size: int, *, raw: bool = False) -> tuple[bytes, bool
                 held, data = held + len(part), inflater.unconsumed_tail
     except zlib.error:
         return b"".join(parts), False
-    rest = inflater.unused_data
-    # A stream that seems to end early was led there by wrong data; one value throughout is padding.
-    return b"".join(parts), not (inflater.eof and held < size and rest.strip(rest[:1]))
+    # A stream that seems to end early was led there by wrong data.
+    return b"".join(parts), not (inflater.eof and held < size and holds_more(inflater.unused_data))
+
+
+def holds_more(rest: bytes) -> bool:
+    """Return whether bytes that follow those that are wanted are data, too.
+
+    Args:
+        rest: The bytes.
+
+    Returns:
+        Whether they differ from each other: one byte, or one value throughout, is padding.
+    """
+    return len(rest.strip(rest[:1])) > 0

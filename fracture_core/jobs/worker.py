@@ -95,9 +95,7 @@ def carry_out(run: Path, *, listener: Callable[[TrainingEvent], None] | None = N
         The bundle.
 
     Raises:
-        TrainingStoppedError: It was asked to stop, by SIGINT, SIGTERM or a request in its folder.
-        JobError: It has finished, or was not started as a job.
-        FractureCoreError: It failed; progress.json has the same message.
+        FractureCoreError: As for `run_job`, but for BusyError.
     """
     run = Path(run).resolve()
     job, folder = check_resumable(run), RunFolder(run)

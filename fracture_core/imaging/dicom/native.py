@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fracture_core.imaging.codestreams import inflate
+from fracture_core.imaging.codestreams import holds_more, inflate
 from fracture_core.imaging.limits import UnreadableRadiograph
 from fracture_core.imaging.packbits import unpack_bits
 
@@ -87,18 +87,6 @@ def native_samples(
         return Samples(np.ascontiguousarray(planes.transpose(1, 2, 0)), present, more)
     present = np.arange(1, rows + 1) * columns * samples <= len(held)
     return Samples(flat.reshape(shape), present, more)
-
-
-def holds_more(rest: bytes) -> bool:
-    """Return whether what follows the pixels that a header describes are pixels too.
-
-    Args:
-        rest: The bytes that follow.
-
-    Returns:
-        Whether they differ from each other: one byte, or one value throughout, is padding.
-    """
-    return len(rest.strip(rest[:1])) > 0
 
 
 def _packed(data: bytes, shape: Shape, start: int, allocated: int) -> tuple[np.ndarray, np.ndarray]:
